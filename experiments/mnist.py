@@ -1,0 +1,151 @@
+"""A GAN that learns to draw handwritten digits.
+
+python -m experiments.mnist
+python -m experiments.mnist --loss relativistic_paired --r1 1 --r2 1
+python -m experiments.mnist --loss wasserstein --gradient-penalty 10 --discriminator-turns 5
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from jaxgan import run
+
+if TYPE_CHECKING:
+    from flax.linen import Module
+
+    from jaxgan.data import Dataset
+    from jaxgan.penalties import Penalty
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(run.Config):
+    """Trains a GAN on handwritten digits, or on any other small images."""
+
+    network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
+    """Convolutional; fully connected; or the fully connected pair of Goodfellow et al., 2014."""
+    features: int = 32
+    """Channels of the DCGAN's widest layers."""
+    latent: int = 64
+    """Dimension of the normal prior."""
+    conditional: bool = False
+    """Give both networks the label; the sheets' columns are then classes."""
+    loss: Literal[
+        "minimax",
+        "non_saturating",
+        "wasserstein",
+        "hinge",
+        "least_squares",
+        "relativistic_paired",
+        "relativistic_average",
+    ] = "non_saturating"
+    """What the players pay."""
+    r1: float = 0.0
+    """Weight gamma of the penalty on the discriminator's gradient at real images."""
+    r2: float = 0.0
+    """The same at generated images."""
+    gradient_penalty: float = 0.0
+    """Weight of WGAN-GP's penalty, between real and generated images; the paper's is 10."""
+    dragan: float = 0.0
+    """Weight of DRAGAN's penalty, near real images; the paper's is 10."""
+    penalty_every: int = 1
+    """Rounds between penalties (lazy regularisation)."""
+    discriminator_turns: int = 1
+    """The k of Goodfellow et al., 2014: turns of the discriminator in a round."""
+    discriminator_lr: float = 2e-4
+    """Adam's learning rate."""
+    generator_lr: float = 2e-4
+    """Adam's learning rate."""
+    b1: float = 0.5
+    """Adam's first decay rate."""
+    ema: float = 0.99
+    """Decay of the generator's average, which draws the samples; 0 for none."""
+
+
+def make(config: Config) -> run.Experiment:
+    """Networks, game, algorithm and data."""
+    import numpy as np
+    import optax
+
+    import jaxgan
+    from jaxgan import data, latents, losses
+
+    dataset = data.load(config.data, data_dir=config.data_dir)
+    penalty = make_penalty(config)
+    generator, discriminator = make_networks(config, dataset, batch_norm=penalty is None)
+    game = jaxgan.gan(
+        jaxgan.from_linen(generator),
+        jaxgan.from_linen(discriminator),
+        latent=latents.normal(config.latent),
+        loss=getattr(losses, config.loss)(),
+        penalty=penalty,
+        condition=("label",) if config.conditional else (),
+    )
+    algorithm = jaxgan.alternating(
+        game,
+        {
+            "discriminator": optax.adam(config.discriminator_lr, b1=config.b1),
+            "generator": optax.adam(config.generator_lr, b1=config.b1),
+        },
+        turns=[*config.discriminator_turns * ["discriminator"], "generator"],
+        ema={"generator": config.ema} if config.ema else None,
+    )
+    return run.Experiment(
+        game=game,
+        algorithm=algorithm,
+        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        sample_batch=lambda n: {
+            "image": np.zeros((n, *dataset.image_shape), np.float32),
+            "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),
+        },
+        data=dataset.record,
+    )
+
+
+def make_networks(config: Config, dataset: Dataset, *, batch_norm: bool) -> tuple[Module, Module]:
+    """Generator and discriminator; no batch normalisation in one that is penalised by example."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxgan import networks
+
+    classes = dataset.num_classes if config.conditional else None
+    shape = dataset.image_shape
+    if config.network == "dcgan":
+        return (
+            networks.DCGANGenerator(shape, config.features, num_classes=classes),
+            networks.DCGANDiscriminator(
+                config.features, batch_norm=batch_norm, num_classes=classes
+            ),
+        )
+    generator = networks.MLP(
+        (1200, 1200),
+        output_shape=shape,
+        activation=jax.nn.relu,
+        output_activation=jnp.tanh,
+        num_classes=classes,
+    )
+    if config.network == "maxout":
+        return generator, networks.MaxoutMLP(num_classes=classes)
+    return generator, networks.MLP((512, 256), num_classes=classes)
+
+
+def make_penalty(config: Config) -> Penalty | None:
+    """The weighted sum of the penalties that were asked for."""
+    from jaxgan import penalties
+
+    terms = {
+        penalties.r1: config.r1,
+        penalties.r2: config.r2,
+        penalties.wgan_gp: config.gradient_penalty,
+        penalties.dragan: config.dragan,
+    }
+    wanted = [(weight, penalty) for penalty, weight in terms.items() if weight]
+    if not wanted:
+        return None
+    return penalties.lazily(penalties.weighted(*wanted), every=config.penalty_every)
+
+
+if __name__ == "__main__":
+    run.main(Config, make)

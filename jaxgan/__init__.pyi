@@ -1,0 +1,30 @@
+from . import axis as axis
+from . import callbacks as callbacks
+from . import checkpoint as checkpoint
+from . import data as data
+from . import images as images
+from . import latents as latents
+from . import losses as losses
+from . import networks as networks
+from . import parallel as parallel
+from . import penalties as penalties
+from .errors import UserError as UserError
+from .game import Game as Game
+from .game import LossAux as LossAux
+from .game import Network as Network
+from .game import own_gradient as own_gradient
+from .games import gan as gan
+from .loop import StopTraining as StopTraining
+from .loop import fit as fit
+from .networks import from_linen as from_linen
+from .networks import from_nnx as from_nnx
+from .parallel import jit as jit
+from .parallel import pmap as pmap
+from .training import TrainingAlgorithm as TrainingAlgorithm
+from .training import TrainState as TrainState
+from .training import alternating as alternating
+from .training import scan_rounds as scan_rounds
+from .training import simultaneous as simultaneous
+from .training import with_ema as with_ema
+
+__version__: str

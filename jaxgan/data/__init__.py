@@ -1,0 +1,8 @@
+"""Data: one door to image sets, and minibatches as a pure function of their number."""
+
+from jaxgan.data.idx import DataError as DataError
+from jaxgan.data.idx import read_idx as read_idx
+from jaxgan.data.load import Dataset as Dataset
+from jaxgan.data.load import load as load
+from jaxgan.data.sampler import as_float as as_float
+from jaxgan.data.sampler import minibatches as minibatches

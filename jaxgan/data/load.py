@@ -1,0 +1,141 @@
+"""The door to image sets: a name in, arrays out, and where they came from."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxgan.data import mnist
+from jaxgan.data.digits import read_digits
+from jaxgan.data.idx import DataError
+from jaxgan.types import Examples
+
+ORIGINALS = ("mnist", "fashion_mnist", "kmnist")  # published as idx files
+
+
+class Dataset(NamedTuple):
+    """An image set in memory.
+
+    Attributes:
+      name: of the set that was found, which `auto` leaves open.
+      source: where it came from, for people.
+      train, test: `image` `uint8[n, height, width, channel]`, and perhaps `label` `int32[n]`.
+    """
+
+    name: str
+    source: str
+    train: Examples
+    test: Examples
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        return self.train["image"].shape[1:]
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of labels, or `None` when there are none."""
+        return int(self.train["label"].max()) + 1 if "label" in self.train else None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the training examples: what a run's record says it was trained on."""
+        digest = hashlib.sha256()
+        for name, array in sorted(self.train.items()):
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a run writes down of its data."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "num_train": len(self.train["image"]),
+            "image_shape": list(self.image_shape),
+            "fingerprint": self.fingerprint,
+        }
+
+
+def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
+    """Finds an image set: in files of yours, prepared by TFDS, by download, or bundled.
+
+    In this order:
+
+    1. original idx files (MNIST, Fashion-MNIST, KMNIST) in `data_dir` or its folder `name`;
+    2. the set prepared by TFDS in `data_dir`, or else `$TFDS_DATA_DIR`, `~/tensorflow_datasets`;
+    3. a download into the same place, if its host answers within seconds;
+    4. for `auto` alone: scikit-learn's bundled digits in place of MNIST.
+
+    Args:
+      name: `auto` (MNIST if it can be had, else the digits), `mnist`, `digits` (scikit-learn's), or
+        any TFDS image set whose images have one size, such as `cifar10`.
+      data_dir: where to look first; `$JAXGAN_DATA_DIR` when left out.
+
+    Returns:
+      The set, its `source` saying where it was found.
+
+    Raises:
+      DataError: the set cannot be had, with the ways to get it; or a file of it is damaged, which
+        no other source makes up for.
+
+    Example:
+      >>> digits = load("digits")
+      >>> digits.train["image"].shape
+      (1500, 28, 28, 1)
+    """
+    if name == "digits":
+        return _digits("scikit-learn's bundled digits, 8x8 scaled up to 28x28")
+    wanted = "mnist" if name == "auto" else name
+    given = data_dir or os.environ.get("JAXGAN_DATA_DIR")
+    folder = Path(given).expanduser() if given else None
+    if folder is not None and not folder.is_dir():
+        raise DataError(f"the data directory {folder} does not exist")
+    if folder is not None and wanted in ORIGINALS:
+        for place in (folder / wanted, folder):
+            if mnist.has_original(place):
+                return _originals(wanted, place)
+    try:
+        return _from_tfds(wanted, folder)
+    except DataError as error:
+        if name == "auto":
+            return _digits(
+                f"scikit-learn's bundled digits, 8x8 scaled up to 28x28, IN PLACE OF MNIST: {error}"
+            )
+        if wanted not in ORIGINALS:
+            raise
+        raise DataError(
+            f"{wanted} was not found: {error}; put its four *-ubyte.gz files into DIR/{wanted} and "
+            "pass --data-dir DIR, or point --data-dir to a folder where TFDS has prepared it"
+        ) from None
+
+
+def _digits(source: str) -> Dataset:
+    return Dataset("digits", source, **read_digits())
+
+
+def _originals(name: str, folder: Path) -> Dataset:
+    splits = {split: mnist.read_original(folder, split, name=name) for split in mnist.PREFIXES}
+    return Dataset(name, f"original files in {folder}", **splits)
+
+
+def _from_tfds(name: str, folder: Path | None) -> Dataset:
+    from jaxgan.data import tfds  # only when it is needed: start-up is short without
+
+    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    places = [place for place in (folder, Path(default).expanduser()) if place is not None]
+    for place in places:
+        if _prepared_folder(name, place) and (builder := tfds.builder(name, place)).is_prepared():
+            break
+    else:
+        builder = tfds.builder(name, places[0])
+        tfds.prepare(builder)
+    splits = {split: tfds.read(builder, split) for split in mnist.PREFIXES}
+    return Dataset(name, f"TFDS {builder.info.full_name} in {builder.data_dir}", **splits)
+
+
+def _prepared_folder(name: str, place: Path) -> bool:
+    """Whether anything by that name was prepared; asking a builder of nothing logs warnings."""
+    names = ("mnist", "idx_mnist") if name == "mnist" else (name.split("/")[0],)
+    return any((place / folder).is_dir() for folder in names)

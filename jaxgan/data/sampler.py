@@ -1,0 +1,99 @@
+"""Minibatches as a pure function of their number.
+
+Minibatch i is the same whenever and wherever it is asked for: nothing is consumed, so there is no
+position to save, and resuming is exact.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxgan.data.idx import DataError
+from jaxgan.data.shuffle import shuffled
+from jaxgan.types import Batch
+
+
+def minibatches(
+    examples: Mapping[str, Any], *, batch_size: int, seed: int = 0, on_device: bool = False
+) -> Callable[[int, int], Batch]:
+    """Shuffled minibatches of arrays in memory, a pure function of (seed, number).
+
+    Every epoch is a fresh random order of the examples; the few that do not fill a minibatch at its
+    end wait for another epoch. Images stored as bytes come out as float32 in [-1, 1].
+
+    Args:
+      examples: `{name: array[n, ...]}`, all of one length.
+      batch_size: examples per minibatch, over all devices.
+      seed: what the orders depend on.
+      on_device: keep the arrays on the default device and gather there, in a compiled program;
+        otherwise in host memory with NumPy. The minibatches are the same.
+
+    Returns:
+      `(start, count) -> batches`: minibatches number `start` to `start + count - 1`, with leaves
+      `[count, batch_size, ...]`.
+
+    Raises:
+      DataError: no examples, arrays of unequal lengths, or a batch larger than the data set.
+      ValueError: `batch_size` is below 1.
+
+    Example:
+      >>> batches = minibatches({"image": np.zeros((10, 28, 28, 1), np.uint8)}, batch_size=4)
+      >>> batches(0, 2)["image"].shape
+      (2, 4, 28, 28, 1)
+    """
+    n = _num_examples(examples)
+    if batch_size < 1:
+        raise ValueError(f"batch size is {batch_size}, expected at least 1")
+    if batch_size > n:
+        raise DataError(
+            f"the batch size is {batch_size} and the data set has {n} examples; choose at most {n}"
+        )
+    indices = partial(_indices, n=n, batch_size=batch_size, seed=seed)
+    if on_device:
+        resident = jax.device_put(dict(examples))
+        gather = jax.jit(_gathered)
+
+        def draw(start: int, count: int) -> Batch:
+            return gather(resident, indices(start, count))
+    else:
+        held = {name: np.asarray(array) for name, array in examples.items()}
+
+        def draw(start: int, count: int) -> Batch:
+            return _gathered(held, indices(start, count))
+
+    return draw
+
+
+def as_float(image: Any) -> Any:
+    """Bytes 0 ... 255 as float32 in [-1, 1]; anything else as it is.
+
+    Example:
+      >>> as_float(np.array([0, 255], np.uint8))
+      array([-1.,  1.], dtype=float32)
+    """
+    if image.dtype != np.uint8:
+        return image
+    # The difference is exact, so there is one rounding, and the same one in NumPy and XLA.
+    return (image.astype(np.float32) - np.float32(127.5)) / np.float32(127.5)
+
+
+def _indices(start: int, count: int, *, n: int, batch_size: int, seed: int) -> np.ndarray:
+    """Rows of the examples that the minibatches hold, `uint32[count, batch_size]`."""
+    per_epoch = n // batch_size
+    epoch, within = np.divmod(start + np.arange(count), per_epoch)
+    position = within[:, None] * batch_size + np.arange(batch_size)
+    return shuffled(position, n=n, seed=seed, epoch=epoch[:, None])
+
+
+def _gathered(arrays: Mapping[str, Any], indices: Any) -> Batch:
+    return {name: as_float(array[indices]) for name, array in arrays.items()}
+
+
+def _num_examples(examples: Mapping[str, Any]) -> int:
+    lengths = {name: len(array) for name, array in examples.items()}
+    if not lengths or len(set(lengths.values())) > 1:
+        raise DataError(f"the arrays have lengths {lengths}, expected one length for all")
+    return next(iter(lengths.values()))

@@ -1,0 +1,73 @@
+"""A random order of n examples that can be asked for any position, without drawing the others.
+
+A sampler must know example number i of epoch e from (seed, e, i) alone: on the host, on a device,
+in any process, before or after a restart. So the order is not drawn, it is computed: a keyed
+bijection of {0, ..., n - 1}, made from a balanced Feistel cipher by cycle walking.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+ROUNDS = 8
+
+
+def shuffled(
+    position: ArrayLike, *, n: int, seed: ArrayLike, epoch: ArrayLike
+) -> NDArray[np.uint32]:
+    """Which example stands at `position` in the order of the epoch.
+
+    Args:
+      position: integers in [0, n), any shape.
+      n: number of examples, at least 1 and at most 2^31.
+      seed, epoch: integers, what the order depends on; they broadcast against `position`.
+
+    Returns:
+      `uint32`, the shape of `position`: for the n positions of an epoch, each of 0 ... n - 1 once.
+
+    Reference:
+      Black and Rogaway, *Ciphers with Arbitrary Finite Domains*, 2002,
+      https://doi.org/10.1007/3-540-45760-7_9 (cycle walking over a Feistel network).
+
+    Example:
+      >>> sorted(shuffled(np.arange(5), n=5, seed=0, epoch=0).tolist())
+      [0, 1, 2, 3, 4]
+    """
+    half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
+    keys = _round_keys(seed, epoch)
+    x = _feistel(np.asarray(position, np.uint32), keys, half_bits)
+    # The cipher permutes the smallest even power of two that holds n. A value outside [0, n) is
+    # encrypted again until it falls inside, which it does in its own cycle.
+    while (outside := x >= n).any():
+        x = np.where(outside, _feistel(x, keys, half_bits), x)
+    return x
+
+
+def _round_keys(seed: ArrayLike, epoch: ArrayLike) -> list[NDArray[np.uint32]]:
+    seed, epoch = np.asarray(seed, np.uint32), np.asarray(epoch, np.uint32)
+    key = _mixed(_mixed(seed) ^ epoch)
+    golden = 0x9E3779B9  # 2^32 over the golden ratio: round numbers far apart in every bit
+    return [_mixed(key ^ np.uint32(golden * i & 0xFFFFFFFF)) for i in range(1, ROUNDS + 1)]
+
+
+def _feistel(
+    x: NDArray[np.uint32], keys: list[NDArray[np.uint32]], half_bits: int
+) -> NDArray[np.uint32]:
+    mask = np.uint32((1 << half_bits) - 1)
+    left, right = x >> np.uint32(half_bits), x & mask
+    for key in keys:
+        left, right = right, left ^ (_mixed(right ^ key) & mask)
+    return (left << np.uint32(half_bits)) | right
+
+
+def _mixed(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """A bijection of 32-bit words in which every bit of the input reaches every bit of the output.
+
+    The constants are those of Chris Wellons, *Prospecting for Hash Functions*, 2018,
+    https://nullprogram.com/blog/2018/07/31/ (lowbias32).
+    """
+    with np.errstate(over="ignore"):  # wrapping around is what is meant
+        x = x ^ (x >> np.uint32(16))
+        x = x * np.uint32(0x7FEB352D)
+        x = x ^ (x >> np.uint32(15))
+        x = x * np.uint32(0x846CA68B)
+        return x ^ (x >> np.uint32(16))

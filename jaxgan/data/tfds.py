@@ -1,0 +1,161 @@
+"""TensorFlow Datasets, as far as possible without TensorFlow.
+
+Reading a set that was prepared as `array_record` needs no TensorFlow, nor does preparing MNIST with
+the builder below. Preparing most other sets does (`pip install 'jaxgan[tfds]'`), once.
+"""
+
+import importlib.util
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.checksums import UrlInfo
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+from jaxgan.data import mnist
+from jaxgan.data.idx import DataError
+from jaxgan.types import Examples
+
+PROBE_SECONDS = 4.0
+MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+MNIST_DOWNLOADS = {  # size in bytes, and SHA-256
+    "train-images-idx3-ubyte.gz": (
+        9_912_422,
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        28_881,
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        1_648_877,
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        4_542,
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+}
+
+
+class IdxMnist(tfds.core.GeneratorBasedBuilder):
+    """MNIST in its original order, prepared from the original files without TensorFlow."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    pkg_dir_path = Path(__file__).parent
+
+    url_infos: ClassVar = {
+        MNIST_URL + name: UrlInfo(size=tfds.core.utils.Size(size), checksum=sha256, filename=name)
+        for name, (size, sha256) in MNIST_DOWNLOADS.items()
+    }
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            description="The MNIST database of handwritten digits, in its original order.",
+            homepage="http://yann.lecun.com/exdb/mnist/",
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Tensor(shape=(28, 28, 1), dtype=np.uint8),
+                    "label": tfds.features.Tensor(shape=(), dtype=np.int32),
+                }
+            ),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[Any]]:
+        paths = dl_manager.download({name: MNIST_URL + name for name in MNIST_DOWNLOADS})
+        return {split: self._generate_examples(paths, split) for split in mnist.PREFIXES}
+
+    def _generate_examples(self, paths: dict[str, Any], split: str) -> Iterator[Any]:
+        prefix = mnist.PREFIXES[split]
+        examples = mnist.read_pair(
+            Path(paths[f"{prefix}-images-idx3-ubyte.gz"]),
+            Path(paths[f"{prefix}-labels-idx1-ubyte.gz"]),
+            split,
+        )
+        for i, (image, label) in enumerate(zip(*examples.values(), strict=True)):
+            yield i, {"image": image, "label": label}
+
+
+def builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
+    """The builder of a TFDS set stored as `array_record`; for `mnist`, `IdxMnist`.
+
+    Raises:
+      DataError: there is no such set.
+    """
+    if name == "mnist" and not (data_dir / "mnist").is_dir():
+        return IdxMnist(data_dir=data_dir, file_format="array_record")
+    try:
+        return tfds.builder(name, data_dir=data_dir, file_format="array_record")
+    except tfds.core.DatasetNotFoundError:
+        raise DataError(
+            f"there is no data set named {name!r}; expected auto, mnist, digits or a name from "
+            "https://www.tensorflow.org/datasets/catalog"
+        ) from None
+
+
+def prepare(
+    builder: tfds.core.DatasetBuilder, config: tfds.download.DownloadConfig | None = None
+) -> None:
+    """Downloads and prepares a set, after a short look whether that can work.
+
+    Args:
+      builder: what to prepare.
+      config: as for `download_and_prepare`; files found in its `manual_dir` are not downloaded.
+
+    Raises:
+      DataError: TensorFlow is needed and missing, or the set's host cannot be reached.
+    """
+    if not isinstance(builder, IdxMnist) and importlib.util.find_spec("tensorflow") is None:
+        raise DataError(
+            f"{builder.name} is not prepared in {builder.data_dir}, and preparing it needs "
+            "TensorFlow, once; pip install 'jaxgan[tfds]'"
+        )
+    if config is None or config.manual_dir is None:
+        for host in sorted({f"https://{urlsplit(url).netloc}" for url in builder.url_infos or ()}):
+            _probe(host)  # the downloader itself would retry for minutes before it gave up
+    try:
+        builder.download_and_prepare(download_config=config)
+    except (OSError, NonMatchingChecksumError) as error:
+        raise DataError(f"preparing {builder.name} failed: {str(error).splitlines()[0]}") from error
+
+
+def read(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
+    """One split of a prepared image set, in memory.
+
+    Returns:
+      `image` `uint8[n, height, width, channel]`, and `label` `int32[n]` if the set has one.
+
+    Raises:
+      DataError: the set has no `image`, or images of several sizes.
+    """
+    if "image" not in builder.info.features:
+        raise DataError(f"{builder.name} has {list(builder.info.features)}, expected an image set")
+    source = builder.as_data_source(split)
+    examples = source.__getitems__(range(len(source)))
+    shapes = sorted({example["image"].shape for example in examples})
+    if len(shapes) != 1:
+        raise DataError(
+            f"{builder.name} has images of {len(shapes)} sizes, from {shapes[0]} to {shapes[-1]}; "
+            "expected one size: choose another set, or resize the images into a set of your own"
+        )
+    arrays = {"image": np.stack([example["image"] for example in examples])}
+    if "label" in builder.info.features:
+        arrays["label"] = np.array([example["label"] for example in examples], np.int32)
+    return arrays
+
+
+def _probe(host: str) -> None:
+    request = urllib.request.Request(host, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        pass  # an answer of any kind: the host is there
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise DataError(f"{host} cannot be reached ({reason})") from None

@@ -1,0 +1,102 @@
+"""A game: players, each with parameters and a loss that may depend on everybody's parameters.
+
+Player *i* descends its own loss in its own parameters, the others held constant:
+
+    xi_i(theta) = d loss_i / d theta_i
+
+One player is ordinary learning, two are a GAN, three a VAE-GAN. `own_gradient` is the equation.
+Because each loss is differentiated only with respect to its owner's parameters, no gradient leaks
+from one player to another, and nothing has to be detached.
+
+**The owner rule.** A player owns its parameters, its optimizer state, its model state (batch
+statistics, ...) and its metrics. A turn changes only what belongs to those who move.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxgan.types import Array, Batch, ByPlayer, Metrics, ModelState, Params, PRNGKey
+
+
+class Network(NamedTuple):
+    """A pure pair of functions; `networks.from_linen` and `networks.from_nnx` make one.
+
+    Attributes:
+      init: `(key, *inputs) -> (params, model_state)`.
+      apply: `(params, model_state, *inputs, key=None, train) -> (output, model_state)`. `key`
+        serves whatever the network draws (dropout); `None` is allowed where it draws nothing. The
+        model state comes back unchanged when `train` is false.
+    """
+
+    init: Callable[..., tuple[Params, ModelState]]
+    apply: Callable[..., tuple[Any, ModelState]]
+
+
+class LossAux(NamedTuple):
+    """What a loss returns beside its value.
+
+    Attributes:
+      model_state: the player's *own* new model state.
+      metrics: `{name: scalar}`, for people.
+    """
+
+    model_state: ModelState
+    metrics: Metrics
+
+
+LossFn = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], tuple[Array, LossAux]]
+"""`(params, model_state, batch, key, step) -> (loss, LossAux)`, with all players' parameters and
+model states, and the player's own model state in the `LossAux`."""
+
+
+class Game(NamedTuple):
+    """Who plays, and for what.
+
+    Attributes:
+      init: `(key, batch) -> (params, model_state)`, two dicts by player. Only the batch's shapes
+        matter.
+      losses: `{player: LossFn}`; its order is the default order of turns.
+      sample: `(params, model_state, batch, key) -> [batch, ...]`, what the game is played for; the
+        batch says how many and brings the conditions.
+    """
+
+    init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]
+    losses: Mapping[str, LossFn]
+    sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
+
+
+def own_gradient(
+    loss_fn: LossFn,
+    player: str,
+    params: ByPlayer,
+    model_state: ByPlayer,
+    batch: Batch,
+    key: PRNGKey,
+    step: Array,
+) -> tuple[tuple[Array, LossAux], Params]:
+    """The player's loss and its gradient in the player's own parameters, `d loss_i / d theta_i`.
+
+    Args:
+      loss_fn: the player's loss.
+      player: the player's name, a key of `params`.
+      params, model_state: everybody's.
+      batch, key, step: passed on to the loss.
+
+    Returns:
+      `((loss, aux), gradient)`, the gradient shaped like `params[player]`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> loss = lambda params, *_: (params["x"] * params["y"], LossAux({}, {}))
+      >>> params = {"x": jnp.array(2.0), "y": jnp.array(3.0)}
+      >>> (_, _), gradient = own_gradient(loss, "x", params, {}, {}, jax.random.key(0), 0)
+      >>> float(gradient)
+      3.0
+    """
+
+    def loss_of_own(own: Params) -> tuple[Array, LossAux]:
+        return loss_fn({**params, player: own}, model_state, batch, key, step)
+
+    return jax.value_and_grad(loss_of_own, has_aux=True)(params[player])

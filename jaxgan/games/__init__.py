@@ -1,0 +1,3 @@
+"""Games: networks in, a `Game` out. One file per method."""
+
+from jaxgan.games.gan import gan as gan

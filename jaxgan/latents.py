@@ -1,0 +1,101 @@
+"""Priors over the latent space, and paths through it.
+
+A prior is a function `(key, n) -> [n, dim]` float32. Each of the `n` rows is drawn from its own
+key (see `jaxgan.axis`), so the first rows do not depend on how many are drawn, nor on the devices.
+"""
+
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxgan import axis
+from jaxgan.types import Array, PRNGKey
+
+Latent = Callable[[PRNGKey, int], Array]
+
+
+def normal(dim: int) -> Latent:
+    """Standard normal prior, `z ~ N(0, I)`.
+
+    Args:
+      dim: dimension of the latent space, at least 1.
+
+    Returns:
+      `(key, n) -> [n, dim]`.
+
+    Example:
+      >>> import jax
+      >>> normal(64)(jax.random.key(0), 8).shape
+      (8, 64)
+    """
+    return _per_example(lambda key: jax.random.normal(key, (dim,)), dim)
+
+
+def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Latent:
+    """Uniform prior, each coordinate in `[low, high)`; the prior of Radford et al., 2016.
+
+    Args:
+      dim: dimension of the latent space, at least 1.
+      low, high: the interval.
+
+    Returns:
+      `(key, n) -> [n, dim]`.
+    """
+    return _per_example(lambda key: jax.random.uniform(key, (dim,), minval=low, maxval=high), dim)
+
+
+def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
+    """Normal prior conditioned on every coordinate lying in `[-bound, bound]`.
+
+    Sampling with a smaller bound than in training trades variety for fidelity (the truncation
+    trick of Brock, Donahue and Simonyan, *Large Scale GAN Training for High Fidelity Natural Image
+    Synthesis*, 2019, https://arxiv.org/abs/1809.11096).
+
+    Args:
+      dim: dimension of the latent space, at least 1.
+      bound: largest absolute value of a coordinate, in standard deviations; positive.
+
+    Returns:
+      `(key, n) -> [n, dim]`.
+    """
+    draw = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,))
+    return _per_example(draw, dim)
+
+
+def slerp(start: Array, end: Array, t: Array | float) -> Array:
+    """Spherical interpolation, which stays where a Gaussian prior has its mass.
+
+    `slerp(a, b; t) = sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b`, with `w` the angle between
+    `a` and `b`; linear interpolation where they are parallel or opposite.
+
+    Args:
+      start, end: `[..., dim]`, of equal shapes.
+      t: position in [0, 1], broadcast against `[...]` with a last axis of 1, or a number.
+
+    Returns:
+      `[..., dim]`: `start` at `t = 0`, `end` at `t = 1`.
+
+    Reference:
+      Tom White, *Sampling Generative Networks*, 2016, https://arxiv.org/abs/1609.04468.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> path = slerp(jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), jnp.linspace(0, 1, 5)[:, None])
+    """
+    chex.assert_equal_shape([start, end])
+    unit = lambda x: x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+    cosine = jnp.sum(unit(start) * unit(end), axis=-1, keepdims=True)
+    angle = jnp.arccos(jnp.clip(cosine, -1.0, 1.0))
+    straight = jnp.sin(angle) < 1e-4
+    sine = jnp.where(straight, 1.0, jnp.sin(angle))
+    start_weight = jnp.where(straight, 1.0 - t, jnp.sin((1.0 - t) * angle) / sine)
+    end_weight = jnp.where(straight, t, jnp.sin(t * angle) / sine)
+    return start_weight * start + end_weight * end
+
+
+def _per_example(draw: Callable[[PRNGKey], Array], dim: int) -> Latent:
+    if dim < 1:
+        raise ValueError(f"latent dimension is {dim}, expected at least 1")
+    return lambda key, n: jax.vmap(draw)(axis.example_keys(key, n))

@@ -1,0 +1,269 @@
+"""The run directory: a run starts in it, goes on from it, and is read from it.
+
+runs/mnist/
+  config.json      what was run, on which data, with which versions
+  metrics.jsonl    a line per logged step; the same in tensorboard/
+  losses.png       both players' losses, and the mean of D on real and on generated images
+  samples/         step_<step>.png, always from the same latents
+  checkpoints/     the newest states; the same command goes on from the last one
+"""
+
+import dataclasses
+import datetime
+import importlib
+import importlib.metadata
+import json
+import platform
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import chex
+import jax
+from rich.console import Console
+
+from jaxgan import callbacks, checkpoint, loop, parallel
+from jaxgan.errors import UserError
+from jaxgan.run import C, Config, Experiment
+from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
+from jaxgan.types import Array, Metrics
+
+# What may differ when a run goes on, because it leaves the numbers of each step alone. The data set
+# is compared by its contents, not by the way to it.
+FREE = {"num_steps", "run_dir", "data", "data_dir", "parallel"}
+FREE |= {"log_every", "sample_every", "checkpoint_every"}
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+SHEET = 100  # samples on a sheet
+
+
+class RunError(UserError):
+    """A run that cannot start or go on."""
+
+
+def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
+    """Starts a run, or goes on with it, until `config.num_steps`.
+
+    Args:
+      config: what to run.
+      make: builds the experiment.
+      name: the experiment's module, by which the run is read later.
+
+    Returns:
+      The exit status of the program: 0, or 128 + n when signal n stopped it.
+
+    Raises:
+      UserError: the run cannot start or go on, or it diverged.
+    """
+    _check(config)
+    console = Console(highlight=False, soft_wrap=True)
+    directory = Path(config.run_dir or f"runs/{name.rpartition('.')[2]}")
+    _open(directory, config, name)
+    experiment = _made(make, config)
+    _record(directory, config, name, experiment)
+    console.print(f"{name}: {experiment.data['name']}, {experiment.data['source']}")
+    return _train(directory, config, experiment, console)
+
+
+def load(directory: Path) -> tuple[Experiment, TrainState]:
+    """A run's experiment and its newest state, for what is done with a run afterwards.
+
+    Raises:
+      UserError: there is no such run, its module cannot be imported, or it has no checkpoint.
+    """
+    record = read_record(directory)
+    try:
+        module = importlib.import_module(record["experiment"])
+    except ImportError as error:
+        raise RunError(
+            f"{directory} was made by {record['experiment']}, which cannot be imported ({error}); "
+            "run this where that module is found"
+        ) from None
+    experiment = _made(module.make, module.Config(**record["config"]))
+    place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    target = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        jax.eval_shape(
+            lambda key: loop.first_state(experiment.algorithm, experiment.minibatches, key=key),
+            jax.random.key(0),
+        ),
+    )
+    with checkpoint.open_manager(directory / "checkpoints") as manager:
+        state = checkpoint.restore(manager, target)
+    if state is None:
+        raise RunError(f"{directory} has no checkpoint yet; train it until its first")
+    return experiment, state
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """The run's `config.json`.
+
+    Raises:
+      RunError: the directory holds no run.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise RunError(f"{directory} holds no run: it has no config.json")
+    return json.loads(path.read_text())
+
+
+def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainState], Array]:
+    """`state -> n samples`, always from the same latents; by averaged parameters, if any."""
+    batch, key = experiment.sample_batch(n), jax.random.key(seed)
+    sample: Callable[..., Array] = jax.jit(experiment.game.sample)
+    return lambda state: sample(with_ema(state), state.model_state, batch, key)
+
+
+def _train(directory: Path, config: Config, experiment: Experiment, console: Console) -> int:
+    algorithm, key = _parallel(experiment.algorithm, config), jax.random.key(config.seed)
+    with (
+        callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop,
+        checkpoint.open_manager(directory / "checkpoints") as manager,
+    ):
+        state = loop.first_state(algorithm, experiment.minibatches, key=key)
+        state = checkpoint.restore(manager, state) or state
+        start = int(state.step)
+        if start >= config.num_steps:
+            console.print(f"{directory} is complete at step {start}: nothing is left to do")
+            return 0
+        if start:
+            console.print(f"{directory} goes on from step {start}")
+        with (
+            callbacks.metrics_log(
+                directory / "metrics.jsonl", directory / "tensorboard", step=start
+            ) as log,
+            callbacks.progress(console, start=start, num_steps=config.num_steps) as show,
+        ):
+            draw = _pictures(directory, experiment)
+            save = lambda step, state, metrics: checkpoint.save(manager, state)
+            last = config.num_steps
+            state = loop.fit(
+                algorithm,
+                experiment.minibatches,
+                key=key,
+                num_steps=last,
+                state=state,
+                callbacks=[
+                    callbacks.every(config.log_every, callbacks.check_finite, last=last),
+                    callbacks.every(config.log_every, log, last=last),
+                    callbacks.every(config.log_every, show, last=last),
+                    callbacks.every(config.sample_every, draw, last=last),
+                    callbacks.every(config.checkpoint_every, callbacks.check_finite, last=last),
+                    callbacks.every(config.checkpoint_every, save, last=last),
+                    stop,
+                ],
+            )
+        checkpoint.save(manager, state)
+    if int(state.step) < config.num_steps and stop.received:
+        console.print(
+            f"stopped by {stop.received.name} at step {int(state.step)}, which is saved; "
+            "the same command goes on from there"
+        )
+        return 128 + stop.received
+    console.print(f"{directory} is complete at step {int(state.step)}; see {directory}/samples")
+    return 0
+
+
+def _pictures(directory: Path, experiment: Experiment) -> loop.Callback:
+    (directory / "samples").mkdir(exist_ok=True)
+    sheets = callbacks.sample_sheets(directory / "samples", sampler(experiment, SHEET, seed=0))
+    curves = callbacks.curves(directory / "losses.png", directory / "metrics.jsonl")
+
+    def draw(step: int, state: TrainState, metrics: Metrics) -> None:
+        sheets(step, state, metrics)
+        curves(step, state, metrics)
+
+    return draw
+
+
+def _parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm:
+    """The algorithm as it is run; a second trace of the update is an error from here on."""
+    chex.clear_trace_counter()
+    num_devices = jax.local_device_count()
+    if config.parallel == "jit" or (config.parallel == "auto" and num_devices == 1):
+        return parallel.jit(algorithm, max_traces=1)
+    if config.batch_size % num_devices:
+        raise RunError(
+            f"--batch-size {config.batch_size} does not divide over {num_devices} devices; "
+            f"choose a multiple of {num_devices}, or --parallel jit"
+        )
+    return parallel.pmap(algorithm, max_traces=1)
+
+
+def _made(make: Callable[[C], Experiment], config: C) -> Experiment:
+    try:
+        return make(config)
+    except ValueError as error:  # what the library says of arguments that came from the config
+        raise RunError(str(error)) from error
+
+
+def _check(config: Config) -> None:
+    for name in ("num_steps", "batch_size", "log_every", "sample_every", "checkpoint_every"):
+        if getattr(config, name) < 1:
+            flag = name.replace("_", "-")
+            raise RunError(f"--{flag} is {getattr(config, name)}, expected at least 1")
+    if not 0 <= config.seed < 2**32:
+        raise RunError(f"--seed is {config.seed}, expected 0 to 2^32 - 1")
+
+
+def _open(directory: Path, config: Config, name: str) -> None:
+    """Makes sure that the run may use the directory: a fresh one, or one with the same config."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise RunError(
+            f"the run directory {directory} cannot be written to ({error.strerror}); "
+            "choose another --run-dir"
+        ) from None
+    if not (directory / "config.json").exists():
+        if any(directory.iterdir()):
+            raise RunError(
+                f"{directory} is not empty and holds no run; choose another --run-dir, so that "
+                "nothing in it is mixed with the run"
+            )
+        return
+    record = read_record(directory)
+    if record["experiment"] != name:
+        raise RunError(
+            f"{directory} holds a run of {record['experiment']}, not of {name}; "
+            "choose another --run-dir"
+        )
+    found, expected = record["config"], dataclasses.asdict(config)
+    for field in sorted(found.keys() | expected.keys()):
+        if field not in FREE and found.get(field) != expected.get(field):
+            raise RunError(
+                f"{directory} holds a run with {field}={found.get(field)}, and this one has "
+                f"{field}={expected.get(field)}; choose another --run-dir, or give the same flags"
+            )
+
+
+def _record(directory: Path, config: Config, name: str, experiment: Experiment) -> None:
+    """Writes `config.json`: the run, its data, and a line for every time it was started."""
+    path = directory / "config.json"
+    sessions = []
+    if path.exists():
+        record = read_record(directory)
+        sessions = record["sessions"]
+        if record["data"]["fingerprint"] != experiment.data["fingerprint"]:
+            raise RunError(
+                f"{directory} was trained on {record['data']['name']} "
+                f"({record['data']['source']}), and what was found now is other data: "
+                f"{experiment.data['name']} ({experiment.data['source']}); "
+                "give the same data, or choose another --run-dir"
+            )
+    session = {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "devices": [device.device_kind for device in jax.local_devices()],
+        "python": platform.python_version(),
+        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+    content = {
+        "experiment": name,
+        "config": dataclasses.asdict(config),
+        "data": dict(experiment.data),
+        "sessions": [*sessions, session],
+    }
+    path.write_text(json.dumps(content, indent=2) + "\n")

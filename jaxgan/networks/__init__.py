@@ -1,0 +1,14 @@
+"""Networks: linen modules of the usual architectures, and the two doors for any other.
+
+`from_linen(module)` and `from_nnx(make)` turn a module into the pure pair that games play with.
+"""
+
+from jaxgan.networks.adapters import from_linen as from_linen
+from jaxgan.networks.adapters import from_nnx as from_nnx
+from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
+from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator
+from jaxgan.networks.layers import BatchNorm as BatchNorm
+from jaxgan.networks.layers import ConvTranspose as ConvTranspose
+from jaxgan.networks.layers import Dropout as Dropout
+from jaxgan.networks.mlp import MLP as MLP
+from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP

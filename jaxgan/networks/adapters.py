@@ -1,0 +1,123 @@
+"""From a flax module to a `Network`, the pure pair `(init, apply)`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+from flax import nnx
+
+from jaxgan.game import Network
+from jaxgan.types import ModelState, Params, PRNGKey
+
+
+def from_linen(module: nn.Module) -> Network:
+    """A linen module as a `Network`.
+
+    The collection `params` is what is learned, every other collection is model state. `train` is
+    handed to modules whose `__call__` takes it. The key serves every random stream by whatever
+    name (`dropout`, ...).
+
+    Args:
+      module: any linen module called as `module(*inputs)` or `module(*inputs, train=...)`.
+
+    Returns:
+      The network.
+
+    Example:
+      >>> import flax.linen as nn, jax, jax.numpy as jnp
+      >>> network = from_linen(nn.Dense(3))
+      >>> params, model_state = network.init(jax.random.key(0), jnp.zeros((2, 5)))
+      >>> output, _ = network.apply(params, model_state, jnp.zeros((2, 5)), train=True)
+      >>> output.shape
+      (2, 3)
+    """
+    takes_train = "train" in inspect.signature(type(module).__call__).parameters
+
+    def mode(train: bool) -> dict[str, Any]:
+        return {"train": train} if takes_train else {}
+
+    def init(key: PRNGKey, *inputs: Any) -> tuple[Params, ModelState]:
+        variables = dict(module.init(key, *inputs, **mode(False)))
+        return variables.pop("params", {}), variables
+
+    def apply(
+        params: Params,
+        model_state: ModelState,
+        *inputs: Any,
+        key: PRNGKey | None = None,
+        train: bool,
+    ) -> tuple[Any, ModelState]:
+        variables = {"params": params, **model_state}
+        rngs = None if key is None else {"params": key}  # linen's default for any stream
+        if not (train and model_state):
+            return module.apply(variables, *inputs, rngs=rngs, **mode(train)), model_state
+        output, updated = module.apply(
+            variables, *inputs, rngs=rngs, mutable=list(model_state), **mode(train)
+        )
+        return output, {**model_state, **updated}
+
+    return Network(init, apply)
+
+
+def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
+    """An nnx module as a `Network`.
+
+    `nnx.Param`s are what is learned. Random streams are not state: the module is given fresh ones
+    from the key of every call. Everything else (batch statistics, ...) is model state. `train`
+    becomes `module.train()` or `module.eval()`.
+
+    Args:
+      make: makes the module, `lambda rngs: MyModule(..., rngs=rngs)`. It is called to initialise,
+        and once more without computing anything, to learn the module's structure.
+
+    Returns:
+      The network.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from flax import nnx
+      >>> network = from_nnx(lambda rngs: nnx.Linear(5, 3, rngs=rngs))
+      >>> params, model_state = network.init(jax.random.key(0), jnp.zeros((2, 5)))
+      >>> output, _ = network.apply(params, model_state, jnp.zeros((2, 5)), train=True)
+      >>> output.shape
+      (2, 3)
+    """
+    graph, *abstract = _parts(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+
+    def init(key: PRNGKey, *inputs: Any) -> tuple[Params, ModelState]:
+        _, params, _, model_state = _parts(make(nnx.Rngs(key)))
+        return nnx.to_pure_dict(params), nnx.to_pure_dict(model_state)
+
+    def apply(
+        params: Params,
+        model_state: ModelState,
+        *inputs: Any,
+        key: PRNGKey | None = None,
+        train: bool,
+    ) -> tuple[Any, ModelState]:
+        # A module made now brings fresh random streams; its initial values are never computed.
+        _, _, streams, _ = _parts(make(nnx.Rngs(jax.random.key(0) if key is None else key)))
+        module = nnx.merge(
+            graph, _filled(abstract[0], params), streams, _filled(abstract[2], model_state)
+        )
+        module.train() if train else module.eval()
+        output = module(*inputs)
+        _, _, _, updated = _parts(module)
+        return output, nnx.to_pure_dict(updated) if train else model_state
+
+    return Network(init, apply)
+
+
+def _parts(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
+    """Structure, parameters, random streams, and all other state."""
+    parts: tuple[Any, Any, Any, Any] = nnx.split(module, nnx.Param, nnx.RngState, ...)  # type: ignore
+    return parts
+
+
+def _filled(abstract: nnx.State, values: Any) -> nnx.State:
+    """The state with the structure of `abstract` and the leaves of the plain dict `values`."""
+    state = jax.tree.map(lambda leaf: leaf, abstract)  # a copy, for the next line writes into it
+    nnx.replace_by_pure_dict(state, values)
+    return state

@@ -1,0 +1,128 @@
+"""Deep convolutional GAN, for images of any size that halves a few times.
+
+Radford, Metz and Chintala, *Unsupervised Representation Learning with Deep Convolutional
+Generative Adversarial Networks*, 2016, https://arxiv.org/abs/1511.06434.
+
+The number of levels follows from the size: 28 is 7 doubled twice, 32 is 4 doubled three times, 64
+is 4 doubled four times. The finest layer has `features` channels, each coarser one twice as many.
+"""
+
+import math
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.networks.layers import DCGAN_KERNEL_INIT, DCGAN_SCALE_INIT, BatchNorm, ConvTranspose
+from jaxgan.networks.mlp import leaky_relu
+from jaxgan.types import Array
+
+KERNEL = (4, 4)
+LARGEST_BASE = 7
+
+
+class DCGANGenerator(nn.Module):
+    """Latent vectors to images: one dense layer, then transposed convolutions of stride 2.
+
+    Attributes:
+      image_shape: `(height, width, channels)`.
+      features: channels of the layer below the image.
+      batch_norm: batch normalisation after every hidden layer.
+      num_classes: how many labels there are, or `None`; an embedding of the label joins the latent.
+      dtype: dtype of the computation; parameters and output are float32.
+    """
+
+    image_shape: tuple[int, int, int]
+    features: int = 64
+    batch_norm: bool = True
+    num_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
+        """`z [batch, latent]`, `label int[batch] -> [batch, *image_shape]` in [-1, 1]."""
+        height, width, channels = self.image_shape
+        levels = num_levels(height, width)
+        base = (height >> levels, width >> levels, self.features << (levels - 1))
+
+        if self.num_classes is not None:
+            z = jnp.concatenate([z, _embedded(label, self.num_classes, z.shape[-1])], axis=-1)
+        x = nn.Dense(math.prod(base), kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype)(z)
+        x = self._normalised(x.reshape(-1, *base), train)
+        for level in reversed(range(levels - 1)):
+            x = ConvTranspose(
+                self.features << level, KERNEL, kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype
+            )(x)
+            x = self._normalised(x, train)
+        x = ConvTranspose(channels, KERNEL, kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype)(x)
+        return jnp.tanh(x.astype(jnp.float32))
+
+    def _normalised(self, x: Array, train: bool) -> Array:
+        if self.batch_norm:
+            x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
+        return jax.nn.relu(x)
+
+
+class DCGANDiscriminator(nn.Module):
+    """Images to logits: convolutions of stride 2, then one dense layer.
+
+    Attributes:
+      features: channels of the layer above the image.
+      batch_norm: batch normalisation after every hidden layer but the first. Leave it out under a
+        gradient penalty, which is defined example by example.
+      num_classes: how many labels there are, or `None`. The logit then gains the inner product of
+        the label's embedding with the features (Miyato and Koyama, *cGANs with Projection
+        Discriminator*, 2018, https://arxiv.org/abs/1802.05637).
+      dtype: dtype of the computation; parameters and output are float32.
+    """
+
+    features: int = 64
+    batch_norm: bool = True
+    num_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+        """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
+        levels = num_levels(x.shape[1], x.shape[2])
+        for level in range(levels):
+            x = nn.Conv(
+                self.features << level,
+                KERNEL,
+                strides=2,
+                kernel_init=DCGAN_KERNEL_INIT,
+                dtype=self.dtype,
+            )(x)
+            if self.batch_norm and level > 0:
+                x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
+            x = leaky_relu(x)
+        x = x.reshape(x.shape[0], -1).astype(jnp.float32)
+        logits = nn.Dense(1, kernel_init=DCGAN_KERNEL_INIT)(x)[:, 0]
+        if self.num_classes is not None:
+            logits += jnp.sum(_embedded(label, self.num_classes, x.shape[-1]) * x, axis=-1)
+        return logits
+
+
+def num_levels(height: int, width: int) -> int:
+    """How often a size is halved until both sides are at most 7.
+
+    Raises:
+      ValueError: the size does not halve that often, or not even once.
+    """
+    levels = 0
+    while max(height, width) >> levels > LARGEST_BASE:
+        levels += 1
+    if levels == 0 or height % (1 << levels) or width % (1 << levels):
+        raise ValueError(
+            f"DCGAN was given images of {height} x {width}; expected sides that are 4 to 7 times a "
+            "power of two (8, 28, 32, 48, 64, 96, 128, ...): resize the images"
+        )
+    return levels
+
+
+def _embedded(label: Array | None, num_classes: int, width: int) -> Array:
+    """A learned vector of `width` per label, `[batch, width]`."""
+    if label is None:
+        raise ValueError(f"the network has num_classes={num_classes} and was called without labels")
+    return nn.Embed(num_classes, width, embedding_init=DCGAN_KERNEL_INIT)(label)

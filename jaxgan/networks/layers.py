@@ -1,0 +1,116 @@
+"""Layers whose result does not depend on how a batch is spread over devices.
+
+Parameters and statistics are laid out as in the layers of the same name in `flax.linen`.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan import axis, ops
+from jaxgan.types import Array
+
+# Weights and batch normalisation scales of Radford et al., 2016, section 4.
+DCGAN_KERNEL_INIT = nn.initializers.normal(0.02)
+DCGAN_SCALE_INIT = lambda *args: 1.0 + DCGAN_KERNEL_INIT(*args)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all but the last axis, over the batch of *all* devices.
+
+    `y = (x - m) / sqrt(v + epsilon) * scale + bias`, with the mean m and the (biased) variance v
+    of the batch in training, and their running averages otherwise. Written plainly, so that XLA
+    sees equal forward passes of a round as equal and computes them once.
+
+    Attributes:
+      momentum: weight of the past in the running averages.
+      epsilon: added to the variance.
+      scale_init: initialiser of the scale, `[features]`.
+      dtype: dtype of the output; statistics are always float32.
+
+    Reference:
+      Ioffe and Szegedy, *Batch Normalization*, 2015, https://arxiv.org/abs/1502.03167.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    scale_init: Any = nn.initializers.ones
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Normalises `x` `[..., features]`; in training updates the running averages."""
+        features = (x.shape[-1],)
+        scale = self.param("scale", self.scale_init, features)
+        bias = self.param("bias", nn.initializers.zeros, features)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
+        running_var = self.variable("batch_stats", "var", jnp.ones, features)
+        x = x.astype(jnp.float32)
+        per_feature = lambda v: v.reshape(*[1] * (x.ndim - 1), *features)
+        if train:
+            axes = tuple(range(x.ndim - 1))
+            mean = axis.mean(jnp.mean(x, axes))
+            var = axis.mean(jnp.mean((x - per_feature(mean)) ** 2, axes))
+            if self.is_mutable_collection("batch_stats"):
+                running_mean.value += (1.0 - self.momentum) * (mean - running_mean.value)
+                running_var.value += (1.0 - self.momentum) * (var - running_var.value)
+        else:
+            mean, var = running_mean.value, running_var.value
+        gain = jax.lax.rsqrt(var + self.epsilon) * scale
+        y = (x - per_feature(mean)) * per_feature(gain) + per_feature(bias)
+        return y.astype(self.dtype)
+
+
+class Dropout(nn.Module):
+    """Dropout whose mask belongs to the example: the same on any number of devices.
+
+    Attributes:
+      rate: probability of setting a unit to 0; the others are divided by `1 - rate`.
+
+    Reference:
+      Srivastava et al., *Dropout*, 2014, https://jmlr.org/papers/v15/srivastava14a.html.
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """Drops units of `x` `[batch, ...]` in training; the identity otherwise."""
+        if not train or self.rate == 0.0:
+            return x
+        keys = axis.example_keys(self.make_rng("dropout"), x.shape[0])
+        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - self.rate, x.shape[1:]))(keys)
+        return jnp.where(keep, x / (1.0 - self.rate), 0.0)
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution with a bias and SAME padding, `stride` times the height and width.
+
+    Attributes:
+      features: output channels.
+      kernel_size: taps along height and width.
+      stride: how many times larger the output is.
+      use_bias: whether a bias is added.
+      kernel_init: initialiser of the kernel, `[*kernel_size, in, features]`.
+      dtype: dtype of the computation; parameters are float32.
+    """
+
+    features: int
+    kernel_size: tuple[int, int] = (4, 4)
+    stride: int = 2
+    use_bias: bool = True
+    kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """`[batch, height, width, in] -> [batch, stride * height, stride * width, features]`."""
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape)
+        y = ops.conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype), stride=self.stride)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        return y

@@ -1,0 +1,105 @@
+"""Fully connected networks: generators of anything, and discriminators of anything.
+
+Both take class labels `int[batch]` as a second input when `num_classes` is set, and append the
+one-hot code of the label to their input (Mirza and Osindero, *Conditional Generative Adversarial
+Nets*, 2014, https://arxiv.org/abs/1411.1784).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.networks.layers import Dropout
+from jaxgan.types import Array
+
+
+def leaky_relu(x: Array) -> Array:
+    """`max(x, 0.2 x)`, the discriminators' activation since Radford et al., 2016."""
+    return jax.nn.leaky_relu(x, 0.2)
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron from flattened inputs to an array of any shape.
+
+    As a generator: `MLP((256, 512), output_shape=(28, 28, 1), output_activation=jnp.tanh)`. As a
+    discriminator: `MLP((512, 256))`, which returns one logit per example.
+
+    Attributes:
+      features: widths of the hidden layers.
+      output_shape: shape of one example's output; `()` for a logit.
+      activation: after each hidden layer.
+      output_activation: after the last layer; `None` for none.
+      num_classes: how many labels there are, or `None` for an unconditional network.
+      kernel_init: initialiser of the weights.
+      dtype: dtype of the computation; parameters and output are float32.
+    """
+
+    features: Sequence[int]
+    output_shape: Sequence[int] = ()
+    activation: Callable[[Array], Array] = leaky_relu
+    output_activation: Callable[[Array], Array] | None = None
+    num_classes: int | None = None
+    kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, label: Array | None = None) -> Array:
+        """`x [batch, ...]`, `label int[batch] -> [batch, *output_shape]`."""
+        x = _joined(x, label, self.num_classes)
+        for width in self.features:
+            x = nn.Dense(width, kernel_init=self.kernel_init, dtype=self.dtype)(x)
+            x = self.activation(x)
+        width = math.prod(self.output_shape)
+        x = nn.Dense(width, kernel_init=self.kernel_init, dtype=self.dtype)(x)
+        x = x.astype(jnp.float32).reshape(x.shape[0], *self.output_shape)
+        return x if self.output_activation is None else self.output_activation(x)
+
+
+class MaxoutMLP(nn.Module):
+    """The discriminator of Goodfellow et al., 2014: maxout layers with dropout, then one logit.
+
+    Each hidden unit is the maximum of `pieces` affine functions of its inputs.
+
+    Attributes:
+      features: units of the hidden layers; the original has 240 and 240.
+      pieces: affine functions per unit; the original has 5.
+      input_dropout, dropout: rates before the first layer, and before each of the others.
+      num_classes: how many labels there are, or `None` for an unconditional network.
+      kernel_init: initialiser of the weights; small and uniform in the original.
+
+    Reference:
+      Goodfellow et al., *Maxout Networks*, 2013, https://arxiv.org/abs/1302.4389; *Generative
+      Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661.
+    """
+
+    features: Sequence[int] = (240, 240)
+    pieces: int = 5
+    input_dropout: float = 0.2
+    dropout: float = 0.5
+    num_classes: int | None = None
+    kernel_init: Any = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+        """`x [batch, ...]`, `label int[batch] -> logits [batch]`."""
+        x = _joined(x, label, self.num_classes)
+        x = Dropout(self.input_dropout)(x, train=train)
+        for width in self.features:
+            x = nn.Dense(width * self.pieces, kernel_init=self.kernel_init)(x)
+            x = jnp.max(x.reshape(x.shape[0], width, self.pieces), axis=-1)
+            x = Dropout(self.dropout)(x, train=train)
+        return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
+
+
+def _joined(x: Array, label: Array | None, num_classes: int | None) -> Array:
+    """`x` flattened, and the label's one-hot code behind it."""
+    x = x.reshape(x.shape[0], -1)
+    if num_classes is None:
+        return x
+    if label is None:
+        raise ValueError(f"the network has num_classes={num_classes} and was called without labels")
+    return jnp.concatenate([x, jax.nn.one_hot(label, num_classes, dtype=x.dtype)], axis=-1)

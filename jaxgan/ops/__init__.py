@@ -1,0 +1,3 @@
+"""Operations that networks are made of, in the forms that compile well."""
+
+from jaxgan.ops.conv import conv_transpose as conv_transpose

@@ -1,0 +1,175 @@
+"""Gradient penalties on a discriminator, one value per example.
+
+A penalty is a function `(critic, real, fake, key, step) -> [batch]`:
+
+- `critic`: a closure `x -> logits`, `[batch, ...] -> [batch]` (or `[batch, h, w]`, summed);
+- `real`, `fake`: examples of one shape `[batch, ...]`;
+- `key`: for what is drawn per example; `step`: the round, for schedules.
+
+Penalties come unweighted; `weighted` and `lazily` combine them:
+
+    penalty = weighted((10.0, wgan_gp))
+    penalty = weighted((0.1, r1), (0.1, r2))
+    penalty = weighted((10.0, lazily(r1, every=16)))
+
+The gradient at an example is that of the *sum* of the batch's logits, which is the example's own
+gradient when the critic treats examples one by one. A critic with batch normalisation does not;
+penalise it only if you mean that.
+"""
+
+from collections.abc import Callable
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan import axis
+from jaxgan.types import Array, PRNGKey, Schedule
+
+Critic = Callable[[Array], Array]
+Penalty = Callable[[Critic, Array, Array, PRNGKey, Array], Array]
+
+
+def r1(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
+    """Half the squared gradient norm at real examples, `||grad D(x)||^2 / 2`, `[batch]`.
+
+    Weighted by gamma this is the paper's regulariser: locally convergent, for any gamma > 0.
+
+    Reference:
+      Mescheder, Geiger and Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
+      https://arxiv.org/abs/1801.04406, eq. 9.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> critic = lambda x: x @ jnp.array([3.0, 4.0])
+      >>> x = jnp.zeros((2, 2))
+      >>> r1(critic, x, x, jax.random.key(0), 0)
+      Array([12.5, 12.5], dtype=float32)
+    """
+    return 0.5 * jnp.sum(_flat_gradient(critic, real) ** 2, axis=-1)
+
+
+def r2(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
+    """Half the squared gradient norm at generated examples, `||grad D(G(z))||^2 / 2`, `[batch]`.
+
+    Reference:
+      Mescheder, Geiger and Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
+      https://arxiv.org/abs/1801.04406, eq. 10.
+    """
+    return 0.5 * jnp.sum(_flat_gradient(critic, fake) ** 2, axis=-1)
+
+
+def wgan_gp(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
+    """`(||grad D(x)|| - 1)^2` at a random point between a real and a generated example, `[batch]`.
+
+    The point is `t x + (1 - t) G(z)` with `t ~ U[0, 1)` per example. The paper's weight is 10.
+
+    Reference:
+      Gulrajani et al., *Improved Training of Wasserstein GANs*, 2017,
+      https://arxiv.org/abs/1704.00028, algorithm 1.
+    """
+    chex.assert_equal_shape([real, fake])
+    t = _per_example_uniform(key, real)
+    return (_gradient_norm(critic, t * real + (1.0 - t) * fake) - 1.0) ** 2
+
+
+def dragan(
+    critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array, *, scale: float = 0.5
+) -> Array:
+    """`(||grad D(x)|| - 1)^2` at a random point near a real example, `[batch]`.
+
+    The point is `x + t s u` with `s = scale * std(real)`, `u ~ U[0, 1)` per coordinate and
+    `t ~ U[0, 1)` per example, as in the authors' program. The paper's weight is 10.
+
+    Args:
+      scale: size of the neighbourhood, in standard deviations of the whole batch.
+
+    Reference:
+      Kodali, Abernethy, Hays and Kira, *On Convergence and Stability of GANs*, 2017,
+      https://arxiv.org/abs/1705.07215, section 2.3.
+    """
+    key_u, key_t = jax.random.split(key)
+    mean = axis.mean(jnp.mean(real))
+    std = jnp.sqrt(axis.mean(jnp.mean((real - mean) ** 2)))
+    u = jax.vmap(lambda k: jax.random.uniform(k, real.shape[1:]))(
+        axis.example_keys(key_u, real.shape[0])
+    )
+    nearby = real + _per_example_uniform(key_t, real) * scale * std * u
+    return (_gradient_norm(critic, nearby) - 1.0) ** 2
+
+
+def weighted(*terms: tuple[float | Schedule, Penalty]) -> Penalty:
+    """Weighted sum of penalties, `sum_i w_i p_i`.
+
+    Args:
+      *terms: pairs `(weight, penalty)`; a weight is a number or a schedule, called with the step.
+
+    Returns:
+      A penalty.
+
+    Raises:
+      ValueError: no term was given.
+
+    Example:
+      >>> import optax
+      >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r2))
+    """
+    if not terms:
+        raise ValueError("weighted() was given no term, expected (weight, penalty) pairs")
+
+    def penalty(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
+        values = [
+            (weight(step) if callable(weight) else weight)
+            * term(critic, real, fake, jax.random.fold_in(key, i), step)
+            for i, (weight, term) in enumerate(terms)
+        ]
+        return jnp.sum(jnp.stack(values), axis=0)
+
+    return penalty
+
+
+def lazily(penalty: Penalty, *, every: int) -> Penalty:
+    """The penalty times `every` in one round of `every`, nothing in the others.
+
+    The mean over rounds is kept, and nearly all of the cost is saved.
+
+    Args:
+      penalty: the penalty to apply now and then.
+      every: the period in rounds, at least 1.
+
+    Returns:
+      A penalty.
+
+    Reference:
+      Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
+      https://arxiv.org/abs/1912.04958, section 3.1 (lazy regularisation).
+    """
+    if every < 1:
+        raise ValueError(f"every is {every}, expected a period of at least 1 round")
+
+    def lazy(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
+        return jax.lax.cond(
+            step % every == 0,
+            lambda: every * penalty(critic, real, fake, key, step),
+            lambda: jnp.zeros(real.shape[0], real.dtype),
+        )
+
+    return lazy
+
+
+def _flat_gradient(critic: Critic, x: Array) -> Array:
+    chex.assert_rank(x, {2, 3, 4, 5})
+    gradient = jax.grad(lambda x: jnp.sum(critic(x)))(x)
+    return gradient.reshape(x.shape[0], -1)
+
+
+def _gradient_norm(critic: Critic, x: Array) -> Array:
+    # safe_norm: the square root's gradient at 0 is infinite, and 0 times infinity is not a number.
+    return optax.safe_norm(_flat_gradient(critic, x), 1e-12, axis=-1)
+
+
+def _per_example_uniform(key: PRNGKey, x: Array) -> Array:
+    """`t ~ U[0, 1)` per example, `[batch, 1, ..., 1]`."""
+    t = jax.vmap(jax.random.uniform)(axis.example_keys(key, x.shape[0]))
+    return t.reshape(x.shape[0], *[1] * (x.ndim - 1))

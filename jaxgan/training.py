@@ -1,0 +1,304 @@
+"""How a game is played: turns, optimizers, and what is carried from one round to the next."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan import axis
+from jaxgan.game import Game, own_gradient
+from jaxgan.types import Array, Batch, Metrics, ModelState, Params, PRNGKey, PyTree
+
+Turn = tuple[str, ...]  # the players that move together
+
+
+class TrainState(NamedTuple):
+    """Everything that the next round needs, and nothing else: no key, no metrics, no data position.
+
+    Attributes:
+      step: rounds played, `int32[]`.
+      params: learned leaves, by player.
+      model_state: mutable leaves (batch statistics, ...), by player.
+      opt_state: optax states, by player.
+      ema_params: exponential moving averages of `params`, of the players that have one.
+    """
+
+    step: Array
+    params: dict[str, Params]
+    model_state: dict[str, ModelState]
+    opt_state: dict[str, PyTree]
+    ema_params: dict[str, Params]
+
+
+class TrainingAlgorithm(NamedTuple):
+    """A way of playing a game.
+
+    Attributes:
+      init: `(key, batch) -> TrainState`; of the batch only the shapes matter.
+      update: `(state, batches, key) -> (TrainState, metrics)`, one call. `batches` has leaves
+        `[num_minibatches, batch, ...]`. `key` is the key of the *run*, the same in every call: the
+        update folds `state.step` into it, so a resumed run draws what it would have drawn.
+      num_minibatches: fresh minibatches that one call takes, one per turn.
+      num_rounds: rounds that one call plays, by which `state.step` grows.
+    """
+
+    init: Callable[[PRNGKey, Batch], TrainState]
+    update: Callable[[TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]]
+    num_minibatches: int
+    num_rounds: int = 1
+
+
+def alternating(
+    game: Game,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    *,
+    turns: Sequence[str | Sequence[str]] | None = None,
+    ema: Mapping[str, float] | None = None,
+) -> TrainingAlgorithm:
+    """Players move in turn, each descending its own loss in its own parameters.
+
+    In every turn, each player that moves takes the gradient of its loss at the parameters *before*
+    the turn, on a minibatch of the turn's own; then all movers commit parameters, optimizer state
+    and model state together. After the last turn come the moving averages, and `step + 1`.
+
+    Args:
+      game: who plays, and for what.
+      optimizers: one for each player.
+      turns: the order within a round: a player's name, or several for a turn in which they move
+        together. By default every player once, in the order of `game.losses`. Five critic turns
+        are `5 * ["discriminator"] + ["generator"]`, and compile once.
+      ema: decay per round of the moving average of a player's parameters, for those to have one:
+        `ema <- decay * ema + (1 - decay) * params`.
+
+    Returns:
+      The algorithm. Its metrics are `{player: {"loss": ..., ...}}`, each the mean over the player's
+      turns of the round.
+
+    Raises:
+      ValueError: turns, optimizers or ema do not agree with the game's players, or a decay is
+        outside [0, 1].
+
+    Reference:
+      Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,
+      algorithm 1 (k discriminator turns, then one of the generator).
+
+    Example:
+      >>> import optax
+      >>> adam = optax.adam(2e-4, b1=0.5)
+      >>> algorithm = alternating(
+      ...     game,
+      ...     {"discriminator": adam, "generator": adam},
+      ...     turns=["discriminator", "discriminator", "generator"],
+      ...     ema={"generator": 0.999},
+      ... )  # doctest: +SKIP
+    """
+    schedule = _schedule(tuple(game.losses) if turns is None else turns)
+    decays = dict(ema or {})
+    _check_players(game, optimizers, schedule, decays)
+
+    def init(key: PRNGKey, batch: Batch) -> TrainState:
+        params, model_state = game.init(key, batch)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            model_state=model_state,
+            opt_state={player: optimizers[player].init(params[player]) for player in game.losses},
+            ema_params={player: params[player] for player in decays},
+        )
+
+    def turn(
+        movers: Turn, state: TrainState, batch_and_key: tuple[Batch, PRNGKey]
+    ) -> tuple[TrainState, Metrics]:
+        return play_turn(game, optimizers, movers, state, *batch_and_key)
+
+    def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        keys = jax.random.split(jax.random.fold_in(key, state.step), len(schedule))
+        played: dict[str, list[Metrics]] = {player: [] for player in game.losses}
+        for movers, run in _runs(schedule):
+            mine = jax.tree.map(itemgetter(run), (dict(batches), keys))
+            state, metrics = _scan(partial(turn, movers), state, mine, length=run.stop - run.start)
+            for player in movers:
+                played[player].append(metrics[player])
+        ema_params = {
+            player: optax.incremental_update(state.params[player], average, 1.0 - decays[player])
+            for player, average in state.ema_params.items()
+        }
+        state = state._replace(step=state.step + 1, ema_params=ema_params)
+        return state, {player: _mean_over_turns(metrics) for player, metrics in played.items()}
+
+    return TrainingAlgorithm(init, update, num_minibatches=len(schedule))
+
+
+def play_turn(
+    game: Game,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    movers: Turn,
+    state: TrainState,
+    batch: Batch,
+    key: PRNGKey,
+) -> tuple[TrainState, Metrics]:
+    """One turn: the movers' gradients at the parameters before it, then all their moves together.
+
+    Args:
+      game, optimizers: as in `alternating`.
+      movers: the players that move.
+      state: before the turn.
+      batch: a minibatch, leaves `[batch, ...]`; under a mapped data axis, this device's share.
+      key: the turn's.
+
+    Returns:
+      The state after the turn, in which nothing has changed that is not the movers', and the
+      movers' metrics.
+
+    Example:
+      >>> play_turn(game, optimizers, ("generator",), state, batch, key)  # doctest: +SKIP
+    """
+    params, model_state, opt_state, metrics = {}, {}, {}, {}
+    for player in movers:
+        (loss, aux), gradient = own_gradient(
+            game.losses[player], player, state.params, state.model_state, batch, key, state.step
+        )
+        updates, opt_state[player] = optimizers[player].update(
+            axis.mean(gradient), state.opt_state[player], state.params[player]
+        )
+        params[player] = optax.apply_updates(state.params[player], updates)
+        model_state[player] = aux.model_state
+        metrics[player] = axis.mean({"loss": loss, **aux.metrics})
+    moved = state._replace(
+        params=state.params | params,
+        model_state=state.model_state | model_state,
+        opt_state=state.opt_state | opt_state,
+    )
+    return moved, metrics
+
+
+def simultaneous(
+    game: Game,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    *,
+    ema: Mapping[str, float] | None = None,
+) -> TrainingAlgorithm:
+    """All players move at once, on one minibatch: `alternating` with a single turn for everybody.
+
+    Args:
+      game, optimizers, ema: as in `alternating`.
+
+    Returns:
+      The algorithm.
+
+    Example:
+      >>> sgd = optax.sgd(1e-2)
+      >>> simultaneous(game, {"discriminator": sgd, "generator": sgd})  # doctest: +SKIP
+    """
+    return alternating(game, optimizers, turns=[tuple(game.losses)], ema=ema)
+
+
+def scan_rounds(algorithm: TrainingAlgorithm, num_rounds: int) -> TrainingAlgorithm:
+    """Several rounds in one call: the same numbers, fewer dispatches.
+
+    It helps where a round is shorter than its dispatch. On a CPU leave it to networks without
+    convolutions, whose gradients XLA compiles badly inside loops.
+
+    Args:
+      algorithm: any.
+      num_rounds: calls of the algorithm's update to make into one, at least 1.
+
+    Returns:
+      An algorithm that takes `num_rounds` times the minibatches; its metrics are means over the
+      rounds.
+
+    Raises:
+      ValueError: `num_rounds` is below 1.
+
+    Example:
+      >>> faster = scan_rounds(algorithm, 10)  # doctest: +SKIP
+    """
+    if num_rounds < 1:
+        raise ValueError(f"num_rounds is {num_rounds}, expected at least 1")
+
+    def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        state, metrics = jax.lax.scan(
+            lambda state, round_batches: algorithm.update(state, round_batches, key),
+            state,
+            jax.tree.map(lambda x: x.reshape(num_rounds, -1, *x.shape[1:]), batches),
+        )
+        return state, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
+
+    return algorithm._replace(
+        update=update,
+        num_minibatches=num_rounds * algorithm.num_minibatches,
+        num_rounds=num_rounds * algorithm.num_rounds,
+    )
+
+
+def with_ema(state: TrainState) -> dict[str, Params]:
+    """Everybody's parameters, the moving average in place of the last value where there is one.
+
+    Example:
+      >>> images = game.sample(with_ema(state), state.model_state, batch, key)  # doctest: +SKIP
+    """
+    return state.params | state.ema_params
+
+
+def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:
+    return tuple((turn,) if isinstance(turn, str) else tuple(turn) for turn in turns)
+
+
+def _runs(schedule: tuple[Turn, ...]) -> list[tuple[Turn, slice]]:
+    """Consecutive equal turns: who moves, and which of the round's minibatches are theirs."""
+    runs, start = [], 0
+    for movers, group in itertools.groupby(schedule):
+        stop = start + len(list(group))
+        runs.append((movers, slice(start, stop)))
+        start = stop
+    return runs
+
+
+def _scan(
+    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
+    state: TrainState,
+    xs: PyTree,
+    *,
+    length: int,
+) -> tuple[TrainState, Metrics]:
+    """`jax.lax.scan`, written out where a loop would be slow.
+
+    XLA's CPU backend takes convolutions to their fast form outside loops only: the gradient of a
+    convolution in the body of a loop, even of one trip, takes about fifteen times as long.
+    """
+    if length > 1 and jax.default_backend() != "cpu":
+        return jax.lax.scan(step, state, xs)
+    metrics = []
+    for i in range(length):
+        state, of_turn = step(state, jax.tree.map(itemgetter(i), xs))
+        metrics.append(of_turn)
+    return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *metrics)
+
+
+def _mean_over_turns(metrics: list[Metrics]) -> Metrics:
+    """From one stack `[turns]` of metrics per run to means over all turns."""
+    return jax.tree.map(lambda *runs: jnp.mean(jnp.concatenate(runs)), *metrics)
+
+
+def _check_players(
+    game: Game, optimizers: Mapping[str, Any], schedule: tuple[Turn, ...], decays: dict[str, float]
+) -> None:
+    players = ", ".join(game.losses)
+    named = {"turns": {name for turn in schedule for name in turn}, "optimizers": set(optimizers)}
+    for where, names in {**named, "ema": set(decays)}.items():
+        if unknown := sorted(names - set(game.losses)):
+            raise ValueError(f"{where} names {', '.join(unknown)}; the players are {players}")
+    for where, names in named.items():
+        if missing := sorted(set(game.losses) - names):
+            raise ValueError(f"{where} lacks {', '.join(missing)}; the players are {players}")
+    for movers in schedule:
+        if len(set(movers)) != len(movers):
+            raise ValueError(f"the turn {movers} names a player twice")
+    for player, decay in decays.items():
+        if not 0.0 <= decay <= 1.0:
+            raise ValueError(f"ema of {player} is {decay}, expected a decay in [0, 1]")

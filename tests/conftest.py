@@ -1,0 +1,39 @@
+"""Strict numerics, a compilation cache, and the data that tests share."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".pytest_cache" / f"jax-{jax.__version__}"
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The folder of the original MNIST files, where there is one."""
+    given = os.environ.get("JAXGAN_DATA_DIR")
+    places = [Path(given)] if given else []
+    for place in [*places, ROOT.parent / "shared" / "data"]:
+        if (place / "mnist" / "train-images-idx3-ubyte.gz").exists():
+            return place / "mnist"
+    pytest.skip("the original MNIST files are not here; set JAXGAN_DATA_DIR to test with them")
+
+
+@pytest.fixture
+def digits() -> dict[str, np.ndarray]:
+    """A few small images: 32 of 8 x 8 pixels, in bytes, with labels."""
+    rng = np.random.default_rng(0)
+    return {
+        "image": rng.integers(0, 256, (32, 8, 8, 1), np.uint8),
+        "label": np.arange(32, dtype=np.int32) % 10,
+    }

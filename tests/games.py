@@ -1,0 +1,152 @@
+"""The registry: every game and way of playing that the contract holds for.
+
+Adding an entry adds its tests. Sizes are the smallest that exercise every part.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+import jaxgan
+from jaxgan import Game, TrainingAlgorithm, latents, losses, networks, penalties
+
+BATCH = 8
+LATENT = latents.normal(3)
+SGD = {"discriminator": optax.sgd(0.05), "generator": optax.sgd(0.05)}
+ADAM = {"discriminator": optax.adam(1e-3, b1=0.5), "generator": optax.adam(1e-3, b1=0.5)}
+
+
+class Case(NamedTuple):
+    """A game, how it is played, and the kind of its optimizers."""
+
+    game: Game
+    optimizers: dict[str, optax.GradientTransformation] = SGD
+    turns: tuple[str | tuple[str, ...], ...] | None = None
+    ema: dict[str, float] | None = None
+
+    @property
+    def algorithm(self) -> TrainingAlgorithm:
+        return jaxgan.alternating(self.game, self.optimizers, turns=self.turns, ema=self.ema)
+
+
+def minibatches(start: int, count: int) -> dict[str, np.ndarray]:
+    """Pictures of noise, and labels; a pure function of the numbers asked for."""
+    rngs = [np.random.default_rng(number) for number in range(start, start + count)]
+    return {
+        "image": np.stack([rng.uniform(-1, 1, (BATCH, 8, 8, 1)) for rng in rngs]).astype("f4"),
+        "label": np.stack([rng.integers(0, 3, BATCH) for rng in rngs]).astype("i4"),
+    }
+
+
+def mlp_generator(**kwargs) -> jaxgan.Network:
+    return jaxgan.from_linen(
+        networks.MLP((16,), output_shape=(8, 8, 1), output_activation=jnp.tanh, **kwargs)
+    )
+
+
+def mlp_discriminator(**kwargs) -> jaxgan.Network:
+    return jaxgan.from_linen(networks.MLP((16,), **kwargs))
+
+
+def mlp_gan(**kwargs) -> Game:
+    return jaxgan.gan(mlp_generator(), mlp_discriminator(), latent=LATENT, **kwargs)
+
+
+def dcgan(*, batch_norm: bool = True, classes: int | None = None, **kwargs) -> Game:
+    return jaxgan.gan(
+        jaxgan.from_linen(networks.DCGANGenerator((8, 8, 1), 4, num_classes=classes)),
+        jaxgan.from_linen(networks.DCGANDiscriminator(4, batch_norm, num_classes=classes)),
+        latent=LATENT,
+        condition=() if classes is None else ("label",),
+        **kwargs,
+    )
+
+
+class NnxDiscriminator(nnx.Module):
+    """Batch statistics and dropout of another library's making."""
+
+    def __init__(self, rngs: nnx.Rngs) -> None:
+        self.hidden = nnx.Linear(64, 16, rngs=rngs)
+        self.norm = nnx.BatchNorm(16, rngs=rngs)
+        self.dropout = nnx.Dropout(0.2, rngs=rngs)
+        self.logit = nnx.Linear(16, 1, rngs=rngs)
+
+    def __call__(self, x):
+        x = nnx.relu(self.norm(self.hidden(x.reshape(x.shape[0], -1))))
+        return self.logit(self.dropout(x))[:, 0]
+
+
+class FlaxBatchNormGenerator(nn.Module):
+    """A user's own module, with linen's own layers."""
+
+    @nn.compact
+    def __call__(self, z, *, train: bool):
+        x = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Dense(16)(z)))
+        return jnp.tanh(nn.Dense(64)(x)).reshape(-1, 8, 8, 1)
+
+
+CASES: dict[str, Callable[[], Case]] = {
+    "minimax": lambda: Case(mlp_gan(loss=losses.minimax())),
+    "non_saturating_adam_ema": lambda: Case(mlp_gan(), ADAM, ema={"generator": 0.9}),
+    "three_discriminator_turns": lambda: Case(
+        mlp_gan(), turns=("discriminator", "discriminator", "discriminator", "generator")
+    ),
+    "simultaneous": lambda: Case(mlp_gan(), turns=(("discriminator", "generator"),)),
+    "generator_first": lambda: Case(mlp_gan(), turns=("generator", "discriminator")),
+    "wgan_gp": lambda: Case(
+        mlp_gan(loss=losses.wasserstein(), penalty=penalties.weighted((10.0, penalties.wgan_gp))),
+        turns=("discriminator", "discriminator", "generator"),
+    ),
+    "relativistic_r1_r2": lambda: Case(
+        mlp_gan(
+            loss=losses.relativistic_paired(),
+            penalty=penalties.weighted((0.5, penalties.r1), (0.5, penalties.r2)),
+        )
+    ),
+    "relativistic_average": lambda: Case(mlp_gan(loss=losses.relativistic_average())),
+    "hinge_dragan": lambda: Case(
+        mlp_gan(loss=losses.hinge(), penalty=penalties.weighted((10.0, penalties.dragan)))
+    ),
+    "least_squares_lazy_r1": lambda: Case(
+        mlp_gan(
+            loss=losses.least_squares(),
+            penalty=penalties.lazily(
+                penalties.weighted((optax.linear_schedule(1.0, 0.1, 10), penalties.r1)), every=2
+            ),
+        )
+    ),
+    "dcgan": lambda: Case(dcgan(), ADAM, ema={"generator": 0.9}),
+    "conditional_dcgan": lambda: Case(dcgan(classes=3)),
+    "dcgan_r1": lambda: Case(
+        dcgan(batch_norm=False, penalty=penalties.weighted((1.0, penalties.r1)))
+    ),
+    "conditional_maxout_dropout": lambda: Case(
+        jaxgan.gan(
+            mlp_generator(num_classes=3),
+            jaxgan.from_linen(networks.MaxoutMLP((8,), pieces=2, num_classes=3)),
+            latent=latents.uniform(3),
+            condition=("label",),
+        )
+    ),
+    "flax_linen_and_nnx": lambda: Case(
+        jaxgan.gan(
+            jaxgan.from_linen(FlaxBatchNormGenerator()),
+            jaxgan.from_nnx(lambda rngs: NnxDiscriminator(rngs)),
+            latent=latents.truncated_normal(3),
+        )
+    ),
+}
+
+# Not the same on several devices, by construction: batch statistics and dropout of the modules of
+# other libraries belong to the device.
+LOCAL = {"flax_linen_and_nnx"}
+
+
+def tree_max(tree) -> float:
+    return max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(tree))
