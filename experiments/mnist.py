@@ -11,6 +11,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan import run
+from jaxgan.experiment import Config as BaseConfig
+from jaxgan.experiment import Experiment
 
 if TYPE_CHECKING:
     from flax.linen import Module
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(run.Config):
+class Config(BaseConfig):
     """Trains a GAN on handwritten digits, or on any other small images."""
 
     network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
@@ -63,7 +65,7 @@ class Config(run.Config):
     """Decay of the generator's average, which draws the samples; 0 for none."""
 
 
-def make(config: Config) -> run.Experiment:
+def make(config: Config) -> Experiment:
     """Networks, game, algorithm and data."""
     import numpy as np
     import optax
@@ -91,7 +93,7 @@ def make(config: Config) -> run.Experiment:
         turns=[*config.discriminator_turns * ["discriminator"], "generator"],
         ema={"generator": config.ema} if config.ema else None,
     )
-    return run.Experiment(
+    return Experiment(
         game=game,
         algorithm=algorithm,
         minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),

@@ -89,7 +89,10 @@ def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Cal
     start = time.perf_counter()
     with (
         path.open("a", buffering=1) as file,
-        contextlib.closing(SummaryWriter(str(tensorboard), purge_step=step + 1)) as writer,
+        contextlib.closing(
+            # The suffix keeps apart the files of runs that start within one second.
+            SummaryWriter(str(tensorboard), purge_step=step + 1, filename_suffix=f".{step}")
+        ) as writer,
     ):
 
         def log(step: int, state: TrainState, metrics: Metrics) -> None:

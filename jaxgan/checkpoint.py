@@ -49,7 +49,8 @@ def open_manager(directory: Path, *, max_to_keep: int = 2) -> ocp.CheckpointMana
       max_to_keep: how many of the newest stay. Two, so that a damaged one is not the end.
     """
     options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
-    return ocp.CheckpointManager(directory.absolute(), options=options)
+    handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
+    return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
@@ -104,10 +105,12 @@ def restore_plain(directory: Path) -> dict[str, Any]:
 def _newest_intact(manager: ocp.CheckpointManager, abstract: TrainState | None) -> Any:
     steps = sorted(manager.all_steps(), reverse=True)
     for step in steps:
-        if abstract is not None:
-            _check_structure(manager, step, abstract)
         try:
+            if abstract is not None:
+                _check_structure(manager, step, abstract)
             return _verified(manager, step, abstract)
+        except CheckpointError:
+            raise
         except Exception as error:  # a damaged file can fail in any way inside Orbax
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             warnings.warn(

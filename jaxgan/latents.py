@@ -85,9 +85,9 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
       >>> path = slerp(jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), jnp.linspace(0, 1, 5)[:, None])
     """
     chex.assert_equal_shape([start, end])
-    unit = lambda x: x / jnp.linalg.norm(x, axis=-1, keepdims=True)
-    cosine = jnp.sum(unit(start) * unit(end), axis=-1, keepdims=True)
-    angle = jnp.arccos(jnp.clip(cosine, -1.0, 1.0))
+    norm = lambda x: jnp.linalg.norm(x, axis=-1, keepdims=True)
+    a, b = start / norm(start), end / norm(end)
+    angle = 2.0 * jnp.arctan2(norm(a - b), norm(a + b))  # exact where arccos(a . b) is not, near pi
     straight = jnp.sin(angle) < 1e-4
     sine = jnp.where(straight, 1.0, jnp.sin(angle))
     start_weight = jnp.where(straight, 1.0 - t, jnp.sin((1.0 - t) * angle) / sine)

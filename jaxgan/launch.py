@@ -17,7 +17,7 @@ import platform
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import chex
 import jax
@@ -25,7 +25,7 @@ from rich.console import Console
 
 from jaxgan import callbacks, checkpoint, loop, parallel
 from jaxgan.errors import UserError
-from jaxgan.run import C, Config, Experiment
+from jaxgan.experiment import Config, Experiment
 from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
 from jaxgan.types import Array, Metrics
 
@@ -35,6 +35,9 @@ FREE = {"num_steps", "run_dir", "data", "data_dir", "parallel"}
 FREE |= {"log_every", "sample_every", "checkpoint_every"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SHEET = 100  # samples on a sheet
+
+
+C = TypeVar("C", bound=Config)
 
 
 class RunError(UserError):

@@ -1,74 +1,23 @@
-"""The command line that every experiment shares. What it starts is in `jaxgan.launch`.
+"""The command line that every experiment shares.
 
-An experiment is a module with a frozen dataclass `Config`, a subclass of the one below, and a
-function `make(config) -> Experiment`:
+An experiment is a module with a frozen dataclass `Config`, a subclass of `experiment.Config`, and a
+function `make(config) -> Experiment`. It ends with
 
     if __name__ == "__main__":
         run.main(Config, make)
 
-Nothing here imports jax, so that `--help` answers at once.
+Until the command line is read, nothing here imports jax: `--help` answers at once.
 """
 
 import contextlib
-import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, TypeVar
+from collections.abc import Callable, Iterator
+from typing import NoReturn, TypeVar
 
 import tyro
 
 from jaxgan.errors import UserError
-
-if TYPE_CHECKING:
-    from jaxgan.game import Game
-    from jaxgan.loop import Minibatches
-    from jaxgan.training import TrainingAlgorithm
-    from jaxgan.types import Batch
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-    """The flags that every experiment has."""
-
-    num_steps: int = 5000
-    """Rounds to train in all; a larger number later goes on with a finished run."""
-    batch_size: int = 64
-    """Examples per minibatch, over all devices."""
-    seed: int = 0
-    """Seed of everything: initial weights, data order, latents."""
-    data: str = "auto"
-    """auto (MNIST, or scikit-learn's digits where it cannot be had), mnist, digits, or any TFDS
-    image set."""
-    data_dir: str | None = None
-    """Where to look for data first; $JAXGAN_DATA_DIR when left out."""
-    run_dir: str | None = None
-    """Where the run is kept; runs/EXPERIMENT when left out."""
-    parallel: Literal["auto", "jit", "pmap"] = "auto"
-    """One device (jit) or several (pmap); auto takes all there are."""
-    log_every: int = 20
-    """Steps between logged metrics."""
-    sample_every: int = 500
-    """Steps between sheets of samples."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints."""
-
-
-class Experiment(NamedTuple):
-    """What `make(config)` builds.
-
-    Attributes:
-      game, algorithm: who plays for what, and how.
-      minibatches: the training data, `(start, count) -> batches`.
-      sample_batch: `n -> batch` that asks `game.sample` for n samples.
-      data: what the run's record says of the data; it identifies the data when a run goes on.
-    """
-
-    game: "Game"
-    algorithm: "TrainingAlgorithm"
-    minibatches: "Minibatches"
-    sample_batch: "Callable[[int], Batch]"
-    data: Mapping[str, Any]
-
+from jaxgan.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
 

@@ -6,6 +6,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -117,6 +118,7 @@ def alternating(
         return play_turn(game, optimizers, movers, state, *batch_and_key)
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        chex.assert_tree_shape_prefix(batches, (len(schedule),))
         keys = jax.random.split(jax.random.fold_in(key, state.step), len(schedule))
         played: dict[str, list[Metrics]] = {player: [] for player in game.losses}
         for movers, run in _runs(schedule):

@@ -35,7 +35,7 @@ class MLP(nn.Module):
       output_activation: after the last layer; `None` for none.
       num_classes: how many labels there are, or `None` for an unconditional network.
       kernel_init: initialiser of the weights.
-      dtype: dtype of the computation; parameters and output are float32.
+      dtype: dtype of the computation; parameters are float32, and so is the output at least.
     """
 
     features: Sequence[int]
@@ -55,7 +55,8 @@ class MLP(nn.Module):
             x = self.activation(x)
         width = math.prod(self.output_shape)
         x = nn.Dense(width, kernel_init=self.kernel_init, dtype=self.dtype)(x)
-        x = x.astype(jnp.float32).reshape(x.shape[0], *self.output_shape)
+        x = x.astype(jnp.promote_types(self.dtype, jnp.float32))
+        x = x.reshape(x.shape[0], *self.output_shape)
         return x if self.output_activation is None else self.output_activation(x)
 
 

@@ -1,0 +1,58 @@
+"""What an experiment is: a `Config`, and a function `make(config) -> Experiment`.
+
+Nothing here imports jax: a command line answers `--help` before jax is loaded.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from jaxgan.game import Game
+    from jaxgan.loop import Minibatches
+    from jaxgan.training import TrainingAlgorithm
+    from jaxgan.types import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The flags that every experiment has."""
+
+    num_steps: int = 5000
+    """Rounds to train in all; a larger number later goes on with a finished run."""
+    batch_size: int = 64
+    """Examples per minibatch, over all devices."""
+    seed: int = 0
+    """Seed of everything: initial weights, data order, latents."""
+    data: str = "auto"
+    """auto (MNIST, or scikit-learn's digits where it cannot be had), mnist, digits, or any TFDS
+    image set."""
+    data_dir: str | None = None
+    """Where to look for data first; $JAXGAN_DATA_DIR when left out."""
+    run_dir: str | None = None
+    """Where the run is kept; runs/EXPERIMENT when left out."""
+    parallel: Literal["auto", "jit", "pmap"] = "auto"
+    """One device (jit) or several (pmap); auto takes all there are."""
+    log_every: int = 20
+    """Steps between logged metrics."""
+    sample_every: int = 500
+    """Steps between sheets of samples."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints."""
+
+
+class Experiment(NamedTuple):
+    """What `make(config)` builds.
+
+    Attributes:
+      game, algorithm: who plays for what, and how.
+      minibatches: the training data, `(start, count) -> batches`.
+      sample_batch: `n -> batch` that asks `game.sample` for n samples.
+      data: what the run's record says of the data; it identifies the data when a run goes on.
+    """
+
+    game: "Game"
+    algorithm: "TrainingAlgorithm"
+    minibatches: "Minibatches"
+    sample_batch: "Callable[[int], Batch]"
+    data: Mapping[str, Any]

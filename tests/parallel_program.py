@@ -1,0 +1,63 @@
+"""Run by test_parallel.py with eight virtual devices: every game on one and on eight of them.
+
+Prints one line of JSON, `{case: largest difference of a leaf, relative to its largest value}`. All
+play with SGD, which shows a wrong scale of the gradients that Adam would hide.
+"""
+
+import json
+
+import chex
+import jax
+import numpy as np
+import optax
+
+import jaxgan
+from jaxgan import axis
+from tests import games
+
+KEY = jax.random.key(3)
+SGD = {"discriminator": optax.sgd(0.05), "generator": optax.sgd(0.05)}
+ROUNDS = 5
+
+
+def play(algorithm):
+    return jaxgan.fit(algorithm, games.minibatches, key=KEY, num_steps=ROUNDS)
+
+
+def difference(a, b):
+    worst = 0.0
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        worst = max(worst, np.abs(x - y).max() / max(np.abs(x).max(), 1e-2))
+    return worst
+
+
+def main():
+    assert jax.local_device_count() == 8
+    found = {}
+    for name, make in games.CASES.items():
+        if name in games.LOCAL:
+            continue
+        chex.clear_trace_counter()
+        case = make()._replace(optimizers=SGD)
+        one = play(jaxgan.jit(case.algorithm))
+        eight = play(jaxgan.pmap(case.algorithm, max_traces=1))
+        assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
+        found[name] = difference(one._asdict(), eight._asdict())
+
+    draws = jax.pmap(lambda _: axis.example_keys(KEY, 2), axis_name=axis.DATA_AXIS)(np.arange(8))
+    np.testing.assert_array_equal(
+        jax.random.key_data(draws).reshape(16, -1), jax.random.key_data(axis.example_keys(KEY, 16))
+    )
+
+    try:
+        jaxgan.pmap(games.CASES["minimax"]().algorithm).update(
+            one, jax.tree.map(lambda x: x[:, :6], games.minibatches(0, 2)), KEY
+        )
+    except ValueError as error:
+        found["error"] = str(error)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

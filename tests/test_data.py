@@ -1,0 +1,256 @@
+"""Data: the idx format, the door, the TFDS builder, and minibatches by their number."""
+
+import collections
+import gzip
+import sys
+import urllib.request
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxgan import data
+from jaxgan.data import mnist
+from jaxgan.data.idx import DataError, read_idx, write_idx
+from jaxgan.data.shuffle import shuffled
+
+# ---- idx
+
+
+@pytest.mark.parametrize("name", ["plain-idx3-ubyte", "zipped-idx3-ubyte.gz"])
+def test_idx_round_trip(tmp_path, name):
+    array = np.random.default_rng(0).integers(0, 256, (3, 4, 5), np.uint8)
+    write_idx(tmp_path / name, array)
+    np.testing.assert_array_equal(read_idx(tmp_path / name), array)
+    np.testing.assert_array_equal(read_idx(tmp_path / name, shape=(None, 4, 5)), array)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"starts with the bytes \(none\), expected 00 00 08"),
+        (b"\x89PNG....", "starts with the bytes 89 50 4e 47"),
+        (b"\0\0\x0d\x01\0\0\0\x01....", "expected 00 00 08"),  # floats
+        (b"\0\0\x08\x02\0\0\0\x01", "ends within its header of 12 bytes"),
+        (b"\0\0\x08\x01\0\0\0\x05abc", r"holds 3 values, expected 5 for the shape \(5,\)"),
+        (b"\0\0\x08\x01\0\0\0\x02abc", "holds 3 values, expected 2"),
+        (b"\0\0\x08\x01\0\0\0\x03abc", r"holds an array of shape \(3,\), expected \(4, any\)"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03abc")[:-9], "gzip that do not unpack"),
+        (b"\x1f\x8bnot really", "gzip that do not unpack"),
+    ],
+)
+def test_idx_files_that_are_not_right(tmp_path, content, message):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        read_idx(path, shape=(4, None))
+    assert str(path) in str(error.value)
+
+
+# ---- the door
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """No prepared sets, and no connection; how often one was tried is counted."""
+    tried = []
+
+    def refuse(request, timeout):
+        tried.append(request.full_url)
+        raise urllib.error.URLError("no network in this test")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
+    return tried
+
+
+def fake_originals(folder: Path, *, name: str = "") -> dict[str, np.ndarray]:
+    """Files with the names and shapes of the originals, and other contents."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for prefix, n in (("train", 60_000), ("t10k", 10_000)):
+        images = np.zeros((n, 28, 28), np.uint8)
+        images[:, 10:12] = rng.integers(0, 256, (n, 2, 28), np.uint8)
+        write_idx(folder / f"{prefix}-images-idx3-ubyte", images)
+        write_idx(folder / f"{prefix}-labels-idx1-ubyte", rng.integers(0, 10, n, np.uint8))
+
+
+def test_real_mnist(mnist_folder):
+    dataset = data.load("mnist", data_dir=mnist_folder.parent)
+    assert dataset.name == "mnist"
+    assert str(mnist_folder) in dataset.source
+    assert dataset.image_shape == (28, 28, 1)
+    assert dataset.num_classes == 10
+    # Facts about MNIST: its first labels, its class counts and its mean grey level.
+    assert dataset.train["label"][:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert np.bincount(dataset.train["label"]).tolist() == [
+        5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
+    ]  # fmt: skip
+    assert dataset.train["image"].mean() / 255 == pytest.approx(0.1307, abs=1e-4)
+    assert data.load("auto", data_dir=mnist_folder).fingerprint == dataset.fingerprint
+
+
+def test_environment_variable(mnist_folder, monkeypatch):
+    monkeypatch.setenv("JAXGAN_DATA_DIR", str(mnist_folder.parent))
+    assert data.load().name == "mnist"
+
+
+def test_other_sets_in_the_format(tmp_path, no_network):
+    fake_originals(tmp_path / "fashion_mnist")
+    dataset = data.load("fashion_mnist", data_dir=tmp_path)
+    assert dataset.train["image"].shape == (60_000, 28, 28, 1)
+    assert not no_network
+
+
+def test_files_that_are_not_mnist_are_an_error_even_for_auto(tmp_path, no_network):
+    fake_originals(tmp_path / "mnist")
+    for name in ("auto", "mnist"):
+        with pytest.raises(DataError, match=r"train-images.*SHA-256 .* expected 741c988805d008ac"):
+            data.load(name, data_dir=tmp_path)
+    (tmp_path / "mnist" / "train-images-idx3-ubyte").unlink()
+    with pytest.raises(DataError, match="has neither train-images-idx3-ubyte nor"):
+        data.load("auto", data_dir=tmp_path)
+
+
+def test_auto_falls_back_to_bundled_digits_and_says_so(no_network):
+    dataset = data.load("auto")
+    assert dataset.name == "digits"
+    assert "IN PLACE OF MNIST" in dataset.source
+    assert "no network in this test" in dataset.source
+    assert no_network == ["https://storage.googleapis.com"]
+
+
+def test_mnist_asked_for_and_not_to_be_had(no_network, tmp_path):
+    with pytest.raises(DataError, match=r"mnist was not found: .* --data-dir DIR"):
+        data.load("mnist", data_dir=tmp_path)
+
+
+def test_unknown_names_and_folders(no_network, tmp_path):
+    with pytest.raises(DataError, match="there is no data set named 'nonsense'"):
+        data.load("nonsense")
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        data.load("mnist", data_dir=tmp_path / "nowhere")
+    assert not no_network
+
+
+def test_sets_that_need_tensorflow_once(no_network, monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"cifar10 is not prepared .* pip install 'jaxgan\[tfds\]'"):
+        data.load("cifar10")
+
+
+def test_digits_look_like_mnist():
+    """Drawn in the middle 20 x 20 pixels, bright on black, of all classes."""
+    digits = data.load("digits")
+    images = digits.train["image"]
+    assert images.shape == (1500, 28, 28, 1)
+    assert digits.test["image"].shape == (297, 28, 28, 1)
+    border = np.ones((28, 28), bool)
+    border[4:24, 4:24] = False
+    assert images[:, border].max() == 0
+    assert images.max() == 255
+    assert set(digits.train["label"]) == set(range(10))
+
+
+def test_tfds_set_from_original_files(mnist_folder, tmp_path, no_network, monkeypatch):
+    """Prepared and read back without network and TensorFlow, and equal to the idx reader's."""
+    import tensorflow_datasets as tfds
+
+    from jaxgan.data import tfds as door
+
+    class NoTensorFlow:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            assert name != "tensorflow", "TensorFlow was imported"
+
+    monkeypatch.setattr(sys, "meta_path", [NoTensorFlow, *sys.meta_path])
+    tfds.disable_progress_bar()
+    builder = door.builder("mnist", tmp_path / "tfds")
+    config = tfds.download.DownloadConfig(manual_dir=mnist_folder)
+    door.prepare(builder, config)
+    assert not no_network
+
+    dataset = data.load("mnist")  # finds the prepared set in $TFDS_DATA_DIR
+    assert dataset.source.startswith("TFDS idx_mnist/1.0.0 in")
+    for split in ("train", "test"):
+        expected = mnist.read_original(mnist_folder, split)
+        found = getattr(dataset, split)
+        assert set(found) == {"image", "label"}
+        for name in found:
+            assert found[name].dtype == expected[name].dtype
+            np.testing.assert_array_equal(found[name], expected[name])
+
+
+# ---- order and minibatches
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 16, 17, 1000, 60_000])
+def test_shuffled_is_a_permutation(n):
+    order = shuffled(np.arange(n), n=n, seed=3, epoch=5)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n))
+    one_by_one = [int(shuffled(i, n=n, seed=3, epoch=5)) for i in (0, n // 2, n - 1)]
+    assert one_by_one == [order[0], order[n // 2], order[n - 1]]
+
+
+def test_shuffled_orders_are_uniform():
+    """Chi-squared over all 24 orders of four examples, over seeds and over epochs."""
+    for seeds, epochs in ((np.arange(4800), 0), (0, np.arange(4800))):
+        keys = np.broadcast_arrays(seeds, epochs)
+        orders = shuffled(np.arange(4)[None], n=4, seed=keys[0][:, None], epoch=keys[1][:, None])
+        counts = np.array(list(collections.Counter(map(tuple, orders.tolist())).values()))
+        assert len(counts) == 24
+        assert ((counts - 200) ** 2 / 200).sum() < 60  # 23 degrees of freedom: p = 4e-5
+
+
+def test_neighbours_are_torn_apart():
+    order = shuffled(np.arange(10_000), n=10_000, seed=0, epoch=0).astype(np.int64)
+    assert abs(np.corrcoef(order, np.arange(10_000))[0, 1]) < 0.05
+    assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_an_epoch_has_every_example_once(on_device):
+    examples = {"image": np.arange(22, dtype=np.float32), "label": np.arange(22, dtype=np.int32)}
+    batches = data.minibatches(examples, batch_size=4, seed=1, on_device=on_device)
+    first, second = batches(0, 5), batches(5, 5)
+    for epoch in (first, second):
+        assert epoch["label"].shape == (5, 4)
+        assert len(set(np.ravel(epoch["label"]).tolist())) == 20  # two wait for another epoch
+        np.testing.assert_array_equal(epoch["image"], epoch["label"])
+    assert np.ravel(first["label"]).tolist() != np.ravel(second["label"]).tolist()
+
+
+def test_minibatches_are_a_pure_function_of_their_number(digits):
+    host = data.minibatches(digits, batch_size=6, seed=2)
+    device = data.minibatches(digits, batch_size=6, seed=2, on_device=True)
+    across_epochs = host(3, 4)
+    for i in range(4):
+        alone = host(3 + i, 1)
+        for name in ("image", "label"):
+            np.testing.assert_array_equal(across_epochs[name][i], alone[name][0])
+    jax.tree.map(np.testing.assert_array_equal, host(3, 4), device(3, 4))
+    other = data.minibatches(digits, batch_size=6, seed=3)(3, 4)
+    assert not np.array_equal(other["label"], across_epochs["label"])
+
+
+def test_bytes_become_floats_between_minus_one_and_one(digits):
+    batch = data.minibatches(digits, batch_size=32)(0, 1)
+    assert batch["image"].dtype == np.float32
+    assert batch["label"].dtype == np.int32
+    assert (batch["image"].min(), batch["image"].max()) == (-1.0, 1.0)
+    bytes_ = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(np.round((data.as_float(bytes_) + 1) * 127.5), bytes_)
+    np.testing.assert_array_equal(jax.jit(data.as_float)(bytes_), data.as_float(bytes_))
+
+
+def test_sampler_errors(digits):
+    with pytest.raises(DataError, match="batch size is 33 and the data set has 32 examples"):
+        data.minibatches(digits, batch_size=33)
+    with pytest.raises(ValueError, match="batch size is 0"):
+        data.minibatches(digits, batch_size=0)
+    with pytest.raises(DataError, match="lengths"):
+        data.minibatches({"image": np.zeros(3), "label": np.zeros(4)}, batch_size=1)

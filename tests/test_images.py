@@ -1,0 +1,132 @@
+"""Sheets and curves, and the callbacks that write them."""
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from jaxgan import callbacks, images
+from jaxgan.loop import StopTraining
+
+STATE = None
+
+
+def test_a_sheet_has_every_image_in_its_place():
+    grey = np.linspace(-1, 1, 6, dtype=np.float32)
+    pictures = np.broadcast_to(grey[:, None, None, None], (6, 3, 4, 1))
+    page = images.sheet(pictures, columns=3, margin=1)
+    assert page.shape == (2 * 4 + 1, 3 * 5 + 1, 1)
+    expected = np.round((grey + 1) * 127.5)
+    for i in range(6):
+        top, left = i // 3 * 4 + 1, i % 3 * 5 + 1
+        assert (page[top : top + 3, left : left + 4] == expected[i]).all()
+    page[1:4, 1:5] = 0
+    assert (page[0] == 0).all()
+    assert (page[:, 0] == 0).all()
+
+
+def test_a_sheet_clips_and_leaves_gaps_empty():
+    page = images.sheet(np.full((3, 2, 2, 3), 5.0), margin=0)
+    assert page.shape == (4, 4, 3)
+    assert (page[:2] == 255).all()
+    assert (page[2:, 2:] == 0).all()
+
+
+def test_sheets_survive_the_file(tmp_path):
+    pictures = np.random.default_rng(0).uniform(-1, 1, (4, 5, 5, 3))
+    images.save_sheet(tmp_path / "sheet.png", pictures, columns=2)
+    with Image.open(tmp_path / "sheet.png") as found:
+        np.testing.assert_array_equal(np.asarray(found), images.sheet(pictures, columns=2))
+    images.save_sheet(tmp_path / "grey.png", pictures[..., :1])
+    with Image.open(tmp_path / "grey.png") as found:
+        assert found.mode == "L"
+
+
+def records(outputs):
+    return [
+        {
+            "step": step,
+            "discriminator/loss": 1.0,
+            "generator/loss": 2.0,
+            **(
+                {"discriminator/real_output": 0.7, "discriminator/fake_output": 0.3}
+                if outputs
+                else {}
+            ),
+        }
+        for step in range(0, 100, 10)
+    ]
+
+
+@pytest.mark.parametrize("outputs", [True, False])
+def test_curves_have_a_panel_for_the_discriminators_output_where_there_is_one(tmp_path, outputs):
+    images.save_curves(tmp_path / "losses.png", records(outputs))
+    with Image.open(tmp_path / "losses.png") as found:
+        width, height = found.size
+    assert (height > width / 2) == outputs
+
+
+# ---- callbacks
+
+
+def test_every():
+    steps = []
+    callback = callbacks.every(3, lambda step, state, metrics: steps.append(step), last=10)
+    for step in range(1, 11):
+        callback(step, STATE, {})
+    assert steps == [3, 6, 9, 10]
+
+
+def test_check_finite_names_what_is_not():
+    callbacks.check_finite(1, STATE, {"generator": {"loss": 1.0}})
+    with pytest.raises(callbacks.NonFiniteError, match="generator/loss is nan at step 7"):
+        callbacks.check_finite(7, STATE, {"generator": {"loss": float("nan")}})
+
+
+def test_the_log_forgets_what_was_never_checkpointed(tmp_path):
+    path, tensorboard = tmp_path / "metrics.jsonl", tmp_path / "tensorboard"
+    with callbacks.metrics_log(path, tensorboard) as log:
+        for step in (1, 2, 3):
+            log(step, STATE, {"a": {"loss": float(step)}})
+    with path.open("a") as file:
+        file.write('{"step": 4, "a/lo')  # killed in the middle of a line
+    with callbacks.metrics_log(path, tensorboard, step=2) as log:
+        log(3, STATE, {"a": {"loss": 30.0}})
+    found = callbacks.read_records(path)
+    assert [(record["step"], record["a/loss"]) for record in found] == [(1, 1), (2, 2), (3, 30)]
+    seconds = [record["seconds"] for record in found]
+    assert seconds == sorted(seconds)
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert len(list(tensorboard.iterdir())) == 2
+
+
+def test_a_signal_stops_after_the_step_and_handlers_come_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with callbacks.StopOnSignal(signal.SIGTERM) as stop:
+        stop(1, STATE, {})
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.received == signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) == before  # a second one does what it always does
+        with pytest.raises(StopTraining):
+            stop(2, STATE, {})
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_losses_and_pace(terminal, tmp_path):
+    with (tmp_path / "out").open("w") as file:
+        console = Console(file=file, force_terminal=terminal, width=120)
+        with callbacks.progress(console, start=0, num_steps=30) as show:
+            for step in (10, 20, 30):
+                show(step, STATE, {"generator": {"loss": 0.5}, "discriminator": {"loss": 1.25}})
+    text = (tmp_path / "out").read_text()
+    assert "generator 0.500" in text
+    assert "discriminator 1.250" in text
+    assert "steps/s" in text
+    if not terminal:
+        lines = text.splitlines()
+        assert [line.split()[1] for line in lines] == ["10/30", "20/30", "30/30"]
+        assert "\x1b" not in text

@@ -1,0 +1,74 @@
+"""Priors and paths."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from jaxgan import axis, latents
+
+KEY = jax.random.key(0)
+
+PRIORS = {
+    "normal": (latents.normal, scipy.stats.norm()),
+    "uniform": (latents.uniform, scipy.stats.uniform(-1, 2)),
+    "truncated_normal": (latents.truncated_normal, scipy.stats.truncnorm(-2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_distribution(name):
+    prior, distribution = PRIORS[name]
+    z = np.asarray(prior(4)(KEY, 2000), np.float64)
+    assert z.shape == (2000, 4)
+    assert scipy.stats.kstest(z.ravel(), distribution.cdf).pvalue > 1e-3
+    correlation = np.corrcoef(z.T) - np.eye(4)  # coordinates are independent, and so are rows
+    assert abs(correlation).max() < 0.1
+    assert abs(np.corrcoef(z[:-1, 0], z[1:, 0])[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_rows_do_not_depend_on_how_many_nor_on_devices(name):
+    z = PRIORS[name][0](3)
+    whole = z(KEY, 8)
+    np.testing.assert_array_equal(z(KEY, 5), whole[:5])
+    on_four = jax.vmap(lambda _: z(KEY, 2), axis_name=axis.DATA_AXIS)(jnp.arange(4))
+    np.testing.assert_array_equal(on_four.reshape(8, 3), whole)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_dimension(name):
+    with pytest.raises(ValueError, match="latent dimension is 0"):
+        PRIORS[name][0](0)
+
+
+def test_bounds():
+    assert np.abs(latents.truncated_normal(8, bound=0.5)(KEY, 500)).max() <= 0.5
+    z = latents.uniform(8, 2.0, 3.0)(KEY, 500)
+    assert z.min() >= 2.0
+    assert z.max() < 3.0
+
+
+def test_slerp_follows_the_great_circle():
+    a, b = jnp.array([2.0, 0.0, 0.0]), jnp.array([0.0, 2.0, 0.0])
+    t = jnp.linspace(0, 1, 7)[:, None]
+    path = latents.slerp(jnp.tile(a, (7, 1)), jnp.tile(b, (7, 1)), t)
+    angles = np.arctan2(path[:, 1], path[:, 0])
+    np.testing.assert_allclose(angles, np.linspace(0, np.pi / 2, 7), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(path, axis=-1), 2.0, rtol=1e-6)
+
+
+def test_slerp_at_the_ends_and_in_reverse():
+    a, b = jax.random.normal(KEY, (2, 5, 16))
+    np.testing.assert_allclose(latents.slerp(a, b, 0.0), a, rtol=1e-5)
+    np.testing.assert_allclose(latents.slerp(a, b, 1.0), b, rtol=1e-5)
+    np.testing.assert_allclose(
+        latents.slerp(a, b, 0.3), latents.slerp(b, a, 0.7), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_slerp_of_parallel_vectors_is_straight():
+    a = jnp.array([1.0, 2.0])
+    for b in (a, 3 * a, -a):
+        np.testing.assert_allclose(latents.slerp(a, b, 0.25), 0.75 * a + 0.25 * b, rtol=1e-5)

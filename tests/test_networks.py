@@ -1,0 +1,290 @@
+"""Networks: what they compute, against independent forms of the same."""
+
+import flax.linen as nn
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+import jaxgan
+from jaxgan import axis, networks, ops
+from jaxgan.networks.dcgan import num_levels
+
+KEY = jax.random.key(0)
+
+
+def sharded(f, x, devices):
+    """`f` over shares of the batch, as several devices would compute it."""
+    shares = x.reshape(devices, -1, *x.shape[1:])
+    return jax.vmap(f, axis_name=axis.DATA_AXIS)(shares)
+
+
+# ---- transposed convolution
+
+
+@hypothesis.given(
+    height=st.integers(1, 6),
+    width=st.integers(1, 6),
+    taps=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    stride=st.integers(1, 4),
+    channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+)
+@hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
+def test_conv_transpose_is_the_textbook_form(height, width, taps, stride, channels):
+    hypothesis.assume(min(taps) >= stride)
+    x = jax.random.normal(KEY, (2, height, width, channels[0]))
+    kernel = jax.random.normal(jax.random.key(1), (*taps, *channels))
+    ours = lambda x, kernel: ops.conv_transpose(x, kernel, stride=stride)
+    textbook = lambda x, kernel: jax.lax.conv_transpose(x, kernel, (stride, stride), "SAME")
+    np.testing.assert_allclose(ours(x, kernel), textbook(x, kernel), rtol=1e-4, atol=1e-4)
+
+
+def test_conv_transpose_derivatives():
+    """Both gradients, forward mode, and a gradient of a gradient."""
+    x = jax.random.normal(KEY, (2, 3, 4, 3))
+    kernel = jax.random.normal(jax.random.key(1), (4, 4, 3, 2))
+    forms = (
+        lambda x, kernel: ops.conv_transpose(x, kernel, stride=2),
+        lambda x, kernel: jax.lax.conv_transpose(x, kernel, (2, 2), "SAME"),
+    )
+    ours, textbook = (
+        (
+            jax.grad(lambda x, kernel, f=f: jnp.sum(jnp.sin(f(x, kernel))), (0, 1))(x, kernel),
+            jax.jvp(f, (x, kernel), (x, kernel)),
+            jax.grad(
+                lambda kernel, f=f: jnp.sum(
+                    jax.grad(lambda x: jnp.sum(jnp.sin(f(x, kernel))))(x) ** 2
+                )
+            )(kernel),
+        )
+        for f in forms
+    )
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(textbook), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * float(jnp.abs(b).max()))
+
+
+def test_conv_transpose_needs_a_tap_per_phase():
+    with pytest.raises(ValueError, match="kernel has 2 taps, expected at least the stride, 3"):
+        ops.conv_transpose(jnp.zeros((1, 2, 2, 1)), jnp.zeros((2, 2, 1, 1)), stride=3)
+
+
+def test_conv_transpose_layer_takes_linen_weights():
+    x = jax.random.normal(KEY, (2, 5, 5, 3))
+    theirs = nn.ConvTranspose(4, (4, 4), (2, 2))
+    variables = theirs.init(KEY, x)
+    np.testing.assert_allclose(
+        networks.ConvTranspose(4).apply(variables, x), theirs.apply(variables, x), atol=1e-5
+    )
+
+
+# ---- batch normalisation and dropout
+
+
+def test_batch_norm_is_linens():
+    x = 3.0 + 2.0 * jax.random.normal(KEY, (6, 5, 5, 4))
+    theirs = nn.BatchNorm(use_running_average=False, momentum=0.9)
+    variables = theirs.init(KEY, x)
+    ours = networks.BatchNorm()
+    y, updated = ours.apply(variables, x, train=True, mutable="batch_stats")
+    expected, their_update = theirs.apply(variables, x, mutable="batch_stats")
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), updated, their_update)
+    evaluated = ours.apply(variables | updated, x, train=False)
+    np.testing.assert_allclose(
+        evaluated,
+        nn.BatchNorm(use_running_average=True).apply(variables | updated, x),
+        atol=1e-5,
+    )
+
+
+def test_batch_norm_over_devices_is_over_the_whole_batch():
+    x = jax.random.normal(KEY, (8, 3, 3, 2)) * jnp.arange(1.0, 9.0)[:, None, None, None]
+    norm = networks.BatchNorm()
+    variables = norm.init(KEY, x, train=True)
+    run = lambda x: norm.apply(variables, x, train=True, mutable="batch_stats")
+    whole, statistics = run(x)
+    shares, of_each = sharded(run, x, 4)
+    np.testing.assert_allclose(shares.reshape(x.shape), whole, rtol=1e-4, atol=1e-5)
+    for device in range(4):
+        jax.tree.map(
+            lambda a, b, device=device: np.testing.assert_allclose(a[device], b, rtol=1e-5),
+            of_each,
+            statistics,
+        )
+
+
+def test_dropout_belongs_to_the_example():
+    x = jnp.ones((64, 50))
+    layer = networks.Dropout(0.25)
+    run = lambda x: layer.apply({}, x, train=True, rngs={"dropout": KEY})
+    whole = run(x)
+    np.testing.assert_array_equal(sharded(run, x, 8).reshape(x.shape), whole)
+    assert set(np.unique(whole)) == {0.0, np.float32(1 / 0.75)}
+    assert abs(float((whole == 0).mean()) - 0.25) < 0.03
+    assert len(np.unique(np.asarray(whole), axis=0)) == 64
+    np.testing.assert_array_equal(layer.apply({}, x, train=False), x)
+
+
+# ---- architectures
+
+
+def test_maxout_is_the_maximum_of_affine_pieces():
+    module = networks.MaxoutMLP((3,), pieces=4)
+    x = jax.random.normal(KEY, (5, 2, 2, 1))
+    params = jax.tree.map(np.asarray, module.init(KEY, x, train=False)["params"])
+    flat = np.asarray(x).reshape(5, 4)
+    affine = flat @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
+    hidden = np.stack([affine[:, 4 * unit : 4 * unit + 4].max(axis=1) for unit in range(3)], axis=1)
+    expected = hidden @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
+    np.testing.assert_allclose(
+        module.apply({"params": params}, x, train=False), expected[:, 0], rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "levels"), [(8, 1), (14, 1), (28, 2), (32, 3), (48, 3), (64, 4), (96, 4), (256, 6)]
+)
+def test_dcgan_sizes(size, levels):
+    assert num_levels(size, size) == levels
+    shape = (size, size, 3)
+    generator = jaxgan.from_linen(networks.DCGANGenerator(shape, 2))
+    discriminator = jaxgan.from_linen(networks.DCGANDiscriminator(2))
+
+    def play(key):
+        z = jax.random.normal(key, (2, 5))
+        images, _ = generator.apply(*generator.init(key, z), z, train=False)
+        logits, _ = discriminator.apply(*discriminator.init(key, images), images, train=False)
+        return images, logits
+
+    images, logits = jax.eval_shape(play, KEY)
+    assert images.shape == (2, *shape)
+    assert logits.shape == (2,)
+
+
+@pytest.mark.parametrize("size", [(7, 7), (30, 30), (28, 30), (100, 100)])
+def test_dcgan_sizes_that_do_not_halve(size):
+    with pytest.raises(ValueError, match=f"DCGAN was given images of {size[0]} x {size[1]}"):
+        num_levels(*size)
+
+
+def test_dcgan_parameter_count():
+    """By hand, for 28 x 28 x 1, 64 features and a latent of 100; kernels 4 x 4."""
+    count = lambda params: sum(leaf.size for leaf in jax.tree.leaves(params))
+    z, image = jnp.zeros((2, 100)), jnp.zeros((2, 28, 28, 1))
+    shapes = jax.eval_shape(
+        jaxgan.from_linen(networks.DCGANGenerator((28, 28, 1), 64)).init, KEY, z
+    )[0]
+    dense = 100 * 7 * 7 * 128 + 7 * 7 * 128
+    assert count(shapes) == dense + 2 * 128 + (16 * 128 * 64 + 64) + 2 * 64 + (16 * 64 + 1)
+    shapes = jax.eval_shape(jaxgan.from_linen(networks.DCGANDiscriminator(64)).init, KEY, image)[0]
+    assert count(shapes) == (16 + 1) * 64 + (16 * 64 * 128 + 128) + 2 * 128 + 7 * 7 * 128 + 1
+
+
+def test_dcgan_initialisation():
+    module = networks.DCGANGenerator((28, 28, 1), 64)
+    params = module.init(KEY, jnp.zeros((2, 100)), train=False)["params"]
+    kernels = [np.ravel(leaf["kernel"]) for leaf in params.values() if "kernel" in leaf]
+    assert np.concatenate(kernels).std() == pytest.approx(0.02, rel=0.02)
+    assert np.mean(params["BatchNorm_0"]["scale"]) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        networks.MLP((4,), num_classes=3),
+        networks.MaxoutMLP((4,), num_classes=3),
+        networks.DCGANDiscriminator(2, num_classes=3),
+    ],
+)
+def test_labels_matter_and_are_asked_for(module):
+    network = jaxgan.from_linen(module)
+    x = jax.random.normal(KEY, (3, 8, 8, 1))
+    labels = jnp.arange(3)
+    params, model_state = network.init(KEY, x, labels)
+    logits = lambda labels: network.apply(params, model_state, x, labels, train=False)[0]
+    assert not np.allclose(logits(labels), logits(labels[::-1]))
+    with pytest.raises(ValueError, match="num_classes=3 and was called without labels"):
+        network.init(KEY, x)
+
+
+def test_bfloat16_computes_and_keeps_float32_outside():
+    z, float32 = jnp.zeros((2, 5)), jnp.dtype(jnp.float32)
+    for dtype in (jnp.float32, jnp.bfloat16):
+        network = jaxgan.from_linen(networks.DCGANGenerator((8, 8, 1), 4, dtype=dtype))
+        params, model_state = network.init(KEY, z)
+        assert {leaf.dtype for leaf in jax.tree.leaves((params, model_state))} == {float32}
+        assert network.apply(params, model_state, z, train=True)[0].dtype == float32
+    lowered = jax.jit(lambda z: network.apply(params, model_state, z, train=False)[0]).lower(z)
+    convolutions = [line for line in lowered.as_text().splitlines() if ".convolution" in line]
+    assert len(convolutions) == 4  # one per phase
+    assert all("f32" not in line and "bf16" in line for line in convolutions)
+
+
+# ---- doors for other modules
+
+
+class LinenModule(nn.Module):
+    """Batch statistics and dropout, from linen's own layers."""
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(nn.Dense(4)(x))
+        return nn.Dropout(0.5, deterministic=not train)(x)
+
+
+class NnxModule(nnx.Module):
+    """The same, from nnx's."""
+
+    def __init__(self, rngs):
+        self.dense = nnx.Linear(3, 4, rngs=rngs)
+        self.norm = nnx.BatchNorm(4, momentum=0.9, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.dropout(self.norm(self.dense(x)))
+
+
+@pytest.mark.parametrize(
+    "network", [jaxgan.from_linen(LinenModule()), jaxgan.from_nnx(lambda rngs: NnxModule(rngs))]
+)
+def test_adapters(network):
+    x = jax.random.normal(KEY, (16, 3))
+    params, model_state = jax.jit(network.init)(KEY, x)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 3 * 4 + 4 + 4 + 4
+    assert sum(leaf.size for leaf in jax.tree.leaves(model_state)) == 4 + 4
+
+    apply = jax.jit(network.apply, static_argnames="train")
+    first, updated = apply(params, model_state, x, key=KEY, train=True)
+    again, _ = apply(params, model_state, x, key=KEY, train=True)
+    other, _ = apply(params, model_state, x, key=jax.random.key(5), train=True)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert jax.tree.structure(updated) == jax.tree.structure(model_state)
+    assert any(
+        not np.array_equal(a, b)
+        for a, b in zip(jax.tree.leaves(updated), jax.tree.leaves(model_state), strict=True)
+    )
+
+    evaluated, kept = apply(params, model_state, x, train=False)
+    jax.tree.map(np.testing.assert_array_equal, kept, model_state)
+    by_hand = None
+    for name in params:
+        if "kernel" in params[name]:
+            by_hand = x @ params[name]["kernel"] + params[name]["bias"].reshape(1, -1)
+    np.testing.assert_allclose(evaluated, by_hand / np.sqrt(1 + 1e-5), rtol=1e-4, atol=1e-5)
+
+    gradient = jax.grad(lambda p: network.apply(p, model_state, x, key=KEY, train=True)[0].sum())
+    assert any(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(gradient(params)))
+
+
+def test_from_linen_without_a_train_argument():
+    network = jaxgan.from_linen(nn.Dense(2))
+    params, model_state = network.init(KEY, jnp.ones((1, 3)))
+    assert model_state == {}
+    train, _ = network.apply(params, {}, jnp.ones((1, 3)), train=True)
+    np.testing.assert_array_equal(
+        train, network.apply(params, {}, jnp.ones((1, 3)), train=False)[0]
+    )

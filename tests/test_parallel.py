@@ -1,0 +1,82 @@
+"""One device or eight: the same numbers up to the order of sums."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxgan
+from jaxgan import axis
+from tests import games
+from tests.conftest import CACHE, ROOT
+
+EIGHT_DEVICES = {
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    "NPROC": "16",  # threads for the rendezvous of eight devices on few cores
+    "JAX_PLATFORMS": "cpu",
+    "JAX_COMPILATION_CACHE_DIR": str(CACHE),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.parallel_program"],
+        cwd=ROOT,
+        env=os.environ | EIGHT_DEVICES,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.xdist_group("eight devices")
+@pytest.mark.parametrize("name", [name for name in games.CASES if name not in games.LOCAL])
+def test_eight_devices_are_one(found, name):
+    assert found[name] < 2e-6
+
+
+@pytest.mark.xdist_group("eight devices")
+def test_batches_that_do_not_divide(found):
+    assert found["error"].startswith("a batch of 6 does not divide over 8 devices")
+
+
+def test_axis_outside_of_a_map():
+    assert not axis.is_bound()
+    np.testing.assert_array_equal(axis.rows(3), [0, 1, 2])
+    assert axis.mean({"a": 2.0}) == {"a": 2.0}
+
+
+def test_axis_inside_of_a_map():
+    inside = lambda x: (axis.rows(2), axis.mean(x))
+    rows, means = jax.vmap(inside, axis_name=axis.DATA_AXIS)(jnp.arange(4.0))
+    np.testing.assert_array_equal(rows, np.arange(8).reshape(4, 2))
+    np.testing.assert_array_equal(means, np.full(4, 1.5))
+    # A function that was compiled outside is compiled anew inside.
+    compiled = jax.jit(lambda x: axis.mean(x))
+    assert float(compiled(3.0)) == 3.0
+    np.testing.assert_array_equal(
+        jax.vmap(compiled, axis_name=axis.DATA_AXIS)(jnp.arange(4.0)), np.full(4, 1.5)
+    )
+
+
+def test_a_second_trace_is_an_error_when_it_is_asked_to_be():
+    import chex
+
+    chex.clear_trace_counter()
+    algorithm = jaxgan.jit(games.CASES["minimax"]().algorithm, max_traces=1)
+    batches = games.minibatches(0, 2)
+    state = algorithm.init(jax.random.key(0), jax.tree.map(lambda x: x[0], batches))
+    state, _ = algorithm.update(state, batches, jax.random.key(0))
+    smaller = jax.tree.map(lambda x: x[:, :4], batches)
+    with pytest.raises(AssertionError, match="is traced > 1 times"):
+        algorithm.update(state, smaller, jax.random.key(0))

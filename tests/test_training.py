@@ -1,0 +1,259 @@
+"""How a game is played: by hand on games small enough to do so."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxgan
+from jaxgan import Game, LossAux
+from jaxgan.game import own_gradient
+from jaxgan.networks import MLP
+from jaxgan.training import play_turn
+from tests import games
+
+KEY = jax.random.key(0)
+SGD = optax.sgd(0.1)
+
+
+def quadratic_game() -> Game:
+    """Three players on numbers a, b, c: losses a b, b c, c a; a state that counts own turns."""
+
+    def init(key, batch):
+        params = {"a": jnp.array(1.0), "b": jnp.array(2.0), "c": jnp.array(3.0)}
+        return params, {player: {"turns": jnp.zeros((), jnp.int32)} for player in params}
+
+    def loss_of(player, other):
+        def loss(params, model_state, batch, key, step):
+            own = {"turns": model_state[player]["turns"] + 1}
+            metrics = {"sees": params[other], "batch": batch["image"][0]}
+            return params[player] * params[other], LossAux(own, metrics)
+
+        return loss
+
+    losses = {"a": loss_of("a", "b"), "b": loss_of("b", "c"), "c": loss_of("c", "a")}
+    return Game(init, losses, lambda params, model_state, batch, key: batch["image"])
+
+
+GAME = quadratic_game()
+OPTIMIZERS = dict.fromkeys(GAME.losses, SGD)
+
+
+def batches(n):
+    return {"image": jnp.arange(float(n))[:, None]}
+
+
+def play(turns, **kwargs):
+    algorithm = jaxgan.alternating(GAME, OPTIMIZERS, turns=turns, **kwargs)
+    state = algorithm.init(KEY, {"image": jnp.zeros(1)})
+    return algorithm.update(state, batches(algorithm.num_minibatches), KEY)
+
+
+def test_alternating_sees_the_moves_made_before():
+    state, metrics = play(["a", "b", "c"])
+    a = 1 - 0.1 * 2.0
+    b = 2 - 0.1 * 3.0
+    c = 3 - 0.1 * a
+    np.testing.assert_allclose([state.params[p] for p in "abc"], [a, b, c], rtol=1e-6)
+    np.testing.assert_allclose(metrics["c"]["sees"], a, rtol=1e-6)
+    np.testing.assert_allclose(metrics["c"]["loss"], 3 * a, rtol=1e-6)
+
+
+def test_moving_together_sees_none_of_the_moves():
+    state, _ = play([("a", "b", "c")])
+    np.testing.assert_allclose(
+        [state.params[p] for p in "abc"], [1 - 0.2, 2 - 0.3, 3 - 0.1], rtol=1e-6
+    )
+
+
+def test_mixed_turns():
+    state, _ = play([("a", "b"), "c"])
+    np.testing.assert_allclose(
+        [state.params[p] for p in "abc"], [0.8, 1.7, 3 - 0.1 * 0.8], rtol=1e-6
+    )
+
+
+def test_every_turn_has_a_minibatch_of_its_own_and_metrics_are_means_over_turns():
+    state, metrics = play(["a", "a", "b", "a", "c"])
+    assert float(metrics["a"]["batch"]) == pytest.approx((0 + 1 + 3) / 3)
+    assert float(metrics["b"]["batch"]) == 2
+    assert [int(state.model_state[p]["turns"]) for p in "abc"] == [3, 1, 1]
+    b = 2 - 0.1 * 3
+    np.testing.assert_allclose(state.params["a"], 1 - 0.2 - 0.2 - 0.1 * b, rtol=1e-6)
+
+
+def test_ema_once_per_round_after_all_turns():
+    decay = 0.9
+    algorithm = jaxgan.alternating(GAME, OPTIMIZERS, turns=["a", "a", "b", "c"], ema={"a": decay})
+    state = algorithm.init(KEY, {"image": jnp.zeros(1)})
+    expected = float(state.params["a"])
+    for _ in range(3):
+        state, _ = algorithm.update(state, batches(4), KEY)
+        expected = decay * expected + (1 - decay) * float(state.params["a"])
+        np.testing.assert_allclose(state.ema_params["a"], expected, rtol=1e-6)
+    assert set(state.ema_params) == {"a"}
+    averaged = jaxgan.with_ema(state)
+    assert averaged["a"] is state.ema_params["a"]
+    assert averaged["b"] is state.params["b"]
+
+
+def test_simultaneous_is_one_turn_for_all():
+    algorithm = jaxgan.simultaneous(GAME, OPTIMIZERS)
+    assert algorithm.num_minibatches == 1
+    state, _ = algorithm.update(algorithm.init(KEY, {"image": jnp.zeros(1)}), batches(1), KEY)
+    np.testing.assert_array_equal(state.params["c"], play([("a", "b", "c")])[0].params["c"])
+
+
+def test_keys_differ_by_turn_and_by_round():
+    seen = []
+
+    def loss(params, model_state, batch, key, step):
+        number = jax.random.uniform(key)
+        return params["a"] * number, LossAux({}, {"number": number})
+
+    game = Game(lambda key, batch: ({"a": jnp.array(1.0)}, {"a": {}}), {"a": loss}, None)
+    algorithm = jaxgan.alternating(game, {"a": SGD}, turns=["a"])
+    state = algorithm.init(KEY, {"image": jnp.zeros(1)})
+    for _ in range(4):
+        state, metrics = algorithm.update(state, batches(1), KEY)
+        seen.append(float(metrics["a"]["number"]))
+    assert len(set(seen)) == 4
+    two = jaxgan.alternating(game, {"a": SGD}, turns=["a", "a"])
+    mean = float(
+        two.update(two.init(KEY, {"image": jnp.zeros(1)}), batches(2), KEY)[1]["a"]["number"]
+    )
+    assert not any(mean == pytest.approx(number) for number in seen)
+
+
+def test_own_gradient_against_finite_differences():
+    """In a direction of the owner's parameters, for both players of a GAN with a penalty."""
+    from jaxgan import losses, penalties
+
+    with jax.enable_x64(True):
+        game = jaxgan.gan(
+            jaxgan.from_linen(MLP((8,), (3,), activation=jnp.tanh, dtype=jnp.float64)),
+            jaxgan.from_linen(MLP((8,), activation=jnp.tanh, dtype=jnp.float64)),
+            latent=lambda key, n: jax.random.normal(key, (n, 2)),
+            loss=losses.relativistic_average(),
+            penalty=penalties.weighted((1.0, penalties.wgan_gp)),
+        )
+        batch = {"image": jax.random.normal(KEY, (5, 3))}
+        params, model_state = game.init(KEY, batch)
+        params = jax.tree.map(lambda x: x.astype(jnp.float64), params)
+        for player, loss in game.losses.items():
+            _, gradient = own_gradient(loss, player, params, model_state, batch, KEY, 0)
+            direction = jax.tree.map(
+                lambda x: jax.random.normal(jax.random.key(x.size), x.shape), params[player]
+            )
+            eps = 1e-6
+
+            def at(t, player=player, loss=loss, direction=direction):
+                own = optax.tree.add_scale(params[player], t, direction)
+                return loss({**params, player: own}, model_state, batch, KEY, 0)[0]
+
+            slope = sum(
+                jnp.vdot(g, d)
+                for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
+            )
+            np.testing.assert_allclose(slope, (at(eps) - at(-eps)) / (2 * eps), rtol=1e-6)
+
+
+def test_two_networks_of_a_round_share_one_forward_pass():
+    """Players that move together see one batch of fakes: XLA merges the equal convolutions."""
+    game = games.dcgan()
+    algorithm = jaxgan.simultaneous(game, games.SGD)
+    batch = games.minibatches(0, 1)
+    state = algorithm.init(KEY, jax.tree.map(lambda x: x[0], batch))
+
+    def convolutions(update):
+        text = jax.jit(update).lower(state, batch, KEY).compile().as_text()
+        return text.count(" convolution(")
+
+    def apart(state, batches, key):
+        batch = jax.tree.map(lambda x: x[0], batches)
+        other = jax.random.fold_in(key, 1)
+        for player, k in zip(game.losses, (key, other), strict=True):
+            state, _ = play_turn(game, games.SGD, (player,), state, batch, k)
+        return state
+
+    assert convolutions(algorithm.update) < convolutions(apart)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"turns": ["a", "b", "critic"]}, "turns names critic; the players are a, b, c"),
+        ({"turns": ["a", "b"]}, "turns lacks c; the players are a, b, c"),
+        ({"turns": [("a", "a"), "b", "c"]}, "names a player twice"),
+        ({"ema": {"d": 0.9}}, "ema names d; the players are a, b, c"),
+        ({"ema": {"a": 1.5}}, r"ema of a is 1.5, expected a decay in \[0, 1\]"),
+    ],
+)
+def test_names_that_do_not_agree(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        jaxgan.alternating(GAME, OPTIMIZERS, **kwargs)
+
+
+def test_optimizers_that_do_not_agree():
+    with pytest.raises(ValueError, match="optimizers lacks c; the players are a, b, c"):
+        jaxgan.alternating(GAME, {"a": SGD, "b": SGD})
+    with pytest.raises(ValueError, match="optimizers names d"):
+        jaxgan.alternating(GAME, OPTIMIZERS | {"d": SGD})
+
+
+def test_as_many_minibatches_as_turns():
+    algorithm = jaxgan.alternating(GAME, OPTIMIZERS)
+    state = algorithm.init(KEY, {"image": jnp.zeros(1)})
+    with pytest.raises(AssertionError):
+        algorithm.update(state, batches(2), KEY)
+
+
+def test_scan_rounds_errors_and_counts():
+    algorithm = jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 4)
+    assert (algorithm.num_minibatches, algorithm.num_rounds) == (12, 4)
+    with pytest.raises(ValueError, match="num_rounds is 0"):
+        jaxgan.scan_rounds(algorithm, 0)
+
+
+# ---- the loop
+
+
+def test_fit_goes_on_where_the_state_stands():
+    calls = []
+
+    def minibatches(start, count):
+        calls.append((start, count))
+        return {"image": jnp.arange(float(start), start + count)[:, None]}
+
+    algorithm = jaxgan.jit(jaxgan.alternating(GAME, OPTIMIZERS))
+    steps = []
+    record = lambda step, state, metrics: steps.append((step, int(state.step)))
+    state = jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=2, callbacks=[record])
+    state = jaxgan.fit(
+        algorithm, minibatches, key=KEY, num_steps=4, state=state, callbacks=[record]
+    )
+    assert calls == [(0, 1), (0, 3), (3, 3), (6, 3), (9, 3)]
+    assert steps == [(1, 1), (2, 2), (3, 3), (4, 4)]
+    scanned = jaxgan.jit(jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 2))
+    calls.clear()
+    at_once = jaxgan.fit(scanned, minibatches, key=KEY, num_steps=4)
+    assert calls == [(0, 1), (0, 6), (6, 6)]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), state, at_once)
+
+
+def test_fit_stops_when_a_callback_says_so():
+    def stop(step, state, metrics):
+        if step == 3:
+            raise jaxgan.StopTraining
+
+    algorithm = jaxgan.alternating(GAME, OPTIMIZERS)
+    minibatches = lambda start, count: {"image": jnp.zeros((count, 1))}
+    assert int(jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=9, callbacks=[stop]).step) == 3
+
+
+def test_fit_checks_that_the_rounds_come_out_even():
+    algorithm = jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 4)
+    minibatches = lambda start, count: {"image": jnp.zeros((count, 1))}
+    with pytest.raises(ValueError, match="6 rounds remain, expected a multiple of the 4"):
+        jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=6)
