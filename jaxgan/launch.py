@@ -23,6 +23,7 @@ import chex
 import jax
 from rich.console import Console
 
+import jaxgan
 from jaxgan import callbacks, checkpoint, loop, parallel
 from jaxgan.errors import UserError
 from jaxgan.experiment import Config, Experiment
@@ -64,7 +65,7 @@ def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
     _open(directory, config, name)
     experiment = _made(make, config)
     _record(directory, config, name, experiment)
-    console.print(f"{name}: {experiment.data['name']}, {experiment.data['source']}")
+    _introduce(console, name, experiment)
     return _train(directory, config, experiment, console)
 
 
@@ -167,6 +168,15 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
     return 0
 
 
+def _introduce(console: Console, name: str, experiment: Experiment) -> None:
+    data = experiment.data
+    text = f"{name} on {data['name']}: {data['source']}"
+    if data.get("stands_in"):
+        console.print(f"WARNING: {text}", style="bold yellow")
+    else:
+        console.print(text)
+
+
 def _pictures(directory: Path, experiment: Experiment) -> loop.Callback:
     (directory / "samples").mkdir(exist_ok=True)
     sheets = callbacks.sample_sheets(directory / "samples", sampler(experiment, SHEET, seed=0))
@@ -261,7 +271,8 @@ def _record(directory: Path, config: Config, name: str, experiment: Experiment) 
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "devices": [device.device_kind for device in jax.local_devices()],
         "python": platform.python_version(),
-        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "versions": {"jaxgan": jaxgan.__version__}
+        | {package: importlib.metadata.version(package) for package in PACKAGES},
     }
     content = {
         "experiment": name,

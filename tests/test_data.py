@@ -117,6 +117,8 @@ def test_files_that_are_not_mnist_are_an_error_even_for_auto(tmp_path, no_networ
 def test_auto_falls_back_to_bundled_digits_and_says_so(no_network):
     dataset = data.load("auto")
     assert dataset.name == "digits"
+    assert dataset.stands_in
+    assert dataset.record["stands_in"]
     assert "IN PLACE OF MNIST" in dataset.source
     assert "no network in this test" in dataset.source
     assert no_network == ["https://storage.googleapis.com"]
@@ -146,6 +148,7 @@ def test_sets_that_need_tensorflow_once(no_network, monkeypatch):
 def test_digits_look_like_mnist():
     """Drawn in the middle 20 x 20 pixels, bright on black, of all classes."""
     digits = data.load("digits")
+    assert not digits.stands_in
     images = digits.train["image"]
     assert images.shape == (1500, 28, 28, 1)
     assert digits.test["image"].shape == (297, 28, 28, 1)

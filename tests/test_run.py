@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import jax
@@ -143,6 +145,20 @@ def test_conditional_sheets_have_a_class_per_column(start, tmp_path, monkeypatch
     assert main(monkeypatch, *words) == 0
     experiment = mnist.make(mnist.Config(data="digits", conditional=True, batch_size=8))
     assert experiment.sample_batch(100)["label"].reshape(10, 10).std(axis=0).max() == 0
+
+
+def test_data_that_stands_in_is_said_loudly(start, tmp_path, monkeypatch):
+    def refuse(request, timeout):
+        raise urllib.error.URLError("no network in this test")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
+    status, text = start(tmp_path / "run", num_steps=1, data="auto")
+    assert status == 0
+    assert "WARNING: experiments.mnist on digits" in text
+    assert "IN PLACE OF MNIST" in text
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["stands_in"]
 
 
 # ---- exact resume

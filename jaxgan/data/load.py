@@ -19,6 +19,7 @@ class Dataset(NamedTuple):
     Attributes:
       name: of the set that was found, which `auto` leaves open.
       source: where it came from, for people.
+      stands_in: whether it was taken in place of a set that could not be had.
       train, test: `image` `uint8[n, height, width, channel]`, and perhaps `label` `int32[n]`.
     """
 
@@ -26,6 +27,7 @@ class Dataset(NamedTuple):
     source: str
     train: Examples
     test: Examples
+    stands_in: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -52,6 +54,7 @@ class Dataset(NamedTuple):
         return {
             "name": self.name,
             "source": self.source,
+            "stands_in": self.stands_in,
             "num_train": len(self.train["image"]),
             "image_shape": list(self.image_shape),
             "fingerprint": self.fingerprint,
@@ -86,7 +89,7 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
       (1500, 28, 28, 1)
     """
     if name == "digits":
-        return _digits("scikit-learn's bundled digits, 8x8 scaled up to 28x28")
+        return _digits()
     wanted = "mnist" if name == "auto" else name
     given = data_dir or os.environ.get("JAXGAN_DATA_DIR")
     folder = Path(given).expanduser() if given else None
@@ -100,9 +103,7 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
         return _from_tfds(wanted, folder)
     except DataError as error:
         if name == "auto":
-            return _digits(
-                f"scikit-learn's bundled digits, 8x8 scaled up to 28x28, IN PLACE OF MNIST: {error}"
-            )
+            return _digits(f"IN PLACE OF MNIST, which was not found: {error}")
         if wanted not in ORIGINALS:
             raise
         raise DataError(
@@ -111,13 +112,21 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
         ) from None
 
 
-def _digits(source: str) -> Dataset:
-    return Dataset("digits", source, **read_digits())
+def _digits(why: str = "") -> Dataset:
+    source = "scikit-learn's bundled digits, 8x8 scaled up to 28x28"
+    splits = read_digits()
+    return Dataset(
+        name="digits",
+        source=f"{source}, {why}" if why else source,
+        train=splits["train"],
+        test=splits["test"],
+        stands_in=bool(why),
+    )
 
 
 def _originals(name: str, folder: Path) -> Dataset:
-    splits = {split: mnist.read_original(folder, split, name=name) for split in mnist.PREFIXES}
-    return Dataset(name, f"original files in {folder}", **splits)
+    train, test = (mnist.read_original(folder, split, name=name) for split in ("train", "test"))
+    return Dataset(name, f"original files in {folder}", train, test)
 
 
 def _from_tfds(name: str, folder: Path | None) -> Dataset:
@@ -131,8 +140,8 @@ def _from_tfds(name: str, folder: Path | None) -> Dataset:
     else:
         builder = tfds.builder(name, places[0])
         tfds.prepare(builder)
-    splits = {split: tfds.read(builder, split) for split in mnist.PREFIXES}
-    return Dataset(name, f"TFDS {builder.info.full_name} in {builder.data_dir}", **splits)
+    train, test = (tfds.read(builder, split) for split in ("train", "test"))
+    return Dataset(name, f"TFDS {builder.info.full_name} in {builder.data_dir}", train, test)
 
 
 def _prepared_folder(name: str, place: Path) -> bool:
