@@ -55,13 +55,13 @@ class Config(BaseConfig):
     """Rounds between penalties (lazy regularisation)."""
     discriminator_turns: int = 1
     """The k of Goodfellow et al., 2014: turns of the discriminator in a round."""
-    discriminator_lr: float = 2e-4
+    discriminator_lr: float = 5e-4
     """Adam's learning rate."""
-    generator_lr: float = 2e-4
+    generator_lr: float = 2e-3
     """Adam's learning rate."""
     b1: float = 0.5
     """Adam's first decay rate."""
-    ema: float = 0.99
+    ema: float = 0.995
     """Decay of the generator's average, which draws the samples; 0 for none."""
 
 

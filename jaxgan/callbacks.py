@@ -21,6 +21,7 @@ from tensorboardX import SummaryWriter
 
 from jaxgan import images
 from jaxgan.errors import UserError
+from jaxgan.files import write_whole
 from jaxgan.loop import Callback, StopTraining
 from jaxgan.training import TrainState
 from jaxgan.types import Array, Metrics
@@ -84,7 +85,7 @@ def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Cal
       The callback.
     """
     kept = [record for record in read_records(path) if record["step"] <= step]
-    path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+    write_whole(path, "".join(json.dumps(record) + "\n" for record in kept))
     before = kept[-1]["seconds"] if kept else 0.0
     start = time.perf_counter()
     with (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Config:
     """The flags that every experiment has."""
 
-    num_steps: int = 5000
+    num_steps: int = 12_000
     """Rounds to train in all; a larger number later goes on with a finished run."""
     batch_size: int = 64
     """Examples per minibatch, over all devices."""
@@ -33,11 +33,11 @@ class Config:
     """Where the run is kept; runs/EXPERIMENT when left out."""
     parallel: Literal["auto", "jit", "pmap"] = "auto"
     """One device (jit) or several (pmap); auto takes all there are."""
-    log_every: int = 20
+    log_every: int = 50
     """Steps between logged metrics."""
-    sample_every: int = 500
+    sample_every: int = 1000
     """Steps between sheets of samples."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = 1000
     """Steps between checkpoints."""
 
 

@@ -27,6 +27,7 @@ import jaxgan
 from jaxgan import callbacks, checkpoint, loop, parallel
 from jaxgan.errors import UserError
 from jaxgan.experiment import Config, Experiment
+from jaxgan.files import write_whole
 from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
 from jaxgan.types import Array, Metrics
 
@@ -83,7 +84,14 @@ def load(directory: Path) -> tuple[Experiment, TrainState]:
             f"{directory} was made by {record['experiment']}, which cannot be imported ({error}); "
             "run this where that module is found"
         ) from None
-    experiment = _made(module.make, module.Config(**record["config"]))
+    try:
+        config = module.Config(**record["config"])
+    except TypeError as error:
+        raise RunError(
+            f"{directory} was made by another version of {record['experiment']} ({error}); "
+            "use that version"
+        ) from None
+    experiment = _made(module.make, config)
     place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -108,7 +116,10 @@ def read_record(directory: Path) -> dict[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
         raise RunError(f"{directory} holds no run: it has no config.json")
-    return json.loads(path.read_text())
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
 
 
 def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainState], Array]:
@@ -138,9 +149,15 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
             ) as log,
             callbacks.progress(console, start=start, num_steps=config.num_steps) as show,
         ):
-            draw = _pictures(directory, experiment)
-            save = lambda step, state, metrics: checkpoint.save(manager, state)
             last = config.num_steps
+            look = [callbacks.check_finite, log, show]
+            draw = _pictures(directory, experiment)
+
+            def save(step: int, state: TrainState, metrics: Metrics) -> None:
+                if step % config.checkpoint_every == 0 or step == last or stop.received:
+                    callbacks.check_finite(step, state, metrics)
+                    checkpoint.save(manager, state)
+
             state = loop.fit(
                 algorithm,
                 experiment.minibatches,
@@ -148,16 +165,12 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
                 num_steps=last,
                 state=state,
                 callbacks=[
-                    callbacks.every(config.log_every, callbacks.check_finite, last=last),
-                    callbacks.every(config.log_every, log, last=last),
-                    callbacks.every(config.log_every, show, last=last),
+                    *(callbacks.every(config.log_every, callback, last=last) for callback in look),
                     callbacks.every(config.sample_every, draw, last=last),
-                    callbacks.every(config.checkpoint_every, callbacks.check_finite, last=last),
-                    callbacks.every(config.checkpoint_every, save, last=last),
+                    save,
                     stop,
                 ],
             )
-        checkpoint.save(manager, state)
     if int(state.step) < config.num_steps and stop.received:
         console.print(
             f"stopped by {stop.received.name} at step {int(state.step)}, which is saved; "
@@ -280,4 +293,4 @@ def _record(directory: Path, config: Config, name: str, experiment: Experiment) 
         "data": dict(experiment.data),
         "sessions": [*sessions, session],
     }
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(path, json.dumps(content, indent=2) + "\n")

@@ -10,6 +10,7 @@ Until the command line is read, nothing here imports jax: `--help` answers at on
 """
 
 import contextlib
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import NoReturn, TypeVar
@@ -44,9 +45,11 @@ def main(config_type: type[C], make: Callable[[C], Experiment]) -> NoReturn:
 
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Turns a `UserError` into one line on stderr and its exit status."""
+    """Turns a `UserError` into one line on stderr and its exit status, and Ctrl-C into silence."""
     try:
         yield
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

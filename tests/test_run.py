@@ -304,6 +304,23 @@ def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_checkpoint(start, 
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(plain["params"]))
 
 
+def test_records_that_cannot_be_read(start, tmp_path, capsys):
+    directory = tmp_path / "run"
+    start(directory, num_steps=1)
+    path = directory / "config.json"
+    text = path.read_text()
+    for changed, message in (
+        (text[:50], "config.json is damaged"),
+        (text.replace('"latent"', '"latent_of_old"'), "made by another version of"),
+        (text.replace("experiments.mnist", "experiments.gone"), "which cannot be imported"),
+    ):
+        path.write_text(changed)
+        with pytest.raises(SystemExit) as end:
+            commands.sample(directory, out=tmp_path / "out.png")
+        assert end.value.code == 2
+        assert message in one_line(capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("command", [commands.sample, commands.digest])
 def test_commands_on_what_is_no_run(command, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
