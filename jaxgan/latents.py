@@ -82,7 +82,8 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
 
     Example:
       >>> import jax.numpy as jnp
-      >>> path = slerp(jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), jnp.linspace(0, 1, 5)[:, None])
+      >>> start, end = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]])
+      >>> path = slerp(start, end, jnp.linspace(0, 1, 5)[:, None])  # [5, 2]
     """
     chex.assert_equal_shape([start, end])
     norm = lambda x: jnp.linalg.norm(x, axis=-1, keepdims=True)

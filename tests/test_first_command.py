@@ -60,9 +60,8 @@ def test_it_draws_digits_of_every_kind(run_dir: Path):
     train, test = flat(dataset.train["image"][:10_000]), flat(dataset.test["image"])
     experiment, state = launch.load(run_dir)
     drawn = np.asarray(launch.sampler(experiment, 1000, seed=1)(state)).reshape(1000, -1)
-    untrained = state._replace(
-        params=experiment.game.init(jax.random.key(0), experiment.sample_batch(2))[0], ema_params={}
-    )
+    params, _ = experiment.game.init(jax.random.key(0), experiment.sample_batch(2))
+    untrained = state._replace(params=params, ema_params={})
     blank = np.asarray(launch.sampler(experiment, 1000, seed=1)(untrained)).reshape(1000, -1)
 
     project = PCA(50, random_state=0).fit(train).transform
