@@ -1,8 +1,22 @@
 """A GAN that learns to draw handwritten digits.
 
-python -m experiments.mnist
-python -m experiments.mnist --loss relativistic_paired --r1 1 --r2 1
-python -m experiments.mnist --loss wasserstein --gradient-penalty 10 --discriminator-turns 5
+Commands:
+
+    python -m experiments.mnist
+    python -m experiments.mnist --loss minimax --r1 0 --network maxout
+    python -m experiments.mnist --loss relativistic_paired --r1 0.1 --r2 0.1
+    python -m experiments.mnist --loss wasserstein --r1 0 --gradient-penalty 10 --penalty-every 1 \
+        --discriminator-turns 5
+
+Hardware: two CPU cores. The first command takes about five minutes (43 rounds a second when it had
+both cores to itself). What was seen: blots after 200 rounds, strokes after 500, most digits legible
+from about 4000 on, a few broken ones to the end. D settles within 300 rounds and stays: 0.52 on
+real images, 0.49 on generated ones at the end, with losses of 1.34 and 0.74 where equilibrium has
+log 4 = 1.386 and log 2 = 0.693.
+
+Why the defaults: the non-saturating loss with batch normalisation in D and no penalty lets D win
+(0.8 against 0.2 after 10 000 rounds), and digits stay more broken. R1 with gamma = 1, computed in
+every 16th round, keeps the balance for a tenth more time.
 """
 
 from __future__ import annotations
@@ -43,7 +57,7 @@ class Config(BaseConfig):
         "relativistic_average",
     ] = "non_saturating"
     """What the players pay."""
-    r1: float = 0.0
+    r1: float = 1.0
     """Weight gamma of the penalty on the discriminator's gradient at real images."""
     r2: float = 0.0
     """The same at generated images."""
@@ -51,17 +65,17 @@ class Config(BaseConfig):
     """Weight of WGAN-GP's penalty, between real and generated images; the paper's is 10."""
     dragan: float = 0.0
     """Weight of DRAGAN's penalty, near real images; the paper's is 10."""
-    penalty_every: int = 1
-    """Rounds between penalties (lazy regularisation)."""
+    penalty_every: int = 16
+    """Rounds between penalties, each then that many times as heavy (lazy regularisation)."""
     discriminator_turns: int = 1
     """The k of Goodfellow et al., 2014: turns of the discriminator in a round."""
-    discriminator_lr: float = 5e-4
+    discriminator_lr: float = 1e-3
     """Adam's learning rate."""
-    generator_lr: float = 2e-3
+    generator_lr: float = 1e-3
     """Adam's learning rate."""
     b1: float = 0.5
     """Adam's first decay rate."""
-    ema: float = 0.995
+    ema: float = 0.998
     """Decay of the generator's average, which draws the samples; 0 for none."""
 
 

@@ -190,7 +190,8 @@ def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callba
     if not console.is_terminal:
 
         def line(step: int, state: TrainState, metrics: Metrics) -> None:
-            console.print(f"step {step}/{num_steps}  {_losses(metrics)}  {pace(step)}")
+            text = f"step {step}/{num_steps}  {_losses(metrics)}  {pace(step)}"
+            console.print(text.rstrip())
 
         yield line
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Config:
     """The flags that every experiment has."""
 
-    num_steps: int = 12_000
+    num_steps: int = 10_000
     """Rounds to train in all; a larger number later goes on with a finished run."""
     batch_size: int = 64
     """Examples per minibatch, over all devices."""
