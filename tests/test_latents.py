@@ -30,7 +30,7 @@ def test_distribution(name):
 
 @pytest.mark.parametrize("name", PRIORS)
 def test_rows_do_not_depend_on_how_many_nor_on_devices(name):
-    """The bits that are drawn are the same; how a compiler rounds the last one is its own affair."""
+    """The same bits are drawn; how a compiler rounds the last digit is its own affair."""
     z = PRIORS[name][0](3)
     whole = z(KEY, 8)
     np.testing.assert_allclose(z(KEY, 5), whole[:5], rtol=1e-6)
