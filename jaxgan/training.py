@@ -44,7 +44,7 @@ class TrainingAlgorithm(NamedTuple):
       update: `(state, batches, key) -> (TrainState, metrics)`, one call. `batches` has leaves
         `[num_minibatches, batch, ...]`. `key` is the key of the *run*, the same in every call: the
         update folds `state.step` into it, so a resumed run draws what it would have drawn.
-      num_minibatches: fresh minibatches that one call takes, one per turn.
+      num_minibatches: fresh minibatches that one call takes.
       num_rounds: rounds that one call plays, by which `state.step` grows.
     """
 
@@ -60,12 +60,13 @@ def alternating(
     *,
     turns: Sequence[str | Sequence[str]] | None = None,
     ema: Mapping[str, float] | None = None,
+    share_draws: bool = True,
 ) -> TrainingAlgorithm:
     """Players move in turn, each descending its own loss in its own parameters.
 
     In every turn, each player that moves takes the gradient of its loss at the parameters *before*
-    the turn, on a minibatch of the turn's own; then all movers commit parameters, optimizer state
-    and model state together. After the last turn come the moving averages, and `step + 1`.
+    the turn; then all movers commit parameters, optimizer state and model state together. After the
+    last turn come the moving averages, and `step + 1`.
 
     Args:
       game: who plays, and for what.
@@ -75,6 +76,10 @@ def alternating(
         are `5 * ["discriminator"] + ["generator"]`, and compile once.
       ema: decay per round of the moving average of a player's parameters, for those to have one:
         `ema <- decay * ema + (1 - decay) * params`.
+      share_draws: consecutive turns of different players use one minibatch and one key, so that
+        they meet over the same examples, latents and fakes, and what is equal in both turns (the
+        generator's forward pass) is computed once. A player that moves again draws afresh. If
+        false, every turn has a minibatch and a key of its own.
 
     Returns:
       The algorithm. Its metrics are `{player: {"loss": ..., ...}}`, each the mean over the player's
@@ -101,6 +106,8 @@ def alternating(
     schedule = _schedule(tuple(game.losses) if turns is None else turns)
     decays = dict(ema or {})
     _check_players(game, optimizers, schedule, decays)
+    runs = _runs(schedule, share_draws)
+    num_draws = runs[-1][1].stop
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         params, model_state = game.init(key, batch)
@@ -118,10 +125,10 @@ def alternating(
         return play_turn(game, optimizers, movers, state, *batch_and_key)
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        chex.assert_tree_shape_prefix(batches, (len(schedule),))
-        keys = jax.random.split(jax.random.fold_in(key, state.step), len(schedule))
+        chex.assert_tree_shape_prefix(batches, (num_draws,))
+        keys = jax.random.split(jax.random.fold_in(key, state.step), num_draws)
         played: dict[str, list[Metrics]] = {player: [] for player in game.losses}
-        for movers, run in _runs(schedule):
+        for movers, run in runs:
             mine = jax.tree.map(itemgetter(run), (dict(batches), keys))
             state, metrics = _scan(partial(turn, movers), state, mine, length=run.stop - run.start)
             for player in movers:
@@ -133,7 +140,7 @@ def alternating(
         state = state._replace(step=state.step + 1, ema_params=ema_params)
         return state, {player: _mean_over_turns(metrics) for player, metrics in played.items()}
 
-    return TrainingAlgorithm(init, update, num_minibatches=len(schedule))
+    return TrainingAlgorithm(init, update, num_minibatches=num_draws)
 
 
 def play_turn(
@@ -251,13 +258,16 @@ def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:
     return tuple((turn,) if isinstance(turn, str) else tuple(turn) for turn in turns)
 
 
-def _runs(schedule: tuple[Turn, ...]) -> list[tuple[Turn, slice]]:
-    """Consecutive equal turns: who moves, and which of the round's minibatches are theirs."""
-    runs, start = [], 0
+def _runs(schedule: tuple[Turn, ...], share_draws: bool) -> list[tuple[Turn, slice]]:
+    """Runs of equal turns: who moves, and on which of the round's draws, one per turn."""
+    runs: list[tuple[Turn, slice]] = []
+    stop, met = 0, set[str]()  # how many draws so far, and who has moved on the last of them
     for movers, group in itertools.groupby(schedule):
+        shares = share_draws and stop > 0 and met.isdisjoint(movers)
+        start = stop - 1 if shares else stop
         stop = start + len(list(group))
+        met = met.union(movers) if shares and stop - start == 1 else set(movers)
         runs.append((movers, slice(start, stop)))
-        start = stop
     return runs
 
 

@@ -57,7 +57,7 @@ def test_deterministic_in_the_key(case):
 def test_owner_rule(case):
     """A turn changes what is the mover's, and no other bit."""
     batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
-    state = case.algorithm.init(KEY, batch)
+    state = jax.jit(case.algorithm.init)(KEY, batch)
     for mover in case.game.losses:
         moved, metrics = play_turn(case.game, case.optimizers, (mover,), state, batch, KEY)
         assert set(metrics) == {mover}
@@ -85,10 +85,11 @@ def test_vmap_over_seeds(case):
     keys = jax.random.split(KEY, 2)
     batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
     batches = minibatches(0, algorithm.num_minibatches)
-    states = jax.vmap(algorithm.init, in_axes=(0, None))(keys, batch)
+    init = jax.jit(algorithm.init)
+    states = jax.jit(jax.vmap(algorithm.init, in_axes=(0, None)))(keys, batch)
     together, _ = jax.jit(jax.vmap(algorithm.update, in_axes=(0, None, 0)))(states, batches, keys)
     for i, key in enumerate(keys):
-        alone, _ = jax.jit(algorithm.update)(algorithm.init(key, batch), batches, key)
+        alone, _ = jax.jit(algorithm.update)(init(key, batch), batches, key)
         member = jax.tree.map(lambda x, i=i: x[i], together)
         chex.assert_trees_all_close(alone, member, rtol=1e-3, atol=1e-5)
 
@@ -107,7 +108,7 @@ def test_resumes_with_the_same_bits(case, tmp_path):
 
 def test_samples_follow_the_batch_and_the_key(case):
     batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
-    state = case.algorithm.init(KEY, batch)
+    state = jax.jit(case.algorithm.init)(KEY, batch)
     sample = jax.jit(case.game.sample)
     images = sample(state.params, state.model_state, batch, KEY)
     chex.assert_equal_shape([images, batch["image"]])

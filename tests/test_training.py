@@ -1,5 +1,8 @@
 """How a game is played: by hand on games small enough to do so."""
 
+from functools import partial
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,7 @@ import optax
 import pytest
 
 import jaxgan
-from jaxgan import Game, LossAux
+from jaxgan import Game, LossAux, training
 from jaxgan.game import own_gradient
 from jaxgan.networks import MLP
 from jaxgan.training import play_turn
@@ -74,13 +77,47 @@ def test_mixed_turns():
     )
 
 
-def test_every_turn_has_a_minibatch_of_its_own_and_metrics_are_means_over_turns():
-    state, metrics = play(["a", "a", "b", "a", "c"])
+def test_metrics_are_means_over_turns():
+    state, metrics = play(["a", "a", "b", "a", "c"], share_draws=False)
     assert float(metrics["a"]["batch"]) == pytest.approx((0 + 1 + 3) / 3)
     assert float(metrics["b"]["batch"]) == 2
     assert [int(state.model_state[p]["turns"]) for p in "abc"] == [3, 1, 1]
     b = 2 - 0.1 * 3
     np.testing.assert_allclose(state.params["a"], 1 - 0.2 - 0.2 - 0.1 * b, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("turns", "shared", "apart"),
+    [
+        ("abc", [0, 0, 0], [0, 1, 2]),
+        ("aab", [0, 1, 1], [0, 1, 2]),
+        ("aabc", [0, 1, 1, 1], [0, 1, 2, 3]),
+        ("aba", [0, 0, 1], [0, 1, 2]),
+        ("abbc", [0, 0, 1, 1], [0, 1, 2, 3]),
+        ("abab", [0, 0, 1, 1], [0, 1, 2, 3]),
+    ],
+)
+def test_who_meets_over_which_draws(turns, shared, apart):
+    for share_draws, draws in ((True, shared), (False, apart)):
+        runs = training._runs(tuple((player,) for player in turns), share_draws)
+        found = [(*movers, draw) for movers, run in runs for draw in range(run.start, run.stop)]
+        assert found == list(zip(turns, draws, strict=True))
+
+
+def test_shared_draws_are_the_plain_order_with_equal_draws():
+    """Computed once or turn by turn, apart: the same parameters, with SGD."""
+    game = games.dcgan()
+    algorithm = jaxgan.alternating(game, games.SGD)
+    batches = games.minibatches(0, 1)
+    batch = jax.tree.map(lambda x: x[0], batches)
+    state = apart = jax.jit(algorithm.init)(KEY, batch)
+    for step in range(5):
+        state, _ = jax.jit(algorithm.update)(state, batches, KEY)
+        (key,) = jax.random.split(jax.random.fold_in(KEY, step), 1)
+        for player in game.losses:
+            move = partial(play_turn, game, games.SGD, (player,))
+            apart, _ = jax.jit(move)(apart, batch, key)
+    chex.assert_trees_all_close(state.params, apart.params, rtol=1e-5, atol=1e-6)
 
 
 def test_ema_once_per_round_after_all_turns():
@@ -89,7 +126,7 @@ def test_ema_once_per_round_after_all_turns():
     state = algorithm.init(KEY, {"image": jnp.zeros(1)})
     expected = float(state.params["a"])
     for _ in range(3):
-        state, _ = algorithm.update(state, batches(4), KEY)
+        state, _ = algorithm.update(state, batches(2), KEY)
         expected = decay * expected + (1 - decay) * float(state.params["a"])
         np.testing.assert_allclose(state.ema_params["a"], expected, rtol=1e-6)
     assert set(state.ema_params) == {"a"}
@@ -159,25 +196,20 @@ def test_own_gradient_against_finite_differences():
             np.testing.assert_allclose(slope, (at(eps) - at(-eps)) / (2 * eps), rtol=1e-6)
 
 
-def test_two_networks_of_a_round_share_one_forward_pass():
-    """Players that move together see one batch of fakes: XLA merges the equal convolutions."""
+def test_what_is_equal_in_two_turns_is_computed_once():
+    """XLA merges the generator's equal forward passes."""
     game = games.dcgan()
-    algorithm = jaxgan.simultaneous(game, games.SGD)
-    batch = games.minibatches(0, 1)
-    state = algorithm.init(KEY, jax.tree.map(lambda x: x[0], batch))
 
-    def convolutions(update):
-        text = jax.jit(update).lower(state, batch, KEY).compile().as_text()
+    def convolutions(algorithm):
+        batches = games.minibatches(0, algorithm.num_minibatches)
+        state = algorithm.init(KEY, jax.tree.map(lambda x: x[0], batches))
+        text = jax.jit(algorithm.update).lower(state, batches, KEY).compile().as_text()
         return text.count(" convolution(")
 
-    def apart(state, batches, key):
-        batch = jax.tree.map(lambda x: x[0], batches)
-        other = jax.random.fold_in(key, 1)
-        for player, k in zip(game.losses, (key, other), strict=True):
-            state, _ = play_turn(game, games.SGD, (player,), state, batch, k)
-        return state
-
-    assert convolutions(algorithm.update) < convolutions(apart)
+    apart = convolutions(jaxgan.alternating(game, games.SGD, share_draws=False))
+    shared = convolutions(jaxgan.alternating(game, games.SGD))
+    assert shared < apart
+    assert convolutions(jaxgan.simultaneous(game, games.SGD)) <= shared
 
 
 @pytest.mark.parametrize(
@@ -211,7 +243,7 @@ def test_as_many_minibatches_as_turns():
 
 def test_scan_rounds_errors_and_counts():
     algorithm = jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 4)
-    assert (algorithm.num_minibatches, algorithm.num_rounds) == (12, 4)
+    assert (algorithm.num_minibatches, algorithm.num_rounds) == (4, 4)
     with pytest.raises(ValueError, match="num_rounds is 0"):
         jaxgan.scan_rounds(algorithm, 0)
 
@@ -233,12 +265,12 @@ def test_fit_goes_on_where_the_state_stands():
     state = jaxgan.fit(
         algorithm, minibatches, key=KEY, num_steps=4, state=state, callbacks=[record]
     )
-    assert calls == [(0, 1), (0, 3), (3, 3), (6, 3), (9, 3)]
+    assert calls == [(0, 1), (0, 1), (1, 1), (2, 1), (3, 1)]
     assert steps == [(1, 1), (2, 2), (3, 3), (4, 4)]
     scanned = jaxgan.jit(jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 2))
     calls.clear()
     at_once = jaxgan.fit(scanned, minibatches, key=KEY, num_steps=4)
-    assert calls == [(0, 1), (0, 6), (6, 6)]
+    assert calls == [(0, 1), (0, 2), (2, 2)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), state, at_once)
 
 

@@ -8,6 +8,7 @@ from jaxgan.networks.adapters import from_nnx as from_nnx
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator
 from jaxgan.networks.layers import BatchNorm as BatchNorm
+from jaxgan.networks.layers import Conv as Conv
 from jaxgan.networks.layers import ConvTranspose as ConvTranspose
 from jaxgan.networks.layers import Dropout as Dropout
 from jaxgan.networks.mlp import MLP as MLP

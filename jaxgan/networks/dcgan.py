@@ -14,7 +14,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import DCGAN_KERNEL_INIT, DCGAN_SCALE_INIT, BatchNorm, ConvTranspose
+from jaxgan.networks.layers import (
+    DCGAN_KERNEL_INIT,
+    DCGAN_SCALE_INIT,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+)
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
 
@@ -87,10 +93,10 @@ class DCGANDiscriminator(nn.Module):
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         levels = num_levels(x.shape[1], x.shape[2])
         for level in range(levels):
-            x = nn.Conv(
+            x = Conv(
                 self.features << level,
                 KERNEL,
-                strides=2,
+                stride=2,
                 kernel_init=DCGAN_KERNEL_INIT,
                 dtype=self.dtype,
             )(x)

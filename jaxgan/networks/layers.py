@@ -85,6 +85,36 @@ class Dropout(nn.Module):
         return jnp.where(keep, x / (1.0 - self.rate), 0.0)
 
 
+class Conv(nn.Module):
+    """Convolution with a bias, in the form that the platform does fast (`jaxgan.ops`).
+
+    Attributes:
+      features: output channels.
+      kernel_size: taps along height and width.
+      stride: how many times smaller the output is.
+      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))`.
+      use_bias: whether a bias is added.
+      kernel_init: initialiser of the kernel, `[*kernel_size, in, features]`.
+      dtype: dtype of the computation; parameters are float32.
+    """
+
+    features: int
+    kernel_size: tuple[int, int] = (4, 4)
+    stride: int = 1
+    padding: Any = "SAME"
+    use_bias: bool = True
+    kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        y = ops.conv(x.astype(self.dtype), kernel, stride=self.stride, padding=self.padding)
+        return y + _bias(self) if self.use_bias else y
+
+
 class ConvTranspose(nn.Module):
     """Transposed convolution with a bias and SAME padding, `stride` times the height and width.
 
@@ -108,9 +138,11 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: Array) -> Array:
         """`[batch, height, width, in] -> [batch, stride * height, stride * width, features]`."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        y = ops.conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype), stride=self.stride)
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
-        return y
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        y = ops.conv_transpose(x.astype(self.dtype), kernel, stride=self.stride)
+        return y + _bias(self) if self.use_bias else y
+
+
+def _bias(layer: Conv | ConvTranspose) -> Array:
+    bias = layer.param("bias", nn.initializers.zeros, (layer.features,))
+    return bias.astype(layer.dtype).reshape(1, 1, 1, -1)

@@ -1,76 +1,201 @@
-"""Transposed convolution as one small convolution per output phase (sub-pixel form).
+"""Convolution and transposed convolution, in forms that compile well.
 
-The textbook form, a convolution over the input with zeros between its pixels, multiplies mostly
-zeros, and XLA's CPU backend computes its weight gradient in a naive loop that dominates everything
-else in a convolutional GAN. A stride-s output pixel, however, only meets every s-th tap of the
-kernel: so the outputs of each phase are an ordinary stride-1 convolution with a part of the kernel.
+A strided convolution C is linear in the image and in the kernel. So all its derivatives, of every
+order and in both modes, are made of three bilinear operations:
+
+    C(x, w)   the convolution
+    T(g, w)   its transpose in x: a transposed convolution
+    W(x, g)   its transpose in w: the gradient of the kernel
+
+    <C(x, w), g> = <x, T(g, w)> = <w, W(x, g)>
+
+Each is a primitive here, which knows that its transposes are the other two. What a primitive is
+computed *by* is decided when a program is lowered for a platform. On GPU and TPU that is the plain
+`jax.lax` convolution and its transposes. On a CPU it is the form that XLA compiles well
+(`ops/forms.py`): composing plain derivatives leads XLA's CPU backend into naive loops, for the
+weight gradient of a transposed convolution, and for every gradient of a gradient penalty.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import chex
 import jax
-import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
+from jaxgan.ops import forms
+from jaxgan.ops.forms import Padding, Pair
 from jaxgan.types import Array
 
 
-class _Phase(NamedTuple):
-    """Along one axis: which taps one output phase meets, and the padding of its convolution."""
+def conv(
+    x: Array, kernel: Array, *, stride: int | Pair = 1, padding: str | Padding = "SAME"
+) -> Array:
+    """Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
 
-    taps: slice
-    padding: tuple[int, int]
-
-
-def conv_transpose(x: Array, kernel: Array, *, stride: int) -> Array:
-    """Transposed convolution with SAME padding: `stride` times the height and width.
-
-    Equals `jax.lax.conv_transpose(x, kernel, (stride, stride), "SAME")` up to the order of sums.
+    Equals `jax.lax.conv_general_dilated` of NHWC images and HWIO kernels, up to the order of sums.
 
     Args:
       x: `[batch, height, width, in]`.
-      kernel: `[kernel_height, kernel_width, in, out]`, as `flax.linen.ConvTranspose` stores it;
-        at least `stride` taps along each axis.
-      stride: at least 1.
+      kernel: `[kernel_height, kernel_width, in, out]`, as `flax.linen.Conv` stores it.
+      stride: along height and width, at least 1.
+      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))`.
 
     Returns:
-      `[batch, stride * height, stride * width, out]`.
+      `[batch, out_height, out_width, out]`.
 
     Raises:
-      AssertionError: `x` or `kernel` has not rank 4.
-      ValueError: the kernel is smaller than the stride.
+      AssertionError: `x` or `kernel` has not rank 4, or their channels do not agree.
 
-    Reference:
-      Shi et al., *Is the deconvolution layer the same as a convolutional layer?*, 2016,
-      https://arxiv.org/abs/1609.07009.
+    Example:
+      >>> import jax.numpy as jnp
+      >>> conv(jnp.ones((1, 28, 28, 1)), jnp.ones((4, 4, 1, 8)), stride=2).shape
+      (1, 14, 14, 8)
     """
     chex.assert_rank([x, kernel], 4)
-    batch, height, width, _ = x.shape
-    rows = [_phase(kernel.shape[0], stride, phase) for phase in range(stride)]
-    columns = [_phase(kernel.shape[1], stride, phase) for phase in range(stride)]
-    phases = [
-        [
-            jax.lax.conv_general_dilated(
-                x,
-                kernel[row.taps, column.taps],
-                window_strides=(1, 1),
-                padding=(row.padding, column.padding),
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            )
-            for column in columns
-        ]
-        for row in rows
-    ]
-    interleaved = jnp.stack([jnp.stack(row, axis=3) for row in phases], axis=2)
-    return interleaved.reshape(batch, stride * height, stride * width, kernel.shape[3])
+    chex.assert_equal(x.shape[3], kernel.shape[2])
+    strides = _pair(stride)
+    if isinstance(padding, str):
+        pads = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
+    else:
+        pads = list(padding)
+    return conv_p.bind(x, kernel, stride=strides, padding=tuple(map(tuple, pads)))
 
 
-def _phase(taps: int, stride: int, phase: int) -> _Phase:
-    """Output `stride * i + phase` meets tap t when `phase + t - before` divides by the stride."""
-    if taps < stride:
-        raise ValueError(f"kernel has {taps} taps, expected at least the stride, {stride}")
-    before = taps - 1 if stride > taps - 1 else -((taps + stride - 2) // -2)
-    first = (before - phase) % stride
-    low = -((phase + first - before) // stride)
-    count = len(range(first, taps, stride))
-    return _Phase(slice(first, None, stride), (low, count - 1 - low))
+def conv_transpose(
+    x: Array, kernel: Array, *, stride: int | Pair = 1, padding: str | Padding = "SAME"
+) -> Array:
+    """Two-dimensional transposed convolution ("deconvolution").
+
+    Equals `jax.lax.conv_transpose(x, kernel, stride, padding)`, up to the order of sums: with
+    `SAME` padding, `stride` times the height and width.
+
+    Args:
+      x: `[batch, height, width, in]`.
+      kernel: `[kernel_height, kernel_width, in, out]`, as `flax.linen.ConvTranspose` stores it.
+      stride: along height and width, at least 1.
+      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))` of the dilated input, as in jax.
+
+    Returns:
+      `[batch, out_height, out_width, out]`.
+
+    Raises:
+      AssertionError: `x` or `kernel` has not rank 4, or their channels do not agree.
+
+    Reference:
+      Dumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016,
+      https://arxiv.org/abs/1603.07285, chapter 4.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> conv_transpose(jnp.ones((1, 7, 7, 8)), jnp.ones((4, 4, 8, 1)), stride=2).shape
+      (1, 14, 14, 1)
+    """
+    chex.assert_rank([x, kernel], 4)
+    chex.assert_equal(x.shape[3], kernel.shape[2])
+    strides, taps = _pair(stride), kernel.shape[:2]
+    if isinstance(padding, str):
+        dilated = [_dilated_padding(taps[i], strides[i], padding) for i in (0, 1)]
+    else:
+        dilated = list(padding)
+    # This is the transpose of a convolution of images of `size`, padded by `pads`, whose kernel is
+    # read backwards.
+    pads = tuple((taps[i] - 1 - low, taps[i] - 1 - high) for i, (low, high) in enumerate(dilated))
+    size = tuple(
+        (x.shape[1 + i] - 1) * strides[i] + low + high - taps[i] + 2
+        for i, (low, high) in enumerate(dilated)
+    )
+    backwards = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    return input_gradient_p.bind(x, backwards, stride=strides, padding=pads, size=size)
+
+
+def _pair(stride: int | Pair) -> Pair:
+    return (stride, stride) if isinstance(stride, int) else stride
+
+
+def _dilated_padding(taps: int, stride: int, mode: str) -> Pair:
+    """Padding of the dilated input, as `jax.lax.conv_transpose` means `SAME` and `VALID`."""
+    if mode == "VALID":
+        total = taps + stride - 2 + max(taps - stride, 0)
+        return taps - 1, total - (taps - 1)
+    total = taps + stride - 2
+    low = taps - 1 if stride > taps - 1 else -(total // -2)
+    return low, total - low
+
+
+# ---- the three primitives
+
+
+def _primitive(name: str, plain: Callable[..., Array], fast: Callable[..., Array]) -> Primitive:
+    """A bilinear operation with a plain form, and a fast one for the CPU."""
+    primitive = Primitive(name)
+
+    def abstract(a: Any, b: Any, **params: Any) -> Any:
+        shapes = (jax.ShapeDtypeStruct(v.shape, v.dtype) for v in (a, b))
+        out = jax.eval_shape(partial(plain, **params), *shapes)
+        return a.update(shape=out.shape, dtype=out.dtype, weak_type=False)
+
+    names = ("stride", "padding", "size", "taps")
+    primitive.def_impl(jax.jit(primitive.bind, static_argnames=names))
+    primitive.def_abstract_eval(abstract)
+    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(fast, multiple_results=False), platform="cpu")
+    return primitive
+
+
+conv_p = _primitive("jaxgan_conv", forms.conv, forms.fast_conv)
+input_gradient_p = _primitive(
+    "jaxgan_conv_input_gradient", forms.input_gradient, forms.fast_input_gradient
+)
+kernel_gradient_p = _primitive(
+    "jaxgan_conv_kernel_gradient", forms.kernel_gradient, forms.fast_kernel_gradient
+)
+
+
+ad.defbilinear(
+    conv_p,
+    lambda ct, x, w, **at: input_gradient_p.bind(ct, w, size=x.aval.shape[1:3], **at),
+    lambda ct, x, w, **at: kernel_gradient_p.bind(x, ct, taps=w.aval.shape[:2], **at),
+)
+ad.defbilinear(
+    input_gradient_p,
+    lambda ct, g, w, size, **at: conv_p.bind(ct, w, **at),
+    lambda ct, g, w, size, **at: kernel_gradient_p.bind(ct, g, taps=w.aval.shape[:2], **at),
+)
+ad.defbilinear(
+    kernel_gradient_p,
+    lambda ct, x, g, taps, **at: input_gradient_p.bind(g, ct, size=x.aval.shape[1:3], **at),
+    lambda ct, x, g, taps, **at: conv_p.bind(x, ct, **at),
+)
+
+
+# ---- vmap
+
+
+def _batched_over_images(primitive: Primitive, plain: Callable[..., Array]) -> None:
+    """For C and T: a mapped axis of images joins the batch; mapped kernels go the plain way."""
+
+    def rule(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
+        (images, w), (images_dim, w_dim) = args, dims
+        if w_dim is not None:
+            return jax.vmap(partial(plain, **params), in_axes=dims)(images, w), 0
+        images = jax.numpy.moveaxis(images, images_dim, 0)
+        joined = images.reshape(-1, *images.shape[2:])
+        out = primitive.bind(joined, w, **params)
+        return out.reshape(*images.shape[:2], *out.shape[1:]), 0
+
+    batching.primitive_batchers[primitive] = rule
+
+
+def _mapped(plain: Callable[..., Array]) -> Callable[..., tuple[Array, int]]:
+    return lambda args, dims, **params: (
+        jax.vmap(partial(plain, **params), in_axes=dims)(*args),
+        0,
+    )
+
+
+_batched_over_images(conv_p, forms.conv)
+_batched_over_images(input_gradient_p, forms.input_gradient)
+batching.primitive_batchers[kernel_gradient_p] = _mapped(forms.kernel_gradient)

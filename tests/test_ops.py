@@ -1,0 +1,174 @@
+"""Convolutions: every form and every derivative of it against `jax.lax`'s own."""
+
+from functools import partial
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgan import ops
+from jaxgan.axis import DATA_AXIS
+
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def plain_conv(x, w, *, stride, padding):
+    return jax.lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=DIMENSIONS)
+
+
+def plain_conv_transpose(x, w, *, stride, padding):
+    return jax.lax.conv_transpose(x, w, stride, padding)
+
+
+FORMS = {
+    "conv": (ops.conv, plain_conv),
+    "conv_transpose": (ops.conv_transpose, plain_conv_transpose),
+}
+
+
+def total(f):
+    """A scalar that is linear in nothing."""
+    return lambda x, w: jnp.sum(jnp.sin(f(x, w)))
+
+
+def penalised(f):
+    """The gradient of a gradient penalty."""
+    return jax.grad(lambda w, x: jnp.sum(jax.grad(total(f))(x, w) ** 2))
+
+
+DERIVATIVES = {
+    "value": lambda f, x, w: f(x, w),
+    "gradients": lambda f, x, w: jax.grad(total(f), (0, 1))(x, w),
+    "jvp": lambda f, x, w: jax.jvp(f, (x, w), (jnp.cos(x), jnp.cos(w))),
+    "gradient penalty": lambda f, x, w: penalised(f)(w, x),
+    "forward over reverse": lambda f, x, w: jax.jvp(
+        jax.grad(total(f), (0, 1)), (x, w), (jnp.cos(x), jnp.cos(w))
+    ),
+    "forward over forward": lambda f, x, w: jax.jvp(
+        lambda x: jax.jvp(lambda x: f(x, w), (x,), (x,))[1], (x,), (jnp.cos(x),)
+    ),
+}
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        assert np.abs(a - b).max(initial=0) <= tolerance * max(np.abs(b).max(initial=0), 1e-6)
+
+
+def arguments(height=6, width=5, taps=(4, 4), channels=(9, 10), batch=2):
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (batch, height, width, channels[0]))
+    return x, jax.random.normal(keys[1], (*taps, *channels))
+
+
+def pair_of(name, stride, padding):
+    return [lambda x, w, f=f: f(x, w, stride=stride, padding=padding) for f in FORMS[name]]
+
+
+@hypothesis.given(
+    name=st.sampled_from(sorted(FORMS)),
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    taps=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.sampled_from(["SAME", "VALID", ((1, 2), (0, 3))]),
+    channels=st.tuples(st.sampled_from([1, 3, 8, 11]), st.sampled_from([1, 2, 9])),
+    derivative=st.sampled_from(sorted(DERIVATIVES)),
+)
+@hypothesis.settings(max_examples=20, deadline=None, derandomize=True)
+def test_every_form_is_the_plain_one(name, size, taps, stride, padding, channels, derivative):
+    if padding != "SAME" and name == "conv":
+        hypothesis.assume(all(n >= k for n, k in zip(size, taps, strict=True)))
+    if padding == "VALID" and name == "conv_transpose":
+        hypothesis.assume(all(k >= s for k, s in zip(taps, stride, strict=True)))
+    x, w = arguments(*size, taps, channels)
+    ours, plain = pair_of(name, stride, padding)
+    hypothesis.assume(0 not in jax.eval_shape(plain, x, w).shape)
+    assert_close(DERIVATIVES[derivative](ours, x, w), DERIVATIVES[derivative](plain, x, w), 2e-5)
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+@pytest.mark.parametrize("name", FORMS)
+def test_the_dcgans_own_convolutions(name, derivative):
+    ours, plain = pair_of(name, (2, 2), "SAME")
+    found, expected = (
+        jax.jit(lambda x, w, f=f: DERIVATIVES[derivative](f, x, w)) for f in (ours, plain)
+    )
+    assert_close(found(*arguments()), expected(*arguments()))
+
+
+@pytest.mark.parametrize("in_axes", [(0, None), (None, 0), (0, 0)])
+@pytest.mark.parametrize("name", FORMS)
+def test_under_vmap(name, in_axes):
+    x, w = arguments()
+    stacked = [
+        jnp.stack([v, jnp.cos(v), -v]) if axis == 0 else v
+        for v, axis in zip((x, w), in_axes, strict=True)
+    ]
+    for derivative in ("value", "gradients", "jvp"):
+        found, expected = (
+            jax.vmap(partial(DERIVATIVES[derivative], f), in_axes)(*stacked)
+            for f in pair_of(name, (2, 2), "SAME")
+        )
+        assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_under_scan_and_pmap(name):
+    x, w = arguments()
+    for wrap in (
+        lambda f: (
+            lambda x, w: jax.lax.scan(
+                lambda w, x: (w - 0.01 * jax.grad(total(f), 1)(x, w), f(x, w)),
+                w,
+                jnp.stack([x, -x]),
+            )
+        ),
+        lambda f: (
+            lambda x, w: jax.pmap(
+                lambda x: jax.lax.pmean(jax.grad(total(f))(x, w), DATA_AXIS), DATA_AXIS
+            )(x[None])
+        ),
+    ):
+        found, expected = (wrap(f)(x, w) for f in pair_of(name, (2, 2), "SAME"))
+        assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_bfloat16_to_its_precision(name):
+    x, w = arguments()
+    ours, plain = pair_of(name, (2, 2), "SAME")
+    low = ours(x.astype(jnp.bfloat16), w.astype(jnp.bfloat16))
+    assert low.dtype == jnp.bfloat16
+    assert_close(low.astype(jnp.float32), plain(x, w), 2e-2)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_other_platforms_get_the_plain_form(name):
+    """Lowered on this machine for a GPU or a TPU: one `lax` convolution, for any batch size."""
+    ours, _ = pair_of(name, (2, 2), "SAME")
+    (batch,) = jax.export.symbolic_shape("b")
+    shapes = [
+        jax.ShapeDtypeStruct((batch, 6, 6, 9), jnp.float32),
+        jax.ShapeDtypeStruct((4, 4, 9, 10), jnp.float32),
+    ]
+    count = {}
+    for platform in ("cpu", "cuda", "tpu"):
+        text = jax.export.export(jax.jit(ours), platforms=[platform])(*shapes).mlir_module()
+        count[platform] = text.count("stablehlo.convolution")
+    assert count["cuda"] == count["tpu"] == 1
+    assert count["cpu"] == (4 if name == "conv_transpose" else 1)  # a convolution per phase
+
+
+def test_channels_and_ranks_are_checked():
+    x, w = arguments()
+    for f, _ in FORMS.values():
+        with pytest.raises(AssertionError):
+            f(x[0], w)
+        with pytest.raises(AssertionError):
+            f(x, w[:, :, :3])
