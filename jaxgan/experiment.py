@@ -33,6 +33,8 @@ class Config:
     """Where the run is kept; runs/EXPERIMENT when left out."""
     parallel: Literal["auto", "jit", "pmap"] = "auto"
     """One device (jit) or several (pmap); auto takes all there are."""
+    compilation_cache: bool = True
+    """Keep compiled programs in ~/.cache/jaxgan, so that the next start is quick."""
     log_every: int = 50
     """Steps between logged metrics."""
     sample_every: int = 1000

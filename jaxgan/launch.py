@@ -13,6 +13,7 @@ import datetime
 import importlib
 import importlib.metadata
 import json
+import os
 import platform
 import signal
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from jaxgan.types import Array, Metrics
 
 # What may differ when a run goes on, because it leaves the numbers of each step alone. The data set
 # is compared by its contents, not by the way to it.
-FREE = {"num_steps", "run_dir", "data", "data_dir", "parallel"}
+FREE = {"num_steps", "run_dir", "data", "data_dir", "parallel", "compilation_cache"}
 FREE |= {"log_every", "sample_every", "checkpoint_every"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SHEET = 100  # samples on a sheet
@@ -61,6 +62,8 @@ def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
       UserError: the run cannot start or go on, or it diverged.
     """
     _check(config)
+    if config.compilation_cache:
+        _keep_compiled_programs()
     console = Console(highlight=False, soft_wrap=True)
     directory = Path(config.run_dir or f"runs/{name.rpartition('.')[2]}")
     _open(directory, config, name)
@@ -179,6 +182,16 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
         return 128 + stop.received
     console.print(f"{directory} is complete at step {int(state.step)}; see {directory}/samples")
     return 0
+
+
+def _keep_compiled_programs() -> None:
+    """Switches the persistent cache on, one per version of jaxlib, unless the user has one."""
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        folder = cache / "jaxgan" / f"jaxlib-{importlib.metadata.version('jaxlib')}"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _introduce(console: Console, name: str, experiment: Experiment) -> None:

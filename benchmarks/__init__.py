@@ -1,0 +1,1 @@
+"""Benchmarks: what is fast, measured side by side, run as `python -m benchmarks.NAME`."""

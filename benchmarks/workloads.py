@@ -1,0 +1,163 @@
+"""The games that are timed: one architecture on two sets of layers, jaxgan's and flax's own.
+
+| workload | networks | batch |
+|---|---|---|
+| W1 | MLP GAN on 28 x 28: G 100-256-512-1024-784, D 784-512-256-1 | 128 |
+| W2 | DCGAN on 28 x 28 x 1, 5 x 5: G 7x7x256, 128, 64 (stride 2), 1 (stride 2); D 64, 128 | 128 |
+| W3 | DCGAN on 64 x 64 x 3, 4 x 4 kernels, 64 features, four levels | 64 |
+| W4-GP, W4-R1 | W2 with a gradient penalty in every round (W4-GP: Wasserstein loss) | 128 |
+
+A step is one turn of the discriminator and one of the generator, over the same fakes, with
+Adam(2e-4, b1 0.5) in float32; batch normalisation in training mode, in W2 in the generator alone.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import jaxgan
+from jaxgan import latents, losses, networks, penalties
+
+LATENT = 100
+LEAK = 0.2
+
+
+class Layers(NamedTuple):
+    """`conv(features, taps, stride)`, `conv_transpose(...)`, and `batch_norm(x, train)`."""
+
+    conv: Any
+    conv_transpose: Any
+    batch_norm: Any
+
+
+OURS = Layers(
+    conv=lambda n, k, s: networks.Conv(n, (k, k), s),
+    conv_transpose=lambda n, k, s: networks.ConvTranspose(n, (k, k), s),
+    batch_norm=lambda x, train: networks.BatchNorm()(x, train=train),
+)
+PLAIN = Layers(
+    conv=lambda n, k, s: nn.Conv(n, (k, k), s),
+    conv_transpose=lambda n, k, s: nn.ConvTranspose(n, (k, k), (s, s)),
+    batch_norm=lambda x, train: nn.BatchNorm(not train, momentum=0.9)(x),
+)
+
+
+class ConvGenerator(nn.Module):
+    """A dense layer to `base`, then transposed convolutions `(features, taps, stride)`."""
+
+    layers: Layers
+    base: tuple[int, int, int]
+    stack: tuple[tuple[int, int, int], ...]
+
+    @nn.compact
+    def __call__(self, z, *, train: bool):
+        x = nn.Dense(int(np.prod(self.base)))(z).reshape(-1, *self.base)
+        x = nn.relu(self.layers.batch_norm(x, train))
+        for features, taps, stride in self.stack[:-1]:
+            x = self.layers.conv_transpose(features, taps, stride)(x)
+            x = nn.relu(self.layers.batch_norm(x, train))
+        return jnp.tanh(self.layers.conv_transpose(*self.stack[-1])(x))
+
+
+class ConvDiscriminator(nn.Module):
+    """Convolutions `(features, taps, stride)`, then a dense layer to one logit."""
+
+    layers: Layers
+    stack: tuple[tuple[int, int, int], ...]
+    batch_norm: bool
+
+    @nn.compact
+    def __call__(self, x, *, train: bool):
+        for level, (features, taps, stride) in enumerate(self.stack):
+            x = self.layers.conv(features, taps, stride)(x)
+            if self.batch_norm and level:
+                x = self.layers.batch_norm(x, train)
+            x = nn.leaky_relu(x, LEAK)
+        return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
+
+
+class Workload(NamedTuple):
+    """One game in numbers that JAX and PyTorch share.
+
+    Attributes:
+      image: `(height, width, channels)`.
+      batch: examples per step.
+      base, generator: of the convolutional generator; `None` for the MLP.
+      discriminator: its convolutions.
+      batch_norm: in the discriminator too.
+      penalty: `None`, `"gp"` or `"r1"`.
+    """
+
+    image: tuple[int, int, int]
+    batch: int
+    base: tuple[int, int, int] | None = None
+    generator: tuple[tuple[int, int, int], ...] = ()
+    discriminator: tuple[tuple[int, int, int], ...] = ()
+    batch_norm: bool = False
+    penalty: str | None = None
+
+
+W2 = Workload(
+    (28, 28, 1), 128, (7, 7, 256), ((128, 5, 1), (64, 5, 2), (1, 5, 2)), ((64, 5, 2), (128, 5, 2))
+)
+WORKLOADS = {
+    "W1": Workload((28, 28, 1), 128),
+    "W2": W2,
+    "W3": Workload(
+        (64, 64, 3),
+        64,
+        (4, 4, 512),
+        ((256, 4, 2), (128, 4, 2), (64, 4, 2), (3, 4, 2)),
+        ((64, 4, 2), (128, 4, 2), (256, 4, 2), (512, 4, 2)),
+        batch_norm=True,
+    ),
+    "W4-GP": W2._replace(penalty="gp"),
+    "W4-R1": W2._replace(penalty="r1"),
+}
+MLP_GENERATOR, MLP_DISCRIMINATOR = (256, 512, 1024), (512, 256)
+
+
+def make_step(workload: Workload, layers: Layers, *, share_draws: bool = True):
+    """`step()`, which plays one round and waits for it, and its floating-point operations."""
+    if workload.base is None:
+        generator = networks.MLP(
+            MLP_GENERATOR, output_shape=workload.image, output_activation=jnp.tanh
+        )
+        discriminator = networks.MLP(MLP_DISCRIMINATOR)
+    else:
+        generator = ConvGenerator(layers, workload.base, workload.generator)
+        discriminator = ConvDiscriminator(layers, workload.discriminator, workload.batch_norm)
+    penalty = {
+        None: None,
+        "gp": penalties.weighted((10.0, penalties.wgan_gp)),
+        "r1": penalties.weighted((10.0, penalties.r1)),
+    }[workload.penalty]
+    game = jaxgan.gan(
+        jaxgan.from_linen(generator),
+        jaxgan.from_linen(discriminator),
+        latent=latents.normal(LATENT),
+        loss=losses.wasserstein() if workload.penalty == "gp" else losses.non_saturating(),
+        penalty=penalty,
+    )
+    adam = optax.adam(2e-4, b1=0.5)
+    algorithm = jaxgan.jit(
+        jaxgan.alternating(
+            game, {"discriminator": adam, "generator": adam}, share_draws=share_draws
+        )
+    )
+    shape = (algorithm.num_minibatches, workload.batch, *workload.image)
+    batches = {"image": np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)}
+    key = jax.random.key(0)
+    state = algorithm.init(key, {"image": batches["image"][0]})
+    flops = algorithm.update.lower(state, batches, key).compile().cost_analysis()["flops"]
+
+    def step():
+        nonlocal state
+        state, _ = algorithm.update(state, batches, key)
+        jax.block_until_ready(state)
+
+    return step, flops
