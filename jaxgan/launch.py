@@ -295,6 +295,7 @@ def _record(directory: Path, config: Config, name: str, experiment: Experiment) 
             )
     session = {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "devices": [device.device_kind for device in jax.local_devices()],
         "python": platform.python_version(),
         "versions": {"jaxgan": jaxgan.__version__}

@@ -17,6 +17,7 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
+from jaxgan import xla
 from jaxgan.errors import UserError
 from jaxgan.experiment import Config, Experiment
 
@@ -37,6 +38,7 @@ def main(config_type: type[C], make: Callable[[C], Experiment]) -> NoReturn:
     spec = sys.modules[make.__module__].__spec__
     name = spec.name if spec else make.__module__
     with exit_on_user_error():
+        xla.set_flags()
         from jaxgan import launch
 
         status = launch.launch(config, make, name=name)

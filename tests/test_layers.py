@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"types", "errors", "files"},
+    {"types", "errors", "files", "xla"},
     {"axis"},
     {"ops", "losses", "penalties", "latents", "images", "data"},
     {"game"},

@@ -1,5 +1,6 @@
 """Runs as people start them: the run directory, exact resume, commands, and bad input."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from PIL import Image
 
 import jaxgan.__main__ as commands
 from experiments import mnist
-from jaxgan import checkpoint, run
+from jaxgan import checkpoint, run, xla
 from jaxgan.data.idx import write_idx
 from tests.conftest import CACHE, ROOT
 
@@ -350,6 +351,21 @@ def test_help_answers_before_jax_is_loaded(module):
         assert done.returncode == 0, done.stderr
     assert "--num-steps" in done.stdout or "digest" in done.stdout
     assert best < 1.0
+
+
+def test_flags_are_set_before_jax_starts_and_never_after(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--mine")
+    xla.set_flags()  # jax is loaded here
+    assert os.environ["XLA_FLAGS"] == "--mine"
+    monkeypatch.delitem(sys.modules, "jax")
+    xla.set_flags()
+    assert os.environ["XLA_FLAGS"] == f"--mine {xla.CPU_FUSION}"
+    xla.set_flags()
+    assert os.environ["XLA_FLAGS"] == f"--mine {xla.CPU_FUSION}"
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9.9")
+    xla.set_flags()
+    assert os.environ["XLA_FLAGS"] == ""
 
 
 def test_commands_from_the_shell(tmp_path):
