@@ -159,21 +159,16 @@ def test_digits_look_like_mnist():
     assert set(digits.train["label"]) == set(range(10))
 
 
-def test_tfds_set_from_original_files(mnist_folder, tmp_path, no_network, monkeypatch):
+def test_tfds_set_from_original_files(mnist_folder, tmp_path, no_network):
     """Prepared and read back without network and TensorFlow, and equal to the idx reader's."""
     import tensorflow_datasets as tfds
 
     from jaxgan.data import tfds as door
 
-    class NoTensorFlow:
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            assert name != "tensorflow", "TensorFlow was imported"
-
-    monkeypatch.setattr(sys, "meta_path", [NoTensorFlow, *sys.meta_path])
     tfds.disable_progress_bar()
     builder = door.builder("mnist", tmp_path / "tfds")
     config = tfds.download.DownloadConfig(manual_dir=mnist_folder)
+    before = "tensorflow" in sys.modules
     door.prepare(builder, config)
     assert not no_network
 
@@ -186,6 +181,43 @@ def test_tfds_set_from_original_files(mnist_folder, tmp_path, no_network, monkey
         for name in found:
             assert found[name].dtype == expected[name].dtype
             np.testing.assert_array_equal(found[name], expected[name])
+    assert ("tensorflow" in sys.modules) == before
+
+
+@pytest.mark.parametrize("sizes", [(6, 6), (6, 7)])
+def test_any_prepared_image_set_comes_through_the_door(tmp_path, no_network, sizes):
+    import tensorflow_datasets as tfds
+
+    tfds.disable_progress_bar()
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (size, 6, 3), np.uint8) for size in sizes]
+
+    class TinyPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = tmp_path
+
+        def _info(self):
+            features = {"image": tfds.features.Tensor(shape=(None, 6, 3), dtype=np.uint8)}
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features), disable_shuffling=True
+            )
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples() for split in ("train", "test")}
+
+        def _generate_examples(self):
+            yield from enumerate({"image": image} for image in images)
+
+    TinyPictures(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    if len(set(sizes)) > 1:
+        with pytest.raises(DataError, match=r"images of 2 sizes, from \(6, 6, 3\) to \(7, 6, 3\)"):
+            data.load("tiny_pictures", data_dir=tmp_path)
+        return
+    dataset = data.load("tiny_pictures", data_dir=tmp_path)
+    assert dataset.source.startswith("TFDS tiny_pictures/1.0.0 in")
+    assert dataset.num_classes is None
+    np.testing.assert_array_equal(dataset.train["image"], np.stack(images))
+    assert not no_network
 
 
 # ---- order and minibatches
