@@ -6,6 +6,7 @@ from . import images as images
 from . import latents as latents
 from . import losses as losses
 from . import networks as networks
+from . import ops as ops
 from . import parallel as parallel
 from . import penalties as penalties
 from .errors import UserError as UserError
