@@ -52,7 +52,7 @@ def main():
 
     try:
         jaxgan.pmap(games.CASES["minimax"]().algorithm).update(
-            one, jax.tree.map(lambda x: x[:, :6], games.minibatches(0, 2)), KEY
+            one, jax.tree.map(lambda x: x[:, :6], games.minibatches(0, 1)), KEY
         )
     except ValueError as error:
         found["error"] = str(error)

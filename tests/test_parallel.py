@@ -74,7 +74,7 @@ def test_a_second_trace_is_an_error_when_it_is_asked_to_be():
 
     chex.clear_trace_counter()
     algorithm = jaxgan.jit(games.CASES["minimax"]().algorithm, max_traces=1)
-    batches = games.minibatches(0, 2)
+    batches = games.minibatches(0, algorithm.num_minibatches)
     state = algorithm.init(jax.random.key(0), jax.tree.map(lambda x: x[0], batches))
     state, _ = algorithm.update(state, batches, jax.random.key(0))
     smaller = jax.tree.map(lambda x: x[:, :4], batches)

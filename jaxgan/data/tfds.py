@@ -43,7 +43,7 @@ MNIST_DOWNLOADS = {  # size in bytes, and SHA-256
 }
 
 
-class IdxMnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class IdxMnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """MNIST in its original order, prepared from the original files without TensorFlow."""
 
     VERSION = tfds.core.Version("1.0.0")
