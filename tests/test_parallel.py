@@ -39,13 +39,11 @@ def found():
     return json.loads(run.stdout)
 
 
-@pytest.mark.xdist_group("eight devices")
 @pytest.mark.parametrize("name", [name for name in games.CASES if name not in games.LOCAL])
 def test_eight_devices_are_one(found, name):
     assert found[name] < 2e-6
 
 
-@pytest.mark.xdist_group("eight devices")
 def test_batches_that_do_not_divide(found):
     assert found["error"].startswith("a batch of 6 does not divide over 8 devices")
 

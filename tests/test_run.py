@@ -197,7 +197,6 @@ def metrics(directory: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-@pytest.mark.xdist_group("resume")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_and_started_again_is_never_stopped(never_stopped, tmp_path, number):
     directory = tmp_path / "run"
