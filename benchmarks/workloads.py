@@ -121,16 +121,20 @@ WORKLOADS = {
 MLP_GENERATOR, MLP_DISCRIMINATOR = (256, 512, 1024), (512, 256)
 
 
-def make_step(workload: Workload, layers: Layers, *, share_draws: bool = True):
-    """`step()`, which plays one round and waits for it, and its floating-point operations."""
+def make_networks(workload: Workload, layers: Layers) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator."""
     if workload.base is None:
         generator = networks.MLP(
             MLP_GENERATOR, output_shape=workload.image, output_activation=jnp.tanh
         )
-        discriminator = networks.MLP(MLP_DISCRIMINATOR)
-    else:
-        generator = ConvGenerator(layers, workload.base, workload.generator)
-        discriminator = ConvDiscriminator(layers, workload.discriminator, workload.batch_norm)
+        return generator, networks.MLP(MLP_DISCRIMINATOR)
+    generator = ConvGenerator(layers, workload.base, workload.generator)
+    return generator, ConvDiscriminator(layers, workload.discriminator, workload.batch_norm)
+
+
+def make_step(workload: Workload, layers: Layers, *, share_draws: bool = True):
+    """`step() -> metrics`, which plays one round and waits for it, and its operations."""
+    generator, discriminator = make_networks(workload, layers)
     penalty = {
         None: None,
         "gp": penalties.weighted((10.0, penalties.wgan_gp)),
@@ -157,7 +161,8 @@ def make_step(workload: Workload, layers: Layers, *, share_draws: bool = True):
 
     def step():
         nonlocal state
-        state, _ = algorithm.update(state, batches, key)
+        state, metrics = algorithm.update(state, batches, key)
         jax.block_until_ready(state)
+        return metrics
 
     return step, flops
