@@ -21,11 +21,9 @@ jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The folder of the original MNIST files, where there is one."""
-    given = os.environ.get("JAXGAN_DATA_DIR")
-    places = [Path(given)] if given else []
-    for place in [*places, ROOT.parent / "shared" / "data"]:
-        if (place / "mnist" / "train-images-idx3-ubyte.gz").exists():
-            return place / "mnist"
+    folder = Path(os.environ.get("JAXGAN_DATA_DIR", "")) / "mnist"
+    if (folder / "train-images-idx3-ubyte.gz").exists():
+        return folder
     pytest.skip("the original MNIST files are not here; set JAXGAN_DATA_DIR to test with them")
 
 
