@@ -22,6 +22,7 @@ from typing import Any
 
 import chex
 import jax
+import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -128,8 +129,10 @@ def _dilated_padding(taps: int, stride: int, mode: str) -> Pair:
 # ---- the three primitives
 
 
-def _primitive(name: str, plain: Callable[..., Array], fast: Callable[..., Array]) -> Primitive:
-    """A bilinear operation with a plain form, and a fast one for the CPU."""
+def _primitive(
+    name: str, plain: Callable[..., Array], on_cpu: Callable[..., Array] | None = None
+) -> Primitive:
+    """A bilinear operation with a plain form, and perhaps another one for the CPU."""
     primitive = Primitive(name)
 
     def abstract(a: Any, b: Any, **params: Any) -> Any:
@@ -141,18 +144,17 @@ def _primitive(name: str, plain: Callable[..., Array], fast: Callable[..., Array
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=names))
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(fast, multiple_results=False), platform="cpu")
+    if on_cpu is not None:
+        fast = mlir.lower_fun(on_cpu, multiple_results=False)
+        mlir.register_lowering(primitive, fast, platform="cpu")
     return primitive
 
 
-conv_p = _primitive("jaxgan_conv", forms.conv, forms.fast_conv)
+conv_p = _primitive("jaxgan_conv", forms.conv)
 input_gradient_p = _primitive(
-    "jaxgan_conv_input_gradient", forms.input_gradient, forms.fast_input_gradient
+    "jaxgan_conv_input_gradient", forms.input_gradient, on_cpu=forms.fast_input_gradient
 )
-kernel_gradient_p = _primitive(
-    "jaxgan_conv_kernel_gradient", forms.kernel_gradient, forms.fast_kernel_gradient
-)
-
+kernel_gradient_p = _primitive("jaxgan_conv_kernel_gradient", forms.kernel_gradient)
 
 ad.defbilinear(
     conv_p,
@@ -181,7 +183,7 @@ def _batched_over_images(primitive: Primitive, plain: Callable[..., Array]) -> N
         (images, w), (images_dim, w_dim) = args, dims
         if w_dim is not None:
             return jax.vmap(partial(plain, **params), in_axes=dims)(images, w), 0
-        images = jax.numpy.moveaxis(images, images_dim, 0)
+        images = jnp.moveaxis(images, images_dim, 0)
         joined = images.reshape(-1, *images.shape[2:])
         out = primitive.bind(joined, w, **params)
         return out.reshape(*images.shape[:2], *out.shape[1:]), 0
@@ -189,13 +191,15 @@ def _batched_over_images(primitive: Primitive, plain: Callable[..., Array]) -> N
     batching.primitive_batchers[primitive] = rule
 
 
-def _mapped(plain: Callable[..., Array]) -> Callable[..., tuple[Array, int]]:
-    return lambda args, dims, **params: (
-        jax.vmap(partial(plain, **params), in_axes=dims)(*args),
-        0,
-    )
+def _batched_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
+    """For W, whose two arguments share their batch: mapped axes go the plain way."""
+
+    def rule(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
+        return jax.vmap(partial(plain, **params), in_axes=dims)(*args), 0
+
+    batching.primitive_batchers[primitive] = rule
 
 
 _batched_over_images(conv_p, forms.conv)
 _batched_over_images(input_gradient_p, forms.input_gradient)
-batching.primitive_batchers[kernel_gradient_p] = _mapped(forms.kernel_gradient)
+_batched_plainly(kernel_gradient_p, forms.kernel_gradient)

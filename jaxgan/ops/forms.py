@@ -1,10 +1,11 @@
-"""The three operations of a convolution, each as `jax.lax` has it and as a CPU does it fast.
+"""The three operations of a convolution as `jax.lax` has them, and as a CPU does them faster.
 
     C(x, w)   x [batch, height, width, in], w [kh, kw, in, out] -> [batch, oh, ow, out]
     T(g, w)   g [batch, oh, ow, out], w [kh, kw, in, out]       -> [batch, *size, in]
     W(x, g)   x [batch, height, width, in], g [batch, oh, ow, out] -> [*taps, in, out]
 
-Measured in docs/performance.md.
+Measured in docs/performance.md: on a CPU, C and W are fast as they are, once they are asked for by
+themselves and not as transposes of transposes.
 """
 
 from typing import NamedTuple
@@ -40,11 +41,6 @@ def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps:
 
 
 # ---- fast on a CPU
-
-
-def fast_conv(x: Array, w: Array, *, stride: Pair, padding: Padding) -> Array:
-    """C."""
-    return conv(x, w, stride=stride, padding=padding)
 
 
 def fast_input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
@@ -102,10 +98,3 @@ def _phase(taps: int, stride: int, before: int, given: int, size: int, phase: in
     low = count - 1 - (phase + before - first) // stride
     high = -(size // -stride) - given - low + count - 1
     return _Phase(slice(first, None, stride), (low, high))
-
-
-def fast_kernel_gradient(
-    x: Array, g: Array, *, stride: Pair, padding: Padding, taps: Pair
-) -> Array:
-    """W."""
-    return kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
