@@ -73,7 +73,7 @@ def alternating(
       optimizers: one for each player.
       turns: the order within a round: a player's name, or several for a turn in which they move
         together. By default every player once, in the order of `game.losses`. Five critic turns
-        are `5 * ["discriminator"] + ["generator"]`, and compile once.
+        are `5 * ["discriminator"] + ["generator"]`, and compile once (on a CPU, five times).
       ema: decay per round of the moving average of a player's parameters, for those to have one:
         `ema <- decay * ema + (1 - decay) * params`.
       share_draws: consecutive turns of different players use one minibatch and one key, so that

@@ -86,7 +86,7 @@ def gan(
 
     def forward(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> _Forward:
         chex.assert_rank(batch["image"], {2, 3, 4, 5})
-        key_z, key_generator, key_real, key_fake = jax.random.split(key, 4)
+        key_z, key_generator, key_real, key_fake, _, _ = jax.random.split(key, 6)
         real, given = batch["image"], conditions(batch)
         fake, g_state = generator.apply(
             params["generator"],
@@ -105,10 +105,10 @@ def gan(
     def discriminator_loss(
         params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        # Players that move together have one key, and meet in one forward pass: the penalty's keys
-        # are split off beside it.
+        # Players that share a draw have one key, and meet in one forward pass. The penalty's keys
+        # come from the same split: fold_in(key, i) would be key i of it again.
         r, f, fake, _, d_state = forward(params, model_state, batch, key)
-        key_critic, key_penalty = jax.random.split(jax.random.fold_in(key, 1))
+        key_critic, key_penalty = jax.random.split(key, 6)[4:]
         value = jnp.mean(adversarial.discriminator(r, f))
         metrics = {
             "real_logits": jnp.mean(r),
