@@ -24,6 +24,7 @@ from .parallel import pmap as pmap
 from .training import TrainingAlgorithm as TrainingAlgorithm
 from .training import TrainState as TrainState
 from .training import alternating as alternating
+from .training import one_stage as one_stage
 from .training import scan_rounds as scan_rounds
 from .training import simultaneous as simultaneous
 from .training import with_ema as with_ema

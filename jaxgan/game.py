@@ -51,6 +51,10 @@ LossFn = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], tuple[Array, Loss
 model states, and the player's own model state in the `LossAux`."""
 
 
+LossAndGradient = tuple[tuple[Array, LossAux], Params]
+"""`((loss, aux), gradient)`, as `own_gradient` returns it."""
+
+
 class Game(NamedTuple):
     """Who plays, and for what.
 
@@ -60,11 +64,16 @@ class Game(NamedTuple):
       losses: `{player: LossFn}`; its order is the default order of turns.
       sample: `(params, model_state, batch, key) -> [batch, ...]`, what the game is played for; the
         batch says how many and brings the conditions.
+      joint_gradients: `None`, or `(params, model_state, batch, key, step) -> {player: ...}`, what
+        `own_gradient` gives for every player, in fewer passes through the networks.
     """
 
     init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]
     losses: Mapping[str, LossFn]
     sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
+    joint_gradients: (
+        Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], dict[str, LossAndGradient]] | None
+    ) = None
 
 
 def own_gradient(
@@ -75,7 +84,7 @@ def own_gradient(
     batch: Batch,
     key: PRNGKey,
     step: Array,
-) -> tuple[tuple[Array, LossAux], Params]:
+) -> LossAndGradient:
     """The player's loss and its gradient in the player's own parameters, `d loss_i / d theta_i`.
 
     Args:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan import axis
-from jaxgan.game import Game, own_gradient
+from jaxgan.game import Game, LossAndGradient, own_gradient
 from jaxgan.types import Array, Batch, Metrics, ModelState, Params, PRNGKey, PyTree
 
 Turn = tuple[str, ...]  # the players that move together
@@ -107,40 +107,7 @@ def alternating(
     decays = dict(ema or {})
     _check_players(game, optimizers, schedule, decays)
     runs = _runs(schedule, share_draws)
-    num_draws = runs[-1][1].stop
-
-    def init(key: PRNGKey, batch: Batch) -> TrainState:
-        params, model_state = game.init(key, batch)
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            model_state=model_state,
-            opt_state={player: optimizers[player].init(params[player]) for player in game.losses},
-            ema_params={player: params[player] for player in decays},
-        )
-
-    def turn(
-        movers: Turn, state: TrainState, batch_and_key: tuple[Batch, PRNGKey]
-    ) -> tuple[TrainState, Metrics]:
-        return play_turn(game, optimizers, movers, state, *batch_and_key)
-
-    def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        chex.assert_tree_shape_prefix(batches, (num_draws,))
-        keys = jax.random.split(jax.random.fold_in(key, state.step), num_draws)
-        played: dict[str, list[Metrics]] = {player: [] for player in game.losses}
-        for movers, run in runs:
-            mine = jax.tree.map(itemgetter(run), (dict(batches), keys))
-            state, metrics = _scan(partial(turn, movers), state, mine, length=run.stop - run.start)
-            for player in movers:
-                played[player].append(metrics[player])
-        ema_params = {
-            player: optax.incremental_update(state.params[player], average, 1.0 - decays[player])
-            for player, average in state.ema_params.items()
-        }
-        state = state._replace(step=state.step + 1, ema_params=ema_params)
-        return state, {player: _mean_over_turns(metrics) for player, metrics in played.items()}
-
-    return TrainingAlgorithm(init, update, num_minibatches=num_draws)
+    return _algorithm(game, optimizers, runs, decays, partial(play_turn, game, optimizers))
 
 
 def play_turn(
@@ -167,11 +134,23 @@ def play_turn(
     Example:
       >>> play_turn(game, optimizers, ("generator",), state, batch, key)  # doctest: +SKIP
     """
-    params, model_state, opt_state, metrics = {}, {}, {}, {}
-    for player in movers:
-        (loss, aux), gradient = own_gradient(
+    gradients = {
+        player: own_gradient(
             game.losses[player], player, state.params, state.model_state, batch, key, state.step
         )
+        for player in movers
+    }
+    return _move(optimizers, state, gradients)
+
+
+def _move(
+    optimizers: Mapping[str, optax.GradientTransformation],
+    state: TrainState,
+    gradients: dict[str, LossAndGradient],
+) -> tuple[TrainState, Metrics]:
+    """Everybody who has a gradient takes a step."""
+    params, model_state, opt_state, metrics = {}, {}, {}, {}
+    for player, ((loss, aux), gradient) in gradients.items():
         updates, opt_state[player] = optimizers[player].update(
             axis.mean(gradient), state.opt_state[player], state.params[player]
         )
@@ -205,6 +184,50 @@ def simultaneous(
       >>> simultaneous(game, {"discriminator": sgd, "generator": sgd})  # doctest: +SKIP
     """
     return alternating(game, optimizers, turns=[tuple(game.losses)], ema=ema)
+
+
+def one_stage(
+    game: Game,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    *,
+    ema: Mapping[str, float] | None = None,
+) -> TrainingAlgorithm:
+    """All players move at once, as in `simultaneous`, by gradients that share their passes.
+
+    For a GAN, one backward pass of the discriminator serves both players: at a generated example
+    their gradients differ by a number only. `simultaneous` takes two. The gradients are the same.
+
+    Args:
+      game: one that has `joint_gradients`; what they ask of networks and losses is said there.
+      optimizers, ema: as in `alternating`.
+
+    Returns:
+      The algorithm.
+
+    Raises:
+      ValueError: the game has no `joint_gradients`, or as in `alternating`.
+
+    Reference:
+      Shen et al., *Training Generative Adversarial Networks in One Stage*, 2021,
+      https://arxiv.org/abs/2103.00430.
+
+    Example:
+      >>> sgd = optax.sgd(1e-2)
+      >>> one_stage(game, {"discriminator": sgd, "generator": sgd})  # doctest: +SKIP
+    """
+    gradients, players = game.joint_gradients, tuple(game.losses)
+    if gradients is None:
+        raise ValueError("this game has no joint_gradients; use simultaneous")
+    decays = dict(ema or {})
+    _check_players(game, optimizers, (players,), decays)
+
+    def turn(
+        movers: Turn, state: TrainState, batch: Batch, key: PRNGKey
+    ) -> tuple[TrainState, Metrics]:
+        found = gradients(state.params, state.model_state, batch, key, state.step)
+        return _move(optimizers, state, found)
+
+    return _algorithm(game, optimizers, [(players, slice(0, 1))], decays, turn)
 
 
 def scan_rounds(algorithm: TrainingAlgorithm, num_rounds: int) -> TrainingAlgorithm:
@@ -252,6 +275,46 @@ def with_ema(state: TrainState) -> dict[str, Params]:
       >>> images = game.sample(with_ema(state), state.model_state, batch, key)  # doctest: +SKIP
     """
     return state.params | state.ema_params
+
+
+def _algorithm(
+    game: Game,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    runs: list[tuple[Turn, slice]],
+    decays: dict[str, float],
+    turn: Callable[[Turn, TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]],
+) -> TrainingAlgorithm:
+    """Plays runs of turns, then takes the moving averages."""
+    num_draws = runs[-1][1].stop
+
+    def init(key: PRNGKey, batch: Batch) -> TrainState:
+        params, model_state = game.init(key, batch)
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            model_state=model_state,
+            opt_state={player: optimizers[player].init(params[player]) for player in game.losses},
+            ema_params={player: params[player] for player in decays},
+        )
+
+    def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        chex.assert_tree_shape_prefix(batches, (num_draws,))
+        keys = jax.random.split(jax.random.fold_in(key, state.step), num_draws)
+        played: dict[str, list[Metrics]] = {player: [] for player in game.losses}
+        for movers, run in runs:
+            mine = jax.tree.map(itemgetter(run), (dict(batches), keys))
+            step = lambda state, of_turn, movers=movers: turn(movers, state, *of_turn)
+            state, metrics = _scan(step, state, mine, length=run.stop - run.start)
+            for player in movers:
+                played[player].append(metrics[player])
+        ema_params = {
+            player: optax.incremental_update(state.params[player], average, 1.0 - decays[player])
+            for player, average in state.ema_params.items()
+        }
+        state = state._replace(step=state.step + 1, ema_params=ema_params)
+        return state, {player: _mean_over_turns(metrics) for player, metrics in played.items()}
+
+    return TrainingAlgorithm(init, update, num_minibatches=num_draws)
 
 
 def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:

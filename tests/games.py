@@ -29,9 +29,12 @@ class Case(NamedTuple):
     optimizers: dict[str, optax.GradientTransformation] = SGD
     turns: tuple[str | tuple[str, ...], ...] | None = None
     ema: dict[str, float] | None = None
+    one_stage: bool = False
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
+        if self.one_stage:
+            return jaxgan.one_stage(self.game, self.optimizers, ema=self.ema)
         return jaxgan.alternating(self.game, self.optimizers, turns=self.turns, ema=self.ema)
 
 
@@ -58,9 +61,9 @@ def mlp_gan(**kwargs) -> Game:
     return jaxgan.gan(mlp_generator(), mlp_discriminator(), latent=LATENT, **kwargs)
 
 
-def dcgan(*, batch_norm: bool = True, classes: int | None = None, **kwargs) -> Game:
+def dcgan(*, side: int = 8, batch_norm: bool = True, classes: int | None = None, **kwargs) -> Game:
     return jaxgan.gan(
-        jaxgan.from_linen(networks.DCGANGenerator((8, 8, 1), 4, num_classes=classes)),
+        jaxgan.from_linen(networks.DCGANGenerator((side, side, 1), 4, num_classes=classes)),
         jaxgan.from_linen(networks.DCGANDiscriminator(4, batch_norm, num_classes=classes)),
         latent=LATENT,
         condition=() if classes is None else ("label",),
@@ -125,6 +128,16 @@ CASES: dict[str, Callable[[], Case]] = {
     "conditional_dcgan": lambda: Case(dcgan(classes=3)),
     "dcgan_r1": lambda: Case(
         dcgan(batch_norm=False, penalty=penalties.weighted((1.0, penalties.r1)))
+    ),
+    "one_stage_relativistic_average_r1": lambda: Case(
+        dcgan(
+            batch_norm=False,
+            classes=3,
+            loss=losses.relativistic_average(),
+            penalty=penalties.weighted((1.0, penalties.r1)),
+            one_pass=True,
+        ),
+        one_stage=True,
     ),
     "conditional_maxout_dropout": lambda: Case(
         jaxgan.gan(

@@ -10,9 +10,9 @@ import optax
 import pytest
 
 import jaxgan
-from jaxgan import Game, LossAux, training
+from jaxgan import Game, LossAux, losses, penalties, training
 from jaxgan.game import own_gradient
-from jaxgan.networks import MLP
+from jaxgan.networks import MLP, MaxoutMLP
 from jaxgan.training import play_turn
 from tests import games
 
@@ -165,8 +165,6 @@ def test_keys_differ_by_turn_and_by_round():
 
 def test_own_gradient_against_finite_differences():
     """In a direction of the owner's parameters, for both players of a GAN with a penalty."""
-    from jaxgan import losses, penalties
-
     with jax.enable_x64(True):
         game = jaxgan.gan(
             jaxgan.from_linen(MLP((8,), (3,), activation=jnp.tanh, dtype=jnp.float64)),
@@ -210,6 +208,82 @@ def test_what_is_equal_in_two_turns_is_computed_once():
     shared = convolutions(jaxgan.alternating(game, games.SGD))
     assert shared < apart
     assert convolutions(jaxgan.simultaneous(game, games.SGD)) <= shared
+
+
+# ---- one pass for two
+
+
+def conv_gan(**kwargs):
+    return games.dcgan(batch_norm=False, classes=3, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["minimax", "non_saturating", "wasserstein", "relativistic_paired", "relativistic_average"],
+)
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_one_stage_has_the_gradients_of_simultaneous_descent(loss, one_pass):
+    penalty = penalties.weighted((1.0, penalties.r1), (1.0, penalties.wgan_gp))
+    game = conv_gan(loss=getattr(losses, loss)(), penalty=penalty, one_pass=one_pass)
+    batch = jax.tree.map(lambda x: x[0], games.minibatches(0, 1))
+    params, state = jax.jit(game.init)(KEY, batch)
+    joint = jax.jit(game.joint_gradients)(params, state, batch, KEY, 0)
+    assert set(joint) == set(game.losses)
+    for player, of_player in game.losses.items():
+        own = jax.jit(partial(own_gradient, of_player, player))(params, state, batch, KEY, 0)
+        assert jax.tree.structure(joint[player]) == jax.tree.structure(own)
+        for a, b in zip(jax.tree.leaves(joint[player]), jax.tree.leaves(own), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+
+
+def test_one_stage_takes_one_backward_pass_less():
+    game = games.dcgan(side=16, batch_norm=False)
+    batches = {"image": jnp.zeros((1, 8, 16, 16, 1))}
+
+    def products(make):
+        algorithm = make(game, games.SGD)
+        state = algorithm.init(KEY, {"image": batches["image"][0]})
+        text = jax.jit(algorithm.update).lower(state, batches, KEY).compile().as_text()
+        return text.count(" convolution(") + text.count(" dot(")
+
+    # The generated examples go back through the discriminator's second layer once, not twice.
+    assert products(jaxgan.one_stage) < products(jaxgan.simultaneous)
+
+
+def test_one_discriminator_pass_is_two_passes():
+    batch = jax.tree.map(lambda x: x[0], games.minibatches(0, 1))
+    found = []
+    for one_pass in (False, True):
+        algorithm = jaxgan.jit(jaxgan.alternating(conv_gan(one_pass=one_pass), games.SGD))
+        state = algorithm.init(KEY, batch)
+        for step in range(5):
+            state, _ = algorithm.update(state, games.minibatches(step, 1), KEY)
+        found.append(state.params)
+    for a, b in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * max(1.0, np.abs(a).max()))
+
+
+def test_what_one_stage_and_one_pass_ask_for():
+    hinge, normed = games.mlp_gan(loss=losses.hinge()), games.dcgan(side=16)
+    one_pass = games.dcgan(side=16, one_pass=True)
+    dropout = jaxgan.gan(
+        games.mlp_generator(),
+        jaxgan.from_linen(MaxoutMLP((8,), pieces=2)),
+        latent=games.LATENT,
+        one_pass=True,
+    )
+    with pytest.raises(ValueError, match="this game has no joint_gradients; use simultaneous"):
+        jaxgan.one_stage(GAME, OPTIMIZERS)
+    for side, game, function, error in (
+        (8, hinge, hinge.joint_gradients, "not monotone"),
+        (16, normed, normed.joint_gradients, "one_stage needs a discriminator without batch stat"),
+        (16, one_pass, one_pass.losses["discriminator"], "one_pass needs a discriminator without"),
+        (8, dropout, dropout.losses["discriminator"], "dropout"),
+    ):
+        batch = {"image": jnp.zeros((8, side, side, 1))}
+        params, state = game.init(KEY, batch)
+        with pytest.raises(Exception, match=error):
+            function(params, state, batch, KEY, 0)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,14 @@ class AdversarialLoss(NamedTuple):
       discriminator: `(real_logits, fake_logits) -> loss`, shapes as the logits.
       output: `logits -> D(x)`, the discriminator's output as the paper means it: a probability for
         the logistic losses, the logit itself for critics. It is reported, never trained on.
+      monotone: the discriminator's loss strictly grows with every fake logit. Then its gradient
+        tells the generator everything, as `one_stage` makes use of.
     """
 
     generator: Callable[[Array, Array], Array]
     discriminator: Callable[[Array, Array], Array]
     output: Callable[[Array], Array] = lambda logits: logits
+    monotone: bool = False
 
 
 def minimax(real_label: float = 1.0) -> AdversarialLoss:
@@ -60,6 +63,7 @@ def minimax(real_label: float = 1.0) -> AdversarialLoss:
         generator=_checked(lambda r, f: -jax.nn.softplus(f)),
         discriminator=_logistic(real_label),
         output=jax.nn.sigmoid,
+        monotone=True,
     )
 
 
@@ -82,6 +86,7 @@ def non_saturating(real_label: float = 1.0) -> AdversarialLoss:
         generator=_checked(lambda r, f: jax.nn.softplus(-f)),
         discriminator=_logistic(real_label),
         output=jax.nn.sigmoid,
+        monotone=True,
     )
 
 
@@ -101,6 +106,7 @@ def wasserstein() -> AdversarialLoss:
     return AdversarialLoss(
         generator=_checked(lambda r, f: -f),
         discriminator=_checked(lambda r, f: f - r),
+        monotone=True,
     )
 
 
@@ -161,6 +167,7 @@ def relativistic_paired() -> AdversarialLoss:
     return AdversarialLoss(
         generator=_checked(lambda r, f: jax.nn.softplus(r - f)),
         discriminator=_checked(lambda r, f: jax.nn.softplus(f - r)),
+        monotone=True,
     )
 
 
@@ -189,7 +196,7 @@ def relativistic_average() -> AdversarialLoss:
         r, f = relative(r, f)
         return jax.nn.softplus(-r) + jax.nn.softplus(f)
 
-    return AdversarialLoss(_checked(generator), _checked(discriminator))
+    return AdversarialLoss(_checked(generator), _checked(discriminator), monotone=True)
 
 
 def _logistic(real_label: float) -> Callable[[Array, Array], Array]:

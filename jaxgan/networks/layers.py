@@ -51,8 +51,7 @@ class BatchNorm(nn.Module):
         per_feature = lambda v: v.reshape(*[1] * (x.ndim - 1), *features)
         if train:
             axes = tuple(range(x.ndim - 1))
-            mean = axis.mean(jnp.mean(x, axes))
-            var = axis.mean(jnp.mean((x - per_feature(mean)) ** 2, axes))
+            mean, var = (v.reshape(features) for v in ops.moments(x, axes))
             if self.is_mutable_collection("batch_stats"):
                 running_mean.value += (1.0 - self.momentum) * (mean - running_mean.value)
                 running_var.value += (1.0 - self.momentum) * (var - running_var.value)

@@ -12,7 +12,7 @@ order and in both modes, are made of three bilinear operations:
 Each is a primitive here, which knows that its transposes are the other two. What a primitive is
 computed *by* is decided when a program is lowered for a platform. On GPU and TPU that is the plain
 `jax.lax` convolution and its transposes. On a CPU it is the form that XLA compiles well
-(`ops/forms.py`): composing plain derivatives leads XLA's CPU backend into naive loops, for the
+(`ops/cpu.py`): composing plain derivatives leads XLA's CPU backend into naive loops, for the
 weight gradient of a transposed convolution, and for every gradient of a gradient penalty.
 """
 
@@ -26,8 +26,8 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxgan.ops import forms
-from jaxgan.ops.forms import Padding, Pair
+from jaxgan.ops import cpu, plain
+from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
 
 
@@ -129,10 +129,8 @@ def _dilated_padding(taps: int, stride: int, mode: str) -> Pair:
 # ---- the three primitives
 
 
-def _primitive(
-    name: str, plain: Callable[..., Array], on_cpu: Callable[..., Array] | None = None
-) -> Primitive:
-    """A bilinear operation with a plain form, and perhaps another one for the CPU."""
+def _primitive(name: str, plain: Callable[..., Array], on_cpu: Callable[..., Array]) -> Primitive:
+    """A bilinear operation with a plain form, and another one for the CPU."""
     primitive = Primitive(name)
 
     def abstract(a: Any, b: Any, **params: Any) -> Any:
@@ -144,17 +142,18 @@ def _primitive(
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=names))
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
-    if on_cpu is not None:
-        fast = mlir.lower_fun(on_cpu, multiple_results=False)
-        mlir.register_lowering(primitive, fast, platform="cpu")
+    fast = mlir.lower_fun(on_cpu, multiple_results=False)
+    mlir.register_lowering(primitive, fast, platform="cpu")
     return primitive
 
 
-conv_p = _primitive("jaxgan_conv", forms.conv)
+conv_p = _primitive("jaxgan_conv", plain.conv, cpu.conv)
 input_gradient_p = _primitive(
-    "jaxgan_conv_input_gradient", forms.input_gradient, on_cpu=forms.fast_input_gradient
+    "jaxgan_conv_input_gradient", plain.input_gradient, cpu.input_gradient
 )
-kernel_gradient_p = _primitive("jaxgan_conv_kernel_gradient", forms.kernel_gradient)
+kernel_gradient_p = _primitive(
+    "jaxgan_conv_kernel_gradient", plain.kernel_gradient, cpu.kernel_gradient
+)
 
 ad.defbilinear(
     conv_p,
@@ -200,6 +199,6 @@ def _batched_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
     batching.primitive_batchers[primitive] = rule
 
 
-_batched_over_images(conv_p, forms.conv)
-_batched_over_images(input_gradient_p, forms.input_gradient)
-_batched_plainly(kernel_gradient_p, forms.kernel_gradient)
+_batched_over_images(conv_p, plain.conv)
+_batched_over_images(input_gradient_p, plain.input_gradient)
+_batched_plainly(kernel_gradient_p, plain.kernel_gradient)

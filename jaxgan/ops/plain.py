@@ -1,0 +1,31 @@
+"""The three operations of a convolution as `jax.lax` has them.
+
+C(x, w)   x [batch, height, width, in], w [kh, kw, in, out] -> [batch, oh, ow, out]
+T(g, w)   g [batch, oh, ow, out], w [kh, kw, in, out]       -> [batch, *size, in]
+W(x, g)   x [batch, height, width, in], g [batch, oh, ow, out] -> [*taps, in, out]
+"""
+
+import jax
+
+from jaxgan.types import Array
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]
+DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def conv(x: Array, w: Array, *, stride: Pair, padding: Padding) -> Array:
+    """C."""
+    return jax.lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=DIMENSIONS)
+
+
+def input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
+    """T, as the transpose that `jax.lax` derives."""
+    x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[2]), g.dtype)
+    return jax.linear_transpose(lambda x: conv(x, w, stride=stride, padding=padding), x)(g)[0]
+
+
+def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps: Pair) -> Array:
+    """W, as the transpose that `jax.lax` derives."""
+    w = jax.ShapeDtypeStruct((*taps, x.shape[3], g.shape[3]), x.dtype)
+    return jax.linear_transpose(lambda w: conv(x, w, stride=stride, padding=padding), w)(g)[0]
