@@ -1,7 +1,7 @@
-"""The same games in PyTorch, in the form that is fast there.
+"""The same games in PyTorch, in the forms that are fast there.
 
-Eager, channels last, one batch of fakes for both turns, and the discriminator's gradients off in
-the generator's turn.
+Eager or compiled, channels last, one batch of fakes for both turns, and the discriminator's
+gradients off in the generator's turn.
 """
 
 from itertools import pairwise
@@ -10,13 +10,24 @@ import torch
 import torch.nn.functional as F  # noqa: N812, the name that everybody gives it
 from torch import nn
 
-from benchmarks.workloads import LATENT, LEAK, MLP_DISCRIMINATOR, MLP_GENERATOR, Workload
+from benchmarks.workloads import (
+    CYCLE,
+    IDENTITY,
+    LATENT,
+    LEAK,
+    MLP_DISCRIMINATOR,
+    MLP_GENERATOR,
+    Translation,
+    Workload,
+)
 
 
-def make_step(workload: Workload):
-    """`step()`, which plays one round."""
+def make_step(workload: Workload | Translation, *, compiled: bool = False):
+    """`step()`, which plays one round; `compiled` networks are `torch.compile`d."""
     torch.manual_seed(0)
-    generator, discriminator = _networks(workload)
+    if isinstance(workload, Translation):
+        return _make_translation_step(workload, compiled)
+    generator, discriminator = (_compiled(net, compiled) for net in _networks(workload))
     adam = lambda module: torch.optim.Adam(module.parameters(), 2e-4, (0.5, 0.999))
     g_optimizer, d_optimizer = adam(generator), adam(discriminator)
     real = torch.rand(workload.batch, workload.image[2], *workload.image[:2]) * 2 - 1
@@ -91,3 +102,56 @@ def _mlp(widths: tuple[int, ...]) -> list[nn.Module]:
     for n, m in pairwise(widths):
         layers += [nn.Linear(n, m), nn.LeakyReLU(LEAK)]
     return layers[:-1]
+
+
+def _compiled(module: nn.Module, compiled: bool) -> nn.Module:
+    return torch.compile(module) if compiled else module
+
+
+def _make_translation_step(workload: Translation, compiled: bool):
+    side, features = workload.side, workload.features
+    to_b, to_a = (_compiled(_resnet(features, workload.num_blocks), compiled) for _ in range(2))
+    d_a, d_b = (_patch_discriminator(features).requires_grad_(False) for _ in range(2))
+    optimizer = torch.optim.Adam([*to_b.parameters(), *to_a.parameters()], 2e-4, (0.5, 0.999))
+    real = (torch.rand(workload.batch, 3, side, side) * 2 - 1 for _ in range(2))
+    a, b = (x.contiguous(memory_format=torch.channels_last) for x in real)
+
+    def step():
+        fake_b, fake_a = to_b(a), to_a(b)
+        loss = (d_b(fake_b) - 1).pow(2).mean() + (d_a(fake_a) - 1).pow(2).mean()
+        loss = loss + CYCLE * (F.l1_loss(to_a(fake_b), a) + F.l1_loss(to_b(fake_a), b))
+        loss = loss + IDENTITY * (F.l1_loss(to_a(a), a) + F.l1_loss(to_b(b), b))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        part = lambda: [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3), nn.InstanceNorm2d(width)]
+        self.body = nn.Sequential(*part(), nn.ReLU(), *part())
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+def _resnet(n: int, num_blocks: int) -> nn.Module:
+    layers = [nn.ReflectionPad2d(3), nn.Conv2d(3, n, 7), nn.InstanceNorm2d(n), nn.ReLU()]
+    for m in (2 * n, 4 * n):
+        layers += [nn.Conv2d(m // 2, m, 3, 2, 1), nn.InstanceNorm2d(m), nn.ReLU()]
+    layers += [_Residual(4 * n) for _ in range(num_blocks)]
+    for m in (2 * n, n):
+        layers += [nn.ConvTranspose2d(2 * m, m, 3, 2, 1, 1), nn.InstanceNorm2d(m), nn.ReLU()]
+    layers += [nn.ReflectionPad2d(3), nn.Conv2d(n, 3, 7), nn.Tanh()]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+def _patch_discriminator(n: int) -> nn.Module:
+    layers = [nn.Conv2d(3, n, 4, 2, 1), nn.LeakyReLU(LEAK)]
+    for m, stride in ((2 * n, 2), (4 * n, 2), (8 * n, 1)):
+        layers += [nn.Conv2d(m // 2, m, 4, stride, 1), nn.InstanceNorm2d(m), nn.LeakyReLU(LEAK)]
+    layers += [nn.Conv2d(8 * n, 1, 4, 1, 1)]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)

@@ -6,11 +6,14 @@
 | W2 | DCGAN on 28 x 28 x 1, 5 x 5: G 7x7x256, 128, 64 (stride 2), 1 (stride 2); D 64, 128 | 128 |
 | W3 | DCGAN on 64 x 64 x 3, 4 x 4 kernels, 64 features, four levels | 64 |
 | W4-GP, W4-R1 | W2 with a gradient penalty in every round (W4-GP: Wasserstein loss) | 128 |
+| W5-1, W5-4 | CycleGAN on 64 x 64 x 3: two residual generators, 32 features, 6 blocks | 1, 4 |
 
 A step is one turn of the discriminator and one of the generator, over the same fakes, with
 Adam(2e-4, b1 0.5) in float32; batch normalisation in training mode, in W2 in the generator alone.
+W5's step is the turn of the two generators alone, with least squares, cycle and identity terms.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -20,7 +23,8 @@ import numpy as np
 import optax
 
 import jaxgan
-from jaxgan import latents, losses, networks, penalties
+from jaxgan import LossAux, latents, losses, networks, penalties
+from jaxgan.game import own_gradient
 
 LATENT = 100
 LEAK = 0.2
@@ -100,6 +104,27 @@ class Workload(NamedTuple):
     batch_norm: bool = False
     penalty: str | None = None
 
+    @property
+    def has_plain(self) -> bool:
+        """Whether flax's own layers would make another program."""
+        return self.base is not None
+
+    @property
+    def compiles(self) -> bool:
+        """Whether torch.compile takes it: it does not derive twice."""
+        return self.penalty is None
+
+
+class Translation(NamedTuple):
+    """The generators' turn of CycleGAN."""
+
+    batch: int
+    side: int = 64
+    features: int = 32
+    num_blocks: int = 6
+    has_plain = False
+    compiles = True
+
 
 W2 = Workload(
     (28, 28, 1), 128, (7, 7, 256), ((128, 5, 1), (64, 5, 2), (1, 5, 2)), ((64, 5, 2), (128, 5, 2))
@@ -117,6 +142,8 @@ WORKLOADS = {
     ),
     "W4-GP": W2._replace(penalty="gp"),
     "W4-R1": W2._replace(penalty="r1"),
+    "W5-1": Translation(batch=1),
+    "W5-4": Translation(batch=4),
 }
 MLP_GENERATOR, MLP_DISCRIMINATOR = (256, 512, 1024), (512, 256)
 
@@ -132,8 +159,10 @@ def make_networks(workload: Workload, layers: Layers) -> tuple[nn.Module, nn.Mod
     return generator, ConvDiscriminator(layers, workload.discriminator, workload.batch_norm)
 
 
-def make_step(workload: Workload, layers: Layers, *, share_draws: bool = True):
-    """`step() -> metrics`, which plays one round and waits for it, and its operations."""
+def make_step(workload: Workload | Translation, layers: Layers, *, share_draws: bool = True):
+    """`step()`, which plays one round and waits for it, and the round's operations."""
+    if isinstance(workload, Translation):
+        return _make_translation_step(workload)
     generator, discriminator = make_networks(workload, layers)
     penalty = {
         None: None,
@@ -164,5 +193,54 @@ def make_step(workload: Workload, layers: Layers, *, share_draws: bool = True):
         state, metrics = algorithm.update(state, batches, key)
         jax.block_until_ready(state)
         return metrics
+
+    return step, flops
+
+
+CYCLE, IDENTITY = 10.0, 5.0
+
+
+def _make_translation_step(workload: Translation):
+    generator = networks.ResNetGenerator(3, workload.features, workload.num_blocks)
+    judge = networks.PatchDiscriminator(workload.features, norm="instance")
+    shape = (workload.batch, workload.side, workload.side, 3)
+    real = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype(np.float32)
+    keys = jax.random.split(jax.random.key(0), 4)
+    params = {
+        "generators": [jax.jit(generator.init)(key, real[0])["params"] for key in keys[:2]],
+        "discriminators": [
+            jax.jit(partial(judge.init, train=True))(key, real[0])["params"] for key in keys[2:]
+        ],
+    }
+    adam = optax.adam(2e-4, b1=0.5)
+    opt_state = adam.init(params["generators"])
+
+    def loss(params, model_state, batch, key, step):
+        to_b, to_a = (partial(generator.apply, {"params": p}) for p in params["generators"])
+        d_a, d_b = (
+            partial(judge.apply, {"params": p}, train=True) for p in params["discriminators"]
+        )
+        a, b = batch["image"]
+        fake_b, fake_a = to_b(a), to_a(b)
+        distance = lambda x, y: jnp.mean(jnp.abs(x - y))
+        value = jnp.mean((d_b(fake_b) - 1.0) ** 2) + jnp.mean((d_a(fake_a) - 1.0) ** 2)
+        value += CYCLE * (distance(to_a(fake_b), a) + distance(to_b(fake_a), b))
+        value += IDENTITY * (distance(to_a(a), a) + distance(to_b(b), b))
+        return value, LossAux({}, {})
+
+    @partial(jax.jit, donate_argnums=(0, 1))
+    def update(params, opt_state, batch):
+        (value, _), gradient = own_gradient(loss, "generators", params, {}, batch, keys[0], 0)
+        updates, opt_state = adam.update(gradient, opt_state)
+        own = optax.apply_updates(params["generators"], updates)
+        return {**params, "generators": own}, opt_state, value
+
+    batch = {"image": real}
+    flops = update.lower(params, opt_state, batch).compile().cost_analysis()["flops"]
+
+    def step():
+        nonlocal params, opt_state
+        params, opt_state, value = update(params, opt_state, batch)
+        return value.block_until_ready()
 
     return step, flops

@@ -1,5 +1,8 @@
 """What is timed side by side is the same game."""
 
+import itertools
+
+import chex
 import jax
 import numpy as np
 import pytest
@@ -11,10 +14,12 @@ from benchmarks.workloads import (
     OURS,
     PLAIN,
     WORKLOADS,
+    Translation,
     Workload,
     make_networks,
     make_step,
 )
+from jaxgan import networks
 
 SMALL = Workload(
     image=(8, 8, 3),
@@ -48,6 +53,8 @@ def test_pytorchs_networks_have_as_many_parameters():
         )
     )
     for workload in WORKLOADS.values():
+        if isinstance(workload, Translation):
+            continue
         theirs = [
             sum(p.numel() for p in module.parameters())
             for module in torch_workloads._networks(workload)
@@ -56,6 +63,38 @@ def test_pytorchs_networks_have_as_many_parameters():
         image = np.zeros((2, *workload.image), np.float32)
         z = np.zeros((2, LATENT), np.float32)
         assert theirs == [count(generator, z), count(discriminator, image)]
+
+
+def test_pytorchs_translation_networks_are_ours():
+    """With PyTorch's weights, ours compute what PyTorch's do."""
+    torch = pytest.importorskip("torch", reason="the comparison wants PyTorch")
+    from benchmarks import torch_workloads
+
+    torch.manual_seed(0)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    for theirs, ours in (
+        (torch_workloads._resnet(4, 2), networks.ResNetGenerator(3, 4, 2)),
+        (torch_workloads._patch_discriminator(4), networks.PatchDiscriminator(4, norm="instance")),
+    ):
+        network = jaxgan.from_linen(ours)
+        params, _ = network.init(jax.random.key(0), x)
+        layers = [m for m in theirs.modules() if isinstance(m, torch.nn.modules.conv._ConvNd)]
+        weights = {}
+        numbers = {"Conv": itertools.count(), "ConvTranspose": itertools.count()}
+        for layer in layers:
+            kernel = layer.weight.detach().numpy()
+            if isinstance(layer, torch.nn.ConvTranspose2d):  # the gradient of a convolution there
+                kind, kernel = "ConvTranspose", kernel.transpose(2, 3, 0, 1)[::-1, ::-1]
+            else:
+                kind, kernel = "Conv", kernel.transpose(2, 3, 1, 0)
+            of_layer = {"kernel": kernel, "bias": layer.bias.detach().numpy()}
+            weights[f"{kind}_{next(numbers[kind])}"] = of_layer
+        chex.assert_trees_all_equal_shapes(weights, params)
+        found, _ = network.apply(weights, {}, x, train=True)
+        with torch.no_grad():
+            expected = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
+        expected = expected.transpose(0, 2, 3, 1).reshape(found.shape)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_forms_take_turns():

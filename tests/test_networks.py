@@ -249,3 +249,50 @@ def test_from_linen_without_a_train_argument():
     np.testing.assert_array_equal(
         train, network.apply(params, {}, jnp.ones((1, 3)), train=False)[0]
     )
+
+
+def num_parameters(module, *inputs):
+    shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs]
+    params, _ = jax.eval_shape(networks.from_linen(module).init, jax.random.key(0), *shapes)
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def test_the_papers_translation_networks():
+    """Parameters of the authors' reference networks at 256 pixels."""
+    image = (1, 256, 256, 3)
+    assert num_parameters(networks.ResNetGenerator(), image) == 11_378_179
+    assert num_parameters(networks.PatchDiscriminator(norm="instance"), image) == 2_764_737
+    assert num_parameters(networks.PatchDiscriminator(), image, image) == 2_768_705
+
+
+@pytest.mark.parametrize(
+    ("num_layers", "field"), [(0, 1), (1, 16), (2, 34), (3, 70), (4, 142), (5, 286)]
+)
+def test_what_a_patch_logit_sees(num_layers, field):
+    """A logit in the middle depends on a square of that many pixels."""
+    side = 2 * field + 40
+    network = networks.from_linen(networks.PatchDiscriminator(1, num_layers, norm="none"))
+    x = jnp.ones((1, side, side, 1))
+    params, _ = network.init(jax.random.key(0), x)
+    params = jax.tree.map(lambda p: jnp.ones_like(p) / p.size, params)
+
+    def middle(x):
+        logits, _ = network.apply(params, {}, x, train=True)
+        return logits[0, logits.shape[1] // 2, logits.shape[2] // 2]
+
+    rows, columns = np.nonzero(np.asarray(jax.jit(jax.grad(middle))(x))[0, :, :, 0])
+    assert np.ptp(rows) + 1 == np.ptp(columns) + 1 == field
+
+
+def test_instance_norm_is_by_example_and_channel():
+    x = 3.0 + 2.0 * jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
+    y, _ = networks.InstanceNorm().init_with_output(jax.random.key(0), x)
+    np.testing.assert_allclose(jnp.mean(y, (1, 2)), 0.0, atol=1e-5)
+    np.testing.assert_allclose(jnp.var(y, (1, 2)), 1.0, atol=1e-4)
+    alone, _ = networks.InstanceNorm().init_with_output(jax.random.key(0), x[:1, ..., 1:2])
+    np.testing.assert_allclose(y[:1, ..., 1:2], alone, atol=1e-6)
+
+
+def test_sides_that_a_residual_generator_cannot_halve_twice():
+    with pytest.raises(ValueError, match="images of 30 x 32; expected sides that 4 divides"):
+        networks.ResNetGenerator(3, 4, 1).init(jax.random.key(0), jnp.zeros((1, 30, 32, 3)))

@@ -11,7 +11,7 @@ import pytest
 
 from jaxgan import ops
 from jaxgan.axis import DATA_AXIS
-from jaxgan.ops import cpu, phases, plain, spectral
+from jaxgan.ops import columns, cpu, phases, plain, spectral
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 OPERATIONS = ("conv", "input_gradient", "kernel_gradient")
@@ -119,6 +119,8 @@ def test_every_form_of_the_three_operations(size, taps, stride, padding, channel
     }
     for module in (cpu, spectral) if stride == (1, 1) else (cpu,):
         assert_close(module.conv(x, w, **at), y)
+        found = columns.kernel_gradient(x, g, **at, taps=taps)
+        assert_close(found, plain.kernel_gradient(x, g, **at, taps=taps))
         for form, (args, more) in gradients.items():
             ours = getattr(module, form.__name__)
             assert_close(ours(*args, **at, **more), form(*args, **at, **more))
@@ -131,8 +133,8 @@ def test_every_form_of_the_three_operations(size, taps, stride, padding, channel
 CHOSEN = {
     # of (taps, channels, batch, height and width, stride), by C, T and W
     "frequencies": ((5, 5), (128, 128), 64, 7, 1, "spectral spectral spectral"),
-    "hidden to picture": ((7, 7), (16, 3), 2, 12, 1, "sum_of_taps plain plain"),
-    "picture to hidden": ((7, 7), (3, 16), 2, 12, 1, "plain sum_of_taps plain"),
+    "hidden to picture": ((7, 7), (16, 3), 2, 12, 1, "sum_of_taps plain columns"),
+    "picture to hidden": ((7, 7), (3, 16), 2, 12, 1, "plain sum_of_taps columns"),
     "picture to hidden, stride 2": ((4, 4), (1, 16), 2, 12, 2, "plain sum_of_taps plain"),
     "hidden to hidden, stride 2": ((4, 4), (8, 16), 2, 12, 2, "plain phases plain"),
 }
@@ -154,7 +156,8 @@ def test_the_choice_on_a_cpu(name, monkeypatch):
 
         return spied
 
-    forms = [(module, name) for module in (plain, spectral) for name in OPERATIONS]
+    forms = [(columns, "kernel_gradient")]
+    forms += [(module, name) for module in (plain, spectral) for name in OPERATIONS]
     for module, operation in [*forms, (phases, "input_gradient"), (phases, "sum_of_taps")]:
         monkeypatch.setattr(module, operation, spy(module, getattr(module, operation)))
     x, w = arguments(side, side, taps, channels, batch)

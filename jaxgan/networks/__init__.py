@@ -11,5 +11,8 @@ from jaxgan.networks.layers import BatchNorm as BatchNorm
 from jaxgan.networks.layers import Conv as Conv
 from jaxgan.networks.layers import ConvTranspose as ConvTranspose
 from jaxgan.networks.layers import Dropout as Dropout
+from jaxgan.networks.layers import InstanceNorm as InstanceNorm
 from jaxgan.networks.mlp import MLP as MLP
 from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP
+from jaxgan.networks.patch import PatchDiscriminator as PatchDiscriminator
+from jaxgan.networks.resnet import ResNetGenerator as ResNetGenerator

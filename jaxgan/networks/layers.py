@@ -62,6 +62,32 @@ class BatchNorm(nn.Module):
         return y.astype(self.dtype)
 
 
+class InstanceNorm(nn.Module):
+    """Normalisation of each channel of each example by itself, without learned parameters.
+
+    `y = (x - m) / sqrt(v + epsilon)`, with the mean m and the (biased) variance v over height and
+    width; the same in training and evaluation.
+
+    Attributes:
+      epsilon: added to the variance.
+      dtype: dtype of the output; statistics are always float32.
+
+    Reference:
+      Ulyanov, Vedaldi and Lempitsky, *Instance Normalization*, 2016,
+      https://arxiv.org/abs/1607.08022.
+    """
+
+    epsilon: float = 1e-5
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Normalises `x` `[batch, height, width, features]`."""
+        x = x.astype(jnp.float32)
+        mean, var = ops.moments(x, (1, 2))
+        return ((x - mean) * jax.lax.rsqrt(var + self.epsilon)).astype(self.dtype)
+
+
 class Dropout(nn.Module):
     """Dropout whose mask belongs to the example: the same on any number of devices.
 
@@ -115,12 +141,13 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """Transposed convolution with a bias and SAME padding, `stride` times the height and width.
+    """Transposed convolution with a bias, in the form that the platform does fast (`jaxgan.ops`).
 
     Attributes:
       features: output channels.
       kernel_size: taps along height and width.
       stride: how many times larger the output is.
+      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))` of the dilated input, as in jax.
       use_bias: whether a bias is added.
       kernel_init: initialiser of the kernel, `[*kernel_size, in, features]`.
       dtype: dtype of the computation; parameters are float32.
@@ -129,16 +156,18 @@ class ConvTranspose(nn.Module):
     features: int
     kernel_size: tuple[int, int] = (4, 4)
     stride: int = 2
+    padding: Any = "SAME"
     use_bias: bool = True
     kernel_init: Any = nn.initializers.lecun_normal()
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """`[batch, height, width, in] -> [batch, stride * height, stride * width, features]`."""
+        """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
-        y = ops.conv_transpose(x.astype(self.dtype), kernel, stride=self.stride)
+        x = x.astype(self.dtype)
+        y = ops.conv_transpose(x, kernel, stride=self.stride, padding=self.padding)
         return y + _bias(self) if self.use_bias else y
 
 

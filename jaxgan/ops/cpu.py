@@ -5,7 +5,7 @@ docs/performance.md has the measurements behind the choices.
 
 import jax.numpy as jnp
 
-from jaxgan.ops import phases, plain, spectral
+from jaxgan.ops import columns, phases, plain, spectral
 from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
 
@@ -45,9 +45,11 @@ def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps:
     kernel, size = (*taps, x.shape[3], g.shape[3]), (x.shape[1], x.shape[2])
     if _in_frequencies(x, size, kernel, stride, padding):
         return spectral.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
+    if stride == (1, 1) and kernel[2] <= FEW < kernel[3]:
+        return columns.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
     if _turns(kernel, stride):
         around = _around(padding, kernel)
-        return _turned(plain.kernel_gradient(g, x, stride=stride, padding=around, taps=taps))
+        return _turned(columns.kernel_gradient(g, x, stride=stride, padding=around, taps=taps))
     return plain.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
 
 

@@ -1,0 +1,51 @@
+"""One form of one workload in a process of its own: when it took its first step, and its memory.
+
+    python -m benchmarks.alone W2 jaxgan
+
+Run by `benchmarks.step`, which knows when the process was started.
+"""
+
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+from jaxgan import xla
+
+NUM_STEPS = 5
+
+
+def main(name: str, form: str) -> None:
+    """Prints `{"first_step": seconds since 1970, "peak_mib": ...}`."""
+    if form == "torch":
+        from benchmarks import torch_workloads
+        from benchmarks.workloads import WORKLOADS
+
+        step = torch_workloads.make_step(WORKLOADS[name])
+    else:
+        xla.set_flags()
+        import jax
+
+        from benchmarks.workloads import OURS, PLAIN, WORKLOADS, make_step
+
+        if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # as the experiments set it up
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+            jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        step, _ = make_step(WORKLOADS[name], OURS if form == "jaxgan" else PLAIN)
+    step()
+    first_step = time.time()
+    for _ in range(NUM_STEPS - 1):
+        step()
+    print(json.dumps({"first_step": first_step, "peak_mib": peak_memory()}))
+
+
+def peak_memory() -> float:
+    """The largest resident memory so far, in MiB; on Linux, whose `getrusage` counts the parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,70 @@
+"""The discriminator that judges patches, of pix2pix and CycleGAN.
+
+Isola et al., *Image-to-Image Translation with Conditional Adversarial Networks*, 2017,
+https://arxiv.org/abs/1611.07004, section 3.2.2 and appendix 6.1.2.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxgan.networks.layers import (
+    DCGAN_KERNEL_INIT,
+    DCGAN_SCALE_INIT,
+    BatchNorm,
+    Conv,
+    InstanceNorm,
+)
+from jaxgan.networks.mlp import leaky_relu
+from jaxgan.types import Array
+
+WIDEST = 8  # times the first layer's channels
+
+
+class PatchDiscriminator(nn.Module):
+    """Images to a map of logits, one for each patch.
+
+    Convolutions 4 x 4: `num_layers` of stride 2 and two of stride 1, the last of which gives the
+    logits. A logit sees 16, 34, 70, 142, 286 pixels for 1 to 5 layers; with 0
+    layers all convolutions are 1 x 1, and it sees one pixel.
+
+    Attributes:
+      features: channels of the first layer; they double up to eight times as many.
+      num_layers: how many convolutions of stride 2; 3 is the papers' "70 x 70".
+      norm: normalisation of all layers but the first and the last: of the batch, as in pix2pix, of
+        each example, as in CycleGAN, or none.
+      dtype: dtype of the computation; parameters and output are float32.
+    """
+
+    features: int = 64
+    num_layers: int = 3
+    norm: Literal["batch", "instance", "none"] = "batch"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, *images: Array, train: bool) -> Array:
+        """`images [batch, height, width, any]`, joined by channels, `-> [batch, rows, columns]`."""
+        taps, pad = (4, 1) if self.num_layers else (1, 0)
+        conv = partial(
+            Conv,
+            kernel_size=(taps, taps),
+            padding=((pad, pad), (pad, pad)),
+            kernel_init=DCGAN_KERNEL_INIT,
+            dtype=self.dtype,
+        )
+        # Before batch normalisation a bias has no effect.
+        hidden = partial(conv, use_bias=self.norm != "batch")
+        x = jnp.concatenate(images, axis=-1)
+        x = leaky_relu(conv(self.features, stride=2 if self.num_layers else 1)(x))
+        for level in range(1, max(self.num_layers, 1) + 1):
+            width = self.features * min(1 << level, WIDEST)
+            stride = 2 if level < self.num_layers else 1
+            x = leaky_relu(self._normalised(hidden(width, stride=stride)(x), train))
+        return conv(1)(x)[..., 0].astype(jnp.float32)
+
+    def _normalised(self, x: Array, train: bool) -> Array:
+        if self.norm == "batch":
+            return BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
+        return InstanceNorm(dtype=self.dtype)(x) if self.norm == "instance" else x
