@@ -78,7 +78,11 @@ def output_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding
 def _grid_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding) -> Pair:
     """So many points that what wraps around meets zeros."""
     rows, columns = padding
-    return max(size[0] + max(rows), kernel[0]), max(size[1] + max(columns), kernel[1])
+    height, width = output_size(size, kernel, padding)
+    return (
+        max(size[0] + max(rows), kernel[0], height),
+        max(size[1] + max(columns), kernel[1], width),
+    )
 
 
 def _matrices(size: tuple[int, ...], taps: tuple[int, ...], padding: Padding) -> list[Array]:
