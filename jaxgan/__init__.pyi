@@ -9,6 +9,7 @@ from . import networks as networks
 from . import ops as ops
 from . import parallel as parallel
 from . import penalties as penalties
+from . import processes as processes
 from .errors import UserError as UserError
 from .game import Game as Game
 from .game import LossAux as LossAux
@@ -21,6 +22,7 @@ from .networks import from_linen as from_linen
 from .networks import from_nnx as from_nnx
 from .parallel import jit as jit
 from .parallel import pmap as pmap
+from .parallel import sharded as sharded
 from .training import TrainingAlgorithm as TrainingAlgorithm
 from .training import TrainState as TrainState
 from .training import alternating as alternating

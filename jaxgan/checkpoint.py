@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxgan import processes
 from jaxgan.errors import UserError
 from jaxgan.training import TrainState
 from jaxgan.types import PyTree
@@ -35,7 +35,7 @@ def digest(tree: PyTree) -> str:
     """
     sha256 = hashlib.sha256()
     for name, leaf in sorted(_leaves(tree).items()):
-        array = np.asarray(leaf)
+        array = processes.to_host(leaf)
         sha256.update(f"{name} {array.dtype} {array.shape}\n".encode())
         sha256.update(array.tobytes())
     return sha256.hexdigest()

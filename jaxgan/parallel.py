@@ -1,7 +1,9 @@
 """Ways to run one pure update: each takes an algorithm and gives one back.
 
-    jit(algorithm)   one device
-    pmap(algorithm)  several devices, each with its rows of every minibatch
+    jit(algorithm)      one device
+    pmap(algorithm)     several devices of one process, each with its rows of every minibatch
+    sharded(algorithm)  any number of devices and processes: one program over global arrays, which
+                        the compiler divides; what is kept of the state may be divided too
 
 The numbers are the same up to the order of floating-point sums. `init` leaves the state where
 `update` wants it, and `update` reuses the memory of the state that it is given (donation): go on
@@ -9,6 +11,7 @@ with the state that it returns.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import chex
@@ -19,6 +22,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxgan.axis import DATA_AXIS
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Batch, Metrics, PRNGKey
+
+STATE_AXIS = "fsdp"
+LARGE = 1 << 14  # numbers in a leaf, from which on it is divided along that axis
 
 
 def jit(algorithm: TrainingAlgorithm, *, max_traces: int | None = None) -> TrainingAlgorithm:
@@ -57,11 +63,14 @@ def pmap(
       An algorithm that takes the same states and batches as the one it was given.
 
     Raises:
-      ValueError: in `update`, the batch size does not divide by the number of devices.
+      ValueError: there are several processes (`sharded` is for them), or, in `update`, the batch
+        size does not divide by the number of devices.
 
     Example:
       >>> algorithm = pmap(alternating(game, optimizers))  # doctest: +SKIP
     """
+    if jax.process_count() > 1:
+        raise ValueError("pmap is for the devices of one process; use sharded for several")
     devices = list(devices or jax.local_devices())
     replicated = NamedSharding(Mesh(np.array(devices), (DATA_AXIS,)), PartitionSpec())
     mapped = jax.pmap(
@@ -75,11 +84,7 @@ def pmap(
 
     def share(x: Any) -> Any:
         num_turns, batch = x.shape[:2]
-        if batch % len(devices):
-            raise ValueError(
-                f"a batch of {batch} does not divide over {len(devices)} devices; "
-                f"choose a multiple of {len(devices)}"
-            )
+        _check_divides(batch, len(devices))
         return x.reshape(num_turns, len(devices), batch // len(devices), *x.shape[2:])
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
@@ -91,6 +96,96 @@ def pmap(
         return state, metrics
 
     return algorithm._replace(init=jax.jit(algorithm.init, out_shardings=replicated), update=update)
+
+
+def sharded(
+    algorithm: TrainingAlgorithm, *, mesh: Mesh | None = None, max_traces: int | None = None
+) -> TrainingAlgorithm:
+    """The algorithm compiled once for all devices of all processes.
+
+    The update is the program for the whole batch; the compiler divides its rows over all devices. If
+    the mesh has an axis `fsdp`, what is kept between rounds of parameters, moving averages and
+    optimizer states is divided along it too, every leaf of at least `LARGE` numbers; parameters
+    are gathered for the round.
+
+    Args:
+      algorithm: any pure algorithm.
+      mesh: of the axis `data`, and perhaps `fsdp`; all devices along `data` when left out.
+      max_traces: as in `jit`.
+
+    Returns:
+      An algorithm that takes, in every process, that process's rows of the minibatches.
+
+    Raises:
+      ValueError: the mesh has other axes; in `update`, the batch size does not divide by the number
+        of devices.
+
+    References:
+      Xu et al., *GSPMD: General and Scalable Parallelization for ML Computation Graphs*, 2021,
+      https://arxiv.org/abs/2105.04663; divided states: Rajbhandari et al., *ZeRO: Memory
+      Optimizations Toward Training Trillion Parameter Models*, 2020,
+      https://arxiv.org/abs/1910.02054.
+
+    Example:
+      >>> auto = 2 * (jax.sharding.AxisType.Auto,)
+      >>> mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=auto)  # doctest: +SKIP
+      >>> algorithm = sharded(alternating(game, optimizers), mesh=mesh)  # doctest: +SKIP
+    """
+    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,)) if mesh is None else mesh
+    if mesh.axis_names not in ((DATA_AXIS,), (DATA_AXIS, STATE_AXIS)):
+        raise ValueError(
+            f"the mesh has the axes {mesh.axis_names}, expected data, or data and model"
+        )
+    by_rows = NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    placed = partial(jax.tree.map, partial(_placement, mesh))
+
+    def init(key: PRNGKey, batch: Batch) -> TrainState:
+        shapes = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)  # equal in all processes
+        out = placed(jax.eval_shape(algorithm.init, key, shapes))
+        return jax.jit(algorithm.init, out_shardings=out)(key, shapes)
+
+    def constrained(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        constrain = jax.lax.with_sharding_constraint
+        gathered = state._replace(params=constrain(state.params, everywhere))
+        state, metrics = algorithm.update(gathered, batches, key)
+        return constrain(state, placed(state)), constrain(metrics, everywhere)
+
+    compiled = jax.jit(_guarded(constrained, max_traces), donate_argnums=0)
+
+    def spread(x: Any) -> jax.Array:
+        _check_divides(x.shape[1] * jax.process_count(), mesh.size)
+        return jax.make_array_from_process_local_data(by_rows, np.asarray(x))
+
+    def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        state, metrics = compiled(state, jax.tree.map(spread, batches), key)
+        if mesh.devices.flat[0].platform == "cpu":
+            jax.block_until_ready(state)  # as in pmap
+        return state, metrics
+
+    return algorithm._replace(init=init, update=update)
+
+
+def _placement(mesh: Mesh, x: Any) -> NamedSharding:
+    """Where a leaf of the state lies: everywhere, or in parts, cut along its longer channel side.
+
+    Not along a kernel's taps: XLA would divide the convolution in space (docs/scaling.md).
+    """
+    parts = mesh.shape.get(STATE_AXIS, 1)
+    channels = range(max(x.ndim - 2, 0), x.ndim)
+    sides = [side for side in channels if x.shape[side] % parts == 0]
+    if parts == 1 or x.size < LARGE or not sides:
+        return NamedSharding(mesh, PartitionSpec())
+    longest = max(sides, key=lambda side: x.shape[side])
+    return NamedSharding(mesh, PartitionSpec(*longest * [None], STATE_AXIS))
+
+
+def _check_divides(batch: int, num_devices: int) -> None:
+    if batch % num_devices:
+        raise ValueError(
+            f"a batch of {batch} does not divide over {num_devices} devices; "
+            f"choose a multiple of {num_devices}"
+        )
 
 
 def _guarded(update: Any, max_traces: int | None) -> Any:

@@ -10,14 +10,20 @@ import chex
 import jax
 import numpy as np
 import optax
+from jax.sharding import AxisType
 
 import jaxgan
-from jaxgan import axis
+from jaxgan import axis, parallel
 from tests import games
 
 KEY = jax.random.key(3)
 SGD = {"discriminator": optax.sgd(0.05), "generator": optax.sgd(0.05)}
 ROUNDS = 5
+AUTO = 2 * (AxisType.Auto,)
+MESHES = {
+    "sharded": None,
+    "sharded fsdp": jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=AUTO),
+}
 
 
 def play(algorithm):
@@ -34,6 +40,7 @@ def difference(a, b):
 
 def main():
     assert jax.local_device_count() == 8
+    parallel.LARGE = 64  # so that there is something to divide
     found = {}
     for name, make in games.CASES.items():
         if name in games.LOCAL:
@@ -44,6 +51,10 @@ def main():
         eight = play(jaxgan.pmap(case.algorithm, max_traces=1))
         assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
         found[name] = difference(one._asdict(), eight._asdict())
+        for mode, mesh in MESHES.items():
+            chex.clear_trace_counter()
+            eight = play(jaxgan.sharded(case.algorithm, mesh=mesh, max_traces=1))
+            found[f"{name} {mode}"] = difference(one._asdict(), eight._asdict())
 
     draws = jax.pmap(lambda _: axis.example_keys(KEY, 2), axis_name=axis.DATA_AXIS)(np.arange(8))
     np.testing.assert_array_equal(

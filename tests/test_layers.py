@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"types", "errors", "files", "xla"},
-    {"axis"},
+    {"axis", "processes"},
     {"ops", "losses", "penalties", "latents", "images", "data"},
     {"game"},
     {"networks", "games"},

@@ -17,7 +17,12 @@ from jaxgan.types import Batch
 
 
 def minibatches(
-    examples: Mapping[str, Any], *, batch_size: int, seed: int = 0, on_device: bool = False
+    examples: Mapping[str, Any],
+    *,
+    batch_size: int,
+    seed: int = 0,
+    on_device: bool = False,
+    process: tuple[int, int] | None = None,
 ) -> Callable[[int, int], Batch]:
     """Shuffled minibatches of arrays in memory, a pure function of (seed, number).
 
@@ -30,13 +35,16 @@ def minibatches(
       seed: what the orders depend on.
       on_device: keep the arrays on the default device and gather there, in a compiled program;
         otherwise in host memory with NumPy. The minibatches are the same.
+      process: `(i, n)`, to get the i-th of n equal parts of every minibatch, rows in order; this
+        process's part among all of jax's processes when left out.
 
     Returns:
       `(start, count) -> batches`: minibatches number `start` to `start + count - 1`, with leaves
-      `[count, batch_size, ...]`.
+      `[count, batch_size / n, ...]`.
 
     Raises:
-      DataError: no examples, arrays of unequal lengths, or a batch larger than the data set.
+      DataError: no examples, arrays of unequal lengths, or a batch that is larger than the data set
+        or does not divide over the processes.
       ValueError: `batch_size` is below 1.
 
     Example:
@@ -51,7 +59,14 @@ def minibatches(
         raise DataError(
             f"the batch size is {batch_size} and the data set has {n} examples; choose at most {n}"
         )
-    indices = partial(_indices, n=n, batch_size=batch_size, seed=seed)
+    part, parts = (jax.process_index(), jax.process_count()) if process is None else process
+    if batch_size % parts:
+        raise DataError(
+            f"the batch size is {batch_size} and there are {parts} processes; "
+            f"choose a multiple of {parts}"
+        )
+    rows = np.arange(batch_size).reshape(parts, -1)[part]
+    indices = partial(_indices, n=n, batch_size=batch_size, rows=rows, seed=seed)
     if on_device:
         resident = jax.device_put(dict(examples))
         gather = jax.jit(_gathered)
@@ -81,11 +96,13 @@ def as_float(image: Any) -> Any:
     return (image.astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
 
 
-def _indices(start: int, count: int, *, n: int, batch_size: int, seed: int) -> np.ndarray:
-    """Rows of the examples that the minibatches hold, `uint32[count, batch_size]`."""
+def _indices(
+    start: int, count: int, *, n: int, batch_size: int, rows: np.ndarray, seed: int
+) -> np.ndarray:
+    """Which examples the minibatches hold in these rows, `uint32[count, len(rows)]`."""
     per_epoch = n // batch_size
     epoch, within = np.divmod(start + np.arange(count), per_epoch)
-    position = within[:, None] * batch_size + np.arange(batch_size)
+    position = within[:, None] * batch_size + rows
     return shuffled(position, n=n, seed=seed, epoch=epoch[:, None])
 
 
