@@ -12,6 +12,7 @@ draw the same numbers.
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from jaxgan.types import Array, PRNGKey, PyTree
 
@@ -30,16 +31,47 @@ def is_bound() -> bool:
 def mean(tree: PyTree) -> PyTree:
     """Mean of every leaf over the devices of the data axis; the identity when there is none.
 
+    In a program over global arrays the leaves are means already.
+
     Gradients of a local loss are averaged *after* differentiation, `mean(grad(loss))`, which is
     right under `pmap`, `shard_map` without replication checks and `vmap(axis_name=...)` alike.
     """
-    return jax.lax.pmean(tree, DATA_AXIS) if is_bound() else tree
+    return jax.lax.pmean(tree, DATA_AXIS) if is_bound() else whole(tree)
+
+
+def whole(tree: PyTree) -> PyTree:
+    """The tree as it is; the compiler is told to have it whole on every device from here on.
+
+    Without this, what is made from a divided optimizer state would stay divided by channels, and
+    so would the activations that meet it.
+    """
+    return tree if is_bound() else _placed(tree, PartitionSpec())
 
 
 def rows(n: int) -> Array:
     """Rows of the global batch that this device's `n` examples are, `int32[n]`."""
     first = jax.lax.axis_index(DATA_AXIS) * n if is_bound() else 0
-    return first + jnp.arange(n, dtype=jnp.int32)
+    return spread(first + jnp.arange(n, dtype=jnp.int32))
+
+
+def spread(x: Array) -> Array:
+    """`x` `[n, ...]` as it is; the compiler is told to divide its rows over the devices.
+
+    In a program over global arrays (`parallel.sharded`) the data comes divided, and so does what is
+    computed of it. What is computed of a key alone, as latents are, would be computed whole on
+    every device, and everything that follows from it.
+    """
+    return x if is_bound() else _placed(x, PartitionSpec(_mesh_axes()))
+
+
+def _mesh_axes() -> tuple[str, ...]:
+    """Axes of the mesh that `parallel.sharded` traces for; none otherwise."""
+    axes = jax.sharding.get_abstract_mesh().axis_names
+    return axes if DATA_AXIS in axes else ()
+
+
+def _placed(tree: PyTree, spec: PartitionSpec) -> PyTree:
+    return jax.lax.with_sharding_constraint(tree, spec) if _mesh_axes() else tree
 
 
 def example_keys(key: PRNGKey, n: int) -> PRNGKey:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from tensorboardX import SummaryWriter
 
-from jaxgan import images
+from jaxgan import images, processes
 from jaxgan.errors import UserError
 from jaxgan.files import write_whole
 from jaxgan.loop import Callback, StopTraining
@@ -119,7 +119,8 @@ def curves(path: Path, log: Path) -> Callback:
     """Draws the curves of a metrics log into a picture."""
 
     def draw(step: int, state: TrainState, metrics: Metrics) -> None:
-        if records := read_records(log):
+        records = read_records(log) if processes.is_main() else []
+        if records:
             images.save_curves(path, records)
 
     return draw
@@ -135,7 +136,9 @@ def sample_sheets(folder: Path, sample: Callable[[TrainState], Array]) -> Callba
     """
 
     def write(step: int, state: TrainState, metrics: Metrics) -> None:
-        images.save_sheet(folder / f"step_{step:07d}.png", sample(state))
+        drawn = sample(state)  # by all processes, if the parameters are spread over them
+        if processes.is_main():
+            images.save_sheet(folder / f"step_{step:07d}.png", drawn)
 
     return write
 
@@ -143,18 +146,20 @@ def sample_sheets(folder: Path, sample: Callable[[TrainState], Array]) -> Callba
 class StopOnSignal:
     """Ends training after the step in which a signal comes; a second one ends the program at once.
 
-    A context manager, and a callback within.
+    A context manager, and two callbacks within: `agree` finds out whether a signal came to any
+    process of the run, and the object itself then ends the training.
 
     Attributes:
-      received: the signal that came, or `None`.
+      received: the signal that all have agreed on, or `None`.
 
     Example:
       >>> with StopOnSignal(signal.SIGTERM) as stop:
-      ...     fit(..., callbacks=[stop])  # doctest: +SKIP
+      ...     fit(..., callbacks=[stop.agree, stop])  # doctest: +SKIP
     """
 
     def __init__(self, *signals: signal.Signals) -> None:
         self.received: signal.Signals | None = None
+        self._noted = 0
         self._signals = signals
         self._previous: dict[int, Any] = {}
 
@@ -170,8 +175,13 @@ class StopOnSignal:
         if self.received is not None:
             raise StopTraining
 
+    def agree(self, step: int, state: TrainState, metrics: Metrics) -> None:
+        """To be called in the same steps by all processes; costs nothing where there is one."""
+        if number := processes.largest(self._noted):
+            self.received = signal.Signals(number)
+
     def _note(self, number: int, frame: object) -> None:
-        self.received = signal.Signals(number)
+        self._noted = number
         signal.signal(number, self._previous[number])
 
 

@@ -31,8 +31,17 @@ class Config:
     """Where to look for data first; $JAXGAN_DATA_DIR when left out."""
     run_dir: str | None = None
     """Where the run is kept; runs/EXPERIMENT when left out."""
-    parallel: Literal["auto", "jit", "pmap"] = "auto"
-    """One device (jit) or several (pmap); auto takes all there are."""
+    parallel: Literal["auto", "jit", "pmap", "sharded"] = "auto"
+    """One device (jit), those of one process (pmap), any (sharded); auto takes all there are."""
+    distributed: bool = False
+    """One of several processes. On TPU pods and under SLURM jax finds the others; elsewhere the
+    next three flags say."""
+    coordinator: str | None = None
+    """HOST:PORT of process 0."""
+    num_processes: int | None = None
+    """How many processes there are."""
+    process_id: int | None = None
+    """Which one this is, from 0 on."""
     compilation_cache: bool = True
     """Keep compiled programs in ~/.cache/jaxgan, so that the next start is quick."""
     log_every: int = 50

@@ -8,6 +8,7 @@ runs/mnist/
   checkpoints/     the newest states; the same command goes on from the last one
 """
 
+import contextlib
 import dataclasses
 import datetime
 import importlib
@@ -25,7 +26,7 @@ import jax
 from rich.console import Console
 
 import jaxgan
-from jaxgan import callbacks, checkpoint, loop, parallel
+from jaxgan import callbacks, checkpoint, loop, parallel, processes
 from jaxgan.errors import UserError
 from jaxgan.experiment import Config, Experiment
 from jaxgan.files import write_whole
@@ -35,6 +36,7 @@ from jaxgan.types import Array, Metrics
 # What may differ when a run goes on, because it leaves the numbers of each step alone. The data set
 # is compared by its contents, not by the way to it.
 FREE = {"num_steps", "run_dir", "data", "data_dir", "parallel", "compilation_cache"}
+FREE |= {"distributed", "coordinator", "num_processes", "process_id"}
 FREE |= {"log_every", "sample_every", "checkpoint_every"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SHEET = 100  # samples on a sheet
@@ -62,15 +64,22 @@ def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
       UserError: the run cannot start or go on, or it diverged.
     """
     _check(config)
+    if config.distributed:
+        processes.connect(config.coordinator, config.num_processes, config.process_id)
     if config.compilation_cache:
         _keep_compiled_programs()
-    console = Console(highlight=False, soft_wrap=True)
+    main = processes.is_main()
+    console = Console(highlight=False, soft_wrap=True, quiet=not main)
     directory = Path(config.run_dir or f"runs/{name.rpartition('.')[2]}")
-    _open(directory, config, name)
+    if main:
+        _open(directory, config, name)
     experiment = _made(make, config)
-    _record(directory, config, name, experiment)
+    if main:
+        _record(directory, config, name, experiment)
     _introduce(console, name, experiment)
-    return _train(directory, config, experiment, console)
+    processes.wait_for_all("the run directory")
+    with processes.ending_together():
+        return _train(directory, config, experiment, console)
 
 
 def load(directory: Path) -> tuple[Experiment, TrainState]:
@@ -129,7 +138,7 @@ def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainStat
     """`state -> n samples`, always from the same latents; by averaged parameters, if any."""
     batch, key = experiment.sample_batch(n), jax.random.key(seed)
     sample: Callable[..., Array] = jax.jit(experiment.game.sample)
-    return lambda state: sample(with_ema(state), state.model_state, batch, key)
+    return lambda state: processes.to_host(sample(with_ema(state), state.model_state, batch, key))
 
 
 def _train(directory: Path, config: Config, experiment: Experiment, console: Console) -> int:
@@ -146,15 +155,18 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
             return 0
         if start:
             console.print(f"{directory} goes on from step {start}")
-        with (
-            callbacks.metrics_log(
-                directory / "metrics.jsonl", directory / "tensorboard", step=start
-            ) as log,
-            callbacks.progress(console, start=start, num_steps=config.num_steps) as show,
-        ):
+        with contextlib.ExitStack() as stack:
             last = config.num_steps
-            look = [callbacks.check_finite, log, show]
+            look: list[loop.Callback] = [callbacks.check_finite]
+            if processes.is_main():
+                log = directory / "metrics.jsonl", directory / "tensorboard"
+                look += [
+                    stack.enter_context(callbacks.metrics_log(*log, step=start)),
+                    stack.enter_context(callbacks.progress(console, start=start, num_steps=last)),
+                ]
             draw = _pictures(directory, experiment)
+            # Agreeing takes a message around all processes; alone, a process agrees at once.
+            agree = callbacks.every(1 if jax.process_count() == 1 else config.log_every, stop.agree)
 
             def save(step: int, state: TrainState, metrics: Metrics) -> None:
                 if step % config.checkpoint_every == 0 or step == last or stop.received:
@@ -170,6 +182,7 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
                 callbacks=[
                     *(callbacks.every(config.log_every, callback, last=last) for callback in look),
                     callbacks.every(config.sample_every, draw, last=last),
+                    agree,
                     save,
                     stop,
                 ],
@@ -218,15 +231,21 @@ def _pictures(directory: Path, experiment: Experiment) -> loop.Callback:
 def _parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm:
     """The algorithm as it is run; a second trace of the update is an error from here on."""
     chex.clear_trace_counter()
-    num_devices = jax.local_device_count()
-    if config.parallel == "jit" or (config.parallel == "auto" and num_devices == 1):
-        return parallel.jit(algorithm, max_traces=1)
-    if config.batch_size % num_devices:
+    mode, num_devices = config.parallel, jax.device_count()
+    if mode == "auto":
+        mode = "jit" if num_devices == 1 else "pmap" if jax.process_count() == 1 else "sharded"
+    if mode != "sharded" and jax.process_count() > 1:
+        raise RunError(
+            f"--parallel {mode} is for one process and there are {jax.process_count()}; "
+            "choose --parallel sharded"
+        )
+    if mode != "jit" and config.batch_size % num_devices:
         raise RunError(
             f"--batch-size {config.batch_size} does not divide over {num_devices} devices; "
-            f"choose a multiple of {num_devices}, or --parallel jit"
+            f"choose a multiple of {num_devices}"
+            + (", or --parallel jit" if jax.process_count() == 1 else "")
         )
-    return parallel.pmap(algorithm, max_traces=1)
+    return getattr(parallel, mode)(algorithm, max_traces=1)
 
 
 def _made(make: Callable[[C], Experiment], config: C) -> Experiment:
@@ -241,6 +260,11 @@ def _check(config: Config) -> None:
         if getattr(config, name) < 1:
             flag = name.replace("_", "-")
             raise RunError(f"--{flag} is {getattr(config, name)}, expected at least 1")
+    given = [config.coordinator, config.num_processes, config.process_id]
+    if None in given and given != [None, None, None]:
+        raise RunError("--coordinator, --num-processes and --process-id are given together or not")
+    if given != [None, None, None] and not config.distributed:
+        raise RunError("--coordinator is for one of several processes; add --distributed")
     if not 0 <= config.seed < 2**32:
         raise RunError(f"--seed is {config.seed}, expected 0 to 2^32 - 1")
 
@@ -296,7 +320,8 @@ def _record(directory: Path, config: Config, name: str, experiment: Experiment) 
     session = {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "devices": [device.device_kind for device in jax.local_devices()],
+        "devices": [device.device_kind for device in jax.devices()],
+        "processes": jax.process_count(),
         "python": platform.python_version(),
         "versions": {"jaxgan": jaxgan.__version__}
         | {package: importlib.metadata.version(package) for package in PACKAGES},

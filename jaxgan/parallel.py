@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxgan import axis
 from jaxgan.axis import DATA_AXIS
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Batch, Metrics, PRNGKey
@@ -103,8 +104,8 @@ def sharded(
 ) -> TrainingAlgorithm:
     """The algorithm compiled once for all devices of all processes.
 
-    The update is the program for the whole batch; the compiler divides its rows over all devices. If
-    the mesh has an axis `fsdp`, what is kept between rounds of parameters, moving averages and
+    The update is the program for the whole batch; the compiler divides its rows over all devices.
+    If the mesh has an axis `fsdp`, what is kept between rounds of parameters, moving averages and
     optimizer states is divided along it too, every leaf of at least `LARGE` numbers; parameters
     are gathered for the round.
 
@@ -133,29 +134,17 @@ def sharded(
     """
     mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,)) if mesh is None else mesh
     if mesh.axis_names not in ((DATA_AXIS,), (DATA_AXIS, STATE_AXIS)):
-        raise ValueError(
-            f"the mesh has the axes {mesh.axis_names}, expected data, or data and model"
-        )
-    by_rows = NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    placed = partial(jax.tree.map, partial(_placement, mesh))
+        raise ValueError(f"the mesh has the axes {mesh.axis_names}, expected data (and fsdp)")
+    compiled = sharded_update(algorithm, mesh, max_traces=max_traces)
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         shapes = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)  # equal in all processes
-        out = placed(jax.eval_shape(algorithm.init, key, shapes))
+        out = state_shardings(mesh, jax.eval_shape(algorithm.init, key, shapes))
         return jax.jit(algorithm.init, out_shardings=out)(key, shapes)
-
-    def constrained(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        constrain = jax.lax.with_sharding_constraint
-        gathered = state._replace(params=constrain(state.params, everywhere))
-        state, metrics = algorithm.update(gathered, batches, key)
-        return constrain(state, placed(state)), constrain(metrics, everywhere)
-
-    compiled = jax.jit(_guarded(constrained, max_traces), donate_argnums=0)
 
     def spread(x: Any) -> jax.Array:
         _check_divides(x.shape[1] * jax.process_count(), mesh.size)
-        return jax.make_array_from_process_local_data(by_rows, np.asarray(x))
+        return jax.make_array_from_process_local_data(batch_sharding(mesh), np.asarray(x))
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
         state, metrics = compiled(state, jax.tree.map(spread, batches), key)
@@ -164,6 +153,35 @@ def sharded(
         return state, metrics
 
     return algorithm._replace(init=init, update=update)
+
+
+def sharded_update(
+    algorithm: TrainingAlgorithm, mesh: Mesh, *, max_traces: int | None = None
+) -> jax.stages.Wrapped:
+    """The jitted update that `sharded` runs, over global arrays; to be compiled ahead of time, too.
+
+    Example:
+      >>> program = sharded_update(algorithm, mesh).lower(state, batches, key)  # doctest: +SKIP
+    """
+
+    def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # so that `axis` knows of it
+            gathered = state._replace(params=axis.whole(state.params))
+            state, metrics = algorithm.update(gathered, batches, key)
+            metrics = axis.whole(metrics)
+        return jax.lax.with_sharding_constraint(state, state_shardings(mesh, state)), metrics
+
+    return jax.jit(_guarded(update, max_traces), donate_argnums=0)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Where batches lie: their rows, the second axis, over all devices."""
+    return NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
+
+
+def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
+    """Where the leaves of a state, or of its shapes, lie."""
+    return jax.tree.map(partial(_placement, mesh), state)
 
 
 def _placement(mesh: Mesh, x: Any) -> NamedSharding:

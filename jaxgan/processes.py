@@ -4,14 +4,28 @@ Every process runs the same program over the same global arrays, and reads its o
 Where there is one process, all of this is trivial.
 """
 
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import NoReturn
+
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxgan.errors import UserError
 from jaxgan.types import PyTree
 
 # After so many seconds without a sign of life a process counts as dead, and ends the others.
 HEARTBEAT_SECONDS = 10
+LOST = (
+    "another process of this run has ended or cannot be reached; the newest checkpoint is whole: "
+    "start all processes again"
+)
 
 
 def connect(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
@@ -42,11 +56,46 @@ def wait_for_all(what: str) -> None:
         multihost_utils.sync_global_devices(what)
 
 
-def any_of_all(flag: bool) -> bool:
-    """Whether the flag is set in any process; all of them have to ask."""
+def largest(number: int) -> int:
+    """The largest of what all processes say; all of them have to ask."""
     if jax.process_count() == 1:
-        return flag
-    return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+        return number
+    return int(np.max(multihost_utils.process_allgather(np.array(number))))
+
+
+@contextlib.contextmanager
+def ending_together() -> Iterator[None]:
+    """Ends one of several processes at once, and in one line, when it or another one fails.
+
+    An orderly end would wait for the others, which may be waiting for this one.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    libc, previous = ctypes.CDLL(None), ctypes.c_void_p
+    libc.signal.restype = previous
+    before = libc.signal(signal.SIGABRT, _ON_ABORT)
+    try:
+        yield
+    except UserError as error:
+        _end(str(error), error.exit_status)
+    except jax.errors.JaxRuntimeError as error:
+        _end(f"{LOST} ({str(error).splitlines()[0][:200]})", 1)
+    except Exception:
+        traceback.print_exc()
+        _end("this process of the run failed, see above; start all processes again", 1)
+    finally:
+        libc.signal(signal.SIGABRT, previous(before))
+
+
+def _end(message: str, status: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    os._exit(status)
+
+
+# When a process is lost, libraries below jax often abort the others from a thread of their own: no
+# exception comes to Python, and a handler of Python's `signal` would run too late.
+_ON_ABORT = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: _end(LOST, 1))
 
 
 def to_host(tree: PyTree) -> PyTree:

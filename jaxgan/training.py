@@ -154,7 +154,7 @@ def _move(
         updates, opt_state[player] = optimizers[player].update(
             axis.mean(gradient), state.opt_state[player], state.params[player]
         )
-        params[player] = optax.apply_updates(state.params[player], updates)
+        params[player] = axis.whole(optax.apply_updates(state.params[player], updates))
         model_state[player] = aux.model_state
         metrics[player] = axis.mean({"loss": loss, **aux.metrics})
     moved = state._replace(

@@ -156,8 +156,8 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
 }
 
-# Not the same on several devices, by construction: batch statistics and dropout of the modules of
-# other libraries belong to the device.
+# Not the same on several devices under pmap, by construction: batch statistics and dropout of the
+# modules of other libraries belong to the device there. (Under sharded the program is one.)
 LOCAL = {"flax_linen_and_nnx"}
 
 

@@ -19,11 +19,6 @@ from tests import games
 KEY = jax.random.key(3)
 SGD = {"discriminator": optax.sgd(0.05), "generator": optax.sgd(0.05)}
 ROUNDS = 5
-AUTO = 2 * (AxisType.Auto,)
-MESHES = {
-    "sharded": None,
-    "sharded fsdp": jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=AUTO),
-}
 
 
 def play(algorithm):
@@ -38,23 +33,54 @@ def difference(a, b):
     return worst
 
 
+def recompiles(algorithm):
+    """How many programs are compiled after the first round; there should be none."""
+    state = jaxgan.fit(algorithm, games.minibatches, key=KEY, num_steps=1)
+    compiled = []
+    listen = lambda event, seconds, **more: compiled.append(event)
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    update, key = algorithm.update, jax.random.fold_in(KEY, 1)
+    batches = games.minibatches(1, algorithm.num_minibatches)
+    count = lambda: sum("backend_compile" in event for event in compiled)
+    before = count()
+    for _ in range(3):
+        state, _ = update(state, batches, key)
+    jax.block_until_ready(state)
+    after = count()
+    jax.jit(lambda x: x + after)(1.0)  # something new, to see that it is counted
+    assert count() > after
+    return after - before
+
+
 def main():
     assert jax.local_device_count() == 8
-    parallel.LARGE = 64  # so that there is something to divide
+    auto = 2 * (AxisType.Auto,)
+    meshes = {
+        "sharded": None,
+        "sharded fsdp": jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=auto),
+    }
+    parallel.LARGE = 32  # so that there is something to divide
     found = {}
     for name, make in games.CASES.items():
-        if name in games.LOCAL:
-            continue
         chex.clear_trace_counter()
         case = make()._replace(optimizers=SGD)
         one = play(jaxgan.jit(case.algorithm))
-        eight = play(jaxgan.pmap(case.algorithm, max_traces=1))
-        assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
-        found[name] = difference(one._asdict(), eight._asdict())
-        for mode, mesh in MESHES.items():
+        if name not in games.LOCAL:
+            eight = play(jaxgan.pmap(case.algorithm, max_traces=1))
+            assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
+            found[f"{name} pmap"] = difference(one._asdict(), eight._asdict())
+        for mode, mesh in meshes.items():
             chex.clear_trace_counter()
             eight = play(jaxgan.sharded(case.algorithm, mesh=mesh, max_traces=1))
             found[f"{name} {mode}"] = difference(one._asdict(), eight._asdict())
+    first = eight.params["generator"]["Dense_0"]
+    found["parts"] = [list(first[name].sharding.spec) for name in ("kernel", "bias")]
+
+    case = games.CASES["non_saturating_adam_ema"]()
+    found["recompiles"] = {
+        mode: recompiles(getattr(jaxgan, mode)(case.algorithm))
+        for mode in ("jit", "pmap", "sharded")
+    }
 
     draws = jax.pmap(lambda _: axis.example_keys(KEY, 2), axis_name=axis.DATA_AXIS)(np.arange(8))
     np.testing.assert_array_equal(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxgan
+from benchmarks import scaling
 from benchmarks.step import Config, interleaved
 from benchmarks.workloads import (
     LATENT,
@@ -103,3 +104,8 @@ def test_forms_take_turns():
     times = interleaved(steps, Config(repeats=3, seconds=0.0))
     assert order == ["a", "a", "b", "b", *3 * ["a", "b"]]
     assert [len(values) for values in times.values()] == [3, 3]
+
+
+def test_bytes_of_collectives():
+    assert scaling.tensor_bytes("(f32[64]{0}, f32[3,2]{1,0}, bf16[5]{0})") == [256, 24, 10]
+    assert scaling.tensor_bytes("f32[]") == [4]

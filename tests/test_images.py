@@ -108,6 +108,8 @@ def test_a_signal_stops_after_the_step_and_handlers_come_back():
     with callbacks.StopOnSignal(signal.SIGTERM) as stop:
         stop(1, STATE, {})
         signal.raise_signal(signal.SIGTERM)
+        assert stop.received is None  # until all processes know of it
+        stop.agree(2, STATE, {})
         assert stop.received == signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == before  # a second one does what it always does
         with pytest.raises(StopTraining):
