@@ -2,8 +2,9 @@
 
 A loss, a normalisation layer or an update is written once, for the rows it is given. Where
 `parallel.pmap` maps it over devices, the axis `DATA_AXIS` is bound while it is traced, and the
-functions below speak for all devices. Where nothing is mapped, the same functions are identities.
-So nothing has to be told how it will be run, and one pure update runs in every way.
+functions below speak for all devices. Where `parallel.sharded` traces the program of the whole
+batch, they tell the compiler what to divide. Elsewhere they are identities. So nothing has to be
+told how it will be run, and one pure update runs in every way.
 
 The rule they serve: **randomness belongs to examples, not to devices.** What is drawn for an
 example is drawn from `fold_in(key, global row of the example)`, so one device and eight devices
@@ -64,16 +65,6 @@ def spread(x: Array) -> Array:
     return x if is_bound() else _placed(x, PartitionSpec(_mesh_axes()))
 
 
-def _mesh_axes() -> tuple[str, ...]:
-    """Axes of the mesh that `parallel.sharded` traces for; none otherwise."""
-    axes = jax.sharding.get_abstract_mesh().axis_names
-    return axes if DATA_AXIS in axes else ()
-
-
-def _placed(tree: PyTree, spec: PartitionSpec) -> PyTree:
-    return jax.lax.with_sharding_constraint(tree, spec) if _mesh_axes() else tree
-
-
 def example_keys(key: PRNGKey, n: int) -> PRNGKey:
     """One key per example, `fold_in(key, global row)`: the same on any number of devices.
 
@@ -90,3 +81,13 @@ def example_keys(key: PRNGKey, n: int) -> PRNGKey:
       >>> noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(keys)  # [4, 2]
     """
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows(n))
+
+
+def _mesh_axes() -> tuple[str, ...]:
+    """Axes of the mesh that `parallel.sharded` traces for; none otherwise."""
+    axes = jax.sharding.get_abstract_mesh().axis_names
+    return axes if DATA_AXIS in axes else ()
+
+
+def _placed(tree: PyTree, spec: PartitionSpec) -> PyTree:
+    return jax.lax.with_sharding_constraint(tree, spec) if _mesh_axes() else tree

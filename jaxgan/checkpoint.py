@@ -30,6 +30,7 @@ def digest(tree: PyTree) -> str:
     dictionaries that a checkpoint holds of it have the same digest.
 
     Example:
+      >>> import numpy as np
       >>> digest({"a": np.zeros(2)}) == digest({"a": np.zeros(2)}) != digest({"b": np.zeros(2)})
       True
     """

@@ -68,6 +68,12 @@ def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
         processes.connect(config.coordinator, config.num_processes, config.process_id)
     if config.compilation_cache:
         _keep_compiled_programs()
+    with processes.ending_together():
+        return _run(config, make, name)
+
+
+def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
+    """The main process opens the directory; then all of them train."""
     main = processes.is_main()
     console = Console(highlight=False, soft_wrap=True, quiet=not main)
     directory = Path(config.run_dir or f"runs/{name.rpartition('.')[2]}")
@@ -78,8 +84,7 @@ def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
         _record(directory, config, name, experiment)
     _introduce(console, name, experiment)
     processes.wait_for_all("the run directory")
-    with processes.ending_together():
-        return _train(directory, config, experiment, console)
+    return _train(directory, config, experiment, console)
 
 
 def load(directory: Path) -> tuple[Experiment, TrainState]:

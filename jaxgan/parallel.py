@@ -144,6 +144,8 @@ def sharded(
 
     def spread(x: Any) -> jax.Array:
         _check_divides(x.shape[1] * jax.process_count(), mesh.size)
+        if jax.process_count() == 1:
+            return jax.device_put(x, batch_sharding(mesh))
         return jax.make_array_from_process_local_data(batch_sharding(mesh), np.asarray(x))
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:

@@ -37,12 +37,21 @@ def connect(coordinator: str | None, num_processes: int | None, process_id: int 
       process_id: which one this is, from 0 on. All three may be `None` on TPU pods and under SLURM,
         Open MPI and Kubernetes, where jax finds them out.
 
+    Raises:
+      UserError: they are `None`, and jax does not find them out.
+
     Reference:
       https://docs.jax.dev/en/latest/multi_process.html
     """
-    jax.distributed.initialize(
-        coordinator, num_processes, process_id, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
-    )
+    try:
+        jax.distributed.initialize(
+            coordinator, num_processes, process_id, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
+        )
+    except ValueError as error:
+        raise UserError(
+            f"jax does not find the other processes ({error}); "
+            "give --coordinator, --num-processes and --process-id"
+        ) from None
 
 
 def is_main() -> bool:

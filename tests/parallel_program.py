@@ -1,24 +1,32 @@
-"""Run by test_parallel.py with eight virtual devices: every game on one and on eight of them.
+"""Run by test_parallel.py with eight virtual devices: games on one and on eight of them.
+
+    python -m tests.parallel_program pmap      every game under pmap, and what else there is
+    python -m tests.parallel_program sharded   every game under sharded, with and without parts
 
 Prints one line of JSON, `{case: largest difference of a leaf, relative to its largest value}`. All
 play with SGD, which shows a wrong scale of the gradients that Adam would hide.
 """
 
 import json
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
 
 import chex
 import jax
 import numpy as np
 import optax
-from jax.sharding import AxisType
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import jaxgan
-from jaxgan import axis, parallel
+from jaxgan import axis, checkpoint, parallel, processes
 from tests import games
 
 KEY = jax.random.key(3)
 SGD = {"discriminator": optax.sgd(0.05), "generator": optax.sgd(0.05)}
 ROUNDS = 5
+QUICK = ("dcgan", "minimax")  # under sharded, where all games would take minutes
 
 
 def play(algorithm):
@@ -52,49 +60,105 @@ def recompiles(algorithm):
     return after - before
 
 
-def main():
+def ways(which):
+    if which == "pmap":
+        return {"pmap": jaxgan.pmap}
+    divided = partial(jaxgan.sharded, mesh=fsdp_mesh())
+    return {"sharded": jaxgan.sharded, "sharded fsdp": divided}
+
+
+def on_eight_devices(name, case, which):
+    """Differences from one device in these ways, and the last one's state."""
+    found, one = {}, play(jaxgan.jit(case.algorithm))
+    for way, parallel_of in ways(which).items():
+        if way == "pmap" and name in games.LOCAL:
+            continue
+        chex.clear_trace_counter()
+        eight = play(parallel_of(case.algorithm, max_traces=1))
+        assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
+        found[f"{name} {way}"] = difference(one, eight)
+    return found, eight
+
+
+def fsdp_mesh():
+    return jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=2 * (AxisType.Auto,))
+
+
+def check_draws():
+    """Bit for bit those of one device, under pmap and in a program over global arrays."""
+    expected = jax.random.key_data(axis.example_keys(KEY, 16))
+    mapped = jax.pmap(lambda _: axis.example_keys(KEY, 2), axis_name=axis.DATA_AXIS)(np.arange(8))
+    np.testing.assert_array_equal(jax.random.key_data(mapped).reshape(16, -1), expected)
+
+    @jax.jit
+    def divided():
+        with jax.sharding.use_abstract_mesh(fsdp_mesh().abstract_mesh):
+            return jax.random.key_data(axis.example_keys(KEY, 16)), games.LATENT(KEY, 16)
+
+    with jax.set_mesh(fsdp_mesh()):
+        keys, latents = divided()
+    assert len(latents.sharding.device_set) == 8
+    np.testing.assert_array_equal(keys, expected)
+    np.testing.assert_array_equal(latents, jax.jit(games.LATENT, static_argnums=1)(KEY, 16))
+
+
+def check_checkpoint(state):
+    """A divided state, saved, and restored on one device."""
+    whole = processes.to_host(state)
+    with tempfile.TemporaryDirectory() as folder:
+        with checkpoint.open_manager(Path(folder)) as manager:
+            checkpoint.save(manager, state)
+        one = jax.tree.map(lambda x: jax.device_put(x, jax.devices()[0]), whole)
+        with checkpoint.open_manager(Path(folder)) as manager:
+            restored = checkpoint.restore(manager, one)
+    assert {len(x.sharding.device_set) for x in jax.tree.leaves(restored)} == {1}
+    assert checkpoint.digest(restored) == checkpoint.digest(state)
+
+
+def members_over_devices(algorithm):
+    """Eight members under vmap, one on each device, against the same on one device."""
+    batches = games.minibatches(0, algorithm.num_minibatches)
+    keys = jax.random.split(KEY, 8)
+    init = jax.jit(jax.vmap(algorithm.init, in_axes=(0, None)))
+    update = jax.jit(jax.vmap(algorithm.update, in_axes=(0, None, 0)))
+    states = init(keys, jax.tree.map(lambda x: x[0], batches))
+    apart = NamedSharding(Mesh(np.array(jax.devices()), "members"), PartitionSpec("members"))
+    spread, _ = update(jax.device_put(states, apart), batches, keys)
+    assert all(x.sharding.is_equivalent_to(apart, x.ndim) for x in jax.tree.leaves(spread.params))
+    return difference(update(states, batches, keys)[0], spread)
+
+
+def main(which):
     assert jax.local_device_count() == 8
-    auto = 2 * (AxisType.Auto,)
-    meshes = {
-        "sharded": None,
-        "sharded fsdp": jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=auto),
-    }
     parallel.LARGE = 32  # so that there is something to divide
     found = {}
-    for name, make in games.CASES.items():
-        chex.clear_trace_counter()
-        case = make()._replace(optimizers=SGD)
-        one = play(jaxgan.jit(case.algorithm))
-        if name not in games.LOCAL:
-            eight = play(jaxgan.pmap(case.algorithm, max_traces=1))
-            assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
-            found[f"{name} pmap"] = difference(one._asdict(), eight._asdict())
-        for mode, mesh in meshes.items():
-            chex.clear_trace_counter()
-            eight = play(jaxgan.sharded(case.algorithm, mesh=mesh, max_traces=1))
-            found[f"{name} {mode}"] = difference(one._asdict(), eight._asdict())
-    first = eight.params["generator"]["Dense_0"]
-    found["parts"] = [list(first[name].sharding.spec) for name in ("kernel", "bias")]
-
-    case = games.CASES["non_saturating_adam_ema"]()
-    found["recompiles"] = {
-        mode: recompiles(getattr(jaxgan, mode)(case.algorithm))
-        for mode in ("jit", "pmap", "sharded")
-    }
-
-    draws = jax.pmap(lambda _: axis.example_keys(KEY, 2), axis_name=axis.DATA_AXIS)(np.arange(8))
-    np.testing.assert_array_equal(
-        jax.random.key_data(draws).reshape(16, -1), jax.random.key_data(axis.example_keys(KEY, 16))
-    )
-
-    try:
-        jaxgan.pmap(games.CASES["minimax"]().algorithm).update(
-            one, jax.tree.map(lambda x: x[:, :6], games.minibatches(0, 1)), KEY
+    names = games.CASES if which == "sharded" else [n for n in games.CASES if n not in games.LOCAL]
+    for name in names:
+        differences, last = on_eight_devices(
+            name, games.CASES[name]()._replace(optimizers=SGD), which
         )
-    except ValueError as error:
-        found["error"] = str(error)
+        found |= differences
+    if which == "pmap":
+        for name in QUICK:
+            case = games.CASES[name]()._replace(optimizers=SGD)
+            differences, last = on_eight_devices(name, case, "sharded")
+            found |= differences
+        first = last.params["generator"]["Dense_0"]
+        found["parts"] = [list(first[leaf].sharding.spec) for leaf in ("kernel", "bias")]
+        check_draws()
+        check_checkpoint(last)
+
+        algorithm = games.CASES["non_saturating_adam_ema"]().algorithm
+        all_ways = {"jit": jaxgan.jit, "pmap": jaxgan.pmap, "sharded": jaxgan.sharded}
+        found["recompiles"] = {way: recompiles(of(algorithm)) for way, of in all_ways.items()}
+        found["members"] = members_over_devices(algorithm)
+        try:
+            smaller = jax.tree.map(lambda x: x[:, :6], games.minibatches(0, 1))
+            jaxgan.pmap(algorithm).update(None, smaller, KEY)
+        except ValueError as error:
+            found["error"] = str(error)
     print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -15,6 +15,7 @@ import jaxgan
 from jaxgan import axis
 from tests import games
 from tests.conftest import CACHE, ROOT
+from tests.parallel_program import QUICK
 
 EIGHT_DEVICES = {
     "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
@@ -32,10 +33,9 @@ def test_meshes_that_sharded_does_not_know():
         jaxgan.sharded(games.CASES["minimax"]().algorithm, mesh=mesh)
 
 
-@pytest.fixture(scope="module")
-def found():
+def program(which):
     run = subprocess.run(
-        [sys.executable, "-m", "tests.parallel_program"],
+        [sys.executable, "-m", "tests.parallel_program", which],
         cwd=ROOT,
         env=os.environ | EIGHT_DEVICES,
         capture_output=True,
@@ -46,12 +46,37 @@ def found():
     return json.loads(run.stdout)
 
 
-@pytest.mark.parametrize("mode", ["pmap", "sharded", "sharded fsdp"])
+@pytest.fixture(scope="module")
+def found():
+    return program("pmap")
+
+
+@pytest.fixture(scope="module")
+def found_sharded():
+    return program("sharded")
+
+
+@pytest.mark.parametrize("name", [name for name in games.CASES if name not in games.LOCAL])
+def test_pmap_on_eight_devices_is_one_device(found, name):
+    assert found[f"{name} pmap"] < 2e-6
+
+
+@pytest.mark.parametrize("way", ["sharded", "sharded fsdp"])
+@pytest.mark.parametrize("name", QUICK)
+def test_sharded_on_eight_devices_is_one_device(found, name, way):
+    assert found[f"{name} {way}"] < 2e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["sharded", "sharded fsdp"])
 @pytest.mark.parametrize("name", games.CASES)
-def test_eight_devices_are_one(found, name, mode):
-    if mode == "pmap" and name in games.LOCAL:
-        pytest.skip("layers of other libraries keep their statistics and draws by device in pmap")
-    assert found[f"{name} {mode}"] < 2e-6
+def test_every_game_sharded_on_eight_devices(found_sharded, name, way):
+    """With layers of other libraries too: the program is that of the whole batch."""
+    assert found_sharded[f"{name} {way}"] < 2e-6
+
+
+def test_members_of_a_population_on_devices_of_their_own(found):
+    assert found["members"] < 2e-6
 
 
 def test_every_mode_compiles_once(found):
