@@ -234,6 +234,26 @@ def test_bfloat16_to_its_precision(name):
     assert_close(low.astype(jnp.float32), plain(x, w), 2e-2)
 
 
+@pytest.mark.parametrize("name", CHOSEN)
+def test_every_choice_in_bfloat16(name):
+    taps, channels, _, side, stride, _ = CHOSEN[name]
+    x, w = arguments(side, side, taps, channels)
+    ours, of_jax = pair_of("conv", (stride, stride), "SAME")
+    low = [v.astype(jnp.bfloat16) for v in (x, w)]
+    for derivative in ("value", "jvp"):
+        found = DERIVATIVES[derivative](ours, *low)
+        for a in jax.tree.leaves(found):
+            assert a.dtype == jnp.bfloat16
+        found = jax.tree.map(lambda a: a.astype(jnp.float32), found)
+        assert_close(found, DERIVATIVES[derivative](of_jax, x, w), 2e-2)
+    for gradient, expected in zip(
+        jax.grad(lambda x, w: jnp.sum(ours(x, w)), (0, 1))(*low),
+        jax.grad(lambda x, w: jnp.sum(of_jax(x, w)), (0, 1))(x, w),
+        strict=True,
+    ):
+        assert_close(gradient.astype(jnp.float32), expected, 2e-2)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_other_platforms_get_the_plain_form(name):
     """Lowered on this machine for a GPU or a TPU: one `lax` convolution, for any batch size."""

@@ -117,7 +117,7 @@ def test_shared_draws_are_the_plain_order_with_equal_draws():
         for player in game.losses:
             move = partial(play_turn, game, games.SGD, (player,))
             apart, _ = jax.jit(move)(apart, batch, key)
-    chex.assert_trees_all_close(state.params, apart.params, rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(state.params, apart.params, rtol=1e-6, atol=1e-6)
 
 
 def test_ema_once_per_round_after_all_turns():

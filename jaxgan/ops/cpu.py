@@ -19,7 +19,7 @@ def conv(x: Array, w: Array, *, stride: Pair, padding: Padding) -> Array:
         return spectral.conv(x, w, stride=stride, padding=padding)
     if _turns(kernel, stride):
         around = _around(padding, kernel)
-        out = spectral.output_size(size, kernel[:2], padding)
+        out = plain.output_size(size, kernel, padding)
         return phases.sum_of_taps(x, _turned(w), stride=stride, padding=around, size=out)
     return plain.conv(x, w, stride=stride, padding=padding)
 

@@ -29,3 +29,9 @@ def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps:
     """W, as the transpose that `jax.lax` derives."""
     w = jax.ShapeDtypeStruct((*taps, x.shape[3], g.shape[3]), x.dtype)
     return jax.linear_transpose(lambda w: conv(x, w, stride=stride, padding=padding), w)(g)[0]
+
+
+def output_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding) -> Pair:
+    """Height and width of a convolution with stride 1."""
+    rows, columns = padding
+    return size[0] + sum(rows) - kernel[0] + 1, size[1] + sum(columns) - kernel[1] + 1

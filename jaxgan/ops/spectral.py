@@ -27,7 +27,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.ops.plain import Padding, Pair
+from jaxgan.ops.plain import Padding, Pair, output_size
 from jaxgan.types import Array
 
 
@@ -67,12 +67,6 @@ def saves(batch: int, size: Pair, kernel: tuple[int, ...], stride: Pair, padding
     transforms = batch * (math.prod(size) * n_in + outputs * n_out) + taps * n_in * n_out
     direct = outputs * taps * batch * n_in * n_out
     return 4 * products * (batch * n_in * n_out + transforms) <= direct
-
-
-def output_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding) -> Pair:
-    """Height and width of a convolution with stride 1."""
-    rows, columns = padding
-    return size[0] + sum(rows) - kernel[0] + 1, size[1] + sum(columns) - kernel[1] + 1
 
 
 def _grid_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding) -> Pair:
