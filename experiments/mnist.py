@@ -85,7 +85,7 @@ def make(config: Config) -> Experiment:
     import optax
 
     import jaxgan
-    from jaxgan import data, latents, losses
+    from jaxgan import data, evaluation, latents, losses
 
     dataset = data.load(config.data, data_dir=config.data_dir)
     penalty = make_penalty(config)
@@ -116,6 +116,7 @@ def make(config: Config) -> Experiment:
             "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),
         },
         data=dataset.record,
+        evaluation=evaluation.of_images(dataset.test, dataset.train),
     )
 
 

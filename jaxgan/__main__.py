@@ -1,7 +1,7 @@
 """Commands on a finished or running run: `python -m jaxgan COMMAND RUN`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -13,23 +13,87 @@ Run = Annotated[Path, tyro.conf.Positional]
 
 
 @app.command
-def sample(run: Run, num: int = 64, out: Path = Path("samples.png"), seed: int = 0) -> None:
-    """Draws samples with the newest state of a run, its averaged parameters if there are any.
+def sample(
+    run: Run,
+    num: int = 64,
+    out: Path = Path("samples.png"),
+    seed: int = 0,
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Draws samples with a state of a run, its averaged parameters if there are any.
 
     Args:
         run: the run's directory.
         num: how many samples.
         out: the picture to write.
         seed: seed of the latents.
+        step: the newest checkpoint, or the best of those that the run evaluated.
     """
     with exit_on_user_error():
-        from jaxgan import images, launch
+        from jaxgan import commands
 
-        if num < 1:
-            raise launch.RunError(f"--num is {num}, expected at least 1")
-        experiment, state = launch.load(run)
-        images.save_sheet(out, launch.sampler(experiment, num, seed=seed)(state))
-        print(f"{out}: {num} samples of {run} at step {int(state.step)}")
+        commands.sample(run, out, num=num, seed=seed, best=step == "best")
+
+
+@app.command
+def evaluate(
+    run: Run,
+    metrics: tuple[str, ...] = (),
+    num_samples: int | None = None,
+    seed: int = 0,
+    step: Literal["newest", "best"] = "newest",
+    parameters: Literal["average", "last", "both"] = "average",
+    inception: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Measures the samples of a run, and prints a record a line.
+
+    Args:
+        run: the run's directory.
+        metrics: names of what to measure, such as fid kid prdc; what the experiment evaluates when
+            left out.
+        num_samples: how many samples; as many as the run's own evaluations when left out.
+        seed: seed of the samples.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+        parameters: the moving averages (where there are some), the last values, or both.
+        inception: weight file of Inception v3, as PyTorch's FID packages have it; images are then
+            measured by its features.
+        out: JSON file to write the records to.
+    """
+    with exit_on_user_error():
+        from jaxgan import commands
+
+        commands.evaluate(
+            run,
+            metrics=metrics,
+            num_samples=num_samples,
+            seed=seed,
+            best=step == "best",
+            parameters=("average", "last") if parameters == "both" else (parameters,),
+            inception=inception,
+            out=out,
+        )
+
+
+@app.command
+def export(
+    run: Run, out: Path, player: str | None = None, step: Literal["newest", "best"] = "newest"
+) -> None:
+    """Writes a player's weights as safetensors, averaged if there is an average.
+
+    The file's metadata has a record of their making: the configuration, the data's fingerprint, the
+    step and its evaluation.
+
+    Args:
+        run: the run's directory.
+        out: the file to write.
+        player: whose weights; the only one's, or the generator's, when left out.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import commands
+
+        commands.export(run, out, player=player, best=step == "best")
 
 
 @app.command
@@ -40,11 +104,9 @@ def digest(run: Run) -> None:
         run: the run's directory.
     """
     with exit_on_user_error():
-        from jaxgan import checkpoint, launch
+        from jaxgan import commands
 
-        launch.read_record(run)
-        state = checkpoint.restore_plain(run / "checkpoints")
-        print(f"{checkpoint.digest(state)}  step {int(state['step'])}")
+        commands.digest(run)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ log, signal handlers) are context managers.
 """
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import math
@@ -21,10 +22,12 @@ from tensorboardX import SummaryWriter
 
 from jaxgan import images, processes
 from jaxgan.errors import UserError
+from jaxgan.evaluation import Evaluation
 from jaxgan.files import write_whole
 from jaxgan.loop import Callback, StopTraining
+from jaxgan.metrics import Records
 from jaxgan.training import TrainState
-from jaxgan.types import Array, Metrics
+from jaxgan.types import Metrics
 
 
 class NonFiniteError(UserError):
@@ -126,21 +129,60 @@ def curves(path: Path, log: Path) -> Callback:
     return draw
 
 
-def sample_sheets(folder: Path, sample: Callable[[TrainState], Array]) -> Callback:
-    """Writes `step_<step>.png`, a sheet of samples.
+def pictures(folder: Path, draw: Callable[[Path, TrainState], None]) -> Callback:
+    """Writes `step_<step>.png` into a folder, as `draw(path, state)` draws it."""
+    return lambda step, state, metrics: draw(folder / f"step_{step:07d}.png", state)
+
+
+def evaluations(
+    path: Path,
+    measure: Callable[[TrainState], Records],
+    evaluation: Evaluation,
+    console: Console,
+    scores: dict[int, float],
+    *,
+    step: int = 0,
+) -> Callback:
+    """Measures the game, says so in a line, and keeps what came out in a JSON file.
+
+    The file has `evaluations`, a list of `{"step": ..., "records": [...]}`, the `best_step` and
+    `best_by`, the record that decides which one it is.
 
     Args:
-      folder: where to.
-      sample: `state -> images [n, height, width, channels]`; with fixed latents, the sheets show
-        one picture growing.
+      path: the file.
+      measure: from `evaluation.evaluator`.
+      evaluation: which record decides, and whether a good one is small or large.
+      console: where to.
+      scores: filled with the score of every step that is measured; more is better.
+      step: where the run goes on: what the file holds of later steps was never checkpointed, will
+        be measured again, and is dropped.
+
+    Returns:
+      The callback; it takes as long as the measuring.
     """
+    kept = json.loads(path.read_text())["evaluations"] if path.exists() else []
+    kept = [entry for entry in kept if entry["step"] <= step]
+    sign = 1.0 if evaluation.mode == "max" else -1.0
 
-    def write(step: int, state: TrainState, metrics: Metrics) -> None:
-        drawn = sample(state)  # by all processes, if the parameters are spread over them
+    def score(entry: dict[str, Any]) -> float:
+        values = {record["name"]: record["value"] for record in entry["records"]}
+        return sign * values[evaluation.best] if evaluation.best else float(entry["step"])
+
+    def look(step: int, state: TrainState, metrics: Metrics) -> None:
+        records = measure(state)
+        kept.append({"step": step, "records": [dataclasses.asdict(r) for r in records.values()]})
+        best = max(kept, key=score)["step"]
+        scores[step] = score(kept[-1])
         if processes.is_main():
-            images.save_sheet(folder / f"step_{step:07d}.png", drawn)
+            content = {"best_by": evaluation.best, "best_step": best, "evaluations": kept}
+            write_whole(path, json.dumps(content, indent=2) + "\n")
+        decides = records[evaluation.best] if evaluation.best else next(iter(records.values()))
+        console.print(
+            f"evaluation at step {step}: {decides}, best at step {best}; "
+            f"{len(records)} records in {path}"
+        )
 
-    return write
+    return look
 
 
 class StopOnSignal:

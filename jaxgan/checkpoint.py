@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
 
 from jaxgan import processes
 from jaxgan.errors import UserError
@@ -42,20 +43,37 @@ def digest(tree: PyTree) -> str:
     return sha256.hexdigest()
 
 
-def open_manager(directory: Path, *, max_to_keep: int = 2) -> ocp.CheckpointManager:
+def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
     """Orbax's manager of the checkpoints in a directory, made if need be; a context manager.
 
     Args:
       directory: one folder per step will be in it.
-      max_to_keep: how many of the newest stay. Two, so that a damaged one is not the end.
+      newest: how many of the newest stay. Two, so that a damaged one is not the end. The one of the
+        highest score stays beside them.
     """
-    options = ocp.CheckpointManagerOptions(max_to_keep=max_to_keep)
+    score = lambda metrics: metrics["score"]
+    keep = checkpoint_managers.AnyPreservationPolicy(
+        [
+            checkpoint_managers.LatestN(newest),
+            checkpoint_managers.BestN(
+                get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
+            ),
+        ]
+    )
+    # The policy alone would not write scores to the disk; `best_fn` alone would drop the newest.
+    options = ocp.CheckpointManagerOptions(preservation_policy=keep, best_fn=score, best_mode="max")
     handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
     return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
 
 
-def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
-    """Saves the state under its step, in the background; the state may be donated right after."""
+def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float | None = None) -> None:
+    """Saves the state under its step, in the background; the state may be donated right after.
+
+    Args:
+      manager: from `open_manager`.
+      state: what to save; nothing is done if its step is saved already.
+      score: how good it is, more is better; `None` where that was not measured.
+    """
     step = int(state.step)
     if step in manager.all_steps():
         return
@@ -64,10 +82,13 @@ def save(manager: ocp.CheckpointManager, state: TrainState) -> None:
         args=ocp.args.Composite(
             state=ocp.args.StandardSave(state), record=ocp.args.JsonSave({"digest": digest(state)})
         ),
+        metrics=None if score is None else {"score": score},
     )
 
 
-def restore(manager: ocp.CheckpointManager, target: TrainState) -> TrainState | None:
+def restore(
+    manager: ocp.CheckpointManager, target: TrainState, *, best: bool = False
+) -> TrainState | None:
     """The newest checkpoint whose contents are what was saved, placed like `target`.
 
     A damaged checkpoint is passed over with a warning.
@@ -75,9 +96,10 @@ def restore(manager: ocp.CheckpointManager, target: TrainState) -> TrainState | 
     Args:
       manager: from `open_manager`.
       target: a state of the same structure and shapes, whose placement on devices is taken over.
+      best: the one of the highest score instead of the newest.
 
     Returns:
-      The state, or `None` when there is no checkpoint.
+      The state, or `None` when there is no checkpoint, or none that has a score.
 
     Raises:
       CheckpointError: every checkpoint is damaged, or they are of another structure or shapes.
@@ -85,6 +107,9 @@ def restore(manager: ocp.CheckpointManager, target: TrainState) -> TrainState | 
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), target
     )
+    if best:
+        step = manager.best_step()
+        return None if step is None else _newest_intact(manager, abstract, [step])
     return _newest_intact(manager, abstract)
 
 
@@ -103,8 +128,10 @@ def restore_plain(directory: Path) -> dict[str, Any]:
     return state
 
 
-def _newest_intact(manager: ocp.CheckpointManager, abstract: TrainState | None) -> Any:
-    steps = sorted(manager.all_steps(), reverse=True)
+def _newest_intact(
+    manager: ocp.CheckpointManager, abstract: TrainState | None, steps: list[int] | None = None
+) -> Any:
+    steps = sorted(manager.all_steps() if steps is None else steps, reverse=True)
     for step in steps:
         try:
             if abstract is not None:

@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxgan.evaluation import Evaluation
     from jaxgan.game import Game
     from jaxgan.loop import Minibatches
-    from jaxgan.training import TrainingAlgorithm
+    from jaxgan.training import TrainingAlgorithm, TrainState
     from jaxgan.types import Batch
 
 
@@ -50,6 +53,10 @@ class Config:
     """Steps between sheets of samples."""
     checkpoint_every: int = 1000
     """Steps between checkpoints."""
+    evaluate_every: int = 5000
+    """Steps between evaluations; the last step is evaluated too. 0 for none at all."""
+    evaluate_samples: int = 10_000
+    """Samples of an evaluation; values at different numbers do not compare."""
 
 
 class Experiment(NamedTuple):
@@ -60,6 +67,8 @@ class Experiment(NamedTuple):
       minibatches: the training data, `(start, count) -> batches`.
       sample_batch: `n -> batch` that asks `game.sample` for n samples.
       data: what the run's record says of the data; it identifies the data when a run goes on.
+      evaluation: what the run is measured by; `None` for nothing.
+      draw: `(path, state) -> None`, writes the picture of a step; a sheet of samples when `None`.
     """
 
     game: "Game"
@@ -67,3 +76,5 @@ class Experiment(NamedTuple):
     minibatches: "Minibatches"
     sample_batch: "Callable[[int], Batch]"
     data: Mapping[str, Any]
+    evaluation: "Evaluation | None" = None
+    draw: "Callable[[Path, TrainState], None] | None" = None

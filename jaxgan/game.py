@@ -63,14 +63,14 @@ class Game(NamedTuple):
         matter.
       losses: `{player: LossFn}`; its order is the default order of turns.
       sample: `(params, model_state, batch, key) -> [batch, ...]`, what the game is played for; the
-        batch says how many and brings the conditions.
+        batch says how many and brings the conditions. `None` for a game played for its end alone.
       joint_gradients: `None`, or `(params, model_state, batch, key, step) -> {player: ...}`, what
         `own_gradient` gives for every player, in fewer passes through the networks.
     """
 
     init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]
     losses: Mapping[str, LossFn]
-    sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
+    sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array] | None
     joint_gradients: (
         Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], dict[str, LossAndGradient]] | None
     ) = None

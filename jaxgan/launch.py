@@ -5,13 +5,13 @@ runs/mnist/
   metrics.jsonl    a line per logged step; the same in tensorboard/
   losses.png       both players' losses, and the mean of D on real and on generated images
   samples/         step_<step>.png, always from the same latents
-  checkpoints/     the newest states; the same command goes on from the last one
+  evaluation.json  what samples were worth: every evaluation's records, and the best step
+  checkpoints/     the newest states and the best; the same command goes on from the last one
 """
 
 import contextlib
 import dataclasses
 import datetime
-import importlib
 import importlib.metadata
 import json
 import os
@@ -26,8 +26,9 @@ import jax
 from rich.console import Console
 
 import jaxgan
-from jaxgan import callbacks, checkpoint, loop, parallel, processes
+from jaxgan import callbacks, checkpoint, images, loop, parallel, processes
 from jaxgan.errors import UserError
+from jaxgan.evaluation import evaluator
 from jaxgan.experiment import Config, Experiment
 from jaxgan.files import write_whole
 from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
@@ -37,7 +38,7 @@ from jaxgan.types import Array, Metrics
 # is compared by its contents, not by the way to it.
 FREE = {"num_steps", "run_dir", "data", "data_dir", "parallel", "compilation_cache"}
 FREE |= {"distributed", "coordinator", "num_processes", "process_id"}
-FREE |= {"log_every", "sample_every", "checkpoint_every"}
+FREE |= {"log_every", "sample_every", "checkpoint_every", "evaluate_every", "evaluate_samples"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 SHEET = 100  # samples on a sheet
 
@@ -79,49 +80,12 @@ def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
     directory = Path(config.run_dir or f"runs/{name.rpartition('.')[2]}")
     if main:
         _open(directory, config, name)
-    experiment = _made(make, config)
+    experiment = made(make, config)
     if main:
         _record(directory, config, name, experiment)
     _introduce(console, name, experiment)
     processes.wait_for_all("the run directory")
     return _train(directory, config, experiment, console)
-
-
-def load(directory: Path) -> tuple[Experiment, TrainState]:
-    """A run's experiment and its newest state, for what is done with a run afterwards.
-
-    Raises:
-      UserError: there is no such run, its module cannot be imported, or it has no checkpoint.
-    """
-    record = read_record(directory)
-    try:
-        module = importlib.import_module(record["experiment"])
-    except ImportError as error:
-        raise RunError(
-            f"{directory} was made by {record['experiment']}, which cannot be imported ({error}); "
-            "run this where that module is found"
-        ) from None
-    try:
-        config = module.Config(**record["config"])
-    except TypeError as error:
-        raise RunError(
-            f"{directory} was made by another version of {record['experiment']} ({error}); "
-            "use that version"
-        ) from None
-    experiment = _made(module.make, config)
-    place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-        jax.eval_shape(
-            lambda key: loop.first_state(experiment.algorithm, experiment.minibatches, key=key),
-            jax.random.key(0),
-        ),
-    )
-    with checkpoint.open_manager(directory / "checkpoints") as manager:
-        state = checkpoint.restore(manager, target)
-    if state is None:
-        raise RunError(f"{directory} has no checkpoint yet; train it until its first")
-    return experiment, state
 
 
 def read_record(directory: Path) -> dict[str, Any]:
@@ -141,6 +105,8 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainState], Array]:
     """`state -> n samples`, always from the same latents; by averaged parameters, if any."""
+    if experiment.game.sample is None:
+        raise RunError("this game is not played for samples; there is nothing to draw")
     batch, key = experiment.sample_batch(n), jax.random.key(seed)
     sample: Callable[..., Array] = jax.jit(experiment.game.sample)
     return lambda state: processes.to_host(sample(with_ema(state), state.model_state, batch, key))
@@ -170,13 +136,16 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
                     stack.enter_context(callbacks.progress(console, start=start, num_steps=last)),
                 ]
             draw = _pictures(directory, experiment)
+            evaluate, scores = _evaluations(directory, config, experiment, console, step=start)
             # Agreeing takes a message around all processes; alone, a process agrees at once.
             agree = callbacks.every(1 if jax.process_count() == 1 else config.log_every, stop.agree)
 
             def save(step: int, state: TrainState, metrics: Metrics) -> None:
-                if step % config.checkpoint_every == 0 or step == last or stop.received:
+                score = scores.get(step)
+                due = step % config.checkpoint_every == 0 or step == last or stop.received
+                if due or score is not None:
                     callbacks.check_finite(step, state, metrics)
-                    checkpoint.save(manager, state)
+                    checkpoint.save(manager, state, score=score)
 
             state = loop.fit(
                 algorithm,
@@ -187,6 +156,7 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
                 callbacks=[
                     *(callbacks.every(config.log_every, callback, last=last) for callback in look),
                     callbacks.every(config.sample_every, draw, last=last),
+                    evaluate,
                     agree,
                     save,
                     stop,
@@ -223,7 +193,7 @@ def _introduce(console: Console, name: str, experiment: Experiment) -> None:
 
 def _pictures(directory: Path, experiment: Experiment) -> loop.Callback:
     (directory / "samples").mkdir(exist_ok=True)
-    sheets = callbacks.sample_sheets(directory / "samples", sampler(experiment, SHEET, seed=0))
+    sheets = callbacks.pictures(directory / "samples", experiment.draw or _sheet(experiment))
     curves = callbacks.curves(directory / "losses.png", directory / "metrics.jsonl")
 
     def draw(step: int, state: TrainState, metrics: Metrics) -> None:
@@ -231,6 +201,30 @@ def _pictures(directory: Path, experiment: Experiment) -> loop.Callback:
         curves(step, state, metrics)
 
     return draw
+
+
+def _sheet(experiment: Experiment) -> Callable[[Path, TrainState], None]:
+    sample = sampler(experiment, SHEET, seed=0)
+
+    def draw(path: Path, state: TrainState) -> None:
+        drawn = sample(state)  # by all processes, if the parameters are spread over them
+        if processes.is_main():
+            images.save_sheet(path, drawn)
+
+    return draw
+
+
+def _evaluations(
+    directory: Path, config: Config, experiment: Experiment, console: Console, *, step: int
+) -> tuple[loop.Callback, dict[int, float]]:
+    """What measures the run every now and then, and the scores that it will have found."""
+    what, scores = experiment.evaluation, dict[int, float]()
+    if what is None or not config.evaluate_every:
+        return lambda step, state, metrics: None, scores
+    measure = evaluator(experiment.game, what, num_samples=config.evaluate_samples)
+    path = directory / "evaluation.json"
+    look = callbacks.evaluations(path, measure, what, console, scores, step=step)
+    return callbacks.every(config.evaluate_every, look, last=config.num_steps), scores
 
 
 def _parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm:
@@ -253,7 +247,8 @@ def _parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm
     return getattr(parallel, mode)(algorithm, max_traces=1)
 
 
-def _made(make: Callable[[C], Experiment], config: C) -> Experiment:
+def made(make: Callable[[C], Experiment], config: C) -> Experiment:
+    """The experiment; what the library finds wrong with the config is the user's to mend."""
     try:
         return make(config)
     except ValueError as error:  # what the library says of arguments that came from the config

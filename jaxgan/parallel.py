@@ -5,12 +5,14 @@
     sharded(algorithm)  any number of devices and processes: one program over global arrays, which
                         the compiler divides; what is kept of the state may be divided too
 
+`divided` does the same for what is computed of a batch beside the game, as in evaluation.
+
 The numbers are the same up to the order of floating-point sums. `init` leaves the state where
 `update` wants it, and `update` reuses the memory of the state that it is given (donation): go on
 with the state that it returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,10 +21,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxgan import axis
+from jaxgan import axis, processes
 from jaxgan.axis import DATA_AXIS
 from jaxgan.training import TrainingAlgorithm, TrainState
-from jaxgan.types import Batch, Metrics, PRNGKey
+from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
 
 STATE_AXIS = "fsdp"
 LARGE = 1 << 14  # numbers in a leaf, from which on it is divided along that axis
@@ -155,6 +157,48 @@ def sharded(
         return state, metrics
 
     return algorithm._replace(init=init, update=update)
+
+
+def divided(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+    """A function of a batch's rows, computed on all devices of all processes.
+
+    Args:
+      function: `(batch, *others) -> rows`, leaves `[n, ...]` for a batch of n examples.
+
+    Returns:
+      The function compiled. It takes the whole batch in every process, and gives all rows, as NumPy
+      arrays, in every process.
+
+    Raises:
+      ValueError: in the call: the batch does not divide by the number of devices.
+
+    Example:
+      >>> features = divided(lambda batch: network(batch["image"]))  # doctest: +SKIP
+    """
+    mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
+    rows, everywhere = (
+        NamedSharding(mesh, PartitionSpec(DATA_AXIS)),
+        NamedSharding(mesh, PartitionSpec()),
+    )
+
+    def program(batch: Batch, *others: PyTree) -> PyTree:
+        if mesh.size == 1:
+            return function(batch, *others)
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return jax.tree.map(axis.spread, function(batch, *axis.whole(others)))
+
+    compiled = jax.jit(program)
+
+    def place(x: Any) -> jax.Array:
+        _check_divides(len(x), mesh.size)
+        return jax.make_array_from_callback(np.shape(x), rows, lambda part: np.asarray(x)[part])
+
+    def call(batch: Batch, *others: PyTree) -> PyTree:
+        if jax.process_count() == 1:
+            others = jax.device_put(others, everywhere)
+        return processes.to_host(compiled(jax.tree.map(place, batch), *others))
+
+    return call
 
 
 def sharded_update(

@@ -9,15 +9,16 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"types", "errors", "files", "xla"},
-    {"axis", "processes"},
-    {"ops", "losses", "penalties", "latents", "images", "data"},
+    {"axis", "processes", "weights"},
+    {"ops", "losses", "penalties", "latents", "images", "data", "metrics", "torch_file"},
     {"game"},
     {"networks", "games"},
-    {"training"},
+    {"training", "features"},
     {"parallel", "loop", "checkpoint"},
+    {"evaluation"},
     {"callbacks", "experiment"},
     {"launch"},
-    {"run"},
+    {"run", "commands"},
     {"__main__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -6,3 +6,4 @@ from jaxgan.data.load import Dataset as Dataset
 from jaxgan.data.load import load as load
 from jaxgan.data.sampler import as_float as as_float
 from jaxgan.data.sampler import minibatches as minibatches
+from jaxgan.data.shuffle import shuffled as shuffled

@@ -5,8 +5,10 @@
 
 from jaxgan.networks.adapters import from_linen as from_linen
 from jaxgan.networks.adapters import from_nnx as from_nnx
+from jaxgan.networks.classifier import ConvClassifier as ConvClassifier
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator
+from jaxgan.networks.inception import InceptionV3 as InceptionV3
 from jaxgan.networks.layers import BatchNorm as BatchNorm
 from jaxgan.networks.layers import Conv as Conv
 from jaxgan.networks.layers import ConvTranspose as ConvTranspose

@@ -1,0 +1,156 @@
+"""A classifier of handwritten digits, by whose features generators of digits are measured.
+
+Commands:
+
+    python -m experiments.classifier
+    python -m jaxgan export runs/classifier --out jaxgan/features/mnist_classifier.safetensors
+
+It is a game of one player. The weights that `jaxgan.features.mnist_classifier` reads were made by
+these commands on the real MNIST; their accuracy is in their metadata and in the run's
+`evaluation.json`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxgan import run
+from jaxgan.experiment import Config as BaseConfig
+from jaxgan.experiment import Experiment
+
+if TYPE_CHECKING:
+    from jaxgan import Game, Network
+    from jaxgan.training import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(BaseConfig):
+    """Trains a classifier of handwritten digits."""
+
+    num_steps: int = 4000
+    """Rounds to train in all."""
+    decay_steps: int = 4000
+    """Rounds until the learning rate is 0."""
+    batch_size: int = 128
+    """Examples per minibatch."""
+    sample_every: int = 2000
+    """Steps between pictures of the digits that are hardest for it."""
+    learning_rate: float = 3e-3
+    """Of AdamW at its height, after 300 rounds; it falls to 0 by the half of a cosine."""
+    ema: float = 0.998
+    """Decay of the parameters' average, which is evaluated and exported."""
+
+
+def make(config: Config) -> Experiment:
+    """Network, game, algorithm and data."""
+    import optax
+
+    import jaxgan
+    from jaxgan import data, metrics, networks
+    from jaxgan.evaluation import Evaluation
+
+    dataset = data.load(config.data, data_dir=config.data_dir)
+    game = classification(jaxgan.from_linen(networks.ConvClassifier(dataset.num_classes)))
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, 300, config.decay_steps
+    )
+    return Experiment(
+        game=game,
+        algorithm=jaxgan.alternating(
+            game,
+            {"classifier": optax.adamw(schedule, weight_decay=1e-2)},
+            ema={"classifier": config.ema},
+        ),
+        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        sample_batch=lambda n: {name: data.as_float(x[:n]) for name, x in dataset.test.items()},
+        data=dataset.record,
+        evaluation=Evaluation(
+            {"accuracy": metrics.accuracy()},
+            dataset.test,
+            target="label",
+            best="accuracy",
+            mode="max",
+        ),
+        draw=hardest_digits(game, dataset.test),
+    )
+
+
+def classification(network: Network) -> Game:
+    """One player, `classifier`, that pays the cross entropy; `sample` gives the logits."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    import jaxgan
+
+    def init(key, batch):
+        params, model_state = network.init(key, batch["image"])
+        return {"classifier": params}, {"classifier": model_state}
+
+    def loss(params, model_state, batch, key, step):
+        key_move, key_network = jax.random.split(key)
+        image, label = moved(batch["image"], key_move), batch["label"]
+        own, state = params["classifier"], model_state["classifier"]
+        outputs, state = network.apply(own, state, image, key=key_network, train=True)
+        entropy = optax.softmax_cross_entropy_with_integer_labels(outputs["logits"], label)
+        accuracy = jnp.mean(outputs["logits"].argmax(axis=1) == label)
+        return jnp.mean(entropy), jaxgan.LossAux(state, {"accuracy": accuracy})
+
+    def sample(params, model_state, batch, key):
+        own, state = params["classifier"], model_state["classifier"]
+        return network.apply(own, state, batch["image"], train=False)[0]["logits"]
+
+    return jaxgan.Game(init, {"classifier": loss}, sample)
+
+
+def moved(image, key):
+    """Each image turned by up to 12 degrees, scaled by up to 10 % and shifted by up to 2 pixels."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxgan import axis
+
+    n, height, width, _ = image.shape
+    centre = jnp.array([(height - 1) / 2, (width - 1) / 2])
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")) * 1.0
+    offsets = grid - centre[:, None, None]
+
+    def move(image, key):
+        drawn = jax.random.uniform(key, (4,), minval=-1.0)
+        angle, scale, shift = jnp.pi / 15 * drawn[0], 1.0 + 0.1 * drawn[1], 2.0 * drawn[2:]
+        sine, cosine = jnp.sin(angle), jnp.cos(angle)
+        turn = jnp.array([[cosine, -sine], [sine, cosine]]) / scale
+        source = jnp.einsum("ij,jhw->ihw", turn, offsets) + (centre + shift)[:, None, None]
+        return jax.scipy.ndimage.map_coordinates(image, list(source), order=1, cval=-1.0)
+
+    channels_first = jnp.moveaxis(image, -1, 1)
+    keys = axis.example_keys(key, n)
+    moved = jax.vmap(lambda image, key: jax.vmap(move, (0, None))(image, key))(channels_first, keys)
+    return jnp.moveaxis(moved, 1, -1)
+
+
+def hardest_digits(game: Game, test):
+    """Draws the hundred test images that are least likely to be what they are, worst first."""
+    import jax
+    import numpy as np
+    import optax
+
+    from jaxgan import data, images, processes, with_ema
+
+    batch = {name: data.as_float(array) for name, array in test.items()}
+    logits = jax.jit(lambda params, state: game.sample(params, state, batch, jax.random.key(0)))
+
+    def draw(path: Path, state: TrainState) -> None:
+        found = logits(with_ema(state), state.model_state)
+        losses = optax.softmax_cross_entropy_with_integer_labels(found, batch["label"])
+        worst = np.argsort(-processes.to_host(losses))[:100]
+        if processes.is_main():
+            images.save_sheet(path, batch["image"][worst])
+
+    return draw
+
+
+if __name__ == "__main__":
+    run.main(Config, make)

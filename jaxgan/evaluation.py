@@ -1,0 +1,255 @@
+"""What a generator is worth: its samples, measured against real examples.
+
+An evaluator draws samples on all devices, computes their features there, and hands both to metrics
+on the host. Samples depend on the seed and their number alone, so that a value is the same on any
+number of devices and processes, up to the order of floating-point sums.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgan import metrics, parallel
+from jaxgan.data import as_float, shuffled
+from jaxgan.features import mnist_classifier
+from jaxgan.game import Game
+from jaxgan.metrics import Features, Metric, Records
+from jaxgan.training import TrainState, with_ema
+from jaxgan.types import Array, Batch, ByPlayer, Examples, PRNGKey
+
+BATCH = 500  # rows computed at once
+
+Outputs = dict[str, Any]  # {features/output: rows}
+
+
+class Evaluation(NamedTuple):
+    """What a game is measured by, and on which real examples.
+
+    Attributes:
+      metrics: what is measured, by the names that people ask for it.
+      examples: real examples, which samples are compared with, and which bring the conditions for
+        drawing them; images may be bytes.
+      split: what the examples are called in records.
+      target: the entry of the examples that samples are compared with.
+      others: real examples apart from those, such as the training set. What they score in place of
+        samples is recorded as the floor.
+      best: name of the record by which checkpoints are compared; `None` for none.
+      mode: whether a good one is small (`min`) or large (`max`).
+      more: what is measured only when it is asked for by name; made when it is.
+    """
+
+    metrics: Mapping[str, Metric]
+    examples: Examples
+    split: str = "test"
+    target: str = "image"
+    others: Examples | None = None
+    best: str | None = None
+    mode: str = "min"
+    more: Mapping[str, Callable[[], Metric]] = {}
+
+
+def evaluator(
+    game: Game,
+    evaluation: Evaluation,
+    *,
+    num_samples: int | None = None,
+    seed: int = 0,
+    average: bool = True,
+) -> Callable[[TrainState], Records]:
+    """A function that measures a state; what concerns real examples alone is computed once.
+
+    Args:
+      game: whose `sample` is measured.
+      evaluation: by what, and on which examples.
+      num_samples: how many samples are drawn, for the examples' conditions again and again if need
+        be; as many as there are examples when left out, and at most as many for metrics of pairs.
+      seed: of the samples, and of the order in which examples are taken.
+      average: draw with the moving averages of parameters, where there are some.
+
+    Returns:
+      `state -> {name: MetricRecord}`. All processes have to call it, and all get the same.
+
+    Raises:
+      ValueError: `num_samples` is out of its range, the examples lack the target, or the game has
+        no `sample`.
+      MetricError: in the call: samples that are not finite, or too few for a metric.
+
+    Example:
+      >>> measure = evaluator(game, Evaluation({"fid": frechet_distance()}, test))  # doctest: +SKIP
+      >>> print(measure(state)["fid_pixels"])  # doctest: +SKIP
+    """
+    measures = tuple(evaluation.metrics.values())
+    examples, target = evaluation.examples, evaluation.target
+    wanted = _number_wanted(evaluation, num_samples)
+
+    sample = game.sample
+    if sample is None:
+        raise ValueError("the game has no sample; there is nothing to measure")
+
+    def drawn(batch: Batch, params: ByPlayer, model_state: ByPlayer, key: PRNGKey) -> Outputs:
+        return _outputs(measures, sample(params, model_state, batch, key))
+
+    draw = parallel.divided(drawn)
+    look = parallel.divided(lambda batch: _outputs(measures, batch[target]))
+
+    @cache
+    def of_real() -> list[Any]:
+        """Accumulators of the real examples, for metrics that take them by themselves."""
+        accs = [metric.init() for metric in measures]
+        for batch, count in _batches(examples, len(examples[target]), seed):
+            real = _first(count, look(batch))
+            accs = [
+                acc if metric.paired else metric.update(acc, real=_of(metric, real))
+                for metric, acc in zip(measures, accs, strict=True)
+            ]
+        return accs
+
+    def of_generated(outputs: Iterator[tuple[Outputs, Outputs | None]]) -> list[Any]:
+        """Accumulators of generated rows, and of the real ones that they are paired with."""
+        accs = [metric.init() for metric in measures]
+        for generated, real in outputs:
+            accs = [
+                metric.update(
+                    acc,
+                    real=_of(metric, real) if metric.paired else None,
+                    generated=_of(metric, generated),
+                )
+                for metric, acc in zip(measures, accs, strict=True)
+            ]
+        return accs
+
+    def samples(state: TrainState) -> Iterator[tuple[Outputs, Outputs | None]]:
+        params = with_ema(state) if average else state.params
+        pairs = any(metric.paired for metric in measures)
+        for number, (batch, count) in enumerate(_batches(examples, wanted, seed)):
+            key = jax.random.fold_in(jax.random.key(seed), number)
+            generated = _first(count, draw(batch, params, state.model_state, key))
+            yield generated, _first(count, look(batch)) if pairs else None
+
+    def computed(generated: list[Any]) -> Records:
+        numbers: Records = {}
+        for metric, real, acc in zip(measures, of_real(), generated, strict=True):
+            numbers |= metric.compute(metric.merge(real, acc))
+        return numbers
+
+    @cache
+    def floors() -> dict[str, float]:
+        """What other real examples score in place of samples, as many as there are."""
+        others = evaluation.others
+        if others is None or any(metric.paired for metric in measures):
+            return {}
+        count = min(wanted, len(others[target]))
+        rows = ((_first(m, look(batch)), None) for batch, m in _batches(others, count, seed))
+        return {name: record.value for name, record in computed(of_generated(rows)).items()}
+
+    def measure(state: TrainState) -> Records:
+        return {
+            name: dataclasses.replace(
+                record,
+                floor=floors().get(name) if record.floor is None else record.floor,
+                split=evaluation.split,
+                seed=seed,
+            )
+            for name, record in computed(of_generated(samples(state))).items()
+        }
+
+    return measure
+
+
+MEASURES: Mapping[str, Callable[[Features], Metric]] = {
+    "fid": metrics.frechet_distance,
+    "kid": metrics.kernel_distance,
+    "prdc": metrics.precision_recall_density_coverage,
+    "inception_score": metrics.classifier_score,
+    "ms_ssim": lambda _: metrics.ms_ssim_diversity(),
+    "swd": metrics.sliced_wasserstein,
+}
+"""What images are measured by, by the names that commands know."""
+
+
+def of_images(
+    test: Examples, train: Examples | None = None, *, features: Features | None = None
+) -> Evaluation:
+    """The usual evaluation of generated images.
+
+    Over features of a network: Fréchet distance (by which checkpoints are compared), kernel
+    distance, precision, recall, density and coverage, and the score of the classes that it sees.
+    Without one: the sliced Wasserstein distance of pixels, and the mean MS-SSIM of pairs. The rest,
+    and `memorization`, on demand.
+
+    Args:
+      test: real images, `image` `[n, height, width, channels]`, held out.
+      train: those that the generator was trained on.
+      features: what to measure by; the digit classifier for images of MNIST's shape, and pixels for
+        others, when left out.
+
+    Example:
+      >>> import numpy as np
+      >>> of_images({"image": np.zeros((10, 28, 28, 1), np.uint8)}).best
+      'fid_mnist_classifier'
+    """
+    shape = test["image"].shape[1:]
+    if features is None:
+        features = mnist_classifier() if shape == (28, 28, 1) else metrics.PIXELS
+    pixels = features is metrics.PIXELS
+    usual = ("swd", "ms_ssim") if pixels else ("fid", "kid", "prdc", "inception_score")
+    known = [name for name in MEASURES if not (pixels and name == "inception_score")]
+    more = {name: partial(MEASURES[name], features) for name in known if name not in usual}
+    if train is not None:
+        more["memorization"] = partial(_memorization, train["image"])
+    fid = "fid" if features.name == "fid" else f"fid_{features.name}"
+    return Evaluation(
+        {name: MEASURES[name](features) for name in usual},
+        test,
+        others=train,
+        best="swd_pixels" if pixels else fid,
+        more=more,
+    )
+
+
+def _memorization(images: np.ndarray) -> Metric:
+    return metrics.memorization(as_float(images).reshape(len(images), -1))
+
+
+def _number_wanted(evaluation: Evaluation, num_samples: int | None) -> int:
+    examples, target = evaluation.examples, evaluation.target
+    if target not in examples:
+        raise ValueError(f"the examples have {', '.join(examples)} and no {target}")
+    n = len(examples[target])
+    wanted = n if num_samples is None else num_samples
+    if wanted < 1:
+        raise ValueError(f"num_samples is {wanted}, expected at least 1")
+    if wanted > n and any(metric.paired for metric in evaluation.metrics.values()):
+        raise ValueError(f"num_samples is {wanted}, and there are {n} examples to compare with")
+    return wanted
+
+
+def _batches(examples: Examples, wanted: int, seed: int) -> Iterator[tuple[Batch, int]]:
+    """Batches of one size that the devices divide, and how many rows of each are wanted."""
+    n = len(next(iter(examples.values())))
+    devices = jax.device_count()
+    size = -(-min(BATCH, wanted) // devices) * devices
+    step = min(BATCH, wanted)
+    for start in range(0, wanted, step):
+        position = (start + np.arange(size)) % n
+        rows = shuffled(position, n=n, seed=seed, epoch=0)
+        batch = {name: as_float(array[rows]) for name, array in examples.items()}
+        yield batch, min(step, wanted - start)
+
+
+def _outputs(measures: Sequence[Metric], images: Array) -> Outputs:
+    """What the metrics need of images; a network that several need is computed once, by XLA."""
+    needed = {f"{m.features.name}/{m.output}": m for m in measures}
+    return {name: m.features.apply(images)[m.output] for name, m in needed.items()}
+
+
+def _of(metric: Metric, outputs: Outputs | None) -> Any:
+    return None if outputs is None else outputs[f"{metric.features.name}/{metric.output}"]
+
+
+def _first(count: int, outputs: Outputs) -> Outputs:
+    return jax.tree.map(lambda rows: rows[:count], outputs)

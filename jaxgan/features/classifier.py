@@ -1,0 +1,52 @@
+"""The digit classifier that comes with jaxgan, trained by `python -m experiments.classifier`."""
+
+import hashlib
+from pathlib import Path
+
+import jax
+
+from jaxgan import weights
+from jaxgan.metrics import Features, MetricError
+from jaxgan.networks import ConvClassifier, from_linen
+from jaxgan.types import Array
+
+WEIGHTS = Path(__file__).parent / "mnist_classifier.safetensors"
+
+
+def mnist_classifier() -> Features:
+    """Features and logits of a small classifier of MNIST's digits.
+
+    Its 128 features are means of rectified maps. Scores over them are called
+    `fid_mnist_classifier` and so on: they compare generators of digits with each other, and with no
+    score over another network. How it was trained, on what and how accurate it is stands in the
+    weights' own metadata.
+
+    Returns:
+      Features of images `[n, 28, 28, 1]` in [-1, 1]: `features` `[n, 128]`, `logits` `[n, 10]`.
+
+    Raises:
+      MetricError: in `apply`, images of another shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> mnist_classifier().apply(jnp.zeros((2, 28, 28, 1)))["logits"].shape
+      (2, 10)
+    """
+    params, model_state = weights.load(WEIGHTS)
+    network = from_linen(ConvClassifier())
+
+    @jax.jit
+    def apply(images: Array) -> dict[str, Array]:
+        if images.shape[1:] != (28, 28, 1):
+            raise MetricError(
+                f"the digit classifier sees images of the shape (28, 28, 1), found "
+                f"{images.shape[1:]}; choose other features"
+            )
+        return network.apply(params, model_state, images, train=False)[0]
+
+    return Features(
+        "mnist_classifier",
+        apply,
+        sha256=hashlib.sha256(WEIGHTS.read_bytes()).hexdigest(),
+        preprocessing="values in [-1, 1] as they are",
+    )

@@ -1,0 +1,115 @@
+"""Inception's features, from the weight file that PyTorch's FID packages have in their caches."""
+
+import hashlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import torch_file
+from jaxgan.metrics import Features
+from jaxgan.networks import InceptionV3, from_linen
+from jaxgan.types import Array, ModelState, Params
+from jaxgan.weights import WeightsError
+
+SHA256 = "6726825d"  # how the digest of FID's weights begins; PyTorch puts it into the file's name
+SIDE = 299
+
+
+def inception(path: str | Path) -> Features:
+    """Features of Inception v3, over which the Fréchet distance is the FID.
+
+    Args:
+      path: the file `pt_inception-2015-12-05-6726825d.pth`, as packages for PyTorch download it
+        (into `~/.cache/torch/hub/checkpoints`). It is read without running anything in it.
+
+    Returns:
+      Features of images `[n, height, width, 1 or 3]` in [-1, 1], any size: `features` `[n, 2048]`,
+      `logits` `[n, 1008]`. With those weights their name is `fid`, so that scores are called `fid`,
+      `kid` and so on; with any others `inception_<begin of their digest>`.
+
+    Raises:
+      WeightsError: the file cannot be read, or its tensors are not those of Inception.
+
+    References:
+      Heusel et al., 2017, https://arxiv.org/abs/1706.08500; resizing: Parmar, Zhang and Zhu, *On
+      Aliased Resizing and Surprising Subtleties in GAN Evaluation*, 2022,
+      https://arxiv.org/abs/2104.11222.
+
+    Example:
+      >>> metric = frechet_distance(inception("pt_inception-2015-12-05-6726825d.pth"))
+      ... # doctest: +SKIP
+    """
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
+    params, model_state = from_torch(torch_file.load(path))
+    network = from_linen(InceptionV3())
+
+    @jax.jit
+    def apply(images: Array) -> dict[str, Array]:
+        outputs, _ = network.apply(params, model_state, prepared(images), train=False)
+        return outputs
+
+    return Features(
+        "fid" if digest.startswith(SHA256) else f"inception_{digest[:8]}",
+        apply,
+        sha256=digest,
+        preprocessing=f"rounded to bytes; bicubic, antialiased, in float to {SIDE} x {SIDE}; "
+        "(x - 128) / 128",
+    )
+
+
+def prepared(images: Array) -> Array:
+    """Images `[n, height, width, 1 or 3]` in [-1, 1] as Inception is given them.
+
+    Rounded to bytes, as if they had been saved; grey ones repeated to three channels; resized to
+    299 x 299 by a cubic filter that is widened when it shrinks (as Pillow's, in float, without
+    rounding); scaled as `(x - 128) / 128`.
+
+    Example:
+      >>> prepared(jnp.zeros((1, 32, 32, 1))).shape
+      (1, 299, 299, 3)
+    """
+    n = images.shape[0]
+    pixels = jnp.round((jnp.clip(images, -1.0, 1.0) + 1.0) * 127.5)
+    pixels = jnp.broadcast_to(pixels, (*images.shape[:3], 3))
+    pixels = jax.image.resize(pixels, (n, SIDE, SIDE, 3), "bicubic", antialias=True)
+    return (pixels - 128.0) / 128.0
+
+
+def from_torch(arrays: dict[str, np.ndarray]) -> tuple[Params, ModelState]:
+    """PyTorch's arrays by its names, as parameters and batch statistics of `InceptionV3`.
+
+    Raises:
+      WeightsError: one is missing or has another shape.
+    """
+    names = {
+        "conv/kernel": ("conv.weight", (2, 3, 1, 0)),
+        "bn/scale": ("bn.weight", (0,)),
+        "bn/bias": ("bn.bias", (0,)),
+        "bn/mean": ("bn.running_mean", (0,)),
+        "bn/var": ("bn.running_var", (0,)),
+        "fc/kernel": ("fc.weight", (1, 0)),
+        "fc/bias": ("fc.bias", (0,)),
+    }
+
+    def found(
+        path: tuple[jax.tree_util.DictKey, ...], expected: jax.ShapeDtypeStruct
+    ) -> np.ndarray:
+        *module, last, leaf = (key.key for key in path[1:])
+        torch_name, order = names[f"{last}/{leaf}"]
+        name = ".".join([*module, torch_name])
+        array = arrays.get(name)
+        if array is None or array.ndim != len(order):
+            raise WeightsError(
+                f"the weights have no {name} of {len(order)} axes; is it Inception's?"
+            )
+        array = np.transpose(array, order).astype(np.float32)
+        if array.shape != expected.shape:
+            raise WeightsError(f"{name} has the shape {array.shape}, expected {expected.shape}")
+        return array
+
+    image = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
+    shapes = jax.eval_shape(InceptionV3().init, jax.random.key(0), image)
+    variables = dict(jax.tree_util.tree_map_with_path(found, shapes))
+    return variables.pop("params"), variables

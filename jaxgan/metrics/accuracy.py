@@ -1,0 +1,50 @@
+"""The share of examples that a classifier gets right."""
+
+from typing import Any
+
+from jaxgan.metrics.metric import (
+    RAW,
+    Metric,
+    MetricError,
+    MetricRecord,
+    Records,
+    check_enough,
+    checked,
+)
+from jaxgan.metrics.similarity import Sums
+
+
+def accuracy() -> Metric:
+    """Share of rows whose largest logit is that of their label.
+
+    Returns:
+      A metric of pairs with one number, `accuracy`: `update(acc, real=labels int[n],
+      generated=logits [n, classes])`.
+
+    Raises:
+      MetricError: logits that are not finite, or not one row of them for each label.
+
+    Example:
+      >>> metric, logits = accuracy(), np.array([[2.0, 1.0], [0.0, 3.0], [5.0, 4.0]])
+      >>> acc = metric.update(metric.init(), real=np.array([0, 1, 1]), generated=logits)
+      >>> round(metric.compute(acc)["accuracy"].value, 3)
+      0.667
+    """
+
+    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+        if real is None or generated is None:
+            raise MetricError("labels and logits are compared in pairs; give both")
+        labels, logits = checked(real, "real"), checked(generated, "generated")
+        if labels.ndim != 1 or logits.ndim != 2 or len(labels) != len(logits):
+            raise MetricError(
+                f"labels have the shape {labels.shape} and logits {logits.shape}; "
+                "expected [n] and [n, classes]"
+            )
+        return acc.plus((logits.argmax(axis=1) == labels)[None])
+
+    def compute(acc: Sums) -> Records:
+        check_enough(acc.n, "paired", 1)
+        value, error = float(acc.mean[0]), float(acc.standard_error[0])
+        return {"accuracy": MetricRecord("accuracy", value, error, acc.n, acc.n)}
+
+    return Metric(Sums, update, Sums.merge, compute, RAW, paired=True)

@@ -1,0 +1,120 @@
+"""Kernel inception distance: the squared maximum mean discrepancy under a cubic kernel."""
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.metrics.metric import (
+    PIXELS,
+    Features,
+    Metric,
+    MetricRecord,
+    Records,
+    collecting,
+    described,
+)
+from jaxgan.types import Array
+
+BLOCKS = 10  # at least; the standard error is a jackknife over them
+MOST_ROWS = 5000  # of a block, so that no more than its square of kernel values is in memory
+
+
+def kernel_distance(features: Features = PIXELS) -> Metric:
+    """Unbiased squared maximum mean discrepancy, with the kernel `k(x, y) = (x . y / d + 1)^3`.
+
+    `mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j)` over all
+    pairs, not over random subsets as is common: so it depends on no order, and its error is least.
+    It is unbiased: for equal distributions zero on average at any number of samples, and as often
+    below. Its standard error is a delete-one-block jackknife over blocks of rows in their order; for
+    equal distributions, where the statistic is degenerate, it is too large by sqrt(2).
+
+    Args:
+      features: what to measure by.
+
+    Returns:
+      A metric with one number, `kid_<features>`; `kid` over the Inception features of FID.
+
+    Raises:
+      MetricError: rows that are not finite, of another width, or fewer than two of either side.
+
+    Reference:
+      Bińkowski, Sutherland, Arbel and Gretton, *Demystifying MMD GANs*, 2018,
+      https://arxiv.org/abs/1801.01401.
+
+    Example:
+      >>> metric, rng = kernel_distance(), np.random.default_rng(0)
+      >>> acc = metric.update(metric.init(), real=rng.normal(size=(500, 2)))
+      >>> acc = metric.update(acc, generated=rng.normal(size=(500, 2)))
+      >>> record = metric.compute(acc)["kid_pixels"]
+      >>> abs(record.value) < 4 * record.standard_error
+      True
+    """
+    name = "kid" if features.name == "fid" else f"kid_{features.name}"
+
+    def compute(real: np.ndarray, generated: np.ndarray) -> Records:
+        value, error = _distance(_in_blocks(real, generated), _in_blocks(generated, real))
+        record = MetricRecord(
+            name,
+            value,
+            error,
+            num_real=len(real),
+            num_generated=len(generated),
+            details={"width": real.shape[1], "kernel": "(x . y / width + 1)^3"},
+            **described(features),
+        )
+        return {name: record}
+
+    return collecting(compute, features=features, prepare=partial(np.asarray, dtype=np.float32))
+
+
+def _in_blocks(rows: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
+    """Blocks of rows; as many on either side, and no block empty."""
+    blocks = max(BLOCKS, math.ceil(max(len(rows), len(others)) / MOST_ROWS))
+    return np.array_split(rows, min(blocks, len(rows), len(others)))
+
+
+def _distance(real: list[np.ndarray], generated: list[np.ndarray]) -> tuple[float, float | None]:
+    """The distance and its jackknife error, from sums of the kernel over pairs of blocks."""
+    within_real, within_generated = _sums_within(real), _sums_within(generated)
+    between = np.array([[_sum(x, y) for y in generated] for x in real])
+    sizes = np.array([[len(x) for x in real], [len(y) for y in generated]])
+
+    def of(kept: np.ndarray) -> float:
+        n, m = (side[kept].sum() for side in sizes)
+        part = np.ix_(kept, kept)
+        pairs = within_real[part].sum() / (n * (n - 1)) + within_generated[part].sum() / (
+            m * (m - 1)
+        )
+        return float(pairs - 2.0 * between[part].sum() / (n * m))
+
+    blocks = np.arange(len(real))
+    if sizes.sum(axis=1).min() - sizes.max() < 2:  # without a block too few remain
+        return of(blocks), None
+    without = np.array([of(np.delete(blocks, i)) for i in blocks])
+    spread = np.sum((without - without.mean()) ** 2)
+    return of(blocks), math.sqrt((len(blocks) - 1) / len(blocks) * spread)
+
+
+def _sums_within(blocks: list[np.ndarray]) -> np.ndarray:
+    """Sums over pairs of blocks of one sample, without the pairs of a row with itself."""
+    sums = np.zeros((len(blocks), len(blocks)))
+    for i, x in enumerate(blocks):
+        for j in range(i):
+            sums[i, j] = sums[j, i] = _sum(x, blocks[j])
+        itself = np.sum(x.astype(np.float64) ** 2, axis=1) / x.shape[1]
+        sums[i, i] = _sum(x, x) - np.sum((itself + 1.0) ** 3)
+    return sums
+
+
+def _sum(x: np.ndarray, y: np.ndarray) -> float:
+    """Sum of the kernel over all pairs; rows of the kernel in float32, their sum in float64."""
+    return float(np.sum(np.asarray(_row_sums(x, y), np.float64)))
+
+
+@jax.jit
+def _row_sums(x: Array, y: Array) -> Array:
+    products = jnp.dot(x, y.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.sum((products / x.shape[1] + 1.0) ** 3, axis=1)

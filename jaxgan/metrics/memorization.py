@@ -1,0 +1,72 @@
+"""Whether a generator copies: generated samples and their nearest training examples."""
+
+import numpy as np
+
+from jaxgan.metrics.metric import (
+    PIXELS,
+    Features,
+    Metric,
+    MetricRecord,
+    Records,
+    check_enough,
+    checked,
+    collecting,
+    described,
+)
+from jaxgan.metrics.neighbours import nearest
+
+
+def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
+    """Share of samples that are as close to a training example as hardly any held-out example is.
+
+    The distance to the nearest training example is taken for every generated sample and for every
+    held-out real one. The number is the share of generated samples below the hundredth part of
+    the held-out distances: .01 for a generator that draws like the data, towards 1 for one that
+    copies. The details have both medians; their ratio is below 1 for samples that hug the training
+    set. (`nearest` gives the neighbours themselves, `images.save_neighbours` a picture of them.)
+
+    Args:
+      training: features of the training examples, `[n, d]`.
+      features: what to measure by; pixels find copies, a classifier's features find likenesses.
+
+    Returns:
+      A metric with one number, `memorization_<features>`, whose `real` rows are held-out examples.
+
+    Raises:
+      MetricError: rows that are not finite, or fewer than 100 held-out ones.
+
+    Example:
+      >>> rng = np.random.default_rng(0)
+      >>> training, held_out = rng.normal(size=(2, 500, 8))
+      >>> metric = memorization(training)
+      >>> acc = metric.update(metric.init(), real=held_out, generated=training)
+      >>> metric.compute(acc)["memorization_pixels"].value
+      1.0
+    """
+    training = checked(training, "training")
+    check_enough(len(training), "training", 1)
+    name = f"memorization_{features.name}"
+
+    def compute(real: np.ndarray, generated: np.ndarray) -> Records:
+        held_out = nearest(real, training)[0][:, 0]
+        distances = nearest(generated, training)[0][:, 0]
+        threshold = float(np.quantile(held_out, 0.01))
+        share = float(np.mean(distances < threshold))
+        record = MetricRecord(
+            name,
+            share,
+            float(np.sqrt(share * (1.0 - share) / len(distances))),
+            num_real=len(real),
+            num_generated=len(generated),
+            floor=0.01,
+            details={
+                "num_training": len(training),
+                "median_distance": float(np.median(distances)),
+                "median_distance_held_out": float(np.median(held_out)),
+                "exact_copies": int(np.sum(distances == 0.0)),
+            },
+            **described(features),
+        )
+        return {name: record}
+
+    return collecting(compute, features=features, min_real=100, min_generated=1)

@@ -1,0 +1,186 @@
+"""How many of the modes of a known distribution a generator has found."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import xlogy
+from scipy.stats import binom
+from scipy.stats import chi as chi_distribution
+
+from jaxgan.metrics.metric import (
+    RAW,
+    Features,
+    Metric,
+    MetricError,
+    MetricRecord,
+    Records,
+    check_enough,
+    checked,
+    described,
+)
+
+
+class Counts(NamedTuple):
+    """Samples by their mode: all of them, and those of high quality."""
+
+    all: np.ndarray
+    good: np.ndarray
+
+
+def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Metric:
+    """Modes found, share of high quality and reverse KL, for a mixture of equal Gaussians.
+
+    A sample belongs to the nearest centre, and is of high quality if it lies within 3 standard
+    deviations of it (in two dimensions 98.9 % of a perfect generator's do). A mode counts as found
+    when a sample of high quality belongs to it. The reverse KL is `sum p log(K p)` of the shares p
+    of all samples over K modes, in nats; its floor is what K equal shares score on average at this
+    number of samples.
+
+    Args:
+      centres: `[K, d]`.
+      std: standard deviation of every Gaussian along every axis; positive.
+      within: standard deviations up to which a sample is of high quality.
+
+    Returns:
+      A metric with the numbers `modes`, `high_quality` (a share) and `reverse_kl`; it looks at
+      generated samples `[n, d]` alone.
+
+    Raises:
+      MetricError: samples that are not finite or of another dimension, or none at all.
+
+    Reference:
+      Srivastava et al., *VEEGAN*, 2017, https://arxiv.org/abs/1705.07761; Lin et al., *PacGAN*,
+      2018, https://arxiv.org/abs/1712.04086, section 4.1 (which uses 2500 samples).
+
+    Example:
+      >>> metric = mode_coverage(np.array([[-1.0], [1.0]]), std=0.1)
+      >>> acc = metric.update(metric.init(), generated=np.array([[-1.0], [-0.9], [5.0], [-1.1]]))
+      >>> records = metric.compute(acc)
+      >>> records["modes"].value, records["high_quality"].value
+      (1.0, 0.75)
+    """
+    centres = np.asarray(centres, np.float64)
+    num_modes, width = centres.shape
+    perfect = float(chi_distribution.cdf(within, width))
+
+    def init() -> Counts:
+        return Counts(np.zeros(num_modes, np.int64), np.zeros(num_modes, np.int64))
+
+    def update(acc: Counts, *, real: Any = None, generated: Any = None) -> Counts:
+        if generated is None:
+            return acc
+        rows = checked(generated, "generated").astype(np.float64)
+        if rows.shape[1:] != (width,):
+            raise MetricError(f"samples have the shape {rows.shape[1:]}, the modes ({width},)")
+        distances = np.linalg.norm(rows[:, None] - centres, axis=2)
+        mode, good = distances.argmin(axis=1), distances.min(axis=1) <= within * std
+        return Counts(acc.all + _count(mode, num_modes), acc.good + _count(mode[good], num_modes))
+
+    def compute(acc: Counts) -> Records:
+        return _records(acc, RAW, high_quality_floor=perfect)
+
+    return Metric(init, update, _merged, compute, RAW, takes_real=False)
+
+
+def class_coverage(features: Features, *, digits: int = 1) -> Metric:
+    """Classes found and reverse KL, as a classifier sees the samples.
+
+    With `digits=3` it is the protocol of Stacked-MNIST: the channels of an image are three digits,
+    classified one by one, and the modes are the 1000 numbers that they make. `features` then gives
+    logits `[n, digits, classes]`.
+
+    Args:
+      features: a classifier, whose outputs have `logits`, `[n, classes]` or
+        `[n, digits, classes]`.
+      digits: how many labels make a mode.
+
+    Returns:
+      A metric with the numbers `modes_<features>` and `reverse_kl_<features>`, the latter against
+      the uniform distribution, with the floor at this number of samples.
+
+    Raises:
+      MetricError: logits that are not finite, of another shape than those before, or none at all.
+
+    Reference:
+      Metz et al., *Unrolled Generative Adversarial Networks*, 2017,
+      https://arxiv.org/abs/1611.02163; Lin et al., *PacGAN*, 2018,
+      https://arxiv.org/abs/1712.04086, section 4.2 (26 000 samples).
+    """
+
+    def update(acc: Counts | None, *, real: Any = None, generated: Any = None) -> Counts | None:
+        if generated is None:
+            return acc
+        rows = checked(generated, "generated").reshape(len(generated), digits, -1)
+        classes = rows.shape[2]
+        mode = np.ravel_multi_index(tuple(rows.argmax(axis=2).T), digits * (classes,))
+        counts = _count(mode, classes**digits)
+        if acc is not None and acc.all.shape != counts.shape:
+            raise MetricError(
+                f"logits are of {classes} classes, those before of {len(acc.all)} modes"
+            )
+        return _merged(acc, Counts(counts, counts))
+
+    def compute(acc: Counts | None) -> Records:
+        check_enough(0 if acc is None else int(acc.all.sum()), "generated", 1)
+        assert acc is not None
+        return _records(acc, features)
+
+    return Metric(lambda: None, update, _merged, compute, features, "logits", takes_real=False)
+
+
+def reverse_kl_floor(num_modes: int, n: int) -> float:
+    """What n samples of a uniform distribution over K modes score on average, in nats.
+
+    `sum_k E[(c_k / n) log(K c_k / n)]` with binomial counts c_k; about `(K - 1) / 2n`.
+
+    Example:
+      >>> round(reverse_kl_floor(1000, 26_000), 4)
+      0.0193
+    """
+    counts = np.arange(n + 1)
+    probabilities = binom.pmf(counts, n, 1 / num_modes)
+    shares = counts / n
+    return float(num_modes * np.sum(probabilities * xlogy(shares, num_modes * shares)))
+
+
+def _records(
+    acc: Counts, features: Features, *, high_quality_floor: float | None = None
+) -> Records:
+    n, num_modes = int(acc.all.sum()), len(acc.all)
+    check_enough(n, "generated", 1)
+    suffix = "" if features is RAW else f"_{features.name}"
+    shares = acc.all / n
+    numbers: dict[str, tuple[float, float | None, float | None]] = {
+        "modes": (float(np.sum(acc.good > 0)), None, None),
+        "reverse_kl": (
+            float(np.sum(xlogy(shares, num_modes * shares))),
+            None,
+            reverse_kl_floor(num_modes, n),
+        ),
+    }
+    if high_quality_floor is not None:
+        share = float(acc.good.sum() / n)
+        error = float(np.sqrt(share * (1.0 - share) / n))
+        numbers["high_quality"] = share, error, high_quality_floor
+    return {
+        name + suffix: MetricRecord(
+            name + suffix,
+            value,
+            error,
+            num_generated=n,
+            floor=floor,
+            details={"num_modes": num_modes},
+            **described(features),
+        )
+        for name, (value, error, floor) in numbers.items()
+    }
+
+
+def _count(mode: np.ndarray, num_modes: int) -> np.ndarray:
+    return np.bincount(mode, minlength=num_modes)
+
+
+def _merged(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return a if b is None else b
+    return Counts(a.all + b.all, a.good + b.good)

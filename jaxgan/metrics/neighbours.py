@@ -1,0 +1,67 @@
+"""Nearest neighbours in feature space, a chunk of rows at a time."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.types import Array
+
+CHUNK = 1024  # rows whose distances to all others are in memory at once
+
+
+def nearest(
+    queries: np.ndarray, candidates: np.ndarray, k: int = 1, *, same: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest candidates of every query, by Euclidean distance.
+
+    Found in float32 from `|x|^2 + |y|^2 - 2 x . y`; the distances of those found are computed again
+    from the differences, in float64. Memory beside the rows is `CHUNK * m` numbers.
+
+    Args:
+      queries: `[n, d]`.
+      candidates: `[m, d]`, m at least k, or at least k + 1 with `same`.
+      k: how many.
+      same: the two are the same rows, and a row is no neighbour of itself.
+
+    Returns:
+      Distances `float64[n, k]`, rising, and rows of the candidates `int[n, k]`.
+
+    Example:
+      >>> distances, rows = nearest(np.zeros((1, 1)), np.array([[3.0], [-1.0], [2.0]]), k=2)
+      >>> distances.tolist(), rows.tolist()
+      ([[1.0, 2.0]], [[1, 2]])
+    """
+    centre = candidates.mean(axis=0)  # distances do not change, and lose fewer digits
+    resident = jnp.asarray(candidates - centre, jnp.float32)
+    n = len(queries)
+    found, distances = np.empty((n, k), np.int64), np.empty((n, k))
+    for start in range(0, n, CHUNK):
+        rows = slice(start, start + CHUNK)
+        near = np.asarray(queries[rows] - centre, np.float32)
+        found[rows] = _nearest_rows(near, resident, start if same else -n, k=k)
+        differences = candidates[found[rows]].astype(np.float64) - queries[rows, None]
+        distances[rows] = np.sqrt(np.sum(differences**2, axis=2))
+    return distances, found
+
+
+def squared_distances(x: Array, y: Array) -> Array:
+    """`|x_i - y_j|^2`, `[n, d], [m, d] -> [n, m]`, never negative."""
+    norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
+    return jnp.maximum(norms - 2.0 * jnp.dot(x, y.T, precision=jax.lax.Precision.HIGHEST), 0.0)
+
+
+@partial(jax.jit, static_argnames="k")
+def _nearest_rows(queries: Array, candidates: Array, first: int, *, k: int) -> Array:
+    """Rows of the nearest; query i is candidate `first + i` (none, below 0), and not its own."""
+    distances = squared_distances(queries, candidates)
+    itself = first + jnp.arange(len(queries))[:, None] == jnp.arange(len(candidates))[None, :]
+    distances = jnp.where(itself, jnp.inf, distances)
+    found = []
+    for _ in range(k):  # passes over the distances; for the few that are wanted, less than sorting
+        nearest = jnp.argmin(distances, axis=1)
+        found.append(nearest)
+        taken = nearest[:, None] == jnp.arange(len(candidates))[None, :]
+        distances = jnp.where(taken, jnp.inf, distances)
+    return jnp.stack(found, axis=1)

@@ -1,0 +1,98 @@
+"""LPIPS: the learned perceptual distance, over a network of the user's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.metrics.metric import (
+    Features,
+    Metric,
+    MetricError,
+    MetricRecord,
+    Records,
+    check_enough,
+    checked,
+    described,
+)
+from jaxgan.metrics.similarity import Sums
+from jaxgan.types import Array
+
+
+def lpips_distance(x: Sequence[Array], y: Sequence[Array], heads: Sequence[Array]) -> Array:
+    """`sum over layers l of mean over pixels of w_l . (x_l / |x_l| - y_l / |y_l|)^2`.
+
+    Args:
+      x, y: a network's maps of two batches of images, layer by layer `[n, height, width,
+        channels]`.
+      heads: the learned weights of every layer, `[channels]`, not negative.
+
+    Returns:
+      `[n]`.
+
+    Reference:
+      Zhang, Isola, Efros, Shechtman and Wang, *The Unreasonable Effectiveness of Deep Features as a
+      Perceptual Metric*, 2018, https://arxiv.org/abs/1801.03924.
+
+    Example:
+      >>> x, y = jnp.array([1.0, 0.0]), jnp.array([0.0, 3.0])  # at a right angle: (1, -1)^2
+      >>> maps = [x.reshape(1, 1, 1, 2)], [y.reshape(1, 1, 1, 2)]
+      >>> lpips_distance(*maps, [jnp.array([0.5, 0.25])]).tolist()
+      [0.75]
+    """
+    unit = lambda v: v / (jnp.linalg.norm(v, axis=-1, keepdims=True) + 1e-10)
+    layers = zip(x, y, heads, strict=True)
+    return sum(
+        (jnp.mean((unit(a) - unit(b)) ** 2 @ head, axis=(1, 2)) for a, b, head in layers),
+        start=jnp.zeros(()),
+    )
+
+
+def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
+    """Mean LPIPS distance of outputs from their targets, pair by pair; smaller is more alike.
+
+    Args:
+      backbone: a network of yours whose outputs have `maps`, a list of `[n, height, width,
+        channels]`, and which does its own scaling of images in [-1, 1].
+      heads: the weights that were learned for it, one array `[channels]` per map.
+
+    Returns:
+      A metric of pairs with one number, `lpips_<backbone>`: `update(acc, real=maps of targets,
+      generated=maps of outputs)`.
+
+    Raises:
+      MetricError: maps that are not finite, do not match the heads, or come without their pair; a
+        head with a negative weight.
+    """
+    weights = [jnp.asarray(head, jnp.float32).reshape(-1) for head in heads]
+    if any(float(head.min()) < 0.0 for head in weights):
+        raise MetricError("a head of lpips has a negative weight; expected weights of at least 0")
+    name = f"lpips_{backbone.name}"
+
+    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+        if real is None or generated is None:
+            raise MetricError("targets and outputs are compared in pairs; give both")
+        shapes = [[m.shape for m in maps] for maps in (real, generated)]
+        if shapes[0] != shapes[1] or [s[-1] for s in shapes[0]] != [len(w) for w in weights]:
+            raise MetricError(
+                f"maps have the shapes {shapes[0]} and {shapes[1]}, and the heads "
+                f"{[len(w) for w in weights]} channels; expected equal ones"
+            )
+        maps = [
+            [checked(m, side) for m in side_maps]
+            for side, side_maps in (("real", real), ("generated", generated))
+        ]
+        return acc.plus(np.asarray(_distance(*maps, weights))[None])
+
+    def compute(acc: Sums) -> Records:
+        check_enough(acc.n, "paired", 1)
+        value, error = float(acc.mean[0]), float(acc.standard_error[0])
+        record = MetricRecord(name, value, error, acc.n, acc.n, **described(backbone))
+        return {name: record}
+
+    return Metric(Sums, update, Sums.merge, compute, backbone, "maps", paired=True)
+
+
+_distance = jax.jit(lpips_distance)

@@ -1,0 +1,280 @@
+"""Pictures compared pixel by pixel and patch by patch: errors, PSNR, SSIM, MS-SSIM."""
+
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.metrics.metric import (
+    RAW,
+    Metric,
+    MetricError,
+    MetricRecord,
+    Records,
+    check_enough,
+    checked,
+)
+from jaxgan.types import Array
+
+RANGE = 2.0  # of images, which are in [-1, 1]
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
+SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of Wang, Simoncelli and Bovik, 2003
+EQUAL = 100.0  # PSNR in dB, where it would be infinite
+
+
+def ssim(x: Array, y: Array) -> Array:
+    """Structural similarity of pairs of images, 1 for equal ones.
+
+    The mean over pixels and channels of
+    `(2 m_x m_y + C1)(2 s_xy + C2) / ((m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2))`, with means m,
+    variances s^2 and the covariance s_xy in a Gaussian window of 11 x 11 pixels and sigma 1.5,
+    where it lies inside the image.
+
+    Args:
+      x, y: `[n, height, width, channels]` in [-1, 1], at least 11 x 11 pixels.
+
+    Returns:
+      `[n]`.
+
+    Raises:
+      ValueError: the images are smaller than the window.
+
+    Reference:
+      Wang, Bovik, Sheikh and Simoncelli, *Image Quality Assessment: From Error Visibility to
+      Structural Similarity*, 2004, https://doi.org/10.1109/TIP.2003.819861.
+
+    Example:
+      >>> image = jnp.linspace(-1.0, 1.0, 144).reshape(1, 12, 12, 1)
+      >>> ssim(image, image).tolist()
+      [1.0]
+    """
+    luminance, structure = _ssim_terms(x, y)
+    return jnp.mean(luminance * structure, axis=(1, 2, 3))
+
+
+def ms_ssim(x: Array, y: Array) -> Array:
+    """Multi-scale structural similarity of pairs of images, 1 for equal ones.
+
+    The product over five scales, each half as fine as the one before, of the mean contrast and
+    structure term of `ssim`, with the luminance term at the last, each to the power of its weight.
+    Images below 176 pixels have as many scales as their window fits, with weights scaled to sum to
+    one; terms below zero count as zero.
+
+    Args:
+      x, y: `[n, height, width, channels]` in [-1, 1], at least 11 x 11 pixels.
+
+    Returns:
+      `[n]`.
+
+    Raises:
+      ValueError: the images are smaller than the window.
+
+    Reference:
+      Wang, Simoncelli and Bovik, *Multi-Scale Structural Similarity for Image Quality Assessment*,
+      2003, https://doi.org/10.1109/ACSSC.2003.1292216.
+    """
+    weights = scale_weights(min(x.shape[1:3]))
+    value = jnp.ones(x.shape[0])
+    for i, weight in enumerate(weights):
+        luminance, structure = _ssim_terms(x, y)
+        term = structure if i < len(weights) - 1 else luminance * structure
+        value *= jnp.maximum(jnp.mean(term, axis=(1, 2, 3)), 0.0) ** weight
+        x, y = _halved(x), _halved(y)
+    return value
+
+
+def scale_weights(side: int) -> tuple[float, ...]:
+    """The weights of the scales at which a window fits into an image of this side.
+
+    Example:
+      >>> [round(weight, 3) for weight in scale_weights(28)]
+      [0.136, 0.864]
+    """
+    count = sum(side // 2**i >= WINDOW for i in range(len(SCALES)))
+    return tuple(weight / sum(SCALES[:count]) for weight in SCALES[:count])
+
+
+def psnr(x: Array, y: Array) -> Array:
+    """Peak signal-to-noise ratio, `10 log10(2^2 / mean (x - y)^2)` in decibels; 100 at most.
+
+    Args:
+      x, y: `[n, ...]` in [-1, 1].
+
+    Returns:
+      `[n]`.
+
+    Example:
+      >>> psnr(jnp.zeros((1, 4)), jnp.full((1, 4), 0.2)).tolist()
+      [20.0]
+    """
+    error = jnp.mean((x - y) ** 2, axis=tuple(range(1, x.ndim)))
+    return jnp.minimum(10.0 * jnp.log10(RANGE**2 / jnp.maximum(error, 1e-30)), EQUAL)
+
+
+class Sums(NamedTuple):
+    """Sums over pairs of every number and of its square, in float64."""
+
+    n: int = 0
+    first: np.ndarray | float = 0.0
+    second: np.ndarray | float = 0.0
+
+    def plus(self, values: np.ndarray) -> "Sums":
+        """With more pairs, `values` `[numbers, n]`."""
+        values = values.astype(np.float64)
+        return Sums(
+            self.n + values.shape[1],
+            self.first + values.sum(axis=1),
+            self.second + (values**2).sum(axis=1),
+        )
+
+    def merge(self, other: "Sums") -> "Sums":
+        """Of both."""
+        return Sums(self.n + other.n, self.first + other.first, self.second + other.second)
+
+    @property
+    def mean(self) -> np.ndarray:
+        return np.asarray(self.first) / self.n
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        variance = np.maximum(np.asarray(self.second) / self.n - self.mean**2, 0.0)
+        return np.sqrt(variance / max(self.n - 1, 1))
+
+
+def reconstruction() -> Metric:
+    """Errors of outputs against their targets, row by row, averaged over the pairs.
+
+    `l1 = mean |x - y|` and `mse = mean (x - y)^2`, both on [-1, 1]; `psnr` in decibels (the mean
+    over images, 100 for equal ones); `ssim` where images have at least 11 x 11 pixels.
+
+    Returns:
+      A metric of pairs: `update(acc, real=targets, generated=outputs)`.
+
+    Raises:
+      MetricError: rows that are not finite, or not as many targets as outputs of one shape.
+
+    Example:
+      >>> metric, targets = reconstruction(), np.zeros((2, 8, 8, 1), np.float32)
+      >>> acc = metric.update(metric.init(), real=targets, generated=targets + 0.5)
+      >>> print(metric.compute(acc)["l1"])
+      l1 0.5 ± 0
+    """
+    names = ("l1", "mse", "psnr", "ssim")
+
+    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+        if real is None or generated is None:
+            raise MetricError("targets and outputs are compared in pairs; give both")
+        real, generated = checked(real, "real"), checked(generated, "generated")
+        if real.shape != generated.shape:
+            raise MetricError(
+                f"targets have the shape {real.shape} and outputs {generated.shape}; "
+                "expected one output for each target"
+            )
+        return acc.plus(np.stack(_errors(real, generated)))
+
+    def compute(acc: Sums) -> Records:
+        check_enough(acc.n, "paired", 1)
+        numbers = zip(names, acc.mean, acc.standard_error, strict=False)
+        return {
+            name: MetricRecord(name, float(value), float(error), acc.n, acc.n)
+            for name, value, error in numbers
+        }
+
+    return Metric(Sums, update, Sums.merge, compute, RAW, paired=True)
+
+
+def ms_ssim_diversity() -> Metric:
+    """Mean MS-SSIM of random pairs of generated images: variety, and the lack of it.
+
+    The pairs are rows 0 and 1, 2 and 3, and so on of what `update` is given, so the rows are to be
+    in random order. A value well above that of real images (the floor, where it is recorded) says
+    that the samples resemble each other more than real images do. It says nothing of quality.
+
+    Returns:
+      A metric with one number, `ms_ssim`, in [0, 1].
+
+    Raises:
+      MetricError: images that are not finite, not images or smaller than 11 x 11; fewer than two.
+
+    Reference:
+      Odena, Olah and Shlens, *Conditional Image Synthesis with Auxiliary Classifier GANs*, 2017,
+      https://arxiv.org/abs/1610.09585.
+    """
+
+    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+        if generated is None:
+            return acc
+        rows = checked(generated, "generated")
+        if rows.ndim != 4 or min(rows.shape[1:3]) < WINDOW:
+            raise MetricError(
+                f"ms_ssim compares images of at least {WINDOW} x {WINDOW} pixels, "
+                f"found rows of the shape {rows.shape[1:]}"
+            )
+        rows = rows[: len(rows) // 2 * 2]
+        return acc.plus(np.asarray(_ms_ssim(rows[0::2], rows[1::2]))[None])
+
+    def compute(acc: Sums) -> Records:
+        check_enough(2 * acc.n, "generated", 2)
+        value, error = float(acc.mean[0]), float(acc.standard_error[0])
+        record = MetricRecord("ms_ssim", value, error, num_generated=2 * acc.n)
+        return {"ms_ssim": record}
+
+    return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False)
+
+
+_ms_ssim = jax.jit(ms_ssim)
+
+
+@jax.jit
+def _errors(target: Array, output: Array) -> list[Array]:
+    axes = tuple(range(1, target.ndim))
+    difference = output - target
+    l1, mse = jnp.mean(jnp.abs(difference), axes), jnp.mean(difference**2, axes)
+    errors = [l1, mse, psnr(target, output)]
+    return [*errors, ssim(target, output)] if _has_windows(target) else errors
+
+
+def _has_windows(images: Array) -> bool:
+    return images.ndim == 4 and min(images.shape[1:3]) >= WINDOW
+
+
+def _ssim_terms(x: Array, y: Array) -> tuple[Array, Array]:
+    """Luminance, and contrast times structure, `[n, height - 10, width - 10, channels]`."""
+    chex.assert_equal_shape([x, y])
+    if not _has_windows(x):
+        raise ValueError(
+            f"images have the shape {x.shape}, expected [n, height, width, channels] with "
+            f"at least {WINDOW} x {WINDOW} pixels"
+        )
+    m_x, m_y = _windowed(x), _windowed(y)
+    s_xx, s_yy = _windowed(x * x) - m_x**2, _windowed(y * y) - m_y**2
+    s_xy = _windowed(x * y) - m_x * m_y
+    luminance = (2 * m_x * m_y + C1) / (m_x**2 + m_y**2 + C1)
+    return luminance, (2 * s_xy + C2) / (s_xx + s_yy + C2)
+
+
+def _windowed(x: Array) -> Array:
+    """Means in the Gaussian window: a product with a banded matrix along either side."""
+    rows, columns = (_bands(side) for side in x.shape[1:3])
+    high = jax.lax.Precision.HIGHEST
+    return jnp.einsum("nhwc,hi,wj->nijc", x, rows, columns, precision=high)
+
+
+def _bands(side: int) -> np.ndarray:
+    """`[side, side - 10]`; column i has the window's weights in rows i to i + 10."""
+    offsets = np.arange(WINDOW) - WINDOW // 2
+    window = np.exp(-(offsets**2) / (2 * SIGMA**2))
+    bands = np.zeros((side, side - WINDOW + 1), np.float32)
+    for i in range(bands.shape[1]):
+        bands[i : i + WINDOW, i] = window / window.sum()
+    return bands
+
+
+def _halved(x: Array) -> Array:
+    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    n, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
+    return x.reshape(n, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

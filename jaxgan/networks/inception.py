@@ -1,0 +1,199 @@
+"""Inception v3 as the Fréchet Inception distance uses it.
+
+The graph of 2015-12-05 differs from the paper's network, and from the one of today's libraries:
+averages at the border count only what lies inside, the last block pools by maxima, and there are
+1008 classes. Modules are named as in the weight files that PyTorch's FID packages share.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.networks.layers import BatchNorm, Conv
+from jaxgan.types import Array
+
+Size = tuple[int, int]
+
+
+class BasicConv(nn.Module):
+    """Convolution without a bias, batch normalisation, ReLU.
+
+    Attributes:
+      features: output channels.
+      size: taps along height and width.
+      stride: how many times smaller the output is.
+      same: zeros around, so that the size stays (at stride 1); none otherwise.
+    """
+
+    features: int
+    size: Size = (1, 1)
+    stride: int = 1
+    same: bool = True
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
+        around = tuple((side // 2, side // 2) if self.same else (0, 0) for side in self.size)
+        x = Conv(
+            self.features, self.size, self.stride, padding=around, use_bias=False, name="conv"
+        )(x)
+        return jax.nn.relu(BatchNorm(epsilon=1e-3, name="bn")(x, train=False))
+
+
+class InceptionV3(nn.Module):
+    """Inception v3 of 2015-12-05, in evaluation only.
+
+    It has 23 850 960 parameters with the 1008 classes, of which the last layer has 2 065 392.
+
+    Attributes:
+      num_classes: of the last layer.
+
+    Reference:
+      Szegedy et al., *Rethinking the Inception Architecture for Computer Vision*, 2016,
+      https://arxiv.org/abs/1512.00567; Heusel et al., 2017, https://arxiv.org/abs/1706.08500, whose
+      weights and graph these are.
+    """
+
+    num_classes: int = 1008
+
+    @nn.compact
+    def __call__(self, x: Array) -> dict[str, Any]:
+        """`x [batch, height, width, 3]`, bytes scaled as `(x - 128) / 128`; FID has 299 x 299.
+
+        Returns:
+          `features` `[batch, 2048]` (means over space of the last block), `logits`
+          `[batch, num_classes]`, and `maps`, the outputs of stem and blocks in their order.
+        """
+        maps = []
+        x = BasicConv(32, (3, 3), 2, same=False, name="Conv2d_1a_3x3")(x)
+        x = BasicConv(32, (3, 3), same=False, name="Conv2d_2a_3x3")(x)
+        x = _max_pool(BasicConv(64, (3, 3), name="Conv2d_2b_3x3")(x))
+        maps.append(x)
+        x = BasicConv(80, same=False, name="Conv2d_3b_1x1")(x)
+        x = _max_pool(BasicConv(192, (3, 3), same=False, name="Conv2d_4a_3x3")(x))
+        maps.append(x)
+        blocks = (
+            BlockA(32, name="Mixed_5b"),
+            BlockA(64, name="Mixed_5c"),
+            BlockA(64, name="Mixed_5d"),
+            BlockB(name="Mixed_6a"),
+            BlockC(128, name="Mixed_6b"),
+            BlockC(160, name="Mixed_6c"),
+            BlockC(160, name="Mixed_6d"),
+            BlockC(192, name="Mixed_6e"),
+            BlockD(name="Mixed_7a"),
+            BlockE(name="Mixed_7b"),
+            BlockE(pool_by_maximum=True, name="Mixed_7c"),
+        )
+        for block in blocks:
+            x = block(x)
+            maps.append(x)
+        features = jnp.mean(x, axis=(1, 2))
+        logits = nn.Dense(self.num_classes, name="fc")(features)
+        return {"features": features, "logits": logits, "maps": maps}
+
+
+class BlockA(nn.Module):
+    """1 x 1, 5 x 5, twice 3 x 3, and an average."""
+
+    pool_features: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        five = BasicConv(48, name="branch5x5_1")(x)
+        three = BasicConv(64, name="branch3x3dbl_1")(x)
+        three = BasicConv(96, (3, 3), name="branch3x3dbl_2")(three)
+        return _joined(
+            BasicConv(64, name="branch1x1")(x),
+            BasicConv(64, (5, 5), name="branch5x5_2")(five),
+            BasicConv(96, (3, 3), name="branch3x3dbl_3")(three),
+            BasicConv(self.pool_features, name="branch_pool")(_average(x)),
+        )
+
+
+class BlockB(nn.Module):
+    """Half the size, by strides and by maxima."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        three = BasicConv(64, name="branch3x3dbl_1")(x)
+        three = BasicConv(96, (3, 3), name="branch3x3dbl_2")(three)
+        return _joined(
+            BasicConv(384, (3, 3), 2, same=False, name="branch3x3")(x),
+            BasicConv(96, (3, 3), 2, same=False, name="branch3x3dbl_3")(three),
+            _max_pool(x),
+        )
+
+
+class BlockC(nn.Module):
+    """7 x 7, factored into rows and columns."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        seven = BasicConv(self.features, name="branch7x7_1")(x)
+        seven = BasicConv(self.features, (1, 7), name="branch7x7_2")(seven)
+        double = BasicConv(self.features, name="branch7x7dbl_1")(x)
+        double = BasicConv(self.features, (7, 1), name="branch7x7dbl_2")(double)
+        double = BasicConv(self.features, (1, 7), name="branch7x7dbl_3")(double)
+        double = BasicConv(self.features, (7, 1), name="branch7x7dbl_4")(double)
+        return _joined(
+            BasicConv(192, name="branch1x1")(x),
+            BasicConv(192, (7, 1), name="branch7x7_3")(seven),
+            BasicConv(192, (1, 7), name="branch7x7dbl_5")(double),
+            BasicConv(192, name="branch_pool")(_average(x)),
+        )
+
+
+class BlockD(nn.Module):
+    """Half the size again."""
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        three = BasicConv(192, name="branch3x3_1")(x)
+        seven = BasicConv(192, name="branch7x7x3_1")(x)
+        seven = BasicConv(192, (1, 7), name="branch7x7x3_2")(seven)
+        seven = BasicConv(192, (7, 1), name="branch7x7x3_3")(seven)
+        return _joined(
+            BasicConv(320, (3, 3), 2, same=False, name="branch3x3_2")(three),
+            BasicConv(192, (3, 3), 2, same=False, name="branch7x7x3_4")(seven),
+            _max_pool(x),
+        )
+
+
+class BlockE(nn.Module):
+    """3 x 3, as a row and a column beside each other."""
+
+    pool_by_maximum: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        three = BasicConv(384, name="branch3x3_1")(x)
+        double = BasicConv(448, name="branch3x3dbl_1")(x)
+        double = BasicConv(384, (3, 3), name="branch3x3dbl_2")(double)
+        pooled = _max_pool(x, stride=1) if self.pool_by_maximum else _average(x)
+        return _joined(
+            BasicConv(320, name="branch1x1")(x),
+            BasicConv(384, (1, 3), name="branch3x3_2a")(three),
+            BasicConv(384, (3, 1), name="branch3x3_2b")(three),
+            BasicConv(384, (1, 3), name="branch3x3dbl_3a")(double),
+            BasicConv(384, (3, 1), name="branch3x3dbl_3b")(double),
+            BasicConv(192, name="branch_pool")(pooled),
+        )
+
+
+def _joined(*branches: Array) -> Array:
+    return jnp.concatenate(branches, axis=-1)
+
+
+def _max_pool(x: Array, *, stride: int = 2) -> Array:
+    around = "VALID" if stride == 2 else ((1, 1), (1, 1))
+    return nn.max_pool(x, (3, 3), (stride, stride), around)
+
+
+def _average(x: Array) -> Array:
+    """Mean of 3 x 3 pixels; at the border of those that there are."""
+    return nn.avg_pool(x, (3, 3), (1, 1), ((1, 1), (1, 1)), count_include_pad=False)

@@ -1,0 +1,67 @@
+"""A network's weights in a file of their own, for other programs and other networks.
+
+safetensors is a header in JSON and the bytes of the arrays: it holds no code, and every framework
+reads it. https://github.com/huggingface/safetensors
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from jaxgan.errors import UserError
+from jaxgan.types import ModelState, Params
+
+
+class WeightsError(UserError):
+    """A file of weights that cannot be used."""
+
+
+def save(
+    path: str | Path, params: Params, model_state: ModelState, *, record: Mapping[str, Any]
+) -> None:
+    """Writes `params/...` and `model_state/...` of one network, and a record of their making.
+
+    Args:
+      path: the file to write, `.safetensors`.
+      params, model_state: nested dictionaries of arrays.
+      record: what is known of the weights; anything that JSON can hold.
+
+    Example:
+      >>> save("w.safetensors", {"kernel": np.ones(2)}, {}, record={"step": 1})  # doctest: +SKIP
+    """
+    leaves = flatten_dict({"params": params, "model_state": model_state}, sep="/")
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in leaves.items()}
+    save_file(arrays, str(path), metadata={"record": json.dumps(record)})
+
+
+def load(path: str | Path) -> tuple[Params, ModelState]:
+    """What `save` wrote.
+
+    Raises:
+      WeightsError: the file is missing, damaged or no safetensors file.
+    """
+    with _opened(path) as file:
+        leaves = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
+    tree = unflatten_dict(leaves, sep="/")
+    return tree.get("params", {}), tree.get("model_state", {})
+
+
+def record(path: str | Path) -> dict[str, Any]:
+    """The record that `save` wrote beside the weights."""
+    with _opened(path) as file:
+        return json.loads(file.metadata()["record"])
+
+
+def _opened(path: str | Path) -> Any:
+    try:
+        return safe_open(str(path), framework="numpy")
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"{path} cannot be read as safetensors ({error}); restore the file from a copy"
+        ) from None

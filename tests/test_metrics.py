@@ -1,0 +1,474 @@
+"""Every measure against an independent truth: closed forms, invariances, other programs."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+from jaxgan import metrics
+from jaxgan.metrics import Features, MetricError, neighbours
+
+LOGITS = Features("classes", lambda x: {"logits": x})
+MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+TWO_SIDED = {
+    "frechet": metrics.frechet_distance(),
+    "kid": metrics.kernel_distance(),
+    "prdc": metrics.precision_recall_density_coverage(),
+    "swd": metrics.sliced_wasserstein(num_projections=16),
+    "parzen": metrics.parzen_log_likelihood(np.zeros((10, 4)), bandwidths=(0.3, 1.0)),
+    "memorization": metrics.memorization(np.random.default_rng(9).normal(size=(50, 4))),
+}
+ONE_SIDED = {
+    "score": metrics.classifier_score(LOGITS),
+    "modes": metrics.mode_coverage(np.eye(4), 0.5),
+    "classes": metrics.class_coverage(LOGITS),
+}
+PAIRED = {"reconstruction": metrics.reconstruction()}
+ALL = TWO_SIDED | ONE_SIDED | PAIRED
+
+
+def rows(seed: int, n: int = 200, width: int = 4, **kwargs) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, width), **kwargs).astype("f4")
+
+
+def measured(metric, real, generated) -> dict[str, float]:
+    acc = metric.update(metric.init(), real=real, generated=generated)
+    return {name: record.value for name, record in metric.compute(acc).items()}
+
+
+# ---- what holds for every metric
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_parts_merge_into_the_whole(name):
+    metric, real, generated = ALL[name], rows(0), rows(1) + 0.2
+    whole = measured(metric, real, generated)
+    parts = [
+        metric.update(metric.init(), real=real[part], generated=generated[part])
+        for part in (slice(0, 70), slice(70, 100), slice(100, 200))
+    ]
+    left = metric.merge(metric.merge(parts[0], parts[1]), parts[2])
+    right = metric.merge(parts[0], metric.merge(parts[1], parts[2]))
+    for acc in (left, right, metric.merge(metric.init(), left)):
+        values = {name: record.value for name, record in metric.compute(acc).items()}
+        assert values == pytest.approx(whole, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_sides_may_come_one_by_one(name):
+    metric, real, generated = TWO_SIDED[name], rows(0), rows(1)
+    acc = metric.merge(
+        metric.update(metric.init(), generated=generated), metric.update(metric.init(), real=real)
+    )
+    values = {name: record.value for name, record in metric.compute(acc).items()}
+    assert values == pytest.approx(measured(metric, real, generated), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", TWO_SIDED | ONE_SIDED)
+def test_order_does_not_matter(name):
+    metric, real, generated = ALL[name], rows(0), rows(1)
+    shuffle = np.random.default_rng(2).permutation
+    turned = measured(metric, shuffle(real), shuffle(generated))
+    assert turned == pytest.approx(measured(metric, real, generated), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_accumulators_are_values(name):
+    metric = ALL[name]
+    acc = metric.update(metric.init(), real=rows(0), generated=rows(1))
+    before = {name: record.value for name, record in metric.compute(acc).items()}
+    metric.update(acc, real=rows(2), generated=rows(3))
+    metric.merge(acc, acc)
+    assert {name: record.value for name, record in metric.compute(acc).items()} == before
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_rows_that_are_not_finite_are_counted(name, bad):
+    generated = rows(1)
+    generated[3:5, 2] = bad
+    with pytest.raises(MetricError, match="2 of 200 generated rows are not finite"):
+        measured(ALL[name], rows(0), generated)
+
+
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_one_sample_is_too_few_or_gives_a_number(name):
+    metric = TWO_SIDED[name]
+    if name in ("parzen", "memorization"):
+        assert all(np.isfinite(v) for v in measured(metric, rows(0), rows(1, n=1)).values())
+    else:
+        with pytest.raises(MetricError, match="there are 1 generated rows, expected at least"):
+            measured(metric, rows(0), rows(1, n=1))
+
+
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_widths_have_to_agree(name):
+    with pytest.raises(MetricError):
+        measured(TWO_SIDED[name], rows(0, width=4), rows(1, width=5))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_constant_samples_give_finite_records(name):
+    metric = ALL[name]
+    acc = metric.update(metric.init(), real=rows(0), generated=np.ones((200, 4), np.float32))
+    for record in metric.compute(acc).values():
+        assert np.isfinite(record.value)
+        assert record.standard_error is None or np.isfinite(record.standard_error)
+        assert record.num_generated == 200
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_at_all_is_an_error(name):
+    with pytest.raises(MetricError, match="there are 0"):
+        ALL[name].compute(ALL[name].init())
+
+
+# ---- Fréchet distance
+
+
+def sqrtm_distance(real: np.ndarray, generated: np.ndarray) -> float:
+    real, generated = real.astype("f8"), generated.astype("f8")
+    s1, s2 = np.cov(real, rowvar=False), np.cov(generated, rowvar=False)
+    root = scipy.linalg.sqrtm(s1 @ s2)
+    shift = real.mean(0) - generated.mean(0)
+    return float(shift @ shift + np.trace(s1 + s2 - 2 * root.real))
+
+
+def test_frechet_equals_scipy():
+    mix = rows(5, n=8, width=8)
+    real, generated = rows(0, 300, 8) @ mix, rows(1, 400, 8) @ mix.T + 0.3
+    value = measured(metrics.frechet_distance(), real, generated)["fid_pixels"]
+    assert value == pytest.approx(sqrtm_distance(real, generated), rel=1e-9)
+
+
+def test_frechet_of_known_gaussians():
+    """In a basis that diagonalises both: `|m|^2 + sum (sqrt a - sqrt b)^2`."""
+    rotation, _ = np.linalg.qr(rows(0, 5, 5).astype("f8"))
+    a, b = np.array([4.0, 1.0, 0.25, 9.0, 0.0]), np.array([1.0, 1.0, 4.0, 0.0, 0.0])
+    turned = [rotation @ np.diag(values) @ rotation.T for values in (a, b)]
+    distance = metrics.gaussian_distance(np.zeros(5), turned[0], np.ones(5), turned[1])
+    assert distance == pytest.approx(5.0 + np.sum((np.sqrt(a) - np.sqrt(b)) ** 2), rel=1e-12)
+
+
+def test_frechet_of_a_gaussian_with_itself_is_zero_where_covariances_are_singular():
+    factors = rows(0, 10, 300).astype("f8")
+    covariance = factors.T @ factors
+    same = metrics.gaussian_distance(np.zeros(300), covariance, np.zeros(300), covariance)
+    assert same < 1e-10 * np.trace(covariance)
+
+
+def test_frechet_of_fewer_samples_than_features():
+    """Against the trace norm of the product of the samples themselves, which needs no roots."""
+    real, generated = rows(0, 30, 100).astype("f8"), rows(1, 20, 100).astype("f8") + 0.1
+    x = (real - real.mean(0)) / np.sqrt(29)
+    y = (generated - generated.mean(0)) / np.sqrt(19)
+    overlap = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    shift = real.mean(0) - generated.mean(0)
+    expected = shift @ shift + np.sum(x**2) + np.sum(y**2) - 2 * overlap
+    metric = metrics.frechet_distance()
+    record = metric.compute(metric.update(metric.init(), real=real, generated=generated))
+    assert record["fid_pixels"].value == pytest.approx(expected, rel=1e-10)
+    assert record["fid_pixels"].details["singular"]
+
+
+@pytest.mark.parametrize("n", [500, 2000])
+def test_frechet_bias_of_equal_distributions(n):
+    """For unit covariance, to first order `(1/n + 1/m) (d + d (d + 1) / 4)`."""
+    d, m = 10, 1000
+    values = [
+        measured(metrics.frechet_distance(), rows(2 * i, n, d), rows(2 * i + 1, m, d))["fid_pixels"]
+        for i in range(30)
+    ]
+    expected = (1 / n + 1 / m) * (d + d * (d + 1) / 4)
+    assert np.mean(values) == pytest.approx(expected, rel=0.1)
+
+
+# ---- kernel distance
+
+
+def test_kernel_distance_equals_the_plain_sums():
+    real, generated = rows(0, 37, 6), rows(1, 53, 6) + 0.4
+    k = lambda x, y: (x.astype("f8") @ y.T.astype("f8") / 6 + 1) ** 3
+    off = lambda gram: (gram.sum() - np.trace(gram)) / (len(gram) * (len(gram) - 1))
+    expected = off(k(real, real)) + off(k(generated, generated)) - 2 * k(real, generated).mean()
+    value = measured(metrics.kernel_distance(), real, generated)["kid_pixels"]
+    assert value == pytest.approx(expected, rel=1e-5)
+
+
+def test_kernel_distance_is_unbiased_and_its_error_is_right():
+    """Zero on average for equal distributions, where a jackknife's variance is twice as large as
+    that of the degenerate statistic; elsewhere its error is that of the values."""
+    metric = metrics.kernel_distance()
+    for shift, factor in ((0.0, np.sqrt(2)), (1.0, 1.0)):
+        records = []
+        for i in range(100):
+            real, generated = rows(2 * i, 100), rows(2 * i + 1, 60) + shift
+            acc = metric.update(metric.init(), real=real, generated=generated)
+            records.append(metric.compute(acc)["kid_pixels"])
+        values = np.array([record.value for record in records])
+        errors = np.array([record.standard_error for record in records])
+        assert np.sqrt(np.mean(errors**2)) == pytest.approx(factor * values.std(), rel=0.2)
+        if shift == 0.0:
+            assert abs(values.mean()) < 3 * values.std() / 10
+
+
+def test_kernel_distance_needs_no_more_than_two_rows():
+    metric = metrics.kernel_distance()
+    acc = metric.update(metric.init(), real=rows(0, 2), generated=rows(1, 2))
+    record = metric.compute(acc)["kid_pixels"]
+    assert np.isfinite(record.value)
+    assert record.standard_error is None
+
+
+# ---- precision, recall, density, coverage
+
+
+def plain_prdc(real, generated, k_precision=3, k_density=5) -> dict[str, float]:
+    radius = lambda x, k: np.sort(cdist(x, x), axis=1)[:, k]
+    between = cdist(real, generated)
+    inside = between <= radius(real, k_density)[:, None]
+    return {
+        "precision_pixels": np.mean((between <= radius(real, k_precision)[:, None]).any(0)),
+        "recall_pixels": np.mean((between <= radius(generated, k_precision)[None]).any(1)),
+        "density_pixels": inside.sum(0).mean() / k_density,
+        "coverage_pixels": np.mean(inside.any(1)),
+    }
+
+
+def test_prdc_equals_the_definition(monkeypatch):
+    monkeypatch.setattr(neighbours, "CHUNK", 64)  # several chunks, the last one not full
+    real, generated = rows(0, 150), rows(1, 170) * 0.8 + 0.3
+    found = measured(metrics.precision_recall_density_coverage(), real, generated)
+    assert found == pytest.approx(plain_prdc(real, generated), abs=1e-9)
+
+
+def test_prdc_of_equal_distributions_and_of_a_mode_removed():
+    """Coverage is about `1 - 2^-k`; without half of the modes recall and coverage halve."""
+    centres = 20.0 * np.eye(4)
+    sample = lambda seed, modes, n: rows(seed, n) + centres[np.arange(n) % modes]
+    metric = metrics.precision_recall_density_coverage()
+    same = measured(metric, sample(0, 4, 800), sample(1, 4, 800))
+    assert same["density_pixels"] == pytest.approx(1.0, abs=0.1)
+    assert same["coverage_pixels"] == pytest.approx(1 - 2**-5, abs=0.03)
+    half = measured(metric, sample(0, 4, 800), sample(1, 2, 800))
+    assert half["precision_pixels"] > 0.9
+    assert half["recall_pixels"] == pytest.approx(same["recall_pixels"] / 2, abs=0.05)
+    assert half["coverage_pixels"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_nearest_equals_brute_force(monkeypatch):
+    monkeypatch.setattr(neighbours, "CHUNK", 50)
+    x, y = rows(0, 120) + 100.0, rows(1, 90) + 100.0  # far from the origin
+    distances, found = metrics.nearest(x, y, 4)
+    every = cdist(x.astype("f8"), y.astype("f8"))
+    np.testing.assert_array_equal(found, np.argsort(every, axis=1)[:, :4])
+    np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, :4], rtol=1e-12)
+    own, _ = metrics.nearest(x, x, 2, same=True)
+    np.testing.assert_allclose(own, np.sort(cdist(x, x), axis=1)[:, 1:3], rtol=1e-9)
+
+
+# ---- classifier score, modes
+
+
+def test_classifier_score_closed_forms():
+    score = lambda logits: measured(ONE_SIDED["score"], None, logits)["inception_score_classes"]
+    assert score(np.zeros((50, 7))) == pytest.approx(1.0)  # sees nothing
+    assert score(100.0 * np.eye(5)[np.arange(100) % 5]) == pytest.approx(5.0)  # certain, all equal
+    p, q = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.1, 0.8])
+    m = (p + q) / 2
+    expected = np.exp((np.sum(p * np.log(p / m)) + np.sum(q * np.log(q / m))) / 2)
+    logits = np.log(np.stack([p, q] * 20)) + 3.0  # a shift of logits changes nothing
+    assert score(logits) == pytest.approx(expected, rel=1e-6)
+
+
+def test_mode_coverage_counts():
+    points = [[0.0, 0.0], [0.29, 0.0], [0.31, 0.0], [1.0, 0.05], [0.9, 0.0], [0.3, 0.9]]
+    metric = metrics.mode_coverage(MODES, std=0.1)
+    found = measured(metric, None, np.array(points))
+    shares = np.array([3, 2, 1]) / 6  # the last is nearest to the third mode, and too far off
+    assert found["modes"] == 2
+    assert found["high_quality"] == pytest.approx(4 / 6)
+    assert found["reverse_kl"] == pytest.approx(np.sum(shares * np.log(3 * shares)))
+
+
+def test_a_perfect_generator_scores_the_floors():
+    rng = np.random.default_rng(0)
+    metric, n, values = metrics.mode_coverage(MODES, std=0.1), 300, []
+    for _ in range(200):
+        points = MODES[rng.integers(0, 3, n)] + 0.1 * rng.normal(size=(n, 2))
+        records = metric.compute(metric.update(metric.init(), generated=points))
+        values.append([records[name].value for name in ("high_quality", "reverse_kl")])
+    floors = [records[name].floor for name in ("high_quality", "reverse_kl")]
+    assert floors[0] == pytest.approx(0.98889, abs=1e-5)
+    errors = np.std(values, axis=0) / np.sqrt(200)
+    assert (np.abs(np.mean(values, axis=0) - floors) < 4 * errors).all()
+
+
+def test_reverse_kl_floor_by_enumeration():
+    outcomes = itertools.product(range(3), repeat=4)  # four samples of three modes, equally likely
+    divergences = []
+    for outcome in outcomes:
+        shares = np.bincount(outcome, minlength=3) / 4
+        divergences.append(np.sum(shares[shares > 0] * np.log(3 * shares[shares > 0])))
+    assert metrics.reverse_kl_floor(3, 4) == pytest.approx(np.mean(divergences), rel=1e-12)
+
+
+def test_stacked_classes():
+    logits = 10.0 * np.eye(10)[[[1, 2, 3], [1, 2, 3], [9, 9, 9], [0, 0, 0]]]
+    found = measured(metrics.class_coverage(LOGITS, digits=3), None, logits)
+    assert found["modes_classes"] == 3
+    shares = np.array([0.5, 0.25, 0.25])
+    assert found["reverse_kl_classes"] == pytest.approx(np.sum(shares * np.log(1000 * shares)))
+
+
+# ---- sliced Wasserstein, Parzen windows, memorization
+
+
+def test_sliced_wasserstein_of_a_shift():
+    """`W_2^2` along v is `(v . shift)^2`; its mean over directions is `|shift|^2 / d`."""
+    real = rows(0, 500, 3)
+    metric = metrics.sliced_wasserstein(num_projections=4000)
+    value = measured(metric, real, real + np.float32([3.0, 0.0, 4.0]))["swd_pixels"]
+    assert value == pytest.approx(5.0 / np.sqrt(3), rel=0.02)
+    assert measured(metric, real, real)["swd_pixels"] == 0.0
+
+
+def test_sliced_wasserstein_of_unequal_numbers():
+    """Every point twice is the same distribution; otherwise the optimal assignment by hand."""
+    metric = metrics.sliced_wasserstein(num_projections=1)
+    x = rows(0, 40, 1)
+    assert measured(metric, x, np.repeat(x, 3, axis=0))["swd_pixels"] == pytest.approx(0, abs=1e-7)
+    found = measured(metric, np.array([[0.0], [3.0]]), np.array([[0.0], [1.0], [2.0]]))
+    squared = 1 / 3 * 0 + 1 / 6 * 1 + 1 / 6 * 4 + 1 / 3 * 1
+    assert found["swd_pixels"] == pytest.approx(np.sqrt(squared), rel=1e-6)
+
+
+def test_parzen_equals_a_mixture_of_gaussians():
+    samples, x = rows(0, 200, 5), rows(1, 50, 5)
+    for bandwidth in (0.2, 1.0):
+        windows = [multivariate_normal(s, bandwidth**2).logpdf(x) for s in samples.astype("f8")]
+        expected = logsumexp(windows, axis=0) - np.log(200)
+        ours = metrics.log_likelihoods(x, samples, bandwidth)
+        np.testing.assert_allclose(ours, expected, rtol=2e-5)
+
+
+def test_parzen_chooses_the_bandwidth_on_validation_alone():
+    scale = lambda x: 2.0 * x - 1.0  # from [0, 1]
+    rng = np.random.default_rng(0)
+    samples, test = rng.uniform(size=(2, 300, 2)).astype("f4")
+    metric = metrics.parzen_log_likelihood(scale(samples[:50]))  # validation: samples themselves
+    acc = metric.update(metric.init(), real=scale(test), generated=scale(samples))
+    record = metric.compute(acc)["parzen_log_likelihood"]
+    assert record.details["bandwidth"] == 0.1  # the narrowest window likes them best
+    expected = metrics.log_likelihoods(test, samples, 0.1)
+    assert record.value == pytest.approx(expected.mean(), rel=1e-5)
+    assert record.standard_error == pytest.approx(expected.std() / np.sqrt(300), rel=1e-4)
+
+
+def test_memorization_tells_copies_from_draws():
+    training, held_out, drawn = np.random.default_rng(0).normal(size=(3, 2000, 8))
+    metric = metrics.memorization(training)
+    of = lambda generated: metric.compute(
+        metric.update(metric.init(), real=held_out, generated=generated)
+    )["memorization_pixels"]
+    assert of(drawn).value == pytest.approx(0.01, abs=0.008)
+    half = of(np.concatenate([training[:1000], drawn[:1000]]))
+    assert half.value == pytest.approx(0.5, abs=0.02)
+    assert half.details["exact_copies"] == 1000
+
+
+# ---- pictures
+
+
+def plain_ssim(x, y) -> np.ndarray:
+    """By scipy's Gaussian filter, cropped to where the window lies inside."""
+    blur = lambda v: ndimage.gaussian_filter(v, 1.5, truncate=5 / 1.5)[5:-5, 5:-5]
+    values = []
+    for a, b in zip(np.moveaxis(x, -1, 0), np.moveaxis(y, -1, 0), strict=True):
+        m_a, m_b = blur(a), blur(b)
+        aa, bb, ab = blur(a * a) - m_a**2, blur(b * b) - m_b**2, blur(a * b) - m_a * m_b
+        c1, c2 = 0.02**2, 0.06**2
+        values.append(
+            (2 * m_a * m_b + c1) * (2 * ab + c2) / ((m_a**2 + m_b**2 + c1) * (aa + bb + c2))
+        )
+    return np.mean(values)
+
+
+def pictures(seed: int, n: int = 4, side: int = 24, channels: int = 3) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(n, side, side, channels))
+    return np.tanh(3 * ndimage.gaussian_filter(noise, (0, 2, 2, 0))).astype("f4")
+
+
+def test_ssim_equals_scipy():
+    x, y = pictures(0), 0.7 * pictures(0) + 0.3 * pictures(1)
+    expected = [plain_ssim(a.astype("f8"), b.astype("f8")) for a, b in zip(x, y, strict=True)]
+    np.testing.assert_allclose(metrics.ssim(x, y), expected, rtol=2e-4)
+
+
+def test_ms_ssim_of_two_scales():
+    """28 pixels have two: contrast and structure of the first, all of the second."""
+    x, y = pictures(0, side=28), 0.7 * pictures(0, side=28) + 0.3 * pictures(1, side=28)
+    half = lambda v: v.reshape(4, 14, 2, 14, 2, 3).mean((2, 4))
+    coarse = np.array(metrics.ssim(half(x), half(y)))
+    blur = lambda v: np.stack(
+        [ndimage.gaussian_filter(v[..., c], 1.5, truncate=5 / 1.5)[5:-5, 5:-5] for c in range(3)]
+    )
+    fine = []
+    for a, b in zip(x.astype("f8"), y.astype("f8"), strict=True):
+        s_aa, s_bb = blur(a * a) - blur(a) ** 2, blur(b * b) - blur(b) ** 2
+        s_ab = blur(a * b) - blur(a) * blur(b)
+        fine.append(np.mean((2 * s_ab + 0.06**2) / (s_aa + s_bb + 0.06**2)))
+    w = np.array([0.0448, 0.2856]) / (0.0448 + 0.2856)
+    np.testing.assert_allclose(metrics.ms_ssim(x, y), fine ** w[0] * coarse ** w[1], rtol=1e-3)
+
+
+def test_ms_ssim_diversity_sees_a_collapse():
+    metric = metrics.ms_ssim_diversity()
+    value = lambda images: measured(metric, None, images)["ms_ssim"]
+    assert value(np.repeat(pictures(0, n=1), 10, axis=0)) == pytest.approx(1.0, abs=1e-5)
+    assert value(pictures(0, n=40)) < 0.3
+    with pytest.raises(MetricError, match="11 x 11"):
+        value(np.zeros((4, 8, 8, 1)))
+
+
+def test_reconstruction_closed_forms():
+    target = pictures(0)
+    records = lambda output: measured(metrics.reconstruction(), target, output)
+    off = records(target + 0.1)
+    assert off["l1"] == pytest.approx(0.1, rel=1e-5)
+    assert off["psnr"] == pytest.approx(10 * np.log10(4 / 0.01), rel=1e-5)
+    same = records(target)
+    assert same["psnr"] == 100.0
+    assert same["ssim"] == pytest.approx(1.0)
+    with pytest.raises(MetricError, match="one output for each target"):
+        measured(metrics.reconstruction(), target, target[:2])
+    with pytest.raises(MetricError, match="in pairs"):
+        measured(metrics.reconstruction(), target, None)
+
+
+def test_lpips_over_a_backbone():
+    rng = np.random.default_rng(0)
+    kernel = jnp.asarray(rng.normal(size=(3, 5)), jnp.float32)
+    backbone = Features("toy", lambda x: {"maps": [x, jax.nn.relu(x @ kernel)]})
+    heads = [rng.uniform(size=3), rng.uniform(size=5)]
+    x, y = pictures(0), pictures(1)
+    expected = np.zeros(4)
+    for a, b, head in zip(backbone.apply(x)["maps"], backbone.apply(y)["maps"], heads, strict=True):
+        unit = lambda v: np.asarray(v) / np.linalg.norm(np.asarray(v), axis=-1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            difference = np.nan_to_num(unit(a)) - np.nan_to_num(unit(b))
+        expected += np.einsum("nhwc,c->n", difference**2, head) / (24 * 24)
+    metric = metrics.lpips(backbone, heads)
+    acc = metric.update(
+        metric.init(), real=backbone.apply(x)["maps"], generated=backbone.apply(y)["maps"]
+    )
+    assert metric.compute(acc)["lpips_toy"].value == pytest.approx(expected.mean(), rel=1e-4)
+    with pytest.raises(MetricError, match="negative"):
+        metrics.lpips(backbone, [-np.ones(3), np.ones(5)])
