@@ -6,6 +6,7 @@ digest of every state is stored beside it and compared on the way back.
 """
 
 import hashlib
+import math
 import warnings
 from pathlib import Path
 from typing import Any
@@ -52,27 +53,21 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
         highest score stays beside them.
     """
     score = lambda metrics: metrics["score"]
-    keep = checkpoint_managers.AnyPreservationPolicy(
-        [
-            checkpoint_managers.LatestN(newest),
-            checkpoint_managers.BestN(
-                get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
-            ),
-        ]
-    )
+    best = checkpoint_managers.BestN(get_metric_fn=score, n=1)
+    keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(newest), best])
     # The policy alone would not write scores to the disk; `best_fn` alone would drop the newest.
     options = ocp.CheckpointManagerOptions(preservation_policy=keep, best_fn=score, best_mode="max")
     handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
     return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
 
 
-def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float | None = None) -> None:
+def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float = -math.inf) -> None:
     """Saves the state under its step, in the background; the state may be donated right after.
 
     Args:
       manager: from `open_manager`.
       state: what to save; nothing is done if its step is saved already.
-      score: how good it is, more is better; `None` where that was not measured.
+      score: how good it is, more is better; minus infinity where that was not measured.
     """
     step = int(state.step)
     if step in manager.all_steps():
@@ -82,7 +77,7 @@ def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float | No
         args=ocp.args.Composite(
             state=ocp.args.StandardSave(state), record=ocp.args.JsonSave({"digest": digest(state)})
         ),
-        metrics=None if score is None else {"score": score},
+        metrics={"score": score},
     )
 
 
@@ -109,7 +104,8 @@ def restore(
     )
     if best:
         step = manager.best_step()
-        return None if step is None else _newest_intact(manager, abstract, [step])
+        measured = step is not None and manager.metrics(step)["score"] > -math.inf
+        return _newest_intact(manager, abstract, [step]) if measured else None
     return _newest_intact(manager, abstract)
 
 

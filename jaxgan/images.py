@@ -57,6 +57,26 @@ def save_sheet(path: str | Path, images: Any, *, columns: int | None = None) -> 
     Image.fromarray(page[..., 0] if page.shape[-1] == 1 else page).save(path)
 
 
+def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float = 10.0) -> None:
+    """Makes an animated picture of pictures of one size, at most 100 of them, evenly chosen.
+
+    Args:
+      path: the file to write, `.gif`, `.webp` or `.png`.
+      frames: the pictures' files, in order; the last one stays for a while.
+      seconds: how long one round takes.
+
+    Example:
+      >>> save_animation("a.gif", sorted(Path("samples").glob("step_*.png")))  # doctest: +SKIP
+    """
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 100)).round().astype(int))
+    pictures = [Image.open(frames[i]).convert("P", palette=Image.Palette.ADAPTIVE) for i in chosen]
+    each = max(20, round(1000 * seconds / len(pictures)))
+    durations = [*(len(pictures) - 1) * [each], max(each, 2000)]
+    pictures[0].save(
+        path, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
+    )
+
+
 def save_curves(path: str | Path, records: Sequence[Mapping[str, float]]) -> None:
     """Draws the players' losses, and the mean of D on real and generated images, over the steps.
 

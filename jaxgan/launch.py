@@ -4,7 +4,7 @@ runs/mnist/
   config.json      what was run, on which data, with which versions
   metrics.jsonl    a line per logged step; the same in tensorboard/
   losses.png       both players' losses, and the mean of D on real and on generated images
-  samples/         step_<step>.png, always from the same latents
+  samples/         step_<step>.png, always from the same latents; at the end also samples.gif
   evaluation.json  what samples were worth: every evaluation's records, and the best step
   checkpoints/     the newest states and the best; the same command goes on from the last one
 """
@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import signal
@@ -141,9 +142,9 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
             agree = callbacks.every(1 if jax.process_count() == 1 else config.log_every, stop.agree)
 
             def save(step: int, state: TrainState, metrics: Metrics) -> None:
-                score = scores.get(step)
+                score = scores.get(step, -math.inf)
                 due = step % config.checkpoint_every == 0 or step == last or stop.received
-                if due or score is not None:
+                if due or score > -math.inf:
                     callbacks.check_finite(step, state, metrics)
                     checkpoint.save(manager, state, score=score)
 
@@ -168,6 +169,8 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
             "the same command goes on from there"
         )
         return 128 + stop.received
+    if processes.is_main() and (frames := sorted((directory / "samples").glob("step_*.png"))):
+        images.save_animation(directory / "samples.gif", frames)
     console.print(f"{directory} is complete at step {int(state.step)}; see {directory}/samples")
     return 0
 

@@ -14,7 +14,7 @@ import optax
 from flax import nnx
 
 import jaxgan
-from jaxgan import Game, TrainingAlgorithm, latents, losses, networks, penalties
+from jaxgan import Game, TrainingAlgorithm, latents, losses, metrics, networks, penalties
 
 BATCH = 8
 LATENT = latents.normal(3)
@@ -163,3 +163,23 @@ LOCAL = {"flax_linen_and_nnx"}
 
 def tree_max(tree) -> float:
     return max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(tree))
+
+
+def measured() -> dict[str, float]:
+    """What samples of an untrained game score; the same on any number of devices."""
+    examples = {"image": np.random.default_rng(0).uniform(-1, 1, (50, 8, 8, 1)).astype("f4")}
+    game, key = CASES["dcgan"]().game, jax.random.key(0)
+    params, model_state = jax.jit(game.init)(key, examples)
+    state = jaxgan.TrainState(jnp.zeros((), jnp.int32), params, model_state, {}, {})
+    what = jaxgan.Evaluation(
+        {
+            "fid": metrics.frechet_distance(),
+            "kid": metrics.kernel_distance(),
+            "prdc": metrics.precision_recall_density_coverage(),
+        },
+        examples,
+        others=examples,
+    )
+    records = jaxgan.evaluator(game, what, num_samples=1030)(state)
+    floors = {f"{name} floor": record.floor for name, record in records.items()}
+    return {name: record.value for name, record in records.items()} | floors

@@ -154,6 +154,7 @@ def main(which):
         all_ways = {"jit": jaxgan.jit, "pmap": jaxgan.pmap, "sharded": jaxgan.sharded}
         found["recompiles"] = {way: recompiles(of(algorithm)) for way, of in all_ways.items()}
         found["members"] = members_over_devices(algorithm)
+        found["measured"] = games.measured()
         try:
             smaller = jax.tree.map(lambda x: x[:, :6], games.minibatches(0, 1))
             jaxgan.pmap(algorithm).update(None, smaller, KEY)

@@ -79,6 +79,10 @@ def test_members_of_a_population_on_devices_of_their_own(found):
     assert found["members"] < 2e-6
 
 
+def test_evaluation_on_eight_devices_is_one_device(found):
+    assert found["measured"] == pytest.approx(games.measured(), rel=1e-4, abs=1e-6)
+
+
 def test_every_mode_compiles_once(found):
     assert found["recompiles"] == {"jit": 0, "pmap": 0, "sharded": 0}
 

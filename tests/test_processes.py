@@ -58,6 +58,11 @@ def test_two_processes_are_one_device(found, name):
 
 
 @pytest.mark.slow
+def test_evaluation_by_two_processes_is_one_device(found):
+    assert found["measured"] == pytest.approx(games.measured(), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.slow
 def test_pmap_is_for_one_process(found):
     assert found["error"] == "pmap is for the devices of one process; use sharded for several"
 

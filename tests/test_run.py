@@ -23,6 +23,7 @@ from jaxgan.data.idx import write_idx
 from tests.conftest import CACHE, ROOT
 
 SMALL = {"--data": "digits", "--features": 4, "--batch-size": 8, "--latent": 4, "--r1": 0}
+SMALL["--evaluate-every"] = 0  # test_evaluation.py has runs that are evaluated
 ENVIRONMENT = os.environ | {
     "JAX_PLATFORMS": "cpu",
     "JAX_COMPILATION_CACHE_DIR": str(CACHE),

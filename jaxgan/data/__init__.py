@@ -4,6 +4,13 @@ from jaxgan.data.idx import DataError as DataError
 from jaxgan.data.idx import read_idx as read_idx
 from jaxgan.data.load import Dataset as Dataset
 from jaxgan.data.load import load as load
+from jaxgan.data.mixtures import Mixture as Mixture
+from jaxgan.data.mixtures import draws as draws
+from jaxgan.data.mixtures import gaussian as gaussian
+from jaxgan.data.mixtures import grid as grid
+from jaxgan.data.mixtures import ring as ring
+from jaxgan.data.mixtures import spiral as spiral
+from jaxgan.data.mixtures import swiss_roll as swiss_roll
 from jaxgan.data.sampler import as_float as as_float
 from jaxgan.data.sampler import minibatches as minibatches
 from jaxgan.data.shuffle import shuffled as shuffled

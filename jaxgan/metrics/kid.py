@@ -28,8 +28,8 @@ def kernel_distance(features: Features = PIXELS) -> Metric:
     `mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j)` over all
     pairs, not over random subsets as is common: so it depends on no order, and its error is least.
     It is unbiased: for equal distributions zero on average at any number of samples, and as often
-    below. Its standard error is a delete-one-block jackknife over blocks of rows in their order; for
-    equal distributions, where the statistic is degenerate, it is too large by sqrt(2).
+    below. Its standard error is a delete-one-block jackknife over blocks of rows in their order;
+    for equal distributions, where the statistic is degenerate, it is too large by sqrt(2).
 
     Args:
       features: what to measure by.

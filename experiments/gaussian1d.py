@@ -1,0 +1,229 @@
+"""The picture of the first GAN paper: on a line, D settles at 1/2 as the generator finds the data.
+
+Commands:
+
+    python -m experiments.gaussian1d
+    python -m experiments.gaussian1d --loss minimax --discriminator-turns 5
+
+Hardware: a CPU, a quarter of a minute. The pictures in `samples/` and the animation `samples.gif`
+show the densities of the data and of the generator, D, and the optimal discriminator for that
+generator, `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`, with the paths from z to x below.
+
+Reference: Goodfellow et al., *Generative Adversarial Nets*, 2014, figure 1 and proposition 1,
+https://arxiv.org/abs/1406.2661.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from jaxgan import run
+from jaxgan.experiment import Config as BaseConfig
+from jaxgan.experiment import Experiment
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxgan import Game, Network
+    from jaxgan.data import Mixture
+    from jaxgan.evaluation import Evaluation
+    from jaxgan.training import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(BaseConfig):
+    """Trains a GAN on a Gaussian on the line."""
+
+    data: Literal["gaussian"] = "gaussian"
+    """There is one distribution; see the next two flags."""
+    mean: float = 2.0
+    """Of the data."""
+    std: float = 1.0
+    """Standard deviation of the data."""
+    num_steps: int = 10_000
+    """Rounds to train in all."""
+    decay_steps: int = 10_000
+    """Rounds until learning rates are 0."""
+    batch_size: int = 256
+    """Points per minibatch, over all devices."""
+    loss: Literal["minimax", "non_saturating"] = "non_saturating"
+    """What the players pay."""
+    r1: float = 0.3
+    """Weight gamma of the penalty on D's slope at the data; 0 for none, as in the paper."""
+    discriminator_turns: int = 1
+    """The paper's k."""
+    learning_rate: float = 2e-3
+    """Adam's at first, of both players."""
+    ema: float = 0.999
+    """Decay of the generator's average, which draws the samples."""
+    scan_rounds: int = 20
+    """Rounds that are one program; so small a game would wait for its dispatch otherwise."""
+    log_every: int = 100
+    """Steps between logged metrics."""
+    sample_every: int = 200
+    """Steps between pictures."""
+    checkpoint_every: int = 5000
+    """Steps between checkpoints."""
+
+
+class Densities(NamedTuple):
+    """What the picture shows, on a grid of x."""
+
+    x: np.ndarray
+    data: np.ndarray
+    generator: np.ndarray
+    discriminator: np.ndarray
+    optimal: np.ndarray
+
+
+def make(config: Config) -> Experiment:
+    """Game, algorithm and data."""
+    import jax
+    import numpy as np
+    import optax
+
+    import jaxgan
+    from jaxgan import data, latents, losses, networks, penalties
+
+    mixture = data.gaussian(config.mean, config.std)
+    generator = jaxgan.from_linen(networks.MLP((64, 64), output_shape=(1,), activation=jax.nn.relu))
+    discriminator = jaxgan.from_linen(networks.MLP((64, 64)))
+    game = jaxgan.gan(
+        generator,
+        discriminator,
+        latent=latents.uniform(1),
+        loss=getattr(losses, config.loss)(),
+        penalty=penalties.weighted((config.r1, penalties.r1)) if config.r1 else None,
+    )
+    k = config.discriminator_turns
+    adam = lambda turns: optax.adam(
+        optax.cosine_decay_schedule(config.learning_rate, turns * config.decay_steps),
+        b1=0.0,
+        b2=0.99,
+    )
+    algorithm = jaxgan.alternating(
+        game,
+        {"discriminator": adam(k), "generator": adam(1)},
+        turns=[*k * ["discriminator"], "generator"],
+        ema={"generator": config.ema},
+    )
+    return Experiment(
+        game=game,
+        algorithm=jaxgan.scan_rounds(algorithm, config.scan_rounds),
+        minibatches=data.draws(mixture.sample, batch_size=config.batch_size, seed=config.seed),
+        sample_batch=lambda n: {"image": np.zeros((n, 1), np.float32)},
+        data={
+            "name": mixture.name,
+            "source": f"a Gaussian with mean {config.mean} and standard deviation {config.std}",
+            "fingerprint": mixture.fingerprint,
+        },
+        evaluation=make_evaluation(mixture),
+        draw=picture(game, generator, discriminator, mixture),
+    )
+
+
+def make_evaluation(mixture: Mixture) -> Evaluation:
+    """Mean and standard deviation of the samples, and their distance from the data's."""
+    import jax
+    import numpy as np
+
+    from jaxgan import metrics
+    from jaxgan.evaluation import Evaluation
+
+    def compute(real: np.ndarray, generated: np.ndarray) -> metrics.Records:
+        n, std = len(generated), float(generated.std())
+        return {
+            "mean": metrics.MetricRecord(
+                "mean", float(generated.mean()), std / np.sqrt(n), num_generated=n
+            ),
+            "std": metrics.MetricRecord("std", std, std / np.sqrt(2 * n), num_generated=n),
+        }
+
+    real, others = (mixture.sample(jax.random.key(seed), 10_000) for seed in (1, 2))
+    return Evaluation(
+        {
+            "moments": metrics.collecting(compute, features=metrics.RAW, min_real=0),
+            "swd": metrics.sliced_wasserstein(num_projections=1),
+        },
+        {"image": real},
+        split="fresh draws",
+        others={"image": others},
+        best="swd_pixels",
+    )
+
+
+def densities(game: Game, discriminator: Network, mixture: Mixture, state: TrainState) -> Densities:
+    """On a grid: both densities, D, and the optimal D for this generator.
+
+    The generator's density is a kernel estimate from 50 000 samples.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from scipy.stats import gaussian_kde
+
+    from jaxgan import with_ema
+
+    batch = {"image": jnp.zeros((50_000, 1))}
+    samples = game.sample(with_ema(state), state.model_state, batch, jax.random.key(0))
+    centre, reach = float(mixture.centres[0, 0]), 4.0 * mixture.std
+    x = np.linspace(centre - reach, centre + reach, 401)
+    own, model_state = state.params["discriminator"], state.model_state["discriminator"]
+    logits, _ = discriminator.apply(
+        own, model_state, jnp.asarray(x[:, None], jnp.float32), train=False
+    )
+    data = np.exp(mixture.log_density(x[:, None]))
+    generated = gaussian_kde(np.asarray(samples)[:, 0])(x)
+    optimal = data / (data + generated)
+    return Densities(x, data, generated, np.asarray(jax.nn.sigmoid(logits)), optimal)
+
+
+def gap(found: Densities) -> float:
+    """Mean of |D(x) - 1/2| where the data lie, by their density."""
+    import numpy as np
+
+    return float(np.average(np.abs(found.discriminator - 0.5), weights=found.data))
+
+
+def picture(game: Game, generator: Network, discriminator: Network, mixture: Mixture):
+    """Draws densities, D and the optimal D, and below them the paths from z to x."""
+
+    def draw(path: Path, state: TrainState) -> None:
+        import jax.numpy as jnp
+        import numpy as np
+        from matplotlib.figure import Figure
+
+        from jaxgan import processes, with_ema
+
+        state = processes.to_host(state)
+        if not processes.is_main():
+            return
+        found = densities(game, discriminator, mixture, state)
+        z = np.linspace(-1.0, 1.0, 41)
+        own, model_state = with_ema(state)["generator"], state.model_state["generator"]
+        reached, _ = generator.apply(
+            own, model_state, jnp.asarray(z[:, None], jnp.float32), train=False
+        )
+        low, high = found.x[0], found.x[-1]
+        figure = Figure(figsize=(7, 5), layout="constrained")
+        top, bottom = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+        top.plot(found.x, found.data, "k:", label="data")
+        top.plot(found.x, found.generator, color="tab:green", label="generator")
+        top.plot(found.x, found.discriminator, "--", color="tab:blue", label="D(x)")
+        top.plot(found.x, found.optimal, color="tab:blue", alpha=0.3, label="optimal D(x)")
+        top.axhline(0.5, color="grey", linewidth=0.5)
+        top.set(ylim=(0.0, 1.0), ylabel="density, probability")
+        top.set_title(f"step {int(state.step)}: mean |D(x) - 1/2| over the data {gap(found):.3f}")
+        top.legend(loc="upper right", fontsize="small")
+        starts = low + (z + 1.0) / 2.0 * (high - low)
+        bottom.plot([starts, np.asarray(reached)[:, 0]], [0, 1], color="grey", linewidth=0.7)
+        bottom.set(xlim=(low, high), ylim=(0, 1), yticks=[0, 1], yticklabels=["z", "x"])
+        figure.savefig(path, dpi=90)
+
+    return draw
+
+
+if __name__ == "__main__":
+    run.main(Config, make)

@@ -1,0 +1,242 @@
+"""Evaluation of games and runs: the numbers, how often, what is kept, and the commands."""
+
+import json
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxgan
+import jaxgan.__main__ as commands
+from jaxgan import Evaluation, evaluation, evaluator, metrics, weights
+from jaxgan.commands import load
+from jaxgan.training import TrainState
+from tests.games import measured
+from tests.test_run import arguments, main
+
+
+def gaussian_game() -> jaxgan.Game:
+    """Its samples are N(mean, 1), whatever is learned."""
+
+    def sample(params, model_state, batch, key):
+        keys = jaxgan.axis.example_keys(key, batch["image"].shape[0])
+        noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(keys)
+        return params["generator"][None] + noise + batch.get("label", jnp.zeros(1))[:, None]
+
+    return jaxgan.Game(lambda key, batch: ({}, {}), {}, sample)
+
+
+def state_of(mean: float, average: float | None = None) -> TrainState:
+    params, ema = {"generator": jnp.full((2,), mean)}, {}
+    if average is not None:
+        ema = {"generator": jnp.full((2,), average)}
+    return TrainState(jnp.array(0), params, {}, {}, ema)
+
+
+def normal(seed: int, n: int = 700) -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(seed).normal(size=(n, 2)).astype("f4")}
+
+
+FRECHET = {"fid": metrics.frechet_distance()}
+
+
+def test_samples_are_measured_against_the_examples():
+    measure = evaluator(gaussian_game(), Evaluation(FRECHET, normal(0)), num_samples=5000)
+    for mean in (0.0, 2.0):
+        record = measure(state_of(mean))["fid_pixels"]
+        assert record.value == pytest.approx(2 * mean**2, abs=0.03 + 0.05 * mean**2)
+        assert (record.num_generated, record.num_real) == (5000, 700)
+        assert (record.split, record.seed, record.floor) == ("test", 0, None)
+
+
+def test_the_average_is_measured_unless_told_otherwise():
+    what, state = Evaluation(FRECHET, normal(0)), state_of(0.0, average=2.0)
+    average, last = (
+        evaluator(gaussian_game(), what, average=average)(state)["fid_pixels"].value
+        for average in (True, False)
+    )
+    assert average == pytest.approx(8.0, rel=0.05)
+    assert last < 0.05
+
+
+def test_the_floor_is_what_other_real_examples_score():
+    what = Evaluation(FRECHET, normal(0), others=normal(1, 5000))
+    record = evaluator(gaussian_game(), what, num_samples=300)(state_of(1.0))["fid_pixels"]
+    rows = np.asarray(evaluation.shuffled(np.arange(300), n=5000, seed=0, epoch=0))
+    metric = FRECHET["fid"]
+    acc = metric.update(metric.init(), real=normal(0)["image"])
+    acc = metric.update(acc, generated=normal(1, 5000)["image"][rows])
+    assert record.floor == pytest.approx(metric.compute(acc)["fid_pixels"].value, rel=1e-6)
+
+
+def test_the_seed_is_all_that_chance_depends_on():
+    what = Evaluation(FRECHET, normal(0))
+    records = [evaluator(gaussian_game(), what, seed=seed)(state_of(0.0)) for seed in (1, 1, 2)]
+    assert records[0] == records[1] != records[2]
+
+
+def test_samples_get_the_conditions_of_the_examples():
+    """The label is added to the mean, and half of the labels are 4."""
+    examples = normal(0, 400) | {"label": np.repeat([0, 4], 200).astype(np.int32)}
+    mean = metrics.collecting(
+        lambda _, generated: {"mean": metrics.MetricRecord("mean", float(generated.mean()))},
+        features=metrics.RAW,
+        min_real=0,
+    )
+    record = evaluator(gaussian_game(), Evaluation({"mean": mean}, examples), num_samples=1200)
+    assert record(state_of(0.0))["mean"].value == pytest.approx(2.0, abs=0.1)
+
+
+def test_pairs_stay_pairs():
+    """A game that returns its input has no error; and there are no more pairs than examples."""
+    game = jaxgan.Game(lambda key, batch: ({}, {}), {}, lambda p, m, batch, key: batch["source"])
+    images = np.random.default_rng(0).integers(0, 256, (700, 12, 12, 1), np.uint8)
+    what = Evaluation(
+        {"pairs": metrics.reconstruction()}, {"source": images, "target": images}, target="target"
+    )
+    records = evaluator(game, what)(state_of(0.0))
+    assert records["l1"].value == 0.0
+    assert records["l1"].num_generated == 700
+    with pytest.raises(ValueError, match="num_samples is 701, and there are 700 examples"):
+        evaluator(game, what, num_samples=701)
+
+
+def test_what_cannot_be_measured():
+    with pytest.raises(ValueError, match="num_samples is 0, expected at least 1"):
+        evaluator(gaussian_game(), Evaluation(FRECHET, normal(0)), num_samples=0)
+    with pytest.raises(ValueError, match="the examples have image and no target"):
+        evaluator(gaussian_game(), Evaluation(FRECHET, normal(0), target="target"))
+    with pytest.raises(ValueError, match="no sample"):
+        evaluator(gaussian_game()._replace(sample=None), Evaluation(FRECHET, normal(0)))
+    with pytest.raises(metrics.MetricError, match="500 of 500 generated rows are not finite"):
+        evaluator(gaussian_game(), Evaluation(FRECHET, normal(0)))(state_of(np.nan))
+
+
+def test_networks_are_computed_once_for_all_metrics():
+    """Convolutions of the classifier in the program: four, though three metrics look at it."""
+    what = evaluation.of_images({"image": np.zeros((4, 28, 28, 1), np.uint8)})
+    program = jax.jit(lambda x: evaluation._outputs(tuple(what.metrics.values()), x))
+    text = program.lower(jnp.zeros((4, 28, 28, 1))).compile().as_text()
+    one = jax.jit(lambda x: what.metrics["fid"].features.apply(x)["features"])
+    expected = one.lower(jnp.zeros((4, 28, 28, 1))).compile().as_text()
+    count = lambda text: len(re.findall(r"__onednn\$conv| convolution\(| dot\(", text))
+    assert count(expected) <= count(text) <= count(expected) + 1  # and the logits
+
+
+def test_of_images_chooses_by_shape():
+    digits = evaluation.of_images({"image": np.zeros((4, 28, 28, 1), np.uint8)})
+    assert digits.best == "fid_mnist_classifier"
+    colour = evaluation.of_images({"image": np.zeros((4, 32, 32, 3), np.uint8)})
+    assert colour.best == "swd_pixels"
+    assert set(colour.metrics) | set(colour.more) == {"swd", "ms_ssim", "fid", "kid", "prdc"}
+
+
+# ---- on devices: compared with one device by test_parallel.py and test_processes.py
+
+
+def test_a_game_of_the_registry_is_measured():
+    assert all(np.isfinite(value) for value in measured().values())
+
+
+# ---- runs
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that was evaluated at steps 4, 8 and 10."""
+    directory = tmp_path_factory.mktemp("evaluated") / "run"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        flags = {"num_steps": 10, "evaluate_every": 4, "evaluate_samples": 40, "ema": 0}
+        words = arguments(directory, checkpoint_every=100, **flags)
+        assert main(monkeypatch, *words) == 0
+    return directory
+
+
+def test_a_finished_run_has_its_evaluations(finished):
+    content = json.loads((finished / "evaluation.json").read_text())
+    assert [entry["step"] for entry in content["evaluations"]] == [4, 8, 10]
+    assert content["best_by"] == "fid_mnist_classifier"
+    values = {
+        entry["step"]: record["value"]
+        for entry in content["evaluations"]
+        for record in entry["records"]
+        if record["name"] == content["best_by"]
+    }
+    assert content["best_step"] == min(values, key=values.get)
+    (record,) = [r for r in content["evaluations"][0]["records"] if r["name"] == content["best_by"]]
+    assert (record["num_generated"], record["num_real"], record["split"]) == (40, 297, "test")
+    assert len(record["features_sha256"]) == 64
+    assert record["floor"] > 0
+
+
+def test_the_best_checkpoint_stays(finished, monkeypatch, capsys):
+    best = json.loads((finished / "evaluation.json").read_text())["best_step"]
+    assert int(load(finished, best=True)[1].step) == best
+    assert int(load(finished)[1].step) == 10
+    kept = {int(path.name) for path in (finished / "checkpoints").glob("[0-9]*")}
+    assert kept == {8, 10, best}
+
+    words = arguments(finished, num_steps=13, checkpoint_every=1, evaluate_every=0, ema=0)
+    assert main(monkeypatch, *words) == 0
+    kept = {int(path.name) for path in (finished / "checkpoints").glob("[0-9]*")}
+    assert kept == {12, 13, best}
+
+
+def test_the_command_gets_the_numbers_of_the_run(finished, tmp_path, capsys):
+    content = json.loads((finished / "evaluation.json").read_text())
+    expected = next(e for e in content["evaluations"] if e["step"] == content["best_step"])
+    out = tmp_path / "e.json"
+    commands.evaluate(finished, num_samples=40, step="best", parameters="both", out=out)
+    text = capsys.readouterr().out
+    assert f"{finished} at step {content['best_step']}, average parameters" in text
+    assert "last parameters" in text
+    found = json.loads(out.read_text())["evaluations"]
+    assert found[0]["records"] == found[1]["records"]  # there is no average in this run
+    for ours, theirs in zip(found[0]["records"], expected["records"], strict=True):
+        assert ours == theirs
+
+
+def test_metrics_are_chosen_by_name(finished, capsys):
+    commands.evaluate(finished, metrics=("memorization", "ms_ssim"), num_samples=20)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["memorization_pixels", "ms_ssim"]
+    with pytest.raises(SystemExit) as end:
+        commands.evaluate(finished, metrics=("fidd",))
+    assert end.value.code == 2
+    assert "--metrics has fidd; this run knows fid, kid, prdc" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        commands.evaluate(finished, num_samples=1)
+    assert "there are 1 generated rows, expected at least 2" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        commands.evaluate(finished, inception=Path("nowhere.pth"))
+    assert "nowhere.pth is no PyTorch file" in capsys.readouterr().err
+
+
+def test_evaluations_of_steps_that_were_lost_are_made_again(tmp_path, monkeypatch):
+    """As after a crash: what the file holds of steps after the newest checkpoint is dropped."""
+    flags = {"evaluate_every": 4, "evaluate_samples": 40}
+    assert main(monkeypatch, *arguments(tmp_path / "run", num_steps=4, **flags)) == 0
+    path = tmp_path / "run" / "evaluation.json"
+    content = json.loads(path.read_text())
+    lost = content["evaluations"][0] | {"step": 6, "records": []}
+    path.write_text(json.dumps(content | {"evaluations": [*content["evaluations"], lost]}))
+    assert main(monkeypatch, *arguments(tmp_path / "run", num_steps=8, **flags)) == 0
+    steps = [entry["step"] for entry in json.loads(path.read_text())["evaluations"]]
+    assert steps == [4, 8]
+
+
+def test_export_and_load(finished, tmp_path, capsys):
+    commands.export(finished, tmp_path / "g.safetensors", step="best")
+    params, _ = weights.load(tmp_path / "g.safetensors")
+    _experiment, state = load(finished, best=True)
+    jax.tree.map(np.testing.assert_array_equal, params, jax.device_get(state.params["generator"]))
+    record = weights.record(tmp_path / "g.safetensors")
+    assert record["step"] == int(state.step)
+    assert record["evaluation"][0]["name"] == "fid_mnist_classifier"
+    assert str(finished) not in json.dumps(record)
+    with pytest.raises(SystemExit):
+        commands.export(finished, tmp_path / "g.safetensors", player="critic")
+    assert "--player is critic, expected one of discriminator, generator" in capsys.readouterr().err
