@@ -38,7 +38,7 @@ class Config(BaseConfig):
     sample_every: int = 2000
     """Steps between pictures of the digits that are hardest for it."""
     learning_rate: float = 3e-3
-    """Of AdamW at its height, after 300 rounds; it falls to 0 by the half of a cosine."""
+    """Of AdamW at its height, after 300 rounds; it falls to 0 by half a cosine."""
     ema: float = 0.998
     """Decay of the parameters' average, which is evaluated and exported."""
 
@@ -53,8 +53,9 @@ def make(config: Config) -> Experiment:
 
     dataset = data.load(config.data, data_dir=config.data_dir)
     game = classification(jaxgan.from_linen(networks.ConvClassifier(dataset.num_classes)))
+    warmup = min(300, config.decay_steps // 2)
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, 300, config.decay_steps
+        0.0, config.learning_rate, warmup, config.decay_steps
     )
     return Experiment(
         game=game,

@@ -80,23 +80,14 @@ class Densities(NamedTuple):
 
 def make(config: Config) -> Experiment:
     """Game, algorithm and data."""
-    import jax
     import numpy as np
     import optax
 
     import jaxgan
-    from jaxgan import data, latents, losses, networks, penalties
+    from jaxgan import data
 
     mixture = data.gaussian(config.mean, config.std)
-    generator = jaxgan.from_linen(networks.MLP((64, 64), output_shape=(1,), activation=jax.nn.relu))
-    discriminator = jaxgan.from_linen(networks.MLP((64, 64)))
-    game = jaxgan.gan(
-        generator,
-        discriminator,
-        latent=latents.uniform(1),
-        loss=getattr(losses, config.loss)(),
-        penalty=penalties.weighted((config.r1, penalties.r1)) if config.r1 else None,
-    )
+    game, generator, discriminator = make_game(config)
     k = config.discriminator_turns
     adam = lambda turns: optax.adam(
         optax.cosine_decay_schedule(config.learning_rate, turns * config.decay_steps),
@@ -122,6 +113,25 @@ def make(config: Config) -> Experiment:
         evaluation=make_evaluation(mixture),
         draw=picture(game, generator, discriminator, mixture),
     )
+
+
+def make_game(config: Config) -> tuple[Game, Network, Network]:
+    """The game, and its generator and discriminator."""
+    import jax
+
+    import jaxgan
+    from jaxgan import latents, losses, networks, penalties
+
+    generator = jaxgan.from_linen(networks.MLP((64, 64), output_shape=(1,), activation=jax.nn.relu))
+    discriminator = jaxgan.from_linen(networks.MLP((64, 64)))
+    game = jaxgan.gan(
+        generator,
+        discriminator,
+        latent=latents.uniform(1),
+        loss=getattr(losses, config.loss)(),
+        penalty=penalties.weighted((config.r1, penalties.r1)) if config.r1 else None,
+    )
+    return game, generator, discriminator
 
 
 def make_evaluation(mixture: Mixture) -> Evaluation:

@@ -160,10 +160,10 @@ def picture(game: Game, mixture: Mixture):
     batch = {"image": np.zeros((2500, 2), np.float32)}
     sample = jax.jit(lambda p, state: game.sample(p, state, batch, jax.random.key(0)))
     reach = 1.15 * np.abs(mixture.centres).max()
-    line = np.linspace(-reach, reach, 400)
+    line = np.linspace(-reach, reach, 160)
     points = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     wide = mixture._replace(std=max(mixture.std, reach / 40))  # or a mode would be a pixel or two
-    density = np.exp(wide.log_density(points)).reshape(400, 400)
+    density = np.exp(wide.log_density(points)).reshape(160, 160)
 
     def draw(path: Path, state: TrainState) -> None:
         samples = processes.to_host(sample(with_ema(state), state.model_state))
@@ -173,7 +173,13 @@ def picture(game: Game, mixture: Mixture):
 
         figure = Figure(figsize=(5, 5), layout="constrained")
         ax = figure.subplots()
-        ax.imshow(density, extent=2 * (-reach, reach), origin="lower", cmap="Blues")
+        ax.imshow(
+            density,
+            extent=2 * (-reach, reach),
+            origin="lower",
+            cmap="Blues",
+            interpolation="bilinear",
+        )
         ax.scatter(*samples.T, s=3, c="tab:red", alpha=0.4, linewidths=0)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), title=f"step {int(state.step)}")
         figure.savefig(path, dpi=90)

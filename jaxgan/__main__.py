@@ -76,6 +76,31 @@ def evaluate(
 
 
 @app.command
+def neighbours(
+    run: Run,
+    num: int = 8,
+    k: int = 5,
+    out: Path = Path("neighbours.png"),
+    seed: int = 0,
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Draws samples of a run and the training images nearest to each, so that copies are seen.
+
+    Args:
+        run: the run's directory.
+        num: how many samples.
+        k: how many neighbours of each.
+        out: the picture to write.
+        seed: seed of the latents.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import commands
+
+        commands.neighbours(run, out, num=num, k=k, seed=seed, best=step == "best")
+
+
+@app.command
 def export(
     run: Run, out: Path, player: str | None = None, step: Literal["newest", "best"] = "newest"
 ) -> None:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxgan import checkpoint, evaluation, features, images, launch, loop, processes, weights
+from jaxgan.data import as_float
 from jaxgan.evaluation import Evaluation
 from jaxgan.experiment import Experiment
 from jaxgan.files import write_whole
 from jaxgan.launch import RunError
-from jaxgan.metrics import Metric, Records
+from jaxgan.metrics import Metric, Records, nearest
 from jaxgan.training import TrainState, with_ema
 
 
@@ -109,6 +111,30 @@ def evaluate(
         found.append({"step": int(state.step), "parameters": kind, "records": listed})
     if out is not None:
         write_whole(out, json.dumps({"run": str(directory), "evaluations": found}, indent=2) + "\n")
+
+
+def neighbours(directory: Path, out: Path, *, num: int, k: int, seed: int, best: bool) -> None:
+    """Writes a sheet of samples, each followed by its nearest training images, by their pixels.
+
+    Raises:
+      UserError: as `load`, or it is not known what the run was trained on.
+    """
+    if num < 1 or k < 1:
+        raise RunError(f"--num is {num} and --k is {k}, expected at least 1")
+    experiment, state = load(directory, best=best)
+    if experiment.evaluation is None or experiment.evaluation.others is None:
+        raise RunError(f"{directory} is of an experiment that does not say what it was trained on")
+    training = as_float(experiment.evaluation.others[experiment.evaluation.target])
+    samples = launch.sampler(experiment, num, seed=seed)(state)
+    flat = lambda rows: np.reshape(rows, (len(rows), -1))
+    distances, found = nearest(flat(samples), flat(training), k)
+    rows = np.concatenate([samples[:, None], training[found]], axis=1)
+    images.save_sheet(out, rows.reshape(-1, *samples.shape[1:]), columns=k + 1)
+    print(
+        f"{out}: {num} samples of {directory} at step {int(state.step)}, each followed by its {k} "
+        f"nearest training images, at distances from {distances[:, 0].min():.3g}; "
+        "`evaluate --metrics memorization` says whether that is close"
+    )
 
 
 def export(directory: Path, out: Path, *, player: str | None = None, best: bool = False) -> None:

@@ -69,7 +69,10 @@ def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float =
       >>> save_animation("a.gif", sorted(Path("samples").glob("step_*.png")))  # doctest: +SKIP
     """
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 100)).round().astype(int))
-    pictures = [Image.open(frames[i]).convert("P", palette=Image.Palette.ADAPTIVE) for i in chosen]
+    pictures = []
+    for i in chosen:
+        with Image.open(frames[i]) as frame:
+            pictures.append(frame.convert("P", palette=Image.Palette.ADAPTIVE))
     each = max(20, round(1000 * seconds / len(pictures)))
     durations = [*(len(pictures) - 1) * [each], max(each, 2000)]
     pictures[0].save(

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 import jaxgan
 import jaxgan.__main__ as commands
-from jaxgan import Evaluation, evaluation, evaluator, metrics, weights
+from jaxgan import Evaluation, data, evaluation, evaluator, metrics, weights
 from jaxgan.commands import load
 from jaxgan.training import TrainState
 from tests.games import measured
@@ -240,3 +241,15 @@ def test_export_and_load(finished, tmp_path, capsys):
     with pytest.raises(SystemExit):
         commands.export(finished, tmp_path / "g.safetensors", player="critic")
     assert "--player is critic, expected one of discriminator, generator" in capsys.readouterr().err
+
+
+def test_neighbours_are_training_images(finished, tmp_path, capsys):
+    """Every row of the sheet: a sample, then images of the training set."""
+    commands.neighbours(finished, num=3, k=2, out=tmp_path / "n.png")
+    assert "each followed by its 2 nearest training images" in capsys.readouterr().out
+    page = np.asarray(Image.open(tmp_path / "n.png"))
+    assert page.shape == (3 * 30 + 2, 3 * 30 + 2)
+    training = {image.tobytes() for image in data.load("digits").train["image"][..., 0]}
+    for row in range(3):
+        cells = [page[row * 30 + 2 : row * 30 + 30, i * 30 + 2 : i * 30 + 30] for i in range(3)]
+        assert [cell.tobytes() in training for cell in cells] == [False, True, True]

@@ -23,7 +23,7 @@ def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
     held-out real one. The number is the share of generated samples below the hundredth part of
     the held-out distances: .01 for a generator that draws like the data, towards 1 for one that
     copies. The details have both medians; their ratio is below 1 for samples that hug the training
-    set. (`nearest` gives the neighbours themselves, `images.save_neighbours` a picture of them.)
+    set. (`nearest` gives the neighbours themselves; `python -m jaxgan neighbours RUN` draws them.)
 
     Args:
       training: features of the training examples, `[n, d]`.
