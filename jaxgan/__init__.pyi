@@ -12,7 +12,9 @@ from . import networks as networks
 from . import ops as ops
 from . import parallel as parallel
 from . import penalties as penalties
+from . import pool as pool
 from . import processes as processes
+from . import schedules as schedules
 from . import weights as weights
 from .errors import UserError as UserError
 from .evaluation import Evaluation as Evaluation
@@ -21,7 +23,9 @@ from .game import Game as Game
 from .game import LossAux as LossAux
 from .game import Network as Network
 from .game import own_gradient as own_gradient
+from .games import cyclegan as cyclegan
 from .games import gan as gan
+from .games import pix2pix as pix2pix
 from .loop import StopTraining as StopTraining
 from .loop import fit as fit
 from .networks import from_linen as from_linen

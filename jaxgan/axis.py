@@ -65,6 +65,18 @@ def spread(x: Array) -> Array:
     return x if is_bound() else _placed(x, PartitionSpec(_mesh_axes()))
 
 
+def gathered(x: Array) -> Array:
+    """The rows of all devices in their order, whole on each, from this device's `[n, ...]`."""
+    return jax.lax.all_gather(x, DATA_AXIS, tiled=True) if is_bound() else whole(x)
+
+
+def own_rows(x: Array, n: int) -> Array:
+    """This device's n rows of what `gathered` gave."""
+    if not is_bound():
+        return spread(x)
+    return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(DATA_AXIS) * n, n)
+
+
 def example_keys(key: PRNGKey, n: int) -> PRNGKey:
     """One key per example, `fold_in(key, global row)`: the same on any number of devices.
 

@@ -14,7 +14,7 @@ import optax
 from flax import nnx
 
 import jaxgan
-from jaxgan import Game, TrainingAlgorithm, latents, losses, metrics, networks, penalties
+from jaxgan import Game, TrainingAlgorithm, latents, losses, metrics, networks, penalties, schedules
 
 BATCH = 8
 LATENT = latents.normal(3)
@@ -30,6 +30,7 @@ class Case(NamedTuple):
     turns: tuple[str | tuple[str, ...], ...] | None = None
     ema: dict[str, float] | None = None
     one_stage: bool = False
+    samples_vary: bool = True  # with the key
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
@@ -37,14 +38,19 @@ class Case(NamedTuple):
             return jaxgan.one_stage(self.game, self.optimizers, ema=self.ema)
         return jaxgan.alternating(self.game, self.optimizers, turns=self.turns, ema=self.ema)
 
+    @property
+    def with_sgd(self) -> "Case":
+        """SGD shows a wrong scale of the gradients, which Adam would hide."""
+        return self._replace(optimizers=dict.fromkeys(self.game.losses, optax.sgd(0.05)))
+
 
 def minibatches(start: int, count: int) -> dict[str, np.ndarray]:
     """Pictures of noise, and labels; a pure function of the numbers asked for."""
     rngs = [np.random.default_rng(number) for number in range(start, start + count)]
-    return {
-        "image": np.stack([rng.uniform(-1, 1, (BATCH, 8, 8, 1)) for rng in rngs]).astype("f4"),
-        "label": np.stack([rng.integers(0, 3, BATCH) for rng in rngs]).astype("i4"),
-    }
+    draw = lambda: np.stack([rng.uniform(-1, 1, (BATCH, 8, 8, 1)) for rng in rngs]).astype("f4")
+    images = {"image": draw()}
+    labels = {"label": np.stack([rng.integers(0, 3, BATCH) for rng in rngs]).astype("i4")}
+    return images | labels | {name: draw() for name in ("source", "target", "x", "y")}
 
 
 def mlp_generator(**kwargs) -> jaxgan.Network:
@@ -68,6 +74,16 @@ def dcgan(*, side: int = 8, batch_norm: bool = True, classes: int | None = None,
         latent=LATENT,
         condition=() if classes is None else ("label",),
         **kwargs,
+    )
+
+
+def cyclegan(**kwargs) -> Game:
+    generator = jaxgan.from_linen(networks.ResNetGenerator(1, features=2, num_blocks=1))
+    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="instance"))
+    return jaxgan.cyclegan(
+        {"x2y": generator, "y2x": generator},
+        {"x": discriminator, "y": discriminator},
+        **{"pool_size": 3, **kwargs},
     )
 
 
@@ -146,6 +162,23 @@ CASES: dict[str, Callable[[], Case]] = {
             latent=latents.uniform(3),
             condition=("label",),
         )
+    ),
+    "pix2pix": lambda: Case(
+        jaxgan.pix2pix(
+            jaxgan.from_linen(networks.UNetGenerator(1, features=2)),
+            jaxgan.from_linen(networks.PatchDiscriminator(2, num_layers=1)),
+            noise_channels=1,
+            stochastic=True,
+        )
+    ),
+    "cyclegan": lambda: Case(
+        cyclegan(),
+        {
+            "discriminators": optax.sgd(0.05),
+            "generators": optax.sgd(schedules.constant_then_linear(0.05, constant=2, decay=4)),
+        },
+        turns=("generators", "discriminators"),
+        samples_vary=False,
     ),
     "flax_linen_and_nnx": lambda: Case(
         jaxgan.gan(

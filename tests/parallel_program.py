@@ -16,7 +16,6 @@ from pathlib import Path
 import chex
 import jax
 import numpy as np
-import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import jaxgan
@@ -24,7 +23,6 @@ from jaxgan import axis, checkpoint, parallel, processes
 from tests import games
 
 KEY = jax.random.key(3)
-SGD = {"discriminator": optax.sgd(0.05), "generator": optax.sgd(0.05)}
 ROUNDS = 5
 QUICK = ("dcgan", "minimax")  # under sharded, where all games would take minutes
 
@@ -136,13 +134,11 @@ def main(which):
     found = {}
     names = games.CASES if which == "sharded" else [n for n in games.CASES if n not in games.LOCAL]
     for name in names:
-        differences, last = on_eight_devices(
-            name, games.CASES[name]()._replace(optimizers=SGD), which
-        )
+        differences, last = on_eight_devices(name, games.CASES[name]().with_sgd, which)
         found |= differences
     if which == "pmap":
         for name in QUICK:
-            case = games.CASES[name]()._replace(optimizers=SGD)
+            case = games.CASES[name]().with_sgd
             differences, last = on_eight_devices(name, case, "sharded")
             found |= differences
         first = last.params["generator"]["Dense_0"]

@@ -17,7 +17,7 @@ from jaxgan import axis, processes
 if __name__ == "__main__":  # before anything that uses jax, as the modules below do
     processes.connect(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
 from tests import games
-from tests.parallel_program import KEY, ROUNDS, SGD, difference
+from tests.parallel_program import KEY, ROUNDS, difference
 
 
 def my_rows(start, count):
@@ -36,7 +36,7 @@ def main() -> None:
     assert processes.largest(jax.process_index()) == 1
     found = {"measured": games.measured()}
     for name, make in games.CASES.items():
-        case = make()._replace(optimizers=SGD)
+        case = make().with_sgd
         two = play(jaxgan.sharded(case.algorithm), my_rows)
         if processes.is_main():
             found[name] = difference(play(jaxgan.jit(case.algorithm), games.minibatches), two)

@@ -77,7 +77,7 @@ def test_scanned_rounds_are_the_same_rounds(case):
     algorithm = case.algorithm
     one_by_one = play(jaxgan.jit(algorithm), 4)
     scanned = play(jaxgan.jit(jaxgan.scan_rounds(algorithm, 2)), 4)
-    chex.assert_trees_all_close(one_by_one, scanned, rtol=1e-4, atol=1e-5)
+    chex.assert_trees_all_close(one_by_one, scanned, rtol=1e-3, atol=5e-5)
 
 
 def test_vmap_over_seeds(case):
@@ -91,7 +91,7 @@ def test_vmap_over_seeds(case):
     for i, key in enumerate(keys):
         alone, _ = jax.jit(algorithm.update)(init(key, batch), batches, key)
         member = jax.tree.map(lambda x, i=i: x[i], together)
-        chex.assert_trees_all_close(alone, member, rtol=1e-3, atol=1e-5)
+        chex.assert_trees_all_close(alone, member, rtol=1e-3, atol=5e-5)
 
 
 def test_resumes_with_the_same_bits(case, tmp_path):
@@ -115,4 +115,4 @@ def test_samples_follow_the_batch_and_the_key(case):
     assert float(jnp.max(jnp.abs(images))) <= 1.0
     np.testing.assert_array_equal(images, sample(state.params, state.model_state, batch, KEY))
     other = sample(state.params, state.model_state, batch, jax.random.key(8))
-    assert not np.array_equal(images, other)
+    assert np.array_equal(images, other) != case.samples_vary

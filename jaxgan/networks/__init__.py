@@ -18,3 +18,4 @@ from jaxgan.networks.mlp import MLP as MLP
 from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP
 from jaxgan.networks.patch import PatchDiscriminator as PatchDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator as ResNetGenerator
+from jaxgan.networks.unet import UNetGenerator as UNetGenerator

@@ -1,0 +1,173 @@
+"""Translation of images by example: generator against a discriminator that sees both images."""
+
+import dataclasses
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxgan import axis, losses
+from jaxgan.game import Game, LossAux, Network
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+
+
+def pix2pix(
+    generator: Network,
+    discriminator: Network,
+    *,
+    loss: losses.AdversarialLoss | None = None,
+    l1_weight: float = 100.0,
+    conditional: bool = True,
+    noise_channels: int = 0,
+    stochastic: bool = False,
+) -> Game:
+    """Generator against discriminator, over pairs of images x (`source`) and y (`target`).
+
+    Discriminator: `mean loss.discriminator(D(y, x), D(G(x), x)) / 2`; halved, it learns at half the
+    rate, as in the paper.
+    Generator: `mean loss.generator(D(y, x), D(G(x), x)) + l1_weight * mean |G(x) - y|`.
+
+    Args:
+      generator: `source -> target`, such as `networks.UNetGenerator`; its dropout is the noise.
+      discriminator: `(target, source) -> logits`, `[batch]` or `[batch, rows, columns]`; without
+        the source if it is unconditional.
+      loss: from `jaxgan.losses`; `non_saturating()` when left out.
+      l1_weight: lambda, of the distance between output and target.
+      conditional: whether the discriminator sees the source too.
+      noise_channels: channels of normal noise, one value for each pixel, that the generator gets
+        beside the source's; the paper found that they come to be ignored, and has none.
+      stochastic: `sample` draws as in training, with dropout and with the statistics of its batch,
+        as the paper does (in batches of one). Otherwise an output depends on its source alone.
+
+    Returns:
+      A game of the players `discriminator` and `generator`. `sample` translates the batch's
+      `source`.
+
+    Raises:
+      KeyError: the batch has no `source` or no `target`.
+      ValueError: a negative number of noise channels.
+
+    Reference:
+      Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial
+      Networks*, 2017, https://arxiv.org/abs/1611.07004.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> game = pix2pix(
+      ...     networks.from_linen(networks.UNetGenerator()),
+      ...     networks.from_linen(networks.PatchDiscriminator()),
+      ... )
+      >>> sorted(game.losses)
+      ['discriminator', 'generator']
+    """
+    if noise_channels < 0:
+        raise ValueError(f"noise_channels is {noise_channels}, expected at least 0")
+    game = _Pix2Pix(
+        generator=generator,
+        discriminator=discriminator,
+        adversarial=losses.non_saturating() if loss is None else loss,
+        l1_weight=l1_weight,
+        conditional=conditional,
+        noise_channels=noise_channels,
+        stochastic=stochastic,
+    )
+    return Game(
+        init=game.init,
+        losses={"discriminator": game.discriminator_loss, "generator": game.generator_loss},
+        sample=game.sample,
+    )
+
+
+class _Keys(NamedTuple):
+    """The keys of a turn; both players' are equal where they share a draw."""
+
+    noise: PRNGKey
+    generator: PRNGKey
+    real: PRNGKey
+    fake: PRNGKey
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pix2Pix:
+    """The pure functions of a game, over what `pix2pix` was given."""
+
+    generator: Network
+    discriminator: Network
+    adversarial: losses.AdversarialLoss
+    l1_weight: float
+    conditional: bool
+    noise_channels: int
+    stochastic: bool
+
+    def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        key_noise, key_generator, key_discriminator = jax.random.split(key, 3)
+        source, target = batch["source"], batch["target"]
+        g_params, g_state = self.generator.init(key_generator, self.noisy(source, key_noise))
+        seen = (target, source) if self.conditional else (target,)
+        d_params, d_state = self.discriminator.init(key_discriminator, *seen)
+        return (
+            {"discriminator": d_params, "generator": g_params},
+            {"discriminator": d_state, "generator": g_state},
+        )
+
+    def discriminator_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        keys = _Keys(*jax.random.split(key, 4))
+        fake, _ = self.translate(params["generator"], model_state["generator"], batch, keys)
+        r, f, state = self.discriminate(params, model_state, batch, fake, keys)
+        metrics = {
+            "real_output": jnp.mean(self.adversarial.output(r)),
+            "fake_output": jnp.mean(self.adversarial.output(f)),
+        }
+        return 0.5 * jnp.mean(self.adversarial.discriminator(r, f)), LossAux(state, metrics)
+
+    def generator_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        keys = _Keys(*jax.random.split(key, 4))
+        fake, state = self.translate(params["generator"], model_state["generator"], batch, keys)
+        r, f, _ = self.discriminate(params, model_state, batch, fake, keys)
+        adversarial = jnp.mean(self.adversarial.generator(r, f))
+        l1 = jnp.mean(jnp.abs(fake - batch["target"]))
+        metrics = {"adversarial": adversarial, "l1": l1}
+        return adversarial + self.l1_weight * l1, LossAux(state, metrics)
+
+    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        key_noise, key_dropout = jax.random.split(key)
+        own, state = params["generator"], model_state["generator"]
+        source = self.noisy(batch["source"], key_noise)
+        apply, train = self.generator.apply, self.stochastic
+        return apply(own, state, source, key=key_dropout if train else None, train=train)[0]
+
+    # ---- what the above are made of
+
+    def noisy(self, source: Array, key: PRNGKey) -> Array:
+        """The source, with noise beside its channels."""
+        if not self.noise_channels:
+            return source
+        shape = (*source.shape[1:3], self.noise_channels)
+        keys = axis.example_keys(key, source.shape[0])
+        noise = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+        return jnp.concatenate([source, noise], axis=-1)
+
+    def translate(
+        self, params: Params, state: ModelState, batch: Batch, keys: _Keys
+    ) -> tuple[Array, ModelState]:
+        """Outputs, and the generator's new state."""
+        source = self.noisy(batch["source"], keys.noise)
+        fake, state = self.generator.apply(params, state, source, key=keys.generator, train=True)
+        chex.assert_equal_shape([batch["target"], fake])
+        return fake, state
+
+    def discriminate(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, fake: Array, keys: _Keys
+    ) -> tuple[Array, Array, ModelState]:
+        """Logits of targets and of outputs, and the discriminator's new state."""
+        given = (batch["source"],) if self.conditional else ()
+        own, state = params["discriminator"], model_state["discriminator"]
+        apply = self.discriminator.apply
+        r, state = apply(own, state, batch["target"], *given, key=keys.real, train=True)
+        f, state = apply(own, state, fake, *given, key=keys.fake, train=True)
+        return r, f, state

@@ -1,0 +1,99 @@
+"""The U-Net of pix2pix: image to image, with a short cut at every size.
+
+Isola et al., *Image-to-Image Translation with Conditional Adversarial Networks*, 2017,
+https://arxiv.org/abs/1611.07004, section 3.2.1 and appendix 6.1.1.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.networks.layers import (
+    DCGAN_KERNEL_INIT,
+    DCGAN_SCALE_INIT,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dropout,
+    InstanceNorm,
+)
+from jaxgan.networks.mlp import leaky_relu
+from jaxgan.types import Array
+
+WIDEST = 8  # times the first layer's channels
+DROPPED = 3  # inner levels with dropout
+
+
+class UNetGenerator(nn.Module):
+    """Images to images of the same size.
+
+    Convolutions 4 x 4 of stride 2 down to one pixel (for images of `2^num_levels` pixels), and
+    transposed ones back, each of which sees what was at its size on the way down. Dropout in three
+    inner levels on the way up is the noise of pix2pix. With 8 levels, 64 features and 3 channels in
+    and out it has 54 413 955 parameters.
+
+    Attributes:
+      channels: of the output.
+      features: channels at half size; they double up to eight times as many.
+      num_levels: how often the size is halved; down to one pixel of the shorter side (8 for 256
+        pixels) when `None`.
+      dropout: rate in the inner levels.
+      norm: normalisation of the batch, as in pix2pix (which is that of the example where it has
+        one), of each example, or none.
+      dtype: dtype of the computation; parameters and output are float32.
+    """
+
+    channels: int = 3
+    features: int = 64
+    num_levels: int | None = None
+    dropout: float = 0.5
+    norm: Literal["batch", "instance", "none"] = "batch"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """`x [batch, height, width, any] -> [batch, height, width, channels]` in [-1, 1]."""
+        levels = self.num_levels or max(min(x.shape[1:3]).bit_length() - 1, 1)
+        step = 1 << levels
+        if x.shape[1] % step or x.shape[2] % step:
+            raise ValueError(
+                f"UNetGenerator was given images of {x.shape[1]} x {x.shape[2]}; expected sides "
+                f"that {step} divides, for {levels} levels: resize the images, or take fewer levels"
+            )
+        make = partial(
+            self._convolution, kernel_init=DCGAN_KERNEL_INIT, use_bias=self.norm != "batch"
+        )
+        down = partial(make, Conv, stride=2, padding=((1, 1), (1, 1)))
+        up = partial(make, ConvTranspose)
+
+        seen = []
+        for level in range(levels):
+            innermost = level == levels - 1
+            x = down(self._width(level))(leaky_relu(x) if level else x)
+            # One pixel has no statistics of its own.
+            x = x if innermost or level == 0 else self._normalised(x, train)
+            seen.append(x)
+        for level in reversed(range(1, levels)):
+            x = jax.nn.relu(
+                x if level == levels - 1 else jnp.concatenate([x, seen[level]], axis=-1)
+            )
+            x = self._normalised(up(self._width(level - 1))(x), train)
+            if 0 < levels - 1 - level <= DROPPED:
+                x = Dropout(self.dropout)(x, train=train)
+        x = jax.nn.relu(jnp.concatenate([x, seen[0]], axis=-1) if levels > 1 else x)
+        x = up(self.channels, use_bias=True)(x)
+        return jnp.tanh(x.astype(jnp.float32))
+
+    def _width(self, level: int) -> int:
+        return self.features * min(1 << level, WIDEST)
+
+    def _convolution(self, kind: Any, features: int, **more: Any) -> Any:
+        return kind(features, (4, 4), dtype=self.dtype, **more)
+
+    def _normalised(self, x: Array, train: bool) -> Array:
+        if self.norm == "batch":
+            return BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
+        return InstanceNorm(dtype=self.dtype)(x) if self.norm == "instance" else x
