@@ -8,6 +8,7 @@ number of devices and processes, up to the order of floating-point sums.
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -40,6 +41,8 @@ class Evaluation(NamedTuple):
       best: name of the record by which checkpoints are compared; `None` for none.
       mode: whether a good one is small (`min`) or large (`max`).
       more: what is measured only when it is asked for by name; made when it is.
+      sample: what is measured, in place of the game's own `sample`.
+      parts: further evaluations of the same game, whose records are named `<part>/<name>`.
     """
 
     metrics: Mapping[str, Metric]
@@ -49,7 +52,9 @@ class Evaluation(NamedTuple):
     others: Examples | None = None
     best: str | None = None
     mode: str = "min"
-    more: Mapping[str, Callable[[], Metric]] = {}
+    more: Mapping[str, Callable[[], Metric]] = MappingProxyType({})
+    sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array] | None = None
+    parts: "Mapping[str, Evaluation]" = MappingProxyType({})
 
 
 def evaluator(
@@ -82,11 +87,35 @@ def evaluator(
       >>> measure = evaluator(game, Evaluation({"fid": frechet_distance()}, test))  # doctest: +SKIP
       >>> print(measure(state)["fid_pixels"])  # doctest: +SKIP
     """
+    every = {"": evaluation._replace(parts={})} if evaluation.metrics else {}
+    every |= {f"{name}/": part for name, part in evaluation.parts.items()}
+    looks = {
+        prefix: _evaluator(game, part, num_samples=num_samples, seed=seed, average=average)
+        for prefix, part in every.items()
+    }
+
+    def measure(state: TrainState) -> Records:
+        found = ((p, record) for p, look in looks.items() for record in look(state).values())
+        named = (dataclasses.replace(record, name=p + record.name) for p, record in found)
+        return {record.name: record for record in named}
+
+    return measure
+
+
+def _evaluator(
+    game: Game,
+    evaluation: Evaluation,
+    *,
+    num_samples: int | None,
+    seed: int,
+    average: bool,
+) -> Callable[[TrainState], Records]:
+    """As `evaluator`, of an evaluation without parts."""
     measures = tuple(evaluation.metrics.values())
     examples, target = evaluation.examples, evaluation.target
     wanted = _number_wanted(evaluation, num_samples)
 
-    sample = game.sample
+    sample = evaluation.sample or game.sample
     if sample is None:
         raise ValueError("the game has no sample; there is nothing to measure")
 

@@ -5,6 +5,7 @@ Nothing here imports jax: a command line answers `--help` before jax is loaded.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     from jaxgan.game import Game
     from jaxgan.loop import Minibatches
     from jaxgan.training import TrainingAlgorithm, TrainState
-    from jaxgan.types import Batch
+    from jaxgan.types import Array, Batch, ByPlayer
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """The flags that every experiment has."""
 
-    num_steps: int = 10_000
+    num_steps: int | None = 10_000
     """Rounds to train in all; a larger number later goes on with a finished run."""
     batch_size: int = 64
     """Examples per minibatch, over all devices."""
@@ -55,7 +56,7 @@ class Config:
     """Steps between checkpoints."""
     evaluate_every: int = 5000
     """Steps between evaluations; the last step is evaluated too. 0 for none at all."""
-    evaluate_samples: int = 10_000
+    evaluate_samples: int | None = 10_000
     """Samples of an evaluation; values at different numbers do not compare."""
 
 
@@ -68,6 +69,9 @@ class Experiment(NamedTuple):
       sample_batch: `n -> batch` that asks `game.sample` for n samples.
       data: what the run's record says of the data; it identifies the data when a run goes on.
       evaluation: what the run is measured by; `None` for nothing.
+      num_steps: rounds that it is made for, where the config leaves `num_steps` out.
+      translations: ways of translating images, by name, for `python -m jaxgan translate`; the first
+        is the usual one.
       draw: `(path, state) -> None`, writes the picture of a step; a sheet of samples when `None`.
     """
 
@@ -78,3 +82,19 @@ class Experiment(NamedTuple):
     data: Mapping[str, Any]
     evaluation: "Evaluation | None" = None
     draw: "Callable[[Path, TrainState], None] | None" = None
+    num_steps: int | None = None
+    translations: "Mapping[str, Translation]" = MappingProxyType({})
+
+
+class Translation(NamedTuple):
+    """A way of translating images.
+
+    Attributes:
+      apply: `(params, model_state, images) -> images`, `[n, height, width, channels]` in [-1, 1].
+      channels: of the images that it takes.
+      multiple: what heights and widths have to be multiples of.
+    """
+
+    apply: "Callable[[ByPlayer, ByPlayer, Array], Array]"
+    channels: int
+    multiple: int = 1

@@ -121,14 +121,13 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
     ):
         state = loop.first_state(algorithm, experiment.minibatches, key=key)
         state = checkpoint.restore(manager, state) or state
-        start = int(state.step)
-        if start >= config.num_steps:
+        start, last = int(state.step), _num_steps(config, experiment)
+        if start >= last:
             console.print(f"{directory} is complete at step {start}: nothing is left to do")
             return 0
         if start:
             console.print(f"{directory} goes on from step {start}")
         with contextlib.ExitStack() as stack:
-            last = config.num_steps
             look: list[loop.Callback] = [callbacks.check_finite]
             if processes.is_main():
                 log = directory / "metrics.jsonl", directory / "tensorboard"
@@ -137,7 +136,9 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
                     stack.enter_context(callbacks.progress(console, start=start, num_steps=last)),
                 ]
             draw = _pictures(directory, experiment)
-            evaluate, scores = _evaluations(directory, config, experiment, console, step=start)
+            evaluate, scores = _evaluations(
+                directory, config, experiment, console, step=start, last=last
+            )
             # Agreeing takes a message around all processes; alone, a process agrees at once.
             agree = callbacks.every(1 if jax.process_count() == 1 else config.log_every, stop.agree)
 
@@ -163,7 +164,7 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
                     stop,
                 ],
             )
-    if int(state.step) < config.num_steps and stop.received:
+    if int(state.step) < last and stop.received:
         console.print(
             f"stopped by {stop.received.name} at step {int(state.step)}, which is saved; "
             "the same command goes on from there"
@@ -173,6 +174,14 @@ def _train(directory: Path, config: Config, experiment: Experiment, console: Con
         images.save_animation(directory / "samples.gif", frames)
     console.print(f"{directory} is complete at step {int(state.step)}; see {directory}/samples")
     return 0
+
+
+def _num_steps(config: Config, experiment: Experiment) -> int:
+    if config.num_steps is not None:
+        return config.num_steps
+    if experiment.num_steps is None:
+        raise RunError("this experiment does not know how long to train; give --num-steps")
+    return experiment.num_steps
 
 
 def _keep_compiled_programs() -> None:
@@ -218,7 +227,13 @@ def _sheet(experiment: Experiment) -> Callable[[Path, TrainState], None]:
 
 
 def _evaluations(
-    directory: Path, config: Config, experiment: Experiment, console: Console, *, step: int
+    directory: Path,
+    config: Config,
+    experiment: Experiment,
+    console: Console,
+    *,
+    step: int,
+    last: int,
 ) -> tuple[loop.Callback, dict[int, float]]:
     """What measures the run every now and then, and the scores that it will have found."""
     what, scores = experiment.evaluation, dict[int, float]()
@@ -227,7 +242,7 @@ def _evaluations(
     measure = evaluator(experiment.game, what, num_samples=config.evaluate_samples)
     path = directory / "evaluation.json"
     look = callbacks.evaluations(path, measure, what, console, scores, step=step)
-    return callbacks.every(config.evaluate_every, look, last=config.num_steps), scores
+    return callbacks.every(config.evaluate_every, look, last=last), scores
 
 
 def _parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm:
@@ -260,7 +275,8 @@ def made(make: Callable[[C], Experiment], config: C) -> Experiment:
 
 def _check(config: Config) -> None:
     for name in ("num_steps", "batch_size", "log_every", "sample_every", "checkpoint_every"):
-        if getattr(config, name) < 1:
+        value = getattr(config, name)
+        if value is not None and value < 1:
             flag = name.replace("_", "-")
             raise RunError(f"--{flag} is {getattr(config, name)}, expected at least 1")
     given = [config.coordinator, config.num_processes, config.process_id]

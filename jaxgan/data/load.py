@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from jaxgan.data import mnist
 from jaxgan.data.digits import read_digits
 from jaxgan.data.idx import DataError
+from jaxgan.data.pictures import Pictures
 from jaxgan.types import Examples
 
+SetsAB = tuple[Pictures, Pictures]
 ORIGINALS = ("mnist", "fashion_mnist", "kmnist")  # published as idx files
 
 
@@ -110,6 +112,32 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
             f"{wanted} was not found: {error}; put its four *-ubyte.gz files into DIR/{wanted} and "
             "pass --data-dir DIR, or point --data-dir to a folder where TFDS has prepared it"
         ) from None
+
+
+def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None) -> SetsAB:
+    """Two sets of pictures without pairs of a TFDS set such as `cycle_gan/horse2zebra`.
+
+    Args:
+      name: of the set, whose splits are `trainA`, `trainB`, `testA` and `testB`.
+      split: `train` or `test`.
+      data_dir: where it is prepared, or is to be.
+
+    Returns:
+      A and B.
+
+    Raises:
+      DataError: the set cannot be had, or has no such splits.
+
+    Example:
+      >>> x, y = load_tfds_sets("cycle_gan/horse2zebra", "train")  # doctest: +SKIP
+    """
+    from jaxgan.data import tfds
+
+    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    builder = tfds.builder(name, Path(data_dir or default).expanduser())
+    if not builder.is_prepared():
+        tfds.prepare(builder)
+    return tfds.pictures(builder, f"{split}A"), tfds.pictures(builder, f"{split}B")
 
 
 def _digits(why: str = "") -> Dataset:

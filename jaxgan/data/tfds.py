@@ -4,6 +4,7 @@ Reading a set that was prepared as `array_record` needs no TensorFlow, nor does 
 the builder below. Preparing most other sets does (`pip install 'jaxgan[tfds]'`), once.
 """
 
+import hashlib
 import importlib.util
 import urllib.error
 import urllib.request
@@ -19,6 +20,7 @@ from tensorflow_datasets.core.download.download_manager import NonMatchingChecks
 
 from jaxgan.data import mnist
 from jaxgan.data.idx import DataError
+from jaxgan.data.pictures import Pictures
 from jaxgan.types import Examples
 
 PROBE_SECONDS = 4.0
@@ -148,6 +150,24 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
     if "label" in builder.info.features:
         arrays["label"] = np.array([example["label"] for example in examples], np.int32)
     return arrays
+
+
+def pictures(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
+    """One split of a prepared set as pictures of any sizes, decoded when they are wanted.
+
+    Raises:
+      DataError: the set has no such split, or no `image`.
+    """
+    if split not in builder.info.splits or "image" not in builder.info.features:
+        raise DataError(
+            f"{builder.name} has the splits {list(builder.info.splits)} and the features "
+            f"{list(builder.info.features)}, expected {split} and image"
+        )
+    source = builder.as_data_source(split)
+    names = tuple(f"{builder.info.full_name}:{split}:{i}" for i in range(len(source)))
+    fingerprint = hashlib.sha256(f"{builder.info.full_name} {split} {len(source)}".encode())
+    channels = builder.info.features["image"].shape[-1]
+    return Pictures(names, channels, lambda i: source[i]["image"], fingerprint.hexdigest())
 
 
 def _probe(host: str) -> None:

@@ -1,0 +1,185 @@
+"""What the two experiments of image translation share: flags, data, sheets."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from jaxgan.experiment import Config as BaseConfig
+
+if TYPE_CHECKING:
+    from optax import GradientTransformation
+
+    from jaxgan.loop import Minibatches
+    from jaxgan.training import TrainState
+    from jaxgan.types import Examples
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(BaseConfig):
+    """The flags of image translation."""
+
+    data: str = "folder"
+    """folder (pictures in --data-dir), recoloured (digits in two pairs of colours, whose truth is
+    known), or a TFDS set such as cycle_gan/horse2zebra."""
+    data_dir: str | None = None
+    """The folder: train/ and test/ with pairs side by side, or trainA/ trainB/ testA/ testB/."""
+    direction: Literal["a2b", "b2a"] = "a2b"
+    """Which side is translated into which; side by side, A is on the left."""
+    load_size: int | None = None
+    """Side that pictures are resized to before cropping; 1.12 times the crop when left out."""
+    crop_size: int = 256
+    """Side of the squares that are trained on."""
+    flip: bool = True
+    """Mirror pictures half of the time."""
+    num_steps: int | None = None
+    """Rounds to train in all; those of all epochs when left out."""
+    epochs: int = 100
+    """Epochs with a constant learning rate."""
+    decay_epochs: int = 100
+    """Epochs in which it falls to 0."""
+    learning_rate: float = 2e-4
+    """Adam's at first, of both players."""
+    batch_size: int = 1
+    """Pictures per minibatch, over all devices."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Dtype of the networks' computation."""
+    evaluate_samples: int | None = None
+    """Pictures of an evaluation; the whole test set when left out."""
+
+
+class Data(NamedTuple):
+    """Two sets of pictures, for training and in memory for looking."""
+
+    minibatches: Minibatches
+    num_train: int
+    test: Examples
+    train: Examples
+    channels: dict[str, int]
+    record: Mapping[str, object]
+
+
+def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
+    """The two sets of pictures by these names, in the direction that was asked for."""
+    if config.data == "recoloured":
+        return _recoloured(config, names, paired=paired)
+    from jaxgan import data
+
+    swap = config.direction == "b2a"
+    if config.data == "folder":
+        if config.data_dir is None:
+            raise data.DataError("there are no pictures; give --data-dir, or --data recoloured")
+        load_both = data.load_pairs if paired else data.load_sets
+        splits = [load_both(config.data_dir, split, swap=swap) for split in ("train", "test")]
+    elif paired:
+        raise data.DataError(f"{config.data} has no pairs; give --data folder and --data-dir")
+    else:
+        splits = [
+            data.load_tfds_sets(config.data, split, data_dir=config.data_dir)
+            for split in ("train", "test")
+        ]
+        splits = [both[::-1] for both in splits] if swap else splits
+    train, test = (dict(zip(names, both, strict=True)) for both in splits)
+    load_size = config.load_size or math.ceil(config.crop_size * 286 / 256)
+    fingerprint = hashlib.sha256("".join(p.fingerprint for p in train.values()).encode())
+    return Data(
+        minibatches=data.translation_minibatches(
+            train,
+            paired=paired,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            jitter=data.Jitter(load_size, config.crop_size, config.flip),
+        ),
+        num_train=max(map(len, train.values())),
+        test=data.whole_pictures(test, config.crop_size),
+        train=data.whole_pictures(train, config.crop_size, limit=1000),
+        channels={name: pictures.channels for name, pictures in train.items()},
+        record={
+            "name": config.data,
+            "source": f"{config.data_dir} {config.direction}: "
+            + " and ".join(f"{len(p)} {name}" for name, p in train.items()),
+            "fingerprint": fingerprint.hexdigest(),
+        },
+    )
+
+
+def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
+    """Digits in two renderings; the test set has pairs, for the truth, whatever is trained on."""
+    from jaxgan import data
+
+    digits = data.load("auto", data_dir=config.data_dir)
+    swap = config.direction == "b2a"
+    rename = dict(zip(names[::-1] if swap else names, ("x", "y"), strict=True))
+
+    def rendered(images, *, paired: bool) -> Examples:
+        found = data.recoloured(images, paired=paired)
+        return {name: found[rename[name]] for name in names}
+
+    train = rendered(digits.train["image"], paired=paired)
+    # Without pairs, each set has an order of its own.
+    groups = [names] if paired else [(name,) for name in names]
+    draws = [
+        data.minibatches(
+            {name: train[name] for name in group},
+            batch_size=config.batch_size,
+            seed=config.seed + number,
+        )
+        for number, group in enumerate(groups)
+    ]
+    return Data(
+        minibatches=lambda start, count: {
+            name: images for draw in draws for name, images in draw(start, count).items()
+        },
+        num_train=len(train[names[0]]),
+        test=rendered(digits.test["image"], paired=True),
+        train={name: images[:1000] for name, images in train.items()},
+        channels=dict.fromkeys(names, 3),
+        record=dict(digits.record) | {"name": f"recoloured {digits.name}"},
+    )
+
+
+def adam(config: Config, num_train: int) -> GradientTransformation:
+    """Adam as in both papers: constant, then along a line to 0."""
+    import optax
+
+    from jaxgan import schedules
+
+    per_epoch = max(num_train // config.batch_size, 1)
+    schedule = schedules.constant_then_linear(
+        config.learning_rate,
+        constant=config.epochs * per_epoch,
+        decay=config.decay_epochs * per_epoch,
+    )
+    return optax.adam(schedule, b1=0.5)
+
+
+def num_steps(config: Config, num_train: int) -> int:
+    """Rounds of all epochs."""
+    return (config.epochs + config.decay_epochs) * max(num_train // config.batch_size, 1)
+
+
+def draw_columns(
+    columns: Callable[[TrainState, dict[str, object]], list[object]], test: Examples, *, rows: int
+) -> Callable[[Path, TrainState], None]:
+    """Draws a sheet: a row for each of the first test pictures, what `columns` makes of it."""
+    import jax
+    import numpy as np
+
+    from jaxgan import data, images, processes
+
+    first = {name: data.as_float(array[:rows]) for name, array in test.items()}
+    compute = jax.jit(columns)
+
+    def draw(path: Path, state: TrainState) -> None:
+        found = processes.to_host(compute(state, first))
+        if processes.is_main():
+            deep = max(column.shape[-1] for column in found)
+            found = [np.broadcast_to(column, (*column.shape[:3], deep)) for column in found]
+            page = np.stack(found, axis=1).reshape(-1, *found[0].shape[1:])
+            images.save_sheet(path, page, columns=len(found))
+
+    return draw

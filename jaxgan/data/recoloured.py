@@ -1,0 +1,39 @@
+"""A translation whose truth is known: digits in one pair of colours, and in another.
+
+The map is affine in every pixel, and invertible: a grey value t becomes `(1 - t) background +
+t ink`. So what a translation is wrong by can be measured exactly, with pairs or without.
+"""
+
+import numpy as np
+
+from jaxgan.types import Examples
+
+SIDE = 32
+X = ((0.1, 0.1, 0.35), (0.95, 0.85, 0.3))  # background and ink of x, red, green and blue in [0, 1]
+Y = ((0.9, 0.75, 0.7), (0.05, 0.35, 0.25))
+
+
+def recoloured(digits: np.ndarray, *, paired: bool = True) -> Examples:
+    """Both renderings of grey digits, at 32 pixels.
+
+    Args:
+      digits: `uint8[n, 28, 28, 1]`.
+      paired: both of every digit; otherwise x of those of even number and y of the others, so that
+        no digit is in both sets.
+
+    Returns:
+      `x` and `y`, `uint8[n or n / 2, 32, 32, 3]`.
+
+    Example:
+      >>> examples = recoloured(np.zeros((4, 28, 28, 1), np.uint8), paired=False)
+      >>> examples["x"].shape, examples["y"][0, 0, 0].tolist()
+      ((2, 32, 32, 3), [230, 191, 178])
+    """
+    border = (SIDE - digits.shape[1]) // 2
+    grey = np.pad(digits, ((0, 0), (border, border), (border, border), (0, 0))) / 255.0
+    render = lambda grey, colours: np.round(
+        255.0 * ((1.0 - grey) * np.array(colours[0]) + grey * np.array(colours[1]))
+    ).astype(np.uint8)
+    x, y = (grey, grey) if paired else (grey[0::2], grey[1::2])
+    n = min(len(x), len(y))
+    return {"x": render(x[:n], X), "y": render(y[:n], Y)}
