@@ -101,6 +101,29 @@ def neighbours(
 
 
 @app.command
+def translate(
+    run: Run,
+    input: Path,
+    output: Path,
+    way: str | None = None,
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Translates the pictures of a folder, of any size, by a finished pix2pix or CycleGAN.
+
+    Args:
+        run: the run's directory.
+        input: folder of pictures.
+        output: folder for the translations, PNG files of the same names; made if need be.
+        way: such as y2x, where a run translates both ways.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import commands
+
+        commands.translate(run, input, output, way=way, best=step == "best")
+
+
+@app.command
 def export(
     run: Run, out: Path, player: str | None = None, step: Literal["newest", "best"] = "newest"
 ) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import jax
 import numpy as np
+from rich.progress import track
 
 from jaxgan import checkpoint, evaluation, features, images, launch, loop, processes, weights
-from jaxgan.data import as_float
+from jaxgan.data import as_float, load_folder
 from jaxgan.evaluation import Evaluation
 from jaxgan.experiment import Experiment
 from jaxgan.files import write_whole
@@ -111,6 +112,42 @@ def evaluate(
         found.append({"step": int(state.step), "parameters": kind, "records": listed})
     if out is not None:
         write_whole(out, json.dumps({"run": str(directory), "evaluations": found}, indent=2) + "\n")
+
+
+def translate(
+    directory: Path, source: Path, out: Path, *, way: str | None = None, best: bool = False
+) -> None:
+    """Translates every picture of a folder, whatever its size, into a PNG of the same name.
+
+    Sides are made multiples of what the network needs by reflection, and cut back.
+
+    Raises:
+      UserError: as `load`; the run does not translate images, or not in this way; or a picture
+        cannot be read, or has other channels than those that it was trained on.
+    """
+    experiment, state = load(directory, best=best)
+    ways = experiment.translations
+    if not ways:
+        raise RunError(f"{directory} is of an experiment that does not translate images")
+    if way is not None and way not in ways:
+        raise RunError(f"--way is {way}, expected one of {', '.join(ways)}")
+    translation = ways[way or next(iter(ways))]
+    pictures = load_folder(source)
+    if pictures.channels != translation.channels:
+        raise RunError(
+            f"the pictures in {source} have {pictures.channels} channels, and {directory} was "
+            f"trained on pictures of {translation.channels}; convert them"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    apply = jax.jit(translation.apply)  # compiled anew for every size
+    for i in track(range(len(pictures)), "translating"):
+        picture = as_float(pictures.read(i))
+        height, width, _ = picture.shape
+        more = [(0, -side % translation.multiple) for side in (height, width)]
+        padded = np.pad(picture, [*more, (0, 0)], mode="reflect")
+        output = apply(with_ema(state), state.model_state, padded[None])[0, :height, :width]
+        images.save_sheet(out / f"{pictures.names[i]}.png", output[None], margin=0)
+    print(f"{out}: {len(pictures)} pictures of {source}, by {directory} at step {int(state.step)}")
 
 
 def neighbours(directory: Path, out: Path, *, num: int, k: int, seed: int, best: bool) -> None:

@@ -47,13 +47,15 @@ def sheet(images: Any, *, columns: int | None = None, margin: int = 2) -> np.nda
     return page
 
 
-def save_sheet(path: str | Path, images: Any, *, columns: int | None = None) -> None:
+def save_sheet(
+    path: str | Path, images: Any, *, columns: int | None = None, margin: int = 2
+) -> None:
     """Writes `sheet(images)` as a picture file, its format by the name's ending.
 
     Example:
       >>> save_sheet("samples.png", images)  # doctest: +SKIP
     """
-    page = sheet(images, columns=columns)
+    page = sheet(images, columns=columns, margin=margin)
     Image.fromarray(page[..., 0] if page.shape[-1] == 1 else page).save(path)
 
 

@@ -1,0 +1,487 @@
+"""pix2pix and CycleGAN: losses, pool, networks, pictures in folders, and the commands."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from PIL import Image
+
+import jaxgan
+import jaxgan.__main__ as commands
+from experiments import cyclegan, pix2pix
+from jaxgan import data, networks, pool
+from jaxgan.data import DataError, Jitter, load_pairs, load_sets, translation_minibatches
+from jaxgan.data.pictures import resized
+from jaxgan.launch import launch
+from tests import games
+
+BATCH = jax.tree.map(lambda x: x[0], games.minibatches(0, 1))
+KEY = jax.random.key(2)
+
+
+# ---- games: their losses as the papers write them, by hand
+
+
+def test_losses_of_pix2pix():
+    generator = jaxgan.from_linen(networks.UNetGenerator(1, features=2, dropout=0.0, norm="none"))
+    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
+    game = jaxgan.pix2pix(generator, discriminator, l1_weight=7.0)
+    params, state = game.init(KEY, BATCH)
+    x, y = BATCH["source"], BATCH["target"]
+    fake = generator.apply(params["generator"], {}, x, train=True)[0]
+    D = lambda image: discriminator.apply(params["discriminator"], {}, image, x, train=True)[0]
+    sigmoid = jax.nn.sigmoid
+    expected = {
+        "discriminator": -0.5 * jnp.mean(jnp.log(sigmoid(D(y))) + jnp.log(1 - sigmoid(D(fake)))),
+        "generator": -jnp.mean(jnp.log(sigmoid(D(fake)))) + 7.0 * jnp.mean(jnp.abs(fake - y)),
+    }
+    for player, value in expected.items():
+        loss, _ = game.losses[player](params, state, BATCH, KEY, jnp.array(0))
+        np.testing.assert_allclose(loss, value, rtol=1e-5)
+    np.testing.assert_array_equal(game.sample(params, state, BATCH, KEY), fake)
+
+
+def test_an_unconditional_discriminator_sees_no_source():
+    generator = jaxgan.from_linen(networks.UNetGenerator(1, features=2, norm="none"))
+    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
+    for conditional, channels in ((True, 2), (False, 1)):
+        game = jaxgan.pix2pix(generator, discriminator, conditional=conditional)
+        params, _ = game.init(KEY, BATCH)
+        assert params["discriminator"]["Conv_0"]["kernel"].shape[2] == channels
+
+
+def test_losses_of_cyclegan():
+    game = games.cyclegan(cycle_weight=3.0, identity_weight=0.25, pool_size=0)
+    generator = jaxgan.from_linen(networks.ResNetGenerator(1, features=2, num_blocks=1))
+    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="instance"))
+    params, state = game.init(KEY, BATCH)
+    x, y = BATCH["x"], BATCH["y"]
+    F, G = (
+        lambda image, way=way: generator.apply(params["generators"][way], {}, image, train=True)[0]
+        for way in ("x2y", "y2x")
+    )
+    D_x, D_y = (
+        lambda image, n=n: discriminator.apply(params["discriminators"][n], {}, image, train=True)[
+            0
+        ]
+        for n in ("x", "y")
+    )
+    l1 = lambda a, b: jnp.mean(jnp.abs(a - b))
+    adversarial = jnp.mean((D_y(F(x)) - 1) ** 2) + jnp.mean((D_x(G(y)) - 1) ** 2)
+    cycle, identity = l1(G(F(x)), x) + l1(F(G(y)), y), l1(F(y), y) + l1(G(x), x)
+    of = lambda D, real, fake: 0.5 * (jnp.mean((D(real) - 1) ** 2) + jnp.mean(D(fake) ** 2))
+    # The library's least squares may carry a factor of its own, as papers' do.
+    factor = float(jaxgan.losses.least_squares().generator(jnp.zeros(1), jnp.zeros(1))[0])
+    expected = {
+        "generators": factor * adversarial + 3.0 * (cycle + 0.25 * identity),
+        "discriminators": factor * (of(D_x, x, G(y)) + of(D_y, y, F(x))),
+    }
+    for player, value in expected.items():
+        loss, _ = game.losses[player](params, state, BATCH, KEY, jnp.array(0))
+        np.testing.assert_allclose(loss, value, rtol=1e-5)
+    np.testing.assert_allclose(game.sample(params, state, BATCH, KEY), F(x), atol=1e-6)
+    only_y = {"y": y}
+    np.testing.assert_allclose(game.sample(params, state, only_y, KEY), G(y), atol=1e-6)
+
+
+def test_networks_of_cyclegan_have_names():
+    network = jaxgan.from_linen(networks.ResNetGenerator(1))
+    with pytest.raises(ValueError, match=r"named \['a'\], expected \['x2y', 'y2x'\]"):
+        jaxgan.cyclegan({"a": network}, {"x": network, "y": network})
+
+
+# ---- the pool
+
+
+def query_one_by_one(stored, size, images, key):
+    """The pool of Shrivastava et al. as a list that is changed, with the same draws."""
+    shown = []
+    for image, key_row in zip(images, jax.random.split(key, len(images)), strict=True):
+        coin, place = jax.random.split(key_row)
+        if len(stored) < size:
+            stored.append(image)
+            shown.append(image)
+        elif jax.random.bernoulli(coin):
+            i = int(jax.random.randint(place, (), 0, size))
+            shown.append(stored[i])
+            stored[i] = image
+        else:
+            shown.append(image)
+    return np.stack(shown)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_pool_equals_a_list_that_is_changed(n):
+    """Batches of one, of some, and larger than the pool."""
+    size, stored = 5, []
+    state = pool.empty(size, jnp.zeros((2,)))
+    for number in range(9):
+        images = np.arange(number * n, (number + 1) * n, dtype=np.float32)[:, None] * np.ones(2)
+        key = jax.random.fold_in(KEY, number)
+        expected = query_one_by_one(stored, size, images.astype("f4"), key)
+        shown, state = jax.jit(pool.query)(state, jnp.asarray(images, jnp.float32), key)
+        np.testing.assert_array_equal(shown, expected)
+        np.testing.assert_array_equal(state.images[: len(stored)], np.stack(stored))
+        assert int(state.filled) == len(stored)
+
+
+def test_half_of_what_a_full_pool_shows_is_older():
+    state, older = pool.empty(50, jnp.zeros(())), 0
+    for number in range(300):
+        fresh = jnp.full((4,), float(number + 1))
+        shown, state = jax.jit(pool.query)(state, fresh, jax.random.fold_in(KEY, number))
+        older += int(jnp.sum(shown < number + 1)) if number >= 100 else 0
+    assert older / 800 == pytest.approx(0.5, abs=0.06)
+
+
+# ---- the U-Net
+
+
+def count(network, *inputs):
+    shapes = jax.eval_shape(network.init, KEY, *inputs)
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes[0]))
+
+
+def test_parameters_are_as_many_as_in_the_papers_networks():
+    image = jnp.zeros((1, 256, 256, 3))
+    assert count(jaxgan.from_linen(networks.UNetGenerator()), image) == 54_413_955
+    assert count(jaxgan.from_linen(networks.ResNetGenerator()), image) == 11_378_179
+    assert count(jaxgan.from_linen(networks.PatchDiscriminator()), image, image) == 2_768_705
+
+
+@pytest.mark.parametrize("side", [64, 128, 512])
+def test_unet_goes_down_to_one_pixel(side):
+    network = jaxgan.from_linen(networks.UNetGenerator(1, features=2))
+    x = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    params, state = jax.eval_shape(network.init, KEY, x)
+    assert sum(name.startswith("Conv_") for name in params) == side.bit_length() - 1
+    y, _ = jax.eval_shape(lambda *a: network.apply(*a, train=False), params, state, x)
+    assert y.shape == (1, side, side, 1)
+
+
+def test_unet_equals_pytorchs(tmp_path):
+    """The same weights in PyTorch's functions: four levels, batch normalisation, no dropout."""
+    torch = pytest.importorskip("torch")
+    F = torch.nn.functional
+    network = jaxgan.from_linen(networks.UNetGenerator(2, features=3, num_levels=4, dropout=0.0))
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 32, 16, 3)).astype("f4")
+    params, state = network.init(KEY, jnp.asarray(x))
+    y, _ = network.apply(params, state, jnp.asarray(x), key=KEY, train=True)
+    tensor = lambda array, *order: torch.from_numpy(np.array(array).transpose(order).copy())
+
+    def norm(h, i):
+        p = params[f"BatchNorm_{i}"]
+        return F.batch_norm(h, None, None, tensor(p["scale"], 0), tensor(p["bias"], 0), True)
+
+    def down(h, i):
+        return F.conv2d(h, tensor(params[f"Conv_{i}"]["kernel"], 3, 2, 0, 1), stride=2, padding=1)
+
+    def up(h, i, bias=None):
+        # jax's transposed convolution correlates; PyTorch's is the gradient, with flipped taps.
+        kernel = tensor(np.array(params[f"ConvTranspose_{i}"]["kernel"])[::-1, ::-1], 2, 3, 0, 1)
+        return F.conv_transpose2d(h, kernel, bias, stride=2, padding=1)
+
+    leaky = lambda h: F.leaky_relu(h, 0.2)
+    h0 = down(tensor(x, 0, 3, 1, 2), 0)
+    h1 = norm(down(leaky(h0), 1), 0)
+    h2 = norm(down(leaky(h1), 2), 1)
+    h = norm(up(F.relu(down(leaky(h2), 3)), 0), 2)
+    h = norm(up(F.relu(torch.cat([h, h2], 1)), 1), 3)
+    h = norm(up(F.relu(torch.cat([h, h1], 1)), 2), 4)
+    bias = tensor(params["ConvTranspose_3"]["bias"], 0)
+    expected = torch.tanh(up(F.relu(torch.cat([h, h0], 1)), 3, bias)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(y, expected.numpy(), atol=1e-5)
+
+
+def test_dropout_of_the_unet_is_noise_in_training_only():
+    network = jaxgan.from_linen(networks.UNetGenerator(1, features=4, num_levels=4))
+    x = jnp.ones((1, 16, 16, 1))
+    params, state = network.init(KEY, x)
+    keys = (jax.random.key(0), jax.random.key(1))
+    noisy = [network.apply(params, state, x, key=key, train=True)[0] for key in keys]
+    assert not np.array_equal(*noisy)
+    still = [network.apply(params, state, x, key=key, train=False)[0] for key in keys]
+    np.testing.assert_array_equal(*still)
+
+
+def test_sizes_that_the_unet_cannot_halve():
+    network = jaxgan.from_linen(networks.UNetGenerator(num_levels=6))
+    with pytest.raises(ValueError, match=r"images of 100 x 128; expected sides that 64 divides"):
+        network.init(KEY, jnp.zeros((1, 100, 128, 3)))
+
+
+# ---- pictures in folders
+
+
+def write(path, pixels) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(pixels, np.uint8)).save(path)
+
+
+def noise(seed, height=20, width=24, channels=3) -> np.ndarray:
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape)
+
+
+@pytest.fixture
+def side_by_side(tmp_path):
+    for split, n in (("train", 5), ("test", 2)):
+        for i in range(n):
+            pair = np.concatenate([noise(i), noise(100 + i)], axis=1)
+            write(tmp_path / split / f"{i:03}.png", pair)
+    return tmp_path
+
+
+def test_pairs_side_by_side(side_by_side):
+    a, b = load_pairs(side_by_side, "train")
+    assert len(a) == len(b) == 5
+    assert (a.channels, a.names[2]) == (3, "002")
+    np.testing.assert_array_equal(a.read(2), noise(2))
+    np.testing.assert_array_equal(b.read(2), noise(102))
+    swapped, _ = load_pairs(side_by_side, "train", swap=True)
+    np.testing.assert_array_equal(swapped.read(2), noise(102))
+    halves = load_sets(side_by_side, "test")  # without pairs, their halves are two sets
+    np.testing.assert_array_equal(halves[1].read(1), noise(101))
+
+
+def test_pairs_by_equal_names(tmp_path):
+    for i, name in enumerate(("cat", "dog")):
+        write(tmp_path / "trainA" / f"{name}.png", noise(i, channels=1))
+        write(tmp_path / "trainB" / f"{name}.png", noise(10 + i))
+    a, b = load_pairs(tmp_path, "train")
+    assert (a.channels, b.channels) == (1, 3)
+    assert a.read(1).shape == (20, 24, 1)
+    np.testing.assert_array_equal(b.read(1), noise(11))
+
+
+def test_folders_that_are_wrong(tmp_path, side_by_side):
+    case = lambda name: tmp_path / name
+    with pytest.raises(DataError, match=r"has neither train/ with pairs side by side"):
+        load_pairs(case("empty"), "train")
+    with pytest.raises(DataError, match=r"trainA does not exist"):
+        load_sets(case("empty"), "train")
+    case("none/trainA").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"trainA holds no picture"):
+        load_sets(case("none"), "train")
+    write(case("odd/train/a.png"), noise(0, width=25))
+    with pytest.raises(DataError, match=r"a\.png is 25 pixels wide; .* even width"):
+        load_pairs(case("odd"), "train")
+    for name in ("a", "b"):
+        write(case("unequal/trainA") / f"{name}.png", noise(0))
+    write(case("unequal/trainB/a.png"), noise(0))
+    with pytest.raises(
+        DataError, match=r"2 pictures in trainA and 1 in trainB; .* b has no partner"
+    ):
+        load_pairs(case("unequal"), "train")
+    write(case("names/trainA/a.png"), noise(0))
+    write(case("names/trainB/z.png"), noise(0))
+    with pytest.raises(DataError, match=r"trainA has a where trainB has z"):
+        load_pairs(case("names"), "train")
+    write(case("mixed/a.png"), noise(0))
+    write(case("mixed/b.png"), noise(0, channels=1))
+    with pytest.raises(DataError, match=r"b\.png has the mode L, and a\.png has RGB"):
+        data.load_folder(case("mixed"))
+    write(case("alpha/a.png"), noise(0, channels=4))
+    with pytest.raises(DataError, match=r"a\.png has the mode RGBA, expected grey \(L\) or RGB"):
+        data.load_folder(case("alpha"))
+    case("damaged").mkdir()
+    case("damaged/a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a\.png cannot be read as a picture"):
+        data.load_folder(case("damaged"))
+
+
+def test_pairs_are_cut_and_mirrored_alike(tmp_path):
+    """Both pictures of a pair are equal here, and so are what comes of them."""
+    for i in range(3):
+        for letter in "AB":
+            write(tmp_path / f"train{letter}" / f"{i}.png", noise(i))
+    a, b = load_pairs(tmp_path, "train")
+    jitter = Jitter(load_size=None, crop_size=16)
+    draw = translation_minibatches(
+        {"source": a, "target": b}, paired=True, batch_size=2, jitter=jitter
+    )
+    batch = draw(0, 8)
+    assert batch["source"].shape == (8, 2, 16, 16, 3)
+    np.testing.assert_array_equal(batch["source"], batch["target"])
+    # Every example is a piece of a picture, as it is or mirrored; and there are both kinds.
+    found = set()
+    for example in batch["source"].reshape(-1, 16, 16, 3):
+        pixels = np.round((example + 1) * 127.5).astype(int)
+        for i in range(3):
+            windows = np.lib.stride_tricks.sliding_window_view(noise(i), (16, 16, 3))[:, :, 0]
+            for mirrored in (False, True):
+                if (windows == (pixels[:, ::-1] if mirrored else pixels)).all((2, 3, 4)).any():
+                    found.add((i, mirrored))
+    assert {i for i, _ in found} == {0, 1, 2}
+    assert {mirrored for _, mirrored in found} == {False, True}
+
+
+def test_minibatches_are_a_pure_function_of_their_number(side_by_side):
+    a, b = load_pairs(side_by_side, "train")
+    make = lambda **more: translation_minibatches(
+        {"x": a, "y": b},
+        **{"paired": False, "batch_size": 2, "jitter": Jitter(18, 16), **more},
+    )
+    draw = make()
+    in_order = [draw(i, 1) for i in range(4)]
+    together = make()(1, 3)
+    again = draw(2, 1)  # back, as after a restart
+    for name in ("x", "y"):
+        np.testing.assert_array_equal(again[name], in_order[2][name])
+        np.testing.assert_array_equal(together[name][1], in_order[2][name][0])
+    assert not np.array_equal(make(seed=1)(0, 1)["x"], in_order[0]["x"])
+
+
+def test_sets_without_pairs_have_orders_of_their_own(side_by_side):
+    """In every epoch each picture comes once; the shorter set begins anew earlier."""
+    a, b = load_pairs(side_by_side, "train")
+    short = data.Pictures(b.names[:2], 3, b.read, b.fingerprint)
+    draw = translation_minibatches(
+        {"x": a, "y": short}, paired=False, batch_size=1, jitter=Jitter(20, 20, flip=False)
+    )
+    batch, orders = draw(0, 10), {}
+    for name, pictures in (("x", a), ("y", short)):
+        small = [data.as_float(resized(pictures.read(i), (20, 20))) for i in range(len(pictures))]
+        orders[name] = [
+            next(i for i, picture in enumerate(small) if np.array_equal(picture, image))
+            for image in batch[name][:, 0]
+        ]
+    assert sorted(orders["x"][:5]) == sorted(orders["x"][5:]) == list(range(5))
+    assert all(set(orders["y"][i : i + 2]) == {0, 1} for i in range(0, 10, 2))
+
+
+def test_crops_that_are_too_large(side_by_side):
+    a, b = load_pairs(side_by_side, "train")
+    with pytest.raises(DataError, match=r"00\d has 20 x 24 pixels, and 21 x 21 are to be cut"):
+        translation_minibatches(
+            {"x": a, "y": b}, paired=False, batch_size=1, jitter=Jitter(None, 21)
+        )(0, 1)
+    with pytest.raises(DataError, match="load size is 18 and the crop size 20"):
+        translation_minibatches({"x": a}, paired=False, batch_size=1, jitter=Jitter(18, 20))
+
+
+def test_recoloured_digits_have_a_truth():
+    """An affine map of every pixel takes x to y, and back."""
+    digits = data.load("digits").test["image"]
+    x, y = (v / 255.0 for v in data.recoloured(digits).values())
+    design = np.concatenate([x.reshape(-1, 3), np.ones((x.size // 3, 1))], axis=1)
+    for ours, theirs in ((design, y), (np.concatenate([y.reshape(-1, 3), design[:, 3:]], 1), x)):
+        solution, *_ = np.linalg.lstsq(ours, theirs.reshape(-1, 3), rcond=None)
+        assert np.abs(ours @ solution - theirs.reshape(-1, 3)).max() < 0.01
+    apart = data.recoloured(digits, paired=False)
+    assert len(apart["x"]) == len(digits) // 2
+    np.testing.assert_array_equal(apart["x"][1], data.recoloured(digits)["x"][2])
+    np.testing.assert_array_equal(apart["y"][1], data.recoloured(digits)["y"][3])
+
+
+# ---- runs
+
+
+def run(module, directory, **fields):
+    small = {"features": 4, "crop_size": 16, "batch_size": 2, "patch_layers": 1, "log_every": 1}
+    config = dataclasses.replace(module.Config(), run_dir=str(directory), **(small | fields))
+    assert launch(config, module.make, name=module.__name__) == 0
+    entries = json.loads((directory / "evaluation.json").read_text())["evaluations"]
+    return {record["name"]: record["value"] for record in entries[-1]["records"]}
+
+
+def test_pix2pix_from_a_folder_to_a_folder(side_by_side, tmp_path, capsys):
+    """Trains all epochs, goes on as if never stopped, and translates pictures of other sizes."""
+    folder = {"data_dir": str(side_by_side), "epochs": 2, "decay_epochs": 1, "checkpoint_every": 1}
+    found = run(pix2pix, tmp_path / "run", **folder)
+    assert {"l1", "psnr", "ssim", "mean_target/l1"} <= set(found)
+    text = capsys.readouterr().out
+    assert "complete at step 6" in text  # 5 pairs, batches of 2: two rounds an epoch
+    run(pix2pix, tmp_path / "stopped", **folder, num_steps=4)
+    run(pix2pix, tmp_path / "stopped", **folder)
+    capsys.readouterr()
+    digests = []
+    for name in ("run", "stopped"):
+        commands.digest(tmp_path / name)
+        digests.append(capsys.readouterr().out)
+    assert digests[0] == digests[1]
+    with Image.open(tmp_path / "run" / "samples" / "step_0000006.png") as sheet:
+        assert sheet.size == (3 * 18 + 2, 2 * 18 + 2)  # source, output and target of two pairs
+
+    write(tmp_path / "in" / "a.png", noise(7, height=21, width=50))
+    write(tmp_path / "in" / "b.png", noise(8, height=16, width=16))
+    commands.translate(tmp_path / "run", tmp_path / "in", tmp_path / "out")
+    with Image.open(tmp_path / "out" / "a.png") as picture:
+        assert (picture.size, picture.mode) == ((50, 21), "RGB")
+    write(tmp_path / "grey" / "a.png", noise(7, channels=1))
+    for arguments, message in (
+        ((tmp_path / "grey", None), "have 1 channels"),
+        ((tmp_path / "in", "y2x"), "--way is y2x, expected one of source2target"),
+        ((tmp_path / "nowhere", None), "nowhere does not exist"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            commands.translate(tmp_path / "run", arguments[0], tmp_path / "out", way=arguments[1])
+        assert end.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
+    for letter, n in (("A", 3), ("B", 4)):
+        for split in ("train", "test"):
+            for i in range(n):
+                write(tmp_path / f"{split}{letter}" / f"{letter}{i}.png", noise(i))
+    fields = {"data_dir": str(tmp_path), "num_blocks": 1, "num_steps": 3, "pool_size": 2}
+    found = run(cyclegan, tmp_path / "run", **fields)
+    assert {"x2y2x/l1", "y2x2y/ssim", "x2y/swd_pixels", "y2x/kid_pixels"} <= set(found)
+    with Image.open(tmp_path / "run" / "samples" / "step_0000003.png") as sheet:
+        assert sheet.size == (6 * 18 + 2, 3 * 18 + 2)
+    commands.translate(tmp_path / "run", tmp_path / "testB", tmp_path / "out", way="y2x")
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_experiments_say_what_they_need(tmp_path):
+    for module, fields, message in (
+        (pix2pix, {}, "there are no pictures; give --data-dir"),
+        (pix2pix, {"data": "cycle_gan/horse2zebra"}, "cycle_gan/horse2zebra has no pairs"),
+    ):
+        config = dataclasses.replace(module.Config(), run_dir=str(tmp_path / "run"), **fields)
+        with pytest.raises(DataError, match=message):
+            module.make(config)
+
+
+def test_evaluations_of_pix2pix_know_the_mean_target(side_by_side, tmp_path):
+    """What the mean of the training targets scores, by hand."""
+    found = run(pix2pix, tmp_path / "run", data_dir=str(side_by_side), num_steps=1)
+    train = data.whole_pictures({"y": load_pairs(side_by_side, "train")[1]}, 16)["y"]
+    test = data.whole_pictures({"y": load_pairs(side_by_side, "test")[1]}, 16)["y"]
+    scaled = lambda images: images.astype(np.float64) / 127.5 - 1
+    expected = np.abs(scaled(train).mean(axis=0) - scaled(test)).mean()
+    assert found["mean_target/l1"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_pix2pix_learns_the_recoloured_digits(tmp_path, monkeypatch):
+    """The exact-truth task with pairs: far closer than leaving the picture alone."""
+    monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
+    found = run(
+        pix2pix, tmp_path / "run", data="recoloured", crop_size=32, features=8, batch_size=4,
+        num_steps=120, epochs=1, decay_epochs=0, learning_rate=2e-3, log_every=40,
+    )  # fmt: skip
+    digits = data.recoloured(data.load("digits").test["image"])
+    identity = np.abs(digits["x"].astype(float) - digits["y"]).mean() / 127.5
+    assert found["l1"] < 0.25 * identity
+
+
+def test_optimizers_fall_to_zero():
+    from experiments import translation
+
+    config = dataclasses.replace(pix2pix.Config(), epochs=2, decay_epochs=3, batch_size=4)
+    adam = translation.adam(config, num_train=9)  # two rounds an epoch
+    assert translation.num_steps(config, 9) == 10
+    params = jnp.ones(())
+    state = adam.init(params)
+    sizes = []
+    for _ in range(12):
+        updates, state = adam.update(jnp.ones(()), state, params)
+        sizes.append(float(optax.tree.norm(updates)))
+    np.testing.assert_allclose(sizes[:5], 2e-4, rtol=1e-3)
+    assert sizes[7] == pytest.approx(1e-4, rel=1e-2)
+    assert sizes[10] == sizes[11] == 0.0
