@@ -27,6 +27,10 @@ HEAD = """# Results
 Written by `python -m benchmarks.published` from `docs/results.json`, which also has every seed's
 numbers; `--only NAME` measures one protocol again. Numbers of papers are quoted with the protocol
 that they were measured under, and are to be compared under it only.
+
+What a GPU or TPU makes of the GAN step (steps and images a second, share of its peak, memory, in
+float32 and bfloat16) is measured by `python -m benchmarks.device`. None has been at hand so far, so
+there are no such numbers here; the time on CPUs is in [performance.md](performance.md).
 """
 
 

@@ -3,7 +3,8 @@
 Commands:
 
     python -m experiments.pix2pix --data-dir facades --direction b2a
-    python -m experiments.pix2pix --data-dir facades --direction b2a --crop-size 64 --batch-size 4
+    python -m experiments.pix2pix --data-dir facades --direction b2a --crop-size 64 --batch-size 4 \
+        --features 32
     python -m experiments.pix2pix --data recoloured --crop-size 32 --epochs 1 --decay-epochs 1
     python -m jaxgan translate runs/pix2pix --input DIR --output DIR
 

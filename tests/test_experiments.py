@@ -53,6 +53,7 @@ def test_the_optimal_discriminator_is_that_of_proposition_1():
     np.testing.assert_array_equal(found.discriminator, 0.5)
 
 
+@pytest.mark.slow
 def test_mixture_finds_the_ring(tmp_path):
     """A quarter of the default's rounds, in which penalty and learning rates fade."""
     found = run(
@@ -63,7 +64,7 @@ def test_mixture_finds_the_ring(tmp_path):
     assert found["reverse_kl"] < 0.07
 
 
-@pytest.mark.parametrize("name", ["grid", "spiral", "swiss_roll"])
+@pytest.mark.parametrize("name", ["grid", "swiss_roll"])
 def test_other_mixtures_run(name, tmp_path):
     found = run(mixture, tmp_path, data=name, num_steps=40, sample_every=40)
     assert found["swd_pixels"] > 0.0
@@ -112,6 +113,7 @@ def test_moved_images_stay_themselves():
     np.testing.assert_array_equal(moved[..., 0], moved[..., 1])
 
 
+@pytest.mark.slow
 def test_the_classifier_learns(tmp_path):
     found = run(
         classifier, tmp_path, data="digits", num_steps=120, decay_steps=120, ema=0.9, batch_size=32,

@@ -458,6 +458,7 @@ def test_evaluations_of_pix2pix_know_the_mean_target(side_by_side, tmp_path):
     assert found["mean_target/l1"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_pix2pix_learns_the_recoloured_digits(tmp_path, monkeypatch):
     """The exact-truth task with pairs: far closer than leaving the picture alone."""
     monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
