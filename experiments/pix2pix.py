@@ -54,6 +54,8 @@ class Config(translation.Config):
     """Let the discriminator see the source too."""
     stochastic: bool = False
     """Translate with dropout, as in training."""
+    ema: float = 0.0
+    """Decay of the generator's average, which then translates; 0 for none, as in the paper."""
 
 
 def make(config: Config) -> Experiment:
@@ -61,6 +63,7 @@ def make(config: Config) -> Experiment:
     import jax
 
     import jaxgan
+    from jaxgan import with_ema
 
     pairs = translation.load(config, ("source", "target"), paired=True)
     game = make_game(config, pairs.channels["target"])
@@ -71,7 +74,11 @@ def make(config: Config) -> Experiment:
     )
     return Experiment(
         game=game,
-        algorithm=jaxgan.alternating(game, {"discriminator": adam, "generator": adam}),
+        algorithm=jaxgan.alternating(
+            game,
+            {"discriminator": adam, "generator": adam},
+            ema={"generator": config.ema} if config.ema else None,
+        ),
         minibatches=pairs.minibatches,
         sample_batch=lambda n: {
             name: jaxgan.data.as_float(x[:n]) for name, x in pairs.test.items()
@@ -81,7 +88,7 @@ def make(config: Config) -> Experiment:
         draw=translation.draw_columns(
             lambda state, batch: [
                 batch["source"],
-                translate(state.params, state.model_state, batch["source"]),
+                translate(with_ema(state), state.model_state, batch["source"]),
                 batch["target"],
             ],
             pairs.test,

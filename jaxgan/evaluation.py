@@ -7,7 +7,7 @@ number of devices and processes, up to the order of floating-point sums.
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -90,7 +90,9 @@ def evaluator(
     every = {"": evaluation._replace(parts={})} if evaluation.metrics else {}
     every |= {f"{name}/": part for name, part in evaluation.parts.items()}
     looks = {
-        prefix: _evaluator(game, part, num_samples=num_samples, seed=seed, average=average)
+        prefix: _Evaluator(
+            _sample_of(game, part), part, _number_wanted(part, num_samples), seed, average
+        )
         for prefix, part in every.items()
     }
 
@@ -98,93 +100,6 @@ def evaluator(
         found = ((p, record) for p, look in looks.items() for record in look(state).values())
         named = (dataclasses.replace(record, name=p + record.name) for p, record in found)
         return {record.name: record for record in named}
-
-    return measure
-
-
-def _evaluator(
-    game: Game,
-    evaluation: Evaluation,
-    *,
-    num_samples: int | None,
-    seed: int,
-    average: bool,
-) -> Callable[[TrainState], Records]:
-    """As `evaluator`, of an evaluation without parts."""
-    measures = tuple(evaluation.metrics.values())
-    examples, target = evaluation.examples, evaluation.target
-    wanted = _number_wanted(evaluation, num_samples)
-
-    sample = evaluation.sample or game.sample
-    if sample is None:
-        raise ValueError("the game has no sample; there is nothing to measure")
-
-    def drawn(batch: Batch, params: ByPlayer, model_state: ByPlayer, key: PRNGKey) -> Outputs:
-        return _outputs(measures, sample(params, model_state, batch, key))
-
-    draw = parallel.divided(drawn)
-    look = parallel.divided(lambda batch: _outputs(measures, batch[target]))
-
-    @cache
-    def of_real() -> list[Any]:
-        """Accumulators of the real examples, for metrics that take them by themselves."""
-        accs = [metric.init() for metric in measures]
-        for batch, count in _batches(examples, len(examples[target]), seed):
-            real = _first(count, look(batch))
-            accs = [
-                acc if metric.paired else metric.update(acc, real=_of(metric, real))
-                for metric, acc in zip(measures, accs, strict=True)
-            ]
-        return accs
-
-    def of_generated(outputs: Iterator[tuple[Outputs, Outputs | None]]) -> list[Any]:
-        """Accumulators of generated rows, and of the real ones that they are paired with."""
-        accs = [metric.init() for metric in measures]
-        for generated, real in outputs:
-            accs = [
-                metric.update(
-                    acc,
-                    real=_of(metric, real) if metric.paired else None,
-                    generated=_of(metric, generated),
-                )
-                for metric, acc in zip(measures, accs, strict=True)
-            ]
-        return accs
-
-    def samples(state: TrainState) -> Iterator[tuple[Outputs, Outputs | None]]:
-        params = with_ema(state) if average else state.params
-        pairs = any(metric.paired for metric in measures)
-        for number, (batch, count) in enumerate(_batches(examples, wanted, seed)):
-            key = jax.random.fold_in(jax.random.key(seed), number)
-            generated = _first(count, draw(batch, params, state.model_state, key))
-            yield generated, _first(count, look(batch)) if pairs else None
-
-    def computed(generated: list[Any]) -> Records:
-        numbers: Records = {}
-        for metric, real, acc in zip(measures, of_real(), generated, strict=True):
-            numbers |= metric.compute(metric.merge(real, acc))
-        return numbers
-
-    @cache
-    def floors() -> dict[str, float]:
-        """What other real examples score in place of samples, as many as there are."""
-        others = evaluation.others
-        if others is None or any(metric.paired for metric in measures):
-            return {}
-        count = min(wanted, len(others[target]))
-        rows = ((_first(m, look(batch)), None) for batch, m in _batches(others, count, seed))
-        return {name: record.value for name, record in computed(of_generated(rows)).items()}
-
-    def measure(state: TrainState) -> Records:
-        return {
-            name: dataclasses.replace(
-                record,
-                floor=floors().get(name) if record.floor is None else record.floor,
-                split=evaluation.split,
-                seed=seed,
-            )
-            for name, record in computed(of_generated(samples(state))).items()
-        }
 
     return measure
 
@@ -242,6 +157,120 @@ def of_images(
 
 def _memorization(images: np.ndarray) -> Metric:
     return metrics.memorization(as_float(images).reshape(len(images), -1))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Evaluator:
+    """Measures one `Evaluation`, without its parts."""
+
+    sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
+    evaluation: Evaluation
+    num_samples: int
+    seed: int
+    average: bool
+
+    def __call__(self, state: TrainState) -> Records:
+        records = self.computed(self.of_generated(self.samples(state)))
+        return {
+            name: dataclasses.replace(
+                record,
+                floor=self.floors.get(name) if record.floor is None else record.floor,
+                split=self.evaluation.split,
+                seed=self.seed,
+            )
+            for name, record in records.items()
+        }
+
+    # ---- computed on all devices
+
+    @cached_property
+    def draw(self) -> Callable[..., Outputs]:
+        """What the metrics need of samples for a batch."""
+        return parallel.divided(
+            lambda batch, params, model_state, key: _outputs(
+                self.metrics, self.sample(params, model_state, batch, key)
+            )
+        )
+
+    @cached_property
+    def look(self) -> Callable[[Batch], Outputs]:
+        """What the metrics need of a batch's real examples."""
+        return parallel.divided(lambda batch: _outputs(self.metrics, batch[self.evaluation.target]))
+
+    # ---- accumulated on the host
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(self.evaluation.metrics.values())
+
+    @property
+    def pairs(self) -> bool:
+        return any(metric.paired for metric in self.metrics)
+
+    def samples(self, state: TrainState) -> Iterator[tuple[Outputs, Outputs | None]]:
+        """Samples, and where they are compared in pairs, their targets."""
+        params = with_ema(state) if self.average else state.params
+        batches = _batches(self.evaluation.examples, self.num_samples, self.seed)
+        for number, (batch, count) in enumerate(batches):
+            key = jax.random.fold_in(jax.random.key(self.seed), number)
+            generated = _first(count, self.draw(batch, params, state.model_state, key))
+            yield generated, _first(count, self.look(batch)) if self.pairs else None
+
+    def of_generated(self, rows: Iterator[tuple[Outputs, Outputs | None]]) -> list[Any]:
+        """Accumulators of generated rows, and of the real ones that they are paired with."""
+        accs = [metric.init() for metric in self.metrics]
+        for generated, real in rows:
+            accs = [
+                metric.update(
+                    acc,
+                    real=_of(metric, real) if metric.paired else None,
+                    generated=_of(metric, generated),
+                )
+                for metric, acc in zip(self.metrics, accs, strict=True)
+            ]
+        return accs
+
+    @cached_property
+    def of_real(self) -> list[Any]:
+        """Accumulators of the real examples, for metrics that take them by themselves."""
+        examples = self.evaluation.examples
+        accs = [metric.init() for metric in self.metrics]
+        for batch, count in _batches(examples, len(examples[self.evaluation.target]), self.seed):
+            real = _first(count, self.look(batch))
+            accs = [
+                acc if metric.paired else metric.update(acc, real=_of(metric, real))
+                for metric, acc in zip(self.metrics, accs, strict=True)
+            ]
+        return accs
+
+    @cached_property
+    def floors(self) -> dict[str, float]:
+        """What other real examples score in place of samples, as many as there are."""
+        others = self.evaluation.others
+        if others is None or self.pairs:
+            return {}
+        count = min(self.num_samples, len(others[self.evaluation.target]))
+        batches = _batches(others, count, self.seed)
+        rows = ((_first(number, self.look(batch)), None) for batch, number in batches)
+        return {
+            name: record.value for name, record in self.computed(self.of_generated(rows)).items()
+        }
+
+    def computed(self, generated: list[Any]) -> Records:
+        """The records of accumulators, merged with those of the real examples."""
+        records: Records = {}
+        for metric, real, acc in zip(self.metrics, self.of_real, generated, strict=True):
+            records |= metric.compute(metric.merge(real, acc))
+        return records
+
+
+def _sample_of(
+    game: Game, evaluation: Evaluation
+) -> Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]:
+    sample = evaluation.sample or game.sample
+    if sample is None:
+        raise ValueError("the game has no sample; there is nothing to measure")
+    return sample
 
 
 def _number_wanted(evaluation: Evaluation, num_samples: int | None) -> int:

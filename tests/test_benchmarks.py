@@ -1,6 +1,7 @@
 """What is timed side by side is the same game."""
 
 import itertools
+import json
 
 import chex
 import jax
@@ -21,6 +22,7 @@ from benchmarks.workloads import (
     make_step,
 )
 from jaxgan import networks
+from tests.conftest import ROOT
 
 SMALL = Workload(
     image=(8, 8, 3),
@@ -109,3 +111,55 @@ def test_forms_take_turns():
 def test_bytes_of_collectives():
     assert scaling.tensor_bytes("(f32[64]{0}, f32[3,2]{1,0}, bf16[5]{0})") == [256, 24, 10]
     assert scaling.tensor_bytes("f32[]") == [4]
+
+
+# ---- published numbers
+
+
+def test_published_keeps_what_it_does_not_measure_again(tmp_path, capsys):
+    """The exact rates of the Dirac-GAN, beside a result that was there before."""
+    from benchmarks import published
+
+    old = {"about": "As it was.", "machine": "elsewhere", "minutes": 1.0, "rows": []}
+    config = published.Config(("dirac",), tmp_path / "r.json", tmp_path / "r.md")
+    config.json.write_text(json.dumps({"grid": old}))
+    published.main(config)
+    results = json.loads(config.json.read_text())
+    assert results["grid"] == old
+    for row in results["dirac"]["rows"]:
+        assert float(row["value"]) == pytest.approx(float(row["published"]), abs=2e-5)
+    page = config.page.read_text()
+    assert page.index("## dirac") < page.index("## grid")
+    assert "| alternating, no penalty: 1 | 1.000000 | 1.000000 |" in page
+
+    with pytest.raises(SystemExit) as end:
+        published.main(published.Config(("fid",), config.json, config.page))
+    assert end.value.code == 2
+    assert "no protocol fid; there are dirac, gaussian, ring" in capsys.readouterr().err
+
+
+def test_the_page_of_results_is_made_from_its_records():
+    from benchmarks import published
+
+    results = json.loads((ROOT / "docs" / "results.json").read_text())
+    assert (ROOT / "docs" / "results.md").read_text() == published.page(results)
+
+
+def test_memory_of_metrics_does_not_grow_with_the_square(capfd):
+    """Of 16 000 rows all distances at once would take 1 GB, the rows themselves 2 MB."""
+    from benchmarks import metrics
+
+    metrics.main(metrics.Config(rows=16_000, width=16))
+    rows = [line.split("|")[1:-1] for line in capfd.readouterr().out.splitlines()[2:]]
+    assert [row[0].strip() for row in rows] == list(metrics.METRICS)
+    assert all(float(row[-1]) < 1.0 for row in rows)
+
+
+def test_device_benchmark(capsys):
+    from benchmarks import device
+
+    device.main(device.Config(("mnist",), ("float32",), repeats=1, seconds=0.01, batch_size=2))
+    row = [cell.strip() for cell in capsys.readouterr().out.splitlines()[-1].split("|")[1:-1]]
+    assert row[:3] == ["mnist", "float32", "2"]
+    assert float(row[3]) > 0
+    assert float(row[4]) == pytest.approx(2 * float(row[3]), rel=0.1)
