@@ -78,8 +78,10 @@ def dcgan(*, side: int = 8, batch_norm: bool = True, classes: int | None = None,
 
 
 def cyclegan(**kwargs) -> Game:
-    generator = jaxgan.from_linen(networks.ResNetGenerator(1, features=2, num_blocks=1))
-    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="instance"))
+    # Without instance normalisation, which amplifies the rounding of maps that are nearly constant,
+    # as they often are in networks as small as these.
+    generator = jaxgan.from_linen(networks.UNetGenerator(1, 2, dropout=0.0, norm="none"))
+    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
     return jaxgan.cyclegan(
         {"x2y": generator, "y2x": generator},
         {"x": discriminator, "y": discriminator},

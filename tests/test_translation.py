@@ -56,8 +56,8 @@ def test_an_unconditional_discriminator_sees_no_source():
 
 def test_losses_of_cyclegan():
     game = games.cyclegan(cycle_weight=3.0, identity_weight=0.25, pool_size=0)
-    generator = jaxgan.from_linen(networks.ResNetGenerator(1, features=2, num_blocks=1))
-    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="instance"))
+    generator = jaxgan.from_linen(networks.UNetGenerator(1, 2, dropout=0.0, norm="none"))
+    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
     params, state = game.init(KEY, BATCH)
     x, y = BATCH["x"], BATCH["y"]
     F, G = (

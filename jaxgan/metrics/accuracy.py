@@ -25,6 +25,7 @@ def accuracy() -> Metric:
       MetricError: logits that are not finite, or not one row of them for each label.
 
     Example:
+      >>> import numpy as np
       >>> metric, logits = accuracy(), np.array([[2.0, 1.0], [0.0, 3.0], [5.0, 4.0]])
       >>> acc = metric.update(metric.init(), real=np.array([0, 1, 1]), generated=logits)
       >>> round(metric.compute(acc)["accuracy"].value, 3)
