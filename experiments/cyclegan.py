@@ -12,7 +12,12 @@ A sheet in `samples/` has a row per pair of test pictures: x, its translation, a
 its translation, and back again. `evaluation.json` has the error of either cycle, and the distance
 of translations from pictures of their kind; of recoloured digits also that from the truth.
 
-Hardware: the first two are for a GPU; the third takes minutes on two CPU cores.
+Hardware: the first two are for a GPU; the third takes minutes on two CPU cores. What was seen:
+recoloured digits are translated to within 0.053 and 0.083 (L1) of the truth after 500 rounds, where
+the pictures as they are have 1.13. With 100 facades and 100 label maps in no order, at 64 pixels
+(`--features 16 --num-blocks 3 --patch-layers 2 --batch-size 4 --epochs 24 --decay-epochs 24`, ten
+minutes), the errors of the cycles fall from 0.225 and 0.194 after 400 rounds to 0.198 and 0.154
+after 1200.
 
 Reference: Zhu, Park, Isola and Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
 Adversarial Networks*, 2017, https://arxiv.org/abs/1703.10593, whose defaults these are.

@@ -4,7 +4,7 @@ Commands:
 
     python -m experiments.pix2pix --data-dir facades --direction b2a
     python -m experiments.pix2pix --data-dir facades --direction b2a --crop-size 64 --batch-size 4 \
-        --features 32
+        --features 32 --patch-layers 2 --load-size 80 --ema 0.995 --epochs 40 --decay-epochs 40
     python -m experiments.pix2pix --data recoloured --crop-size 32 --epochs 1 --decay-epochs 1
     python -m jaxgan translate runs/pix2pix --input DIR --output DIR
 
@@ -12,8 +12,15 @@ A sheet in `samples/` has a row per test pair: source, output, target. `evaluati
 distance of outputs from targets (L1, PSNR, SSIM) beside what the mean of all training targets
 would score.
 
-Hardware: the first command is for a GPU (the published models took hours); the second takes 20
-minutes on two CPU cores for 100 pictures.
+Hardware: the first command is for a GPU (the published models took hours); the second takes five
+minutes on two CPU cores for 100 pictures. What was seen with 100 facades for training and 20 for
+testing, 64 pixels, label maps to photographs: windows and walls stand where the label map has them
+after 500 rounds. The L1 distance is mostly that of every house's own colour, which a label map does
+not tell: 0.31 at best, where the mean photograph has 0.319 and the untrained network 0.37; without
+the mean colour of each picture 0.265, 0.284 and 0.336; SSIM 0.10, 0.05 and 0.01. That was with
+`--patch-layers 1 --l1-weight 1000`, after 750 rounds. With the paper's weight of 100 pictures are
+sharper and L1 grows while 100 pictures are learned by heart (0.314 after 500 rounds, 0.327 after
+1000): the checkpoint that is best by L1 stays, `--step best` translates with it.
 
 Reference: Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial
 Networks*, 2017, https://arxiv.org/abs/1611.07004. Its defaults are these, but for the
