@@ -96,8 +96,7 @@ def evaluate(
     if what is None:
         raise RunError(f"{directory} is of an experiment that has nothing to be measured by")
     if inception is not None:
-        seen = features.inception(inception)
-        what = evaluation.of_images(what.examples, what.others, features=seen)
+        what = evaluation.over(what, features.inception(inception))
     if metrics:
         what = what._replace(metrics=_chosen(what, metrics))
     if num_samples is None:

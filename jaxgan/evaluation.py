@@ -114,6 +114,8 @@ MEASURES: Mapping[str, Callable[[Features], Metric]] = {
 }
 """What images are measured by, by the names that commands know."""
 
+OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")
+
 
 def of_images(
     test: Examples, train: Examples | None = None, *, features: Features | None = None
@@ -140,7 +142,7 @@ def of_images(
     if features is None:
         features = mnist_classifier() if shape == (28, 28, 1) else metrics.PIXELS
     pixels = features is metrics.PIXELS
-    usual = ("swd", "ms_ssim") if pixels else ("fid", "kid", "prdc", "inception_score")
+    usual = ("swd", "ms_ssim") if pixels else OVER_NETWORKS
     known = [name for name in MEASURES if not (pixels and name == "inception_score")]
     more = {name: partial(MEASURES[name], features) for name in known if name not in usual}
     if train is not None:
@@ -152,6 +154,25 @@ def of_images(
         others=train,
         best="swd_pixels" if pixels else fid,
         more=more,
+    )
+
+
+def over(evaluation: Evaluation, features: Features) -> Evaluation:
+    """The same evaluation by other features, of a network such as Inception's.
+
+    Fréchet and kernel distance, precision, recall, density, coverage and the classes' score take
+    the place of the metrics. What only compares pairs is left out.
+
+    Example:
+      >>> over(what, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
+    """
+    of_samples = any(not metric.paired for metric in evaluation.metrics.values())
+    measures = {name: MEASURES[name](features) for name in OVER_NETWORKS}
+    parts = {name: over(part, features) for name, part in evaluation.parts.items()}
+    return evaluation._replace(
+        metrics=measures if of_samples else {},
+        more={},
+        parts={name: part for name, part in parts.items() if part.metrics or part.parts},
     )
 
 

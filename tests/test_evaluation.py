@@ -135,6 +135,19 @@ def test_of_images_chooses_by_shape():
     assert set(colour.metrics) | set(colour.more) == {"swd", "ms_ssim", "fid", "kid", "prdc"}
 
 
+def test_over_other_features():
+    """Of two parts, one of pairs and one of samples, the latter is measured by the network."""
+    network = metrics.Features("toy", lambda x: {"features": x[:, :1], "logits": x})
+    pairs = Evaluation({"pairs": metrics.reconstruction()}, normal(0))
+    samples = Evaluation(FRECHET, normal(0))
+    what = Evaluation({}, normal(0), parts={"cycle": pairs, "x2y": samples})
+    records = evaluator(gaussian_game(), evaluation.over(what, network))(state_of(3.0))
+    assert "x2y/fid_toy" in records
+    assert not any(name.startswith("cycle") for name in records)
+    assert records["x2y/fid_toy"].value == pytest.approx(9.0, rel=0.1)
+    assert records["x2y/fid_toy"].details["width"] == 1
+
+
 # ---- on devices: compared with one device by test_parallel.py and test_processes.py
 
 

@@ -498,3 +498,38 @@ def test_cyclegan_finds_the_truth_without_pairs(tmp_path):
     )  # fmt: skip
     for way in ("x2y", "y2x"):
         assert found[f"truth_{way}/l1"] < 0.25 * found[f"identity_{way}/l1"]
+
+
+def test_sets_of_tfds(tmp_path):
+    """Two sets of pictures of several sizes, read as a prepared TFDS set is."""
+    import tensorflow_datasets as tfds
+
+    sizes = {"trainA": (6, 7, 9), "trainB": (8, 8), "testA": (6,), "testB": (7,)}
+
+    class TinyHorses(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = tmp_path
+
+        def _info(self):
+            features = {"image": tfds.features.Tensor(shape=(None, 6, 3), dtype=np.uint8)}
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features), disable_shuffling=True
+            )
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(split) for split in sizes}
+
+        def _generate_examples(self, split):
+            for i, height in enumerate(sizes[split]):
+                yield i, {"image": noise(i, height=height, width=6).astype(np.uint8)}
+
+    TinyHorses(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    x, y = data.load_tfds_sets("tiny_horses", "train", data_dir=tmp_path)
+    assert (len(x), len(y), x.channels) == (3, 2, 3)
+    np.testing.assert_array_equal(x.read(2), noise(2, height=9, width=6))
+    draw = translation_minibatches(
+        {"x": x, "y": y}, paired=False, batch_size=1, jitter=Jitter(None, 5)
+    )
+    assert draw(0, 4)["y"].shape == (4, 1, 5, 5, 3)
+    with pytest.raises(DataError, match=r"has the splits .*, expected validA and image"):
+        data.load_tfds_sets("tiny_horses", "valid", data_dir=tmp_path)
