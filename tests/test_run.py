@@ -24,6 +24,11 @@ from tests.conftest import CACHE, ROOT
 
 SMALL = {"--data": "digits", "--features": 4, "--batch-size": 8, "--latent": 4, "--r1": 0}
 SMALL["--evaluate-every"] = 0  # test_evaluation.py has runs that are evaluated
+EXPERIMENTS = sorted(
+    f"experiments.{path.stem}"
+    for path in (ROOT / "experiments").glob("*.py")
+    if "run.main(" in path.read_text()
+)
 ENVIRONMENT = os.environ | {
     "JAX_PLATFORMS": "cpu",
     "JAX_COMPILATION_CACHE_DIR": str(CACHE),
@@ -333,7 +338,7 @@ def test_commands_on_what_is_no_run(command, tmp_path, capsys):
 # ---- the command line
 
 
-@pytest.mark.parametrize("module", ["experiments.mnist", "jaxgan"])
+@pytest.mark.parametrize("module", [*EXPERIMENTS, "jaxgan"])
 def test_help_answers_before_jax_is_loaded(module):
     program = (
         "import runpy, sys; sys.argv = ['x', '--help']\n"
