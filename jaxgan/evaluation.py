@@ -256,11 +256,13 @@ class _Evaluator:
         """Accumulators of the real examples, for metrics that take them by themselves."""
         examples = self.evaluation.examples
         accs = [metric.init() for metric in self.metrics]
-        for batch, count in _batches(examples, len(examples[self.evaluation.target]), self.seed):
+        takes = [metric.takes_real and not metric.paired for metric in self.metrics]
+        number = len(examples[self.evaluation.target]) if any(takes) else 0
+        for batch, count in _batches(examples, number, self.seed):
             real = _first(count, self.look(batch))
             accs = [
-                acc if metric.paired else metric.update(acc, real=_of(metric, real))
-                for metric, acc in zip(self.metrics, accs, strict=True)
+                metric.update(acc, real=_of(metric, real)) if taken else acc
+                for metric, acc, taken in zip(self.metrics, accs, takes, strict=True)
             ]
         return accs
 
@@ -311,8 +313,8 @@ def _batches(examples: Examples, wanted: int, seed: int) -> Iterator[tuple[Batch
     """Batches of one size that the devices divide, and how many rows of each are wanted."""
     n = len(next(iter(examples.values())))
     devices = jax.device_count()
-    size = -(-min(BATCH, wanted) // devices) * devices
-    step = min(BATCH, wanted)
+    step = max(min(BATCH, wanted), 1)
+    size = -(-step // devices) * devices
     for start in range(0, wanted, step):
         position = (start + np.arange(size)) % n
         rows = shuffled(position, n=n, seed=seed, epoch=0)
