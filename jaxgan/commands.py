@@ -11,13 +11,23 @@ import jax
 import numpy as np
 from rich.progress import track
 
-from jaxgan import checkpoint, evaluation, features, images, launch, loop, processes, weights
+from jaxgan import (
+    checkpoint,
+    evaluation,
+    features,
+    images,
+    launch,
+    loop,
+    processes,
+    session,
+    weights,
+)
 from jaxgan.data import as_float, load_folder
 from jaxgan.evaluation import Evaluation
 from jaxgan.experiment import Experiment
 from jaxgan.files import write_whole
-from jaxgan.launch import RunError
 from jaxgan.metrics import Metric, Records, nearest
+from jaxgan.session import RunError
 from jaxgan.training import TrainState, with_ema
 
 
@@ -71,7 +81,7 @@ def sample(directory: Path, out: Path, *, num: int, seed: int, best: bool) -> No
     if num < 1:
         raise RunError(f"--num is {num}, expected at least 1")
     experiment, state = load(directory, best=best)
-    images.save_sheet(out, launch.sampler(experiment, num, seed=seed)(state))
+    images.save_sheet(out, session.sampler(experiment, num, seed=seed)(state))
     print(f"{out}: {num} samples of {directory} at step {int(state.step)}")
 
 
@@ -161,7 +171,7 @@ def neighbours(directory: Path, out: Path, *, num: int, k: int, seed: int, best:
     if experiment.evaluation is None or experiment.evaluation.others is None:
         raise RunError(f"{directory} is of an experiment that does not say what it was trained on")
     training = as_float(experiment.evaluation.others[experiment.evaluation.target])
-    samples = launch.sampler(experiment, num, seed=seed)(state)
+    samples = session.sampler(experiment, num, seed=seed)(state)
     flat = lambda rows: np.reshape(rows, (len(rows), -1))
     distances, found = nearest(flat(samples), flat(training), k)
     rows = np.concatenate([samples[:, None], training[found]], axis=1)

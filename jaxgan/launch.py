@@ -9,31 +9,24 @@ runs/mnist/
   checkpoints/     the newest states and the best; the same command goes on from the last one
 """
 
-import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
 import json
-import math
 import os
 import platform
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import chex
 import jax
 from rich.console import Console
 
 import jaxgan
-from jaxgan import callbacks, checkpoint, images, loop, parallel, processes
-from jaxgan.errors import UserError
-from jaxgan.evaluation import evaluator
+from jaxgan import processes, session
 from jaxgan.experiment import Config, Experiment
 from jaxgan.files import write_whole
-from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
-from jaxgan.types import Array, Metrics
+from jaxgan.session import RunError
 
 # What may differ when a run goes on, because it leaves the numbers of each step alone. The data set
 # is compared by its contents, not by the way to it.
@@ -41,14 +34,9 @@ FREE = {"num_steps", "run_dir", "data", "data_dir", "parallel", "compilation_cac
 FREE |= {"distributed", "coordinator", "num_processes", "process_id"}
 FREE |= {"log_every", "sample_every", "checkpoint_every", "evaluate_every", "evaluate_samples"}
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-SHEET = 100  # samples on a sheet
 
 
 C = TypeVar("C", bound=Config)
-
-
-class RunError(UserError):
-    """A run that cannot start or go on."""
 
 
 def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
@@ -86,7 +74,7 @@ def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
         _record(directory, config, name, experiment)
     _introduce(console, name, experiment)
     processes.wait_for_all("the run directory")
-    return _train(directory, config, experiment, console)
+    return session.play(directory, config, experiment, console)
 
 
 def read_record(directory: Path) -> dict[str, Any]:
@@ -102,86 +90,6 @@ def read_record(directory: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
-
-
-def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainState], Array]:
-    """`state -> n samples`, always from the same latents; by averaged parameters, if any."""
-    if experiment.game.sample is None:
-        raise RunError("this game is not played for samples; there is nothing to draw")
-    batch, key = experiment.sample_batch(n), jax.random.key(seed)
-    sample: Callable[..., Array] = jax.jit(experiment.game.sample)
-    return lambda state: processes.to_host(sample(with_ema(state), state.model_state, batch, key))
-
-
-def _train(directory: Path, config: Config, experiment: Experiment, console: Console) -> int:
-    algorithm, key = _parallel(experiment.algorithm, config), jax.random.key(config.seed)
-    with (
-        callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop,
-        checkpoint.open_manager(directory / "checkpoints") as manager,
-    ):
-        state = loop.first_state(algorithm, experiment.minibatches, key=key)
-        state = checkpoint.restore(manager, state) or state
-        start, last = int(state.step), _num_steps(config, experiment)
-        if start >= last:
-            console.print(f"{directory} is complete at step {start}: nothing is left to do")
-            return 0
-        if start:
-            console.print(f"{directory} goes on from step {start}")
-        with contextlib.ExitStack() as stack:
-            look: list[loop.Callback] = [callbacks.check_finite]
-            if processes.is_main():
-                log = directory / "metrics.jsonl", directory / "tensorboard"
-                look += [
-                    stack.enter_context(callbacks.metrics_log(*log, step=start)),
-                    stack.enter_context(callbacks.progress(console, start=start, num_steps=last)),
-                ]
-            draw = _pictures(directory, experiment)
-            evaluate, scores = _evaluations(
-                directory, config, experiment, console, step=start, last=last
-            )
-            # Agreeing takes a message around all processes; alone, a process agrees at once.
-            agree = callbacks.every(1 if jax.process_count() == 1 else config.log_every, stop.agree)
-
-            def save(step: int, state: TrainState, metrics: Metrics) -> None:
-                score = scores.get(step, -math.inf)
-                due = step % config.checkpoint_every == 0 or step == last or stop.received
-                if due or score > -math.inf:
-                    callbacks.check_finite(step, state, metrics)
-                    checkpoint.save(manager, state, score=score)
-
-            state = loop.fit(
-                algorithm,
-                experiment.minibatches,
-                key=key,
-                num_steps=last,
-                state=state,
-                callbacks=[
-                    *(callbacks.every(config.log_every, callback, last=last) for callback in look),
-                    callbacks.every(config.sample_every, draw, last=last),
-                    evaluate,
-                    agree,
-                    save,
-                    stop,
-                ],
-            )
-    if int(state.step) < last and stop.received:
-        console.print(
-            f"stopped by {stop.received.name} at step {int(state.step)}, which is saved; "
-            "the same command goes on from there"
-        )
-        return 128 + stop.received
-    if processes.is_main() and (frames := sorted((directory / "samples").glob("step_*.png"))):
-        images.save_animation(directory / "samples.gif", frames)
-    console.print(f"{directory} is complete at step {int(state.step)}; see {directory}/samples")
-    return 0
-
-
-def _num_steps(config: Config, experiment: Experiment) -> int:
-    if config.num_steps is not None:
-        return config.num_steps
-    if experiment.num_steps is None:
-        raise RunError("this experiment does not know how long to train; give --num-steps")
-    return experiment.num_steps
 
 
 def _keep_compiled_programs() -> None:
@@ -201,68 +109,6 @@ def _introduce(console: Console, name: str, experiment: Experiment) -> None:
         console.print(f"WARNING: {text}", style="bold yellow")
     else:
         console.print(text)
-
-
-def _pictures(directory: Path, experiment: Experiment) -> loop.Callback:
-    (directory / "samples").mkdir(exist_ok=True)
-    sheets = callbacks.pictures(directory / "samples", experiment.draw or _sheet(experiment))
-    curves = callbacks.curves(directory / "losses.png", directory / "metrics.jsonl")
-
-    def draw(step: int, state: TrainState, metrics: Metrics) -> None:
-        sheets(step, state, metrics)
-        curves(step, state, metrics)
-
-    return draw
-
-
-def _sheet(experiment: Experiment) -> Callable[[Path, TrainState], None]:
-    sample = sampler(experiment, SHEET, seed=0)
-
-    def draw(path: Path, state: TrainState) -> None:
-        drawn = sample(state)  # by all processes, if the parameters are spread over them
-        if processes.is_main():
-            images.save_sheet(path, drawn)
-
-    return draw
-
-
-def _evaluations(
-    directory: Path,
-    config: Config,
-    experiment: Experiment,
-    console: Console,
-    *,
-    step: int,
-    last: int,
-) -> tuple[loop.Callback, dict[int, float]]:
-    """What measures the run every now and then, and the scores that it will have found."""
-    what, scores = experiment.evaluation, dict[int, float]()
-    if what is None or not config.evaluate_every:
-        return lambda step, state, metrics: None, scores
-    measure = evaluator(experiment.game, what, num_samples=config.evaluate_samples)
-    path = directory / "evaluation.json"
-    look = callbacks.evaluations(path, measure, what, console, scores, step=step)
-    return callbacks.every(config.evaluate_every, look, last=last), scores
-
-
-def _parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm:
-    """The algorithm as it is run; a second trace of the update is an error from here on."""
-    chex.clear_trace_counter()
-    mode, num_devices = config.parallel, jax.device_count()
-    if mode == "auto":
-        mode = "jit" if num_devices == 1 else "pmap" if jax.process_count() == 1 else "sharded"
-    if mode != "sharded" and jax.process_count() > 1:
-        raise RunError(
-            f"--parallel {mode} is for one process and there are {jax.process_count()}; "
-            "choose --parallel sharded"
-        )
-    if mode != "jit" and config.batch_size % num_devices:
-        raise RunError(
-            f"--batch-size {config.batch_size} does not divide over {num_devices} devices; "
-            f"choose a multiple of {num_devices}"
-            + (", or --parallel jit" if jax.process_count() == 1 else "")
-        )
-    return getattr(parallel, mode)(algorithm, max_traces=1)
 
 
 def made(make: Callable[[C], Experiment], config: C) -> Experiment:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxgan import commands, evaluator, launch
+from jaxgan import commands, evaluator, session
 from jaxgan.features import mnist_classifier
 from tests.conftest import ROOT
 from tests.test_documents import README, blocks
@@ -52,7 +52,7 @@ def test_it_draws_digits_of_every_kind(run_dir: Path):
     assert values["precision_mnist_classifier"] > 0.5
     assert values["recall_mnist_classifier"] > 0.3
 
-    drawn = launch.sampler(experiment, 1000, seed=1)(state)
+    drawn = session.sampler(experiment, 1000, seed=1)(state)
     classes = mnist_classifier().apply(drawn)["logits"].argmax(axis=1)
     shares = np.bincount(classes, minlength=10) / 1000
     assert shares.min() > 0.02, shares

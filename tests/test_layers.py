@@ -28,6 +28,7 @@ FLOORS = [
     {"parallel", "loop", "checkpoint"},
     {"evaluation"},
     {"callbacks", "experiment"},
+    {"session"},
     {"launch"},
     {"run", "commands"},
     {"__main__"},
