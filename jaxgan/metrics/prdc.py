@@ -1,6 +1,7 @@
 """Precision, recall, density and coverage: fidelity and variety apart."""
 
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,14 +65,18 @@ def precision_recall_density_coverage(
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         real_radii, _ = neighbours.nearest(real, real, most, same=True)
         generated_radii, _ = neighbours.nearest(generated, generated, k_precision, same=True)
-        held_precision, _ = _counts(generated, real, real_radii[:, k_precision - 1])
-        held_density, met = _counts(generated, real, real_radii[:, k_density - 1])
-        held_recall, _ = _counts(real, generated, generated_radii[:, -1])
+        overlap = _overlap(
+            real,
+            generated,
+            precise=real_radii[:, k_precision - 1],
+            dense=real_radii[:, k_density - 1],
+            recalling=generated_radii[:, -1],
+        )
         shares = {
-            "precision": (held_precision > 0, k_precision),
-            "recall": (held_recall > 0, k_precision),
-            "density": (held_density / k_density, k_density),
-            "coverage": (met, k_density),
+            "precision": (overlap.precise, k_precision),
+            "recall": (overlap.recalled, k_precision),
+            "density": (overlap.balls / k_density, k_density),
+            "coverage": (overlap.covered, k_density),
         }
         return {
             f"{name}_{features.name}": MetricRecord(
@@ -92,23 +97,50 @@ def precision_recall_density_coverage(
     )
 
 
-def _counts(
-    points: np.ndarray, centres: np.ndarray, radii: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """In how many balls each point lies, `[n]`, and which balls hold any point, `[m]`."""
-    shift = centres.mean(axis=0)
-    points, balls = points - shift, jnp.asarray(centres - shift)
+class _Overlap(NamedTuple):
+    """Which rows lie in which balls."""
+
+    precise: Any  # generated rows in some real ball, bool[m]
+    balls: Any  # how many real balls a generated row lies in, int[m]
+    covered: Any  # real balls with some generated row, bool[n]
+    recalled: Any  # real rows in some generated ball, bool[n]
+
+
+def _overlap(
+    real: np.ndarray,
+    generated: np.ndarray,
+    *,
+    precise: np.ndarray,
+    dense: np.ndarray,
+    recalling: np.ndarray,
+) -> _Overlap:
+    """From one pass over the distances between the samples, and the balls' radii."""
+    centre = real.mean(axis=0)
+    resident, points = jnp.asarray(real - centre), generated - centre
     # A touch wider: a point that is a ball's own k-th neighbour lies in it, however it was rounded.
-    squared_radii = jnp.asarray((radii * (1 + 1e-5)) ** 2, jnp.float32)
-    counts, met = np.empty(len(points), np.int64), np.zeros(len(centres), bool)
+    squared = lambda radii: jnp.asarray((radii * (1 + 1e-5)) ** 2, jnp.float32)
+    chunks = []
     for start in range(0, len(points), neighbours.CHUNK):
         rows = slice(start, start + neighbours.CHUNK)
-        counts[rows], held = _held(points[rows], balls, squared_radii)
-        met |= np.asarray(held)
-    return counts, met
+        chunk = _chunk(
+            points[rows], resident, squared(precise), squared(dense), squared(recalling[rows])
+        )
+        chunks.append(jax.tree.map(np.asarray, chunk))
+    return _Overlap(
+        precise=np.concatenate([chunk.precise for chunk in chunks]),
+        balls=np.concatenate([chunk.balls for chunk in chunks]),
+        covered=np.any([chunk.covered for chunk in chunks], axis=0),
+        recalled=np.any([chunk.recalled for chunk in chunks], axis=0),
+    )
 
 
 @jax.jit
-def _held(points: Array, centres: Array, squared_radii: Array) -> tuple[Array, Array]:
-    inside = neighbours.squared_distances(points, centres) <= squared_radii[None, :]
-    return jnp.sum(inside, axis=1), jnp.any(inside, axis=0)
+def _chunk(points: Array, real: Array, precise: Array, dense: Array, recalling: Array) -> _Overlap:
+    distances = neighbours.squared_distances(points, real)
+    within = distances <= dense[None, :]
+    return _Overlap(
+        precise=jnp.any(distances <= precise[None, :], axis=1),
+        balls=jnp.sum(within, axis=1),
+        covered=jnp.any(within, axis=0),
+        recalled=jnp.any(distances <= recalling[:, None], axis=0),
+    )
