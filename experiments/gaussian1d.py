@@ -5,7 +5,7 @@ Commands:
     python -m experiments.gaussian1d
     python -m experiments.gaussian1d --loss minimax --discriminator-turns 5
 
-Hardware: a CPU, a quarter of a minute. The pictures in `samples/` and the animation `samples.gif`
+Hardware: a CPU, half a minute. The pictures in `samples/` and the animation `samples.gif`
 show the densities of the data and of the generator, D, and the optimal discriminator for that
 generator, `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`, with the paths from z to x below.
 

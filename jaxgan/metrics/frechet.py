@@ -42,8 +42,8 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
     """Fréchet distance between Gaussians fitted to the features of real and generated examples.
 
     `|m_r - m_g|^2 + tr(S_r + S_g - 2 (S_r S_g)^(1/2))`, with means m and covariances S. It falls
-    with the number of samples, for equal distributions to first order as
-    `(1/n + 1/m) tr(S) + O((d^2)(1/n + 1/m))`: compare values at equal numbers only.
+    with the number of samples, for d features of unit covariance and equal distributions about as
+    `(1/n + 1/m) (d + d (d + 1) / 4)`: compare values at equal numbers only.
 
     Args:
       features: what to measure by.
