@@ -13,9 +13,9 @@ networks are smaller. `python -m benchmarks.published --only ring grid` plays te
 
 What finds all modes: a penalty R1 that is heavy at first, so that D is smooth while the generator
 spreads out, and fades by the time that D has to tell a mode's width. Without it a ring lost modes
-in one of ten seeds, a grid one to five in half of them (10 000 rounds, a normal prior). What makes samples sharp: learning rates that fall to
-zero, an average of the generator, and a uniform prior in two dimensions, which is cut into modes
-along a line where eight dimensions are cut along much more.
+in one of ten seeds, a grid one to five in half of them (10 000 rounds, a normal prior). What makes
+samples sharp: learning rates that fall to zero, an average of the generator, and a uniform prior in
+two dimensions, which is cut into modes along a line where eight dimensions are cut along much more.
 """
 
 from __future__ import annotations
