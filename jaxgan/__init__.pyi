@@ -1,6 +1,8 @@
 from . import axis as axis
 from . import callbacks as callbacks
 from . import checkpoint as checkpoint
+from . import codes as codes
+from . import corruptions as corruptions
 from . import data as data
 from . import evaluation as evaluation
 from . import features as features
@@ -23,9 +25,15 @@ from .game import Game as Game
 from .game import LossAux as LossAux
 from .game import Network as Network
 from .game import own_gradient as own_gradient
+from .games import adversarial_autoencoder as adversarial_autoencoder
+from .games import autoencoder as autoencoder
+from .games import bigan as bigan
 from .games import cyclegan as cyclegan
 from .games import gan as gan
 from .games import pix2pix as pix2pix
+from .games import vae as vae
+from .games import vae_bounds as vae_bounds
+from .games import vae_gan as vae_gan
 from .loop import StopTraining as StopTraining
 from .loop import fit as fit
 from .networks import from_linen as from_linen

@@ -66,6 +66,9 @@ class Game(NamedTuple):
         batch says how many and brings the conditions. `None` for a game played for its end alone.
       joint_gradients: `None`, or `(params, model_state, batch, key, step) -> {player: ...}`, what
         `own_gradient` gives for every player, in fewer passes through the networks.
+      encode: `None`, or `(params, model_state, images) -> codes` `[batch, ...]`, without chance, of
+        a game that learns codes.
+      decode: `None`, or `(params, model_state, codes) -> images`. Of a GAN the codes are latents.
     """
 
     init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]
@@ -74,6 +77,8 @@ class Game(NamedTuple):
     joint_gradients: (
         Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], dict[str, LossAndGradient]] | None
     ) = None
+    encode: Callable[[ByPlayer, ByPlayer, Array], Array] | None = None
+    decode: Callable[[ByPlayer, ByPlayer, Array], Array] | None = None
 
 
 def own_gradient(

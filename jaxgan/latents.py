@@ -64,6 +64,47 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
     return _per_example(draw, dim)
 
 
+def normal_grid(side: int) -> Array:
+    """Points of the plane that divide a standard normal prior evenly, row after row.
+
+    Coordinates are the quantiles `(i + 1/2) / side` of N(0, 1): left to right the first, top to
+    bottom the second.
+
+    Args:
+      side: points along either axis, at least 1.
+
+    Returns:
+      `[side * side, 2]`.
+
+    Example:
+      >>> normal_grid(2).round(4).tolist()[0]  # the lower quartile, twice
+      [-0.6744999885559082, -0.6744999885559082]
+    """
+    if side < 1:
+        raise ValueError(f"side is {side}, expected at least 1")
+    quantiles = jax.scipy.stats.norm.ppf((jnp.arange(side) + 0.5) / side)
+    second, first = jnp.meshgrid(quantiles, quantiles, indexing="ij")
+    return jnp.stack([first.ravel(), second.ravel()], axis=1)
+
+
+def lerp(start: Array, end: Array, t: Array | float) -> Array:
+    """Linear interpolation, `(1 - t) a + t b`.
+
+    Args:
+      start, end: `[..., dim]`, of equal shapes.
+      t: position in [0, 1], broadcast against `[...]` with a last axis of 1, or a number.
+
+    Returns:
+      `[..., dim]`: `start` at `t = 0`, `end` at `t = 1`.
+
+    Example:
+      >>> lerp(jnp.array([0.0]), jnp.array([4.0]), 0.25).tolist()
+      [1.0]
+    """
+    chex.assert_equal_shape([start, end])
+    return (1.0 - t) * start + t * end
+
+
 def slerp(start: Array, end: Array, t: Array | float) -> Array:
     """Spherical interpolation, which stays where a Gaussian prior has its mass.
 

@@ -14,7 +14,17 @@ import optax
 from flax import nnx
 
 import jaxgan
-from jaxgan import Game, TrainingAlgorithm, latents, losses, metrics, networks, penalties, schedules
+from jaxgan import (
+    Game,
+    TrainingAlgorithm,
+    corruptions,
+    latents,
+    losses,
+    metrics,
+    networks,
+    penalties,
+    schedules,
+)
 
 BATCH = 8
 LATENT = latents.normal(3)
@@ -31,6 +41,7 @@ class Case(NamedTuple):
     ema: dict[str, float] | None = None
     one_stage: bool = False
     samples_vary: bool = True  # with the key
+    rounds_vary: bool = True
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
@@ -87,6 +98,14 @@ def cyclegan(**kwargs) -> Game:
         {"x": discriminator, "y": discriminator},
         **{"pool_size": 3, **kwargs},
     )
+
+
+def mlp_coder(*output_shape: int, **kwargs) -> jaxgan.Network:
+    return jaxgan.from_linen(networks.MLP((16,), output_shape=output_shape, **kwargs))
+
+
+def vae(**kwargs) -> Game:
+    return jaxgan.vae(mlp_coder(2, 3), mlp_coder(8, 8, 1), **kwargs)
 
 
 class NnxDiscriminator(nnx.Module):
@@ -181,6 +200,67 @@ CASES: dict[str, Callable[[], Case]] = {
         },
         turns=("generators", "discriminators"),
         samples_vary=False,
+    ),
+    "autoencoder_adam_ema": lambda: Case(
+        jaxgan.autoencoder(mlp_coder(3), mlp_generator()),
+        {"autoencoder": optax.adam(1e-3)},
+        ema={"autoencoder": 0.9},
+        samples_vary=False,
+        rounds_vary=False,
+    ),
+    "denoising_autoencoder": lambda: Case(
+        jaxgan.autoencoder(
+            jaxgan.from_linen(networks.UNetGenerator(1, 2, dropout=0.2, norm="batch")),
+            error=losses.absolute_error,
+            corruption=corruptions.gaussian_noise(0.5),
+        ),
+        {"autoencoder": optax.sgd(0.05)},
+    ),
+    "vae_free_bits": lambda: Case(
+        vae(
+            num_samples=2,
+            beta=optax.linear_schedule(0.5, 1.0, 4),
+            free_bits=0.1,
+            observe=corruptions.binarized(),
+        ),
+        {"autoencoder": optax.sgd(1e-3)},
+    ),
+    "vae_importance_weighted": lambda: Case(
+        vae(num_samples=3, bound="importance_weighted"), {"autoencoder": optax.sgd(1e-3)}
+    ),
+    "vae_gaussian_dcgan": lambda: Case(
+        jaxgan.vae(
+            jaxgan.from_linen(networks.DCGANEncoder((2, 3), 4)),
+            jaxgan.from_linen(networks.DCGANGenerator((8, 8, 1), 4)),
+            likelihood=losses.gaussian(),
+        ),
+        {"autoencoder": optax.sgd(1e-3)},
+    ),
+    "vae_gan": lambda: Case(
+        jaxgan.vae_gan(
+            jaxgan.from_linen(networks.DCGANEncoder((2, 3), 4)),
+            jaxgan.from_linen(networks.DCGANGenerator((8, 8, 1), 4)),
+            jaxgan.from_linen(networks.DCGANDiscriminator(4, with_features=True)),
+            gamma=0.1,
+        ),
+        dict.fromkeys(("encoder", "decoder", "discriminator"), optax.sgd(0.01)),
+        turns=(("encoder", "decoder", "discriminator"),),
+    ),
+    "adversarial_autoencoder": lambda: Case(
+        jaxgan.adversarial_autoencoder(
+            mlp_coder(3), mlp_generator(), mlp_discriminator(), latent=LATENT
+        ),
+        dict.fromkeys(("discriminator", "autoencoder"), optax.sgd(0.05)),
+    ),
+    "bigan": lambda: Case(
+        jaxgan.bigan(
+            mlp_coder(3),
+            mlp_generator(),
+            jaxgan.from_linen(networks.JointMLP((16,))),
+            latent=LATENT,
+        ),
+        dict.fromkeys(("discriminator", "generator", "encoder"), optax.sgd(0.05)),
+        turns=("discriminator", ("generator", "encoder")),
     ),
     "flax_linen_and_nnx": lambda: Case(
         jaxgan.gan(

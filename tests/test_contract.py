@@ -51,7 +51,8 @@ def test_deterministic_in_the_key(case):
     fresh = lambda: algorithm.init(KEY, jax.tree.map(lambda x: x[0], minibatches(0, 1)))
     one, _ = algorithm.update(fresh(), batches, jax.random.key(1))
     other, _ = algorithm.update(fresh(), batches, jax.random.key(2))
-    assert checkpoint.digest(one.params) != checkpoint.digest(other.params)
+    same = checkpoint.digest(one.params) == checkpoint.digest(other.params)
+    assert same != case.rounds_vary
 
 
 def test_owner_rule(case):

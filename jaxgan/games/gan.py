@@ -44,8 +44,9 @@ def gan(
     Returns:
       A game of the players `discriminator` and `generator`. The batch's `image` `[batch, ...]` is
       what is real. `sample` runs the generator in evaluation mode, a sample for each row of the
-      batch's `image`. `joint_gradients`, for `one_stage`, wants a discriminator as `one_pass` does,
-      one logit for an example, and a loss that is `monotone`.
+      batch's `image`, and `decode`, without conditions, runs it on latents of yours.
+      `joint_gradients`, for `one_stage`, wants a discriminator as `one_pass` does, one logit for an
+      example, and a loss that is `monotone`.
 
     Raises:
       KeyError: the batch has no `image`, or none of the conditions' names.
@@ -80,6 +81,7 @@ def gan(
         losses={"discriminator": game.discriminator_loss, "generator": game.generator_loss},
         sample=game.sample,
         joint_gradients=game.joint_gradients,
+        decode=None if condition else game.decode,
     )
 
 
@@ -190,8 +192,11 @@ class _GAN:
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         z = self.latent(key, batch["image"].shape[0])
-        g_params, g_state = params["generator"], model_state["generator"]
-        return self.generator.apply(g_params, g_state, z, *self.given(batch), train=False)[0]
+        return self.decode(params, model_state, z, *self.given(batch))
+
+    def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array, *given: Array) -> Array:
+        own, state = params["generator"], model_state["generator"]
+        return self.generator.apply(own, state, codes, *given, train=False)[0]
 
     # ---- what the above are made of
 

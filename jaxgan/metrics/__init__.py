@@ -1,6 +1,7 @@
 """Measures of samples, each streaming and mergeable; `compute` gives records, not bare numbers."""
 
 from jaxgan.metrics.accuracy import accuracy as accuracy
+from jaxgan.metrics.averages import averages as averages
 from jaxgan.metrics.frechet import frechet_distance as frechet_distance
 from jaxgan.metrics.frechet import gaussian_distance as gaussian_distance
 from jaxgan.metrics.inception_score import classifier_score as classifier_score
@@ -25,6 +26,9 @@ from jaxgan.metrics.perceptual import lpips_distance as lpips_distance
 from jaxgan.metrics.prdc import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )
+from jaxgan.metrics.roc import roc_auc as roc_auc
+from jaxgan.metrics.sharpness import laplacian_variance as laplacian_variance
+from jaxgan.metrics.sharpness import sharpness as sharpness
 from jaxgan.metrics.similarity import ms_ssim as ms_ssim
 from jaxgan.metrics.similarity import ms_ssim_diversity as ms_ssim_diversity
 from jaxgan.metrics.similarity import psnr as psnr

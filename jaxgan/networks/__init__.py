@@ -7,6 +7,7 @@ from jaxgan.networks.adapters import from_linen as from_linen
 from jaxgan.networks.adapters import from_nnx as from_nnx
 from jaxgan.networks.classifier import ConvClassifier as ConvClassifier
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
+from jaxgan.networks.dcgan import DCGANEncoder as DCGANEncoder
 from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator
 from jaxgan.networks.inception import InceptionV3 as InceptionV3
 from jaxgan.networks.layers import BatchNorm as BatchNorm
@@ -15,6 +16,7 @@ from jaxgan.networks.layers import ConvTranspose as ConvTranspose
 from jaxgan.networks.layers import Dropout as Dropout
 from jaxgan.networks.layers import InstanceNorm as InstanceNorm
 from jaxgan.networks.mlp import MLP as MLP
+from jaxgan.networks.mlp import JointMLP as JointMLP
 from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP
 from jaxgan.networks.patch import PatchDiscriminator as PatchDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator as ResNetGenerator

@@ -8,6 +8,7 @@ is 4 doubled four times. The finest layer has `features` channels, each coarser 
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -37,6 +38,7 @@ class DCGANGenerator(nn.Module):
       batch_norm: batch normalisation after every hidden layer.
       num_classes: how many labels there are, or `None`; an embedding of the label joins the latent.
       dtype: dtype of the computation; parameters and output are float32.
+      output_activation: after the last layer; `None` for none, such as for a VAE's logits.
     """
 
     image_shape: tuple[int, int, int]
@@ -44,10 +46,11 @@ class DCGANGenerator(nn.Module):
     batch_norm: bool = True
     num_classes: int | None = None
     dtype: Any = jnp.float32
+    output_activation: Callable[[Array], Array] | None = jnp.tanh
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
-        """`z [batch, latent]`, `label int[batch] -> [batch, *image_shape]` in [-1, 1]."""
+        """`z [batch, latent]`, `label int[batch] -> [batch, *image_shape]`, by tanh in [-1, 1]."""
         height, width, channels = self.image_shape
         levels = num_levels(height, width)
         base = (height >> levels, width >> levels, self.features << (levels - 1))
@@ -62,7 +65,8 @@ class DCGANGenerator(nn.Module):
             )(x)
             x = self._normalised(x, train)
         x = ConvTranspose(channels, KERNEL, kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype)(x)
-        return jnp.tanh(x.astype(jnp.float32))
+        x = x.astype(jnp.float32)
+        return x if self.output_activation is None else self.output_activation(x)
 
     def _normalised(self, x: Array, train: bool) -> Array:
         if self.batch_norm:
@@ -81,33 +85,48 @@ class DCGANDiscriminator(nn.Module):
         the label's embedding with the features (Miyato and Koyama, *cGANs with Projection
         Discriminator*, 2018, https://arxiv.org/abs/1802.05637).
       dtype: dtype of the computation; parameters and output are float32.
+      with_features: give `(logits, features)`, with what the dense layer sees, `[batch, width]`, as
+        `vae_gan` wants it.
     """
 
     features: int = 64
     batch_norm: bool = True
     num_classes: int | None = None
     dtype: Any = jnp.float32
+    with_features: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Any:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
-        levels = num_levels(x.shape[1], x.shape[2])
-        for level in range(levels):
-            x = Conv(
-                self.features << level,
-                KERNEL,
-                stride=2,
-                kernel_init=DCGAN_KERNEL_INIT,
-                dtype=self.dtype,
-            )(x)
-            if self.batch_norm and level > 0:
-                x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
-            x = leaky_relu(x)
-        x = x.reshape(x.shape[0], -1).astype(jnp.float32)
+        x = _halvings(x, self.features, self.batch_norm, self.dtype, train)
         logits = nn.Dense(1, kernel_init=DCGAN_KERNEL_INIT)(x)[:, 0]
         if self.num_classes is not None:
             logits += jnp.sum(_embedded(label, self.num_classes, x.shape[-1]) * x, axis=-1)
-        return logits
+        return (logits, x) if self.with_features else logits
+
+
+class DCGANEncoder(nn.Module):
+    """Images to codes: the discriminator's convolutions, and a dense layer of any shape.
+
+    Attributes:
+      output_shape: shape of one example's output: `(dim,)` for a code, `(2, dim)` for mean and
+        log-variance, as `vae` wants them.
+      features: channels of the layer above the image.
+      batch_norm: batch normalisation after every hidden layer but the first.
+      dtype: dtype of the computation; parameters and output are float32.
+    """
+
+    output_shape: Sequence[int]
+    features: int = 64
+    batch_norm: bool = True
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """`x [batch, height, width, channels] -> [batch, *output_shape]`."""
+        x = _halvings(x, self.features, self.batch_norm, self.dtype, train)
+        x = nn.Dense(math.prod(self.output_shape))(x)
+        return x.reshape(x.shape[0], *self.output_shape)
 
 
 def num_levels(height: int, width: int) -> int:
@@ -125,6 +144,16 @@ def num_levels(height: int, width: int) -> int:
             "power of two (8, 28, 32, 48, 64, 96, 128, ...): resize the images"
         )
     return levels
+
+
+def _halvings(x: Array, features: int, batch_norm: bool, dtype: Any, train: bool) -> Array:
+    """Convolutions of stride 2 down to the base, flattened; within a compact module."""
+    for level in range(num_levels(x.shape[1], x.shape[2])):
+        x = Conv(features << level, KERNEL, stride=2, kernel_init=DCGAN_KERNEL_INIT, dtype=dtype)(x)
+        if batch_norm and level > 0:
+            x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=dtype)(x, train=train)
+        x = leaky_relu(x)
+    return x.reshape(x.shape[0], -1).astype(jnp.float32)
 
 
 def _embedded(label: Array | None, num_classes: int, width: int) -> Array:

@@ -96,6 +96,22 @@ class MaxoutMLP(nn.Module):
         return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
 
 
+class JointMLP(nn.Module):
+    """An `MLP` over several inputs at once, such as image and code: a discriminator of pairs.
+
+    Attributes:
+      features: widths of the hidden layers.
+    """
+
+    features: Sequence[int]
+
+    @nn.compact
+    def __call__(self, *inputs: Array) -> Array:
+        """Inputs `[batch, ...]`, flattened, one behind the other `-> logits [batch]`."""
+        flat = [x.reshape(x.shape[0], -1) for x in inputs]
+        return MLP(self.features)(jnp.concatenate(flat, axis=-1))
+
+
 def _joined(x: Array, label: Array | None, num_classes: int | None) -> Array:
     """`x` flattened, and the label's one-hot code behind it."""
     x = x.reshape(x.shape[0], -1)

@@ -1,0 +1,172 @@
+"""A variational autoencoder, and what it says of the likelihood.
+
+Commands:
+
+    python -m experiments.vae
+    python -m experiments.vae --latent 2
+    python -m experiments.vae --bound importance_weighted --num-samples 5
+    python -m experiments.vae --network dcgan --likelihood gaussian --no-binarize
+    python -m jaxgan reconstruct runs/vae
+    python -m jaxgan interpolate runs/vae
+
+`evaluation.json` has both bounds of the log-likelihood of held-out images in nats, and what samples
+are worth by the measures of generators. A sheet in `samples/` has two rows of held-out images, each
+above its reconstruction, and samples below; with two latent dimensions it is the map of the plane.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from experiments import coding
+from jaxgan import run
+from jaxgan.experiment import Config as BaseConfig
+from jaxgan.experiment import Experiment
+
+if TYPE_CHECKING:
+    from jaxgan import Evaluation, Network
+    from jaxgan.data import Dataset
+    from jaxgan.losses import Likelihood
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(BaseConfig):
+    """Trains a variational autoencoder on small images."""
+
+    num_steps: int = 30_000
+    """Rounds to train in all."""
+    batch_size: int = 100
+    """Examples per minibatch, over all devices."""
+    network: Literal["mlp", "dcgan"] = "mlp"
+    """One hidden layer on either side, as in the first paper; or convolutions."""
+    features: int = 500
+    """Hidden units of the mlp; 32 channels are enough for dcgan."""
+    latent: int = 20
+    """Dimension of the codes."""
+    likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Of pixels: on or off, or with noise whose standard deviation is learned."""
+    binarize: bool = True
+    """Draw every pixel as on or off, anew in every round; test images once and for all."""
+    bound: Literal["elbo", "importance_weighted"] = "elbo"
+    """What is raised."""
+    num_samples: int = 1
+    """Codes drawn for an image in training."""
+    beta: float = 1.0
+    """Weight of the divergence from the prior."""
+    free_bits: float = 0.0
+    """Nats per latent dimension that cost nothing."""
+    learning_rate: float = 1e-3
+    """Of Adam at first; it falls to 0 by half a cosine."""
+    decay_steps: int = 30_000
+    """Rounds until the learning rate is 0."""
+    bound_samples: int = 500
+    """k, codes drawn for an image in the evaluation's importance-weighted bound."""
+    evaluate_every: int = 30_000
+    """Steps between evaluations, which take a minute or two; the last step is evaluated too."""
+    log_every: int = 500
+    """Steps between logged metrics."""
+    sample_every: int = 5000
+    """Steps between sheets."""
+    checkpoint_every: int = 5000
+    """Steps between checkpoints."""
+
+
+def make(config: Config) -> Experiment:
+    """Networks, game, algorithm and data."""
+    import numpy as np
+    import optax
+
+    import jaxgan
+    from jaxgan import corruptions, data
+
+    dataset = data.load(config.data, data_dir=config.data_dir)
+    encoder, decoder = make_networks(config, dataset)
+    likelihood = make_likelihood(config)
+    game = jaxgan.vae(
+        encoder,
+        decoder,
+        likelihood=likelihood,
+        bound=config.bound,
+        num_samples=config.num_samples,
+        beta=config.beta,
+        free_bits=config.free_bits,
+        observe=corruptions.binarized() if config.binarize else None,
+    )
+    schedule = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps)
+    algorithm = jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)})
+    return Experiment(
+        game=game,
+        algorithm=jaxgan.scan_rounds(algorithm, 10) if config.network == "mlp" else algorithm,
+        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
+        data=dataset.record,
+        evaluation=make_evaluation(config, dataset, encoder, decoder, likelihood),
+        draw=coding.draw_codes(game, dataset.test, latent=config.latent),
+    )
+
+
+def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
+    """Encoder and decoder; a decoder of logits has no activation at its end."""
+    import jax.numpy as jnp
+
+    from jaxgan import from_linen, networks
+
+    shape, codes = dataset.image_shape, (2, config.latent)
+    at_the_end = None if config.likelihood == "bernoulli" else jnp.tanh
+    if config.network == "dcgan":
+        return (
+            from_linen(networks.DCGANEncoder(codes, config.features)),
+            from_linen(
+                networks.DCGANGenerator(shape, config.features, output_activation=at_the_end)
+            ),
+        )
+    hidden = {"features": (config.features,), "activation": jnp.tanh}
+    return (
+        from_linen(networks.MLP(output_shape=codes, **hidden)),
+        from_linen(networks.MLP(output_shape=shape, output_activation=at_the_end, **hidden)),
+    )
+
+
+def make_likelihood(config: Config) -> Likelihood:
+    """Of pixels."""
+    from jaxgan import losses
+
+    return losses.bernoulli() if config.likelihood == "bernoulli" else losses.gaussian()
+
+
+def make_evaluation(
+    config: Config, dataset: Dataset, encoder: Network, decoder: Network, likelihood: Likelihood
+) -> Evaluation:
+    """Bounds of the log-likelihood of held-out images, and the measures of generators."""
+    import jax.numpy as jnp
+
+    import jaxgan
+    from jaxgan import evaluation, metrics
+
+    bounds = jaxgan.vae_bounds(
+        encoder, decoder, likelihood=likelihood, num_samples=config.bound_samples
+    )
+    test = {"image": dataset.test["image"]}
+    return jaxgan.Evaluation(
+        {"bounds": metrics.averages("elbo", f"importance_weighted_{config.bound_samples}")},
+        {"image": binarized(test["image"])} if config.binarize else test,
+        best="elbo",
+        mode="max",
+        sample=lambda params, model_state, batch, key: jnp.stack(
+            bounds(params, model_state, batch, key), axis=1
+        ),
+        parts={"samples": evaluation.of_images(dataset.test, dataset.train)},
+    )
+
+
+def binarized(images):
+    """Bytes drawn as 0 or 255, always the same."""
+    import numpy as np
+
+    drawn = np.random.default_rng(0).random(images.shape, np.float32)
+    return np.where(drawn * 255.0 < images, 255, 0).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    run.main(Config, make)

@@ -1,0 +1,172 @@
+"""The adversarial autoencoder: a discriminator makes codes look as if drawn from the prior."""
+
+import dataclasses
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxgan import losses
+from jaxgan.game import Game, LossAux, Network
+from jaxgan.latents import Latent
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+
+
+def adversarial_autoencoder(
+    encoder: Network,
+    decoder: Network,
+    discriminator: Network,
+    *,
+    latent: Latent,
+    loss: losses.AdversarialLoss | None = None,
+    adversarial_weight: float = 0.01,
+) -> Game:
+    """An autoencoder whose encoder is a generator, of codes, against a discriminator of codes.
+
+    Autoencoder: `mean (decoder(e(x)) - x)^2 + w mean loss.generator(D(z), D(e(x)))`, with the
+    encoder e and the weight w.
+    Discriminator: `mean loss.discriminator(D(z), D(e(x)))`, with z from the prior.
+
+    The paper takes both parts of the first line in turns of their own; here they are one step.
+
+    Args:
+      encoder: `images -> codes [batch, dim]`.
+      decoder: `codes -> images` in [-1, 1].
+      discriminator: `codes -> logits [batch]`, such as `networks.MLP((256, 256))`.
+      latent: the prior, any that can be drawn from, `(key, n) -> [n, dim]`.
+      loss: from `jaxgan.losses`; `non_saturating()` when left out.
+      adversarial_weight: w; images are compared by the mean over pixels, so it is small.
+
+    Returns:
+      A game of the players `discriminator` and `autoencoder`. Images are the batch's `image`;
+      `sample` decodes codes from the prior; `encode` and `decode` are the two halves.
+
+    Raises:
+      KeyError: the batch has no `image`.
+      AssertionError: codes and prior differ in their dimension.
+
+    Reference:
+      Makhzani, Shlens, Jaitly, Goodfellow and Frey, *Adversarial Autoencoders*, 2015,
+      https://arxiv.org/abs/1511.05644.
+
+    Example:
+      >>> from jaxgan import latents, networks
+      >>> game = adversarial_autoencoder(
+      ...     networks.from_linen(networks.MLP((512,), output_shape=(8,))),
+      ...     networks.from_linen(networks.MLP((512,), (28, 28, 1), output_activation=jnp.tanh)),
+      ...     networks.from_linen(networks.MLP((256,))),
+      ...     latent=latents.normal(8),
+      ... )
+      >>> list(game.losses)
+      ['discriminator', 'autoencoder']
+    """
+    game = _AdversarialAutoencoder(
+        encoder=encoder,
+        decoder=decoder,
+        discriminator=discriminator,
+        latent=latent,
+        adversarial=losses.non_saturating() if loss is None else loss,
+        adversarial_weight=adversarial_weight,
+    )
+    return Game(
+        init=game.init,
+        losses={"discriminator": game.discriminator_loss, "autoencoder": game.autoencoder_loss},
+        sample=game.sample,
+        encode=game.encode,
+        decode=game.decode,
+    )
+
+
+class _Keys(NamedTuple):
+    """The keys of a turn; both players' are equal where they share a draw."""
+
+    encoder: PRNGKey
+    decoder: PRNGKey
+    latent: PRNGKey
+    real: PRNGKey
+    fake: PRNGKey
+
+
+@dataclasses.dataclass(frozen=True)
+class _AdversarialAutoencoder:
+    """The pure functions of a game, over what `adversarial_autoencoder` was given."""
+
+    encoder: Network
+    decoder: Network
+    discriminator: Network
+    latent: Latent
+    adversarial: losses.AdversarialLoss
+    adversarial_weight: float
+
+    def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        keys = jax.random.split(key, 3)
+        params, state = {}, {}
+        params["encoder"], state["encoder"] = self.encoder.init(keys[0], batch["image"])
+        code, _ = self.encoder.apply(
+            params["encoder"], state["encoder"], batch["image"], train=False
+        )
+        params["decoder"], state["decoder"] = self.decoder.init(keys[1], code)
+        d_params, d_state = self.discriminator.init(keys[2], code)
+        return (
+            {"discriminator": d_params, "autoencoder": params},
+            {"discriminator": d_state, "autoencoder": state},
+        )
+
+    def discriminator_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        keys = _Keys(*jax.random.split(key, 5))
+        code, _ = self.coded(params, model_state, batch, keys)
+        r, f, state = self.discriminate(params, model_state, code, keys)
+        metrics = {
+            "real_output": jnp.mean(self.adversarial.output(r)),
+            "fake_output": jnp.mean(self.adversarial.output(f)),
+        }
+        return jnp.mean(self.adversarial.discriminator(r, f)), LossAux(state, metrics)
+
+    def autoencoder_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        keys = _Keys(*jax.random.split(key, 5))
+        own, state = params["autoencoder"], dict(model_state["autoencoder"])
+        code, state["encoder"] = self.coded(params, model_state, batch, keys)
+        output, state["decoder"] = self.decoder.apply(
+            own["decoder"], state["decoder"], code, key=keys.decoder, train=True
+        )
+        r, f, _ = self.discriminate(params, model_state, code, keys)
+        error = jnp.mean(losses.squared_error(output, batch["image"]))
+        adversarial = jnp.mean(self.adversarial.generator(r, f))
+        metrics = {"squared_error": error, "adversarial": adversarial}
+        return error + self.adversarial_weight * adversarial, LossAux(state, metrics)
+
+    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        return self.decode(params, model_state, self.latent(key, batch["image"].shape[0]))
+
+    def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
+        own, state = params["autoencoder"]["encoder"], model_state["autoencoder"]["encoder"]
+        return self.encoder.apply(own, state, images, train=False)[0]
+
+    def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array) -> Array:
+        own, state = params["autoencoder"]["decoder"], model_state["autoencoder"]["decoder"]
+        return self.decoder.apply(own, state, codes, train=False)[0]
+
+    # ---- what the above are made of
+
+    def coded(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys
+    ) -> tuple[Array, ModelState]:
+        """Codes, and the encoder's new state."""
+        own, state = params["autoencoder"]["encoder"], model_state["autoencoder"]["encoder"]
+        return self.encoder.apply(own, state, batch["image"], key=keys.encoder, train=True)
+
+    def discriminate(
+        self, params: ByPlayer, model_state: ByPlayer, code: Array, keys: _Keys
+    ) -> tuple[Array, Array, ModelState]:
+        """Logits of the prior and of codes, and the discriminator's new state."""
+        z = self.latent(keys.latent, code.shape[0])
+        chex.assert_equal_shape([z, code])
+        own, state = params["discriminator"], model_state["discriminator"]
+        r, state = self.discriminator.apply(own, state, z, key=keys.real, train=True)
+        f, state = self.discriminator.apply(own, state, code, key=keys.fake, train=True)
+        return r, f, state

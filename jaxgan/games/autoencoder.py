@@ -1,0 +1,131 @@
+"""The game of one player: an image, or what is left of it, and the image again."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxgan import losses
+from jaxgan.corruptions import Corruption
+from jaxgan.game import Game, LossAux, Network
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+
+PLAYER = "autoencoder"
+
+
+def autoencoder(
+    encoder: Network,
+    decoder: Network | None = None,
+    *,
+    error: Callable[[Array, Array], Array] = losses.squared_error,
+    corruption: Corruption | None = None,
+) -> Game:
+    """Encoder and decoder as one player: `mean error(decoder(encoder(c(x))), x)`.
+
+    Without a corruption c it learns codes. With one it learns to undo it: noise is taken away
+    (`corruptions.gaussian_noise`), grey images get colour (`corruptions.grey`).
+
+    Args:
+      encoder: `images -> codes`, arrays of any shape.
+      decoder: `codes -> images` in [-1, 1]; `None` if the encoder is a whole network from image to
+        image, such as `networks.UNetGenerator`, which has no code.
+      error: `(outputs, targets) -> [batch]`, such as `losses.absolute_error`.
+      corruption: from `jaxgan.corruptions`.
+
+    Returns:
+      A game of the player `autoencoder`. Images are the batch's `image`; `sample` restores them
+      from their corruption, `encode` and `decode` are its halves.
+
+    Raises:
+      KeyError: the batch has no `image`.
+
+    Reference:
+      Rumelhart, Hinton and Williams, *Learning Internal Representations by Error Propagation*,
+      1986, https://doi.org/10.21236/ada164453; with a corruption: Vincent, Larochelle, Bengio and
+      Manzagol, *Extracting and Composing Robust Features with Denoising Autoencoders*, 2008,
+      https://doi.org/10.1145/1390156.1390294.
+
+    Example:
+      >>> from jaxgan import corruptions, networks
+      >>> game = autoencoder(
+      ...     networks.from_linen(networks.MLP((128,), output_shape=(32,))),
+      ...     networks.from_linen(networks.MLP((128,), output_shape=(28, 28, 1))),
+      ...     corruption=corruptions.gaussian_noise(0.5),
+      ... )
+      >>> list(game.losses)
+      ['autoencoder']
+    """
+    game = _Autoencoder(encoder=encoder, decoder=decoder, error=error, corruption=corruption)
+    return Game(
+        init=game.init,
+        losses={PLAYER: game.loss},
+        sample=game.sample,
+        encode=None if decoder is None else game.encode,
+        decode=None if decoder is None else game.decode,
+    )
+
+
+class _Keys(NamedTuple):
+    """The keys of a turn."""
+
+    corruption: PRNGKey
+    encoder: PRNGKey
+    decoder: PRNGKey
+
+
+@dataclasses.dataclass(frozen=True)
+class _Autoencoder:
+    """The pure functions of a game, over what `autoencoder` was given."""
+
+    encoder: Network
+    decoder: Network | None
+    error: Callable[[Array, Array], Array]
+    corruption: Corruption | None
+
+    def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        keys = _Keys(*jax.random.split(key, 3))
+        seen = self.corrupted(batch["image"], keys.corruption)
+        params, state = {}, {}
+        params["encoder"], state["encoder"] = self.encoder.init(keys.encoder, seen)
+        if self.decoder is not None:
+            code, _ = self.encoder.apply(params["encoder"], state["encoder"], seen, train=False)
+            params["decoder"], state["decoder"] = self.decoder.init(keys.decoder, code)
+        return {PLAYER: params}, {PLAYER: state}
+
+    def loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        keys = _Keys(*jax.random.split(key, 3))
+        own, state = params[PLAYER], dict(model_state[PLAYER])
+        output, state["encoder"] = self.encoder.apply(
+            own["encoder"],
+            state["encoder"],
+            self.corrupted(batch["image"], keys.corruption),
+            key=keys.encoder,
+            train=True,
+        )
+        if self.decoder is not None:
+            output, state["decoder"] = self.decoder.apply(
+                own["decoder"], state["decoder"], output, key=keys.decoder, train=True
+            )
+        chex.assert_equal_shape([batch["image"], output])
+        return jnp.mean(self.error(output, batch["image"])), LossAux(state, {})
+
+    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        code = self.encode(params, model_state, self.corrupted(batch["image"], key))
+        return code if self.decoder is None else self.decode(params, model_state, code)
+
+    def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
+        own, state = params[PLAYER]["encoder"], model_state[PLAYER]["encoder"]
+        return self.encoder.apply(own, state, images, train=False)[0]
+
+    def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array) -> Array:
+        assert self.decoder is not None
+        own, state = params[PLAYER]["decoder"], model_state[PLAYER]["decoder"]
+        return self.decoder.apply(own, state, codes, train=False)[0]
+
+    def corrupted(self, images: Array, key: PRNGKey) -> Array:
+        return images if self.corruption is None else self.corruption(key, images)

@@ -1,0 +1,182 @@
+"""BiGAN: the discriminator sees image and code together, and so the generator gets an inverse."""
+
+import dataclasses
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxgan import losses
+from jaxgan.game import Game, LossAux, Network
+from jaxgan.latents import Latent
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+
+
+def bigan(
+    encoder: Network,
+    generator: Network,
+    discriminator: Network,
+    *,
+    latent: Latent,
+    loss: losses.AdversarialLoss | None = None,
+) -> Game:
+    """Generator and encoder against a discriminator of pairs: `(x, E(x))` against `(G(z), z)`.
+
+    With the discriminator's logits r on the first and f on the second,
+
+    discriminator: `mean loss.discriminator(r, f)`;
+    generator: `mean loss.generator(r, f)`, it wants its pairs taken for real;
+    encoder: `mean loss.generator(-f, -r)`, it wants its pairs taken for generated.
+
+    Where all have done what they can, the pairs have one distribution, and E inverts G.
+
+    Args:
+      encoder: `images -> codes [batch, dim]`.
+      generator: `codes -> images`.
+      discriminator: `(images, codes) -> logits [batch]`, such as `networks.JointMLP((512,))`.
+      latent: the prior, `(key, n) -> [n, dim]`.
+      loss: from `jaxgan.losses`, one in which real and generated can change places with the sign of
+        the logits; `non_saturating()` when left out.
+
+    Returns:
+      A game of the players `discriminator`, `generator` and `encoder`; in the paper the last two
+      move together, `turns=["discriminator", ("generator", "encoder")]`. Images are the batch's
+      `image`; `sample` draws as in `gan`; `encode` and `decode` are E and G.
+
+    Raises:
+      ValueError: the loss is not symmetric in that way, as `least_squares()` is not.
+      KeyError: the batch has no `image`.
+      AssertionError: codes and prior differ in their dimension.
+
+    Reference:
+      Donahue, Krähenbühl and Darrell, *Adversarial Feature Learning*, 2017,
+      https://arxiv.org/abs/1605.09782; Dumoulin et al., *Adversarially Learned Inference*, 2017,
+      https://arxiv.org/abs/1606.00704.
+
+    Example:
+      >>> from jaxgan import latents, networks
+      >>> game = bigan(
+      ...     networks.from_linen(networks.MLP((512,), output_shape=(8,))),
+      ...     networks.from_linen(networks.MLP((512,), (28, 28, 1), output_activation=jnp.tanh)),
+      ...     networks.from_linen(networks.JointMLP((512,))),
+      ...     latent=latents.normal(8),
+      ... )
+      >>> list(game.losses)
+      ['discriminator', 'generator', 'encoder']
+    """
+    adversarial = losses.non_saturating() if loss is None else loss
+    _check_symmetric(adversarial)
+    game = _BiGAN(encoder, generator, discriminator, latent, adversarial)
+    return Game(
+        init=game.init,
+        losses={
+            "discriminator": game.discriminator_loss,
+            "generator": game.generator_loss,
+            "encoder": game.encoder_loss,
+        },
+        sample=game.sample,
+        encode=game.encode,
+        decode=game.decode,
+    )
+
+
+class _Keys(NamedTuple):
+    """The keys of a turn; the players' are equal where they share a draw."""
+
+    latent: PRNGKey
+    generator: PRNGKey
+    encoder: PRNGKey
+    real: PRNGKey
+    fake: PRNGKey
+
+
+class _Seen(NamedTuple):
+    """Logits of `(x, E(x))` and of `(G(z), z)`, and everybody's model state after it."""
+
+    real: Array
+    fake: Array
+    model_state: dict[str, ModelState]
+
+
+@dataclasses.dataclass(frozen=True)
+class _BiGAN:
+    """The pure functions of a game, over what `bigan` was given."""
+
+    encoder: Network
+    generator: Network
+    discriminator: Network
+    latent: Latent
+    adversarial: losses.AdversarialLoss
+
+    def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        keys, x = jax.random.split(key, 4), batch["image"]
+        z = self.latent(keys[0], x.shape[0])
+        params, state = {}, {}
+        params["discriminator"], state["discriminator"] = self.discriminator.init(keys[1], x, z)
+        params["generator"], state["generator"] = self.generator.init(keys[2], z)
+        params["encoder"], state["encoder"] = self.encoder.init(keys[3], x)
+        return params, state
+
+    def discriminator_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        r, f, state = self.look(params, model_state, batch, key)
+        metrics = {
+            "real_output": jnp.mean(self.adversarial.output(r)),
+            "fake_output": jnp.mean(self.adversarial.output(f)),
+        }
+        value = jnp.mean(self.adversarial.discriminator(r, f))
+        return value, LossAux(state["discriminator"], metrics)
+
+    def generator_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        r, f, state = self.look(params, model_state, batch, key)
+        return jnp.mean(self.adversarial.generator(r, f)), LossAux(state["generator"], {})
+
+    def encoder_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        r, f, state = self.look(params, model_state, batch, key)
+        return jnp.mean(self.adversarial.generator(-f, -r)), LossAux(state["encoder"], {})
+
+    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        return self.decode(params, model_state, self.latent(key, batch["image"].shape[0]))
+
+    def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
+        own, state = params["encoder"], model_state["encoder"]
+        return self.encoder.apply(own, state, images, train=False)[0]
+
+    def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array) -> Array:
+        own, state = params["generator"], model_state["generator"]
+        return self.generator.apply(own, state, codes, train=False)[0]
+
+    def look(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> _Seen:
+        """What all of them see. XLA computes it once for players who move together."""
+        keys, x, state = _Keys(*jax.random.split(key, 5)), batch["image"], dict(model_state)
+
+        def apply(network: Network, player: str, *given: Array, key: PRNGKey) -> Array:
+            output, state[player] = network.apply(
+                params[player], state[player], *given, key=key, train=True
+            )
+            return output
+
+        z = self.latent(keys.latent, x.shape[0])
+        code = apply(self.encoder, "encoder", x, key=keys.encoder)
+        fake = apply(self.generator, "generator", z, key=keys.generator)
+        chex.assert_equal_shape([x, fake])
+        chex.assert_equal_shape([z, code])
+        r = apply(self.discriminator, "discriminator", x, code, key=keys.real)
+        f = apply(self.discriminator, "discriminator", fake, z, key=keys.fake)
+        return _Seen(r, f, state)
+
+
+def _check_symmetric(loss: losses.AdversarialLoss) -> None:
+    """Whether the discriminator pays the same when kinds and signs change places."""
+    r, f = jnp.array([0.3, -1.7, 2.0]), jnp.array([-0.4, 0.9, 1.1])
+    if not jnp.allclose(loss.discriminator(r, f), loss.discriminator(-f, -r)):
+        raise ValueError(
+            "this loss changes when real and generated change places with the sign of the logits; "
+            "take a logistic one, hinge or wasserstein"
+        )

@@ -1,0 +1,256 @@
+"""The variational autoencoder: one player, who raises a lower bound of the log-likelihood."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxgan import axis, losses
+from jaxgan.corruptions import Corruption
+from jaxgan.game import Game, LossAux, Network
+from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
+
+PLAYER = "autoencoder"
+
+
+def vae(
+    encoder: Network,
+    decoder: Network,
+    *,
+    likelihood: Likelihood | None = None,
+    bound: Literal["elbo", "importance_weighted"] = "elbo",
+    num_samples: int = 1,
+    beta: float | Schedule = 1.0,
+    free_bits: float = 0.0,
+    observe: Corruption | None = None,
+) -> Game:
+    """Encoder and decoder as one player, who pays minus a bound of `log p(x)`, in nats.
+
+    `elbo`: `E_q log p(x|z) - beta sum_j max(free_bits, KL_j)`, with `KL_j` the divergence of
+    dimension j of q(z|x) from N(0, 1), averaged over the batch of all devices; the expectation is a
+    mean over `num_samples` codes.
+
+    `importance_weighted`: `E log 1/k sum_i p(x, z_i) / q(z_i|x)` over k = `num_samples` codes,
+    which is never below the ELBO and grows towards `log p(x)` with k.
+
+    Args:
+      encoder: `images -> [batch, 2, dim]`, mean and log-variance of q(z|x), such as
+        `networks.MLP((500,), output_shape=(2, 20))`.
+      decoder: `codes [batch, dim] -> ` what the likelihood takes, `[batch, ...]` of the images'
+        shape.
+      likelihood: `losses.bernoulli()` when left out, or `losses.gaussian(std)`.
+      bound: which one.
+      num_samples: codes drawn for an image, at least 1.
+      beta: weight of the divergence, a number or a schedule, called with the step; above 1 codes
+        are pressed to be independent (beta-VAE), rising from 0 it keeps them from dying early.
+      free_bits: nats per dimension below which the divergence costs nothing more.
+      observe: what is drawn of the batch's images before they are seen, such as
+        `corruptions.binarized()`; encoder and likelihood both have what was drawn.
+
+    Returns:
+      A game of the player `autoencoder`. Images are the batch's `image`; `sample` gives means of
+      p(x|z) for z from the prior; `encode` gives means of q(z|x), `decode` means of p(x|z).
+
+    Raises:
+      ValueError: `num_samples` is below 1, `free_bits` below 0, or the importance-weighted bound
+        was given a `beta` or `free_bits`, which it has no place for.
+      KeyError: the batch has no `image`.
+
+    Reference:
+      Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014, https://arxiv.org/abs/1312.6114;
+      importance weights: Burda, Grosse and Salakhutdinov, *Importance Weighted Autoencoders*, 2016,
+      https://arxiv.org/abs/1509.00519; beta: Higgins et al., *beta-VAE*, 2017,
+      https://openreview.net/forum?id=Sy2fzU9gl; free bits: Kingma et al., *Improving Variational
+      Inference with Inverse Autoregressive Flow*, 2016, https://arxiv.org/abs/1606.04934.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> game = vae(
+      ...     networks.from_linen(networks.MLP((500,), output_shape=(2, 20))),
+      ...     networks.from_linen(networks.MLP((500,), output_shape=(28, 28, 1))),
+      ... )
+      >>> list(game.losses)
+      ['autoencoder']
+    """
+    if num_samples < 1 or free_bits < 0.0:
+        raise ValueError(
+            f"num_samples is {num_samples} and free_bits {free_bits}, expected at least 1 and 0"
+        )
+    if bound == "importance_weighted" and (beta != 1.0 or free_bits):
+        raise ValueError("the importance-weighted bound has no beta and no free_bits; leave them")
+    game = _VAE(
+        encoder=encoder,
+        decoder=decoder,
+        likelihood=losses.bernoulli() if likelihood is None else likelihood,
+        bound=bound,
+        num_samples=num_samples,
+        beta=beta,
+        free_bits=free_bits,
+        observe=observe,
+    )
+    return Game(
+        init=game.init,
+        losses={PLAYER: game.loss},
+        sample=game.sample,
+        encode=game.encode,
+        decode=game.decode,
+    )
+
+
+class Bounds(NamedTuple):
+    """Lower bounds of `log p(x)` in nats, `[batch]` each.
+
+    Attributes:
+      elbo: the mean over codes of `log p(x|z)`, less the divergence in closed form.
+      importance_weighted: of the same codes.
+    """
+
+    elbo: Array
+    importance_weighted: Array
+
+
+def vae_bounds(
+    encoder: Network,
+    decoder: Network,
+    *,
+    likelihood: Likelihood | None = None,
+    num_samples: int = 500,
+) -> Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Bounds]:
+    """What a trained VAE is worth: both bounds of the log-likelihood of every image.
+
+    Args:
+      encoder, decoder, likelihood: as in `vae`, in evaluation mode here.
+      num_samples: k, codes drawn for an image, one after the other.
+
+    Returns:
+      `(params, model_state, batch, key) -> Bounds` of the batch's `image`, taken as it is.
+
+    Raises:
+      ValueError: `num_samples` is below 1.
+
+    Reference:
+      Burda, Grosse and Salakhutdinov, *Importance Weighted Autoencoders*, 2016,
+      https://arxiv.org/abs/1509.00519, eq. 8.
+
+    Example:
+      >>> bounds = vae_bounds(encoder, decoder, num_samples=500)  # doctest: +SKIP
+      >>> bounds(state.params, state.model_state, batch, key).elbo.mean()  # doctest: +SKIP
+    """
+    if num_samples < 1:
+        raise ValueError(f"num_samples is {num_samples}, expected at least 1")
+    likelihood = losses.bernoulli() if likelihood is None else likelihood
+
+    def bounds(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Bounds:
+        own, state, x = params[PLAYER], model_state[PLAYER], batch["image"]
+        q, _ = encoder.apply(own["encoder"], state["encoder"], x, train=False)
+        mean, log_var = q[:, 0], q[:, 1]
+
+        def one_more(total: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
+            z = posterior_sample(jax.random.fold_in(key, i), mean, log_var)
+            outputs, _ = decoder.apply(own["decoder"], state["decoder"], z, train=False)
+            log_p = likelihood.log_prob(own["likelihood"], outputs, x)
+            log_w = log_p + gaussian_log_prob(z) - gaussian_log_prob(z, mean, log_var)
+            return (total[0] + log_p, jnp.logaddexp(total[1], log_w)), None
+
+        start = jnp.zeros(x.shape[0]), jnp.full(x.shape[0], -jnp.inf)
+        (log_p, log_w), _ = jax.lax.scan(one_more, start, jnp.arange(num_samples))
+        divergence = jnp.sum(gaussian_kl(mean, log_var), axis=-1)
+        return Bounds(log_p / num_samples - divergence, log_w - jnp.log(num_samples))
+
+    return bounds
+
+
+def posterior_sample(key: PRNGKey, mean: Array, log_var: Array) -> Array:
+    """`mean + exp(log_var / 2) N(0, I)`, from each example's own key.
+
+    Args:
+      key: a scalar key.
+      mean, log_var: `[batch, ...]`.
+
+    Returns:
+      Of their shape.
+    """
+    keys = axis.example_keys(key, mean.shape[0])
+    noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(keys)
+    return mean + jnp.exp(0.5 * log_var) * noise
+
+
+class _Keys(NamedTuple):
+    """The keys of a turn."""
+
+    observe: PRNGKey
+    encoder: PRNGKey
+    noise: PRNGKey
+    decoder: PRNGKey
+
+
+@dataclasses.dataclass(frozen=True)
+class _VAE:
+    """The pure functions of a game, over what `vae` was given."""
+
+    encoder: Network
+    decoder: Network
+    likelihood: Likelihood
+    bound: str
+    num_samples: int
+    beta: float | Schedule
+    free_bits: float
+    observe: Corruption | None
+
+    def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        key_encoder, key_decoder = jax.random.split(key)
+        e_params, e_state = self.encoder.init(key_encoder, batch["image"])
+        q, _ = self.encoder.apply(e_params, e_state, batch["image"], train=False)
+        if q.ndim != 3 or q.shape[1] != 2:
+            raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
+        d_params, d_state = self.decoder.init(key_decoder, q[:, 0])
+        params = {"encoder": e_params, "decoder": d_params, "likelihood": self.likelihood.init()}
+        return {PLAYER: params}, {PLAYER: {"encoder": e_state, "decoder": d_state}}
+
+    def loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        keys = _Keys(*jax.random.split(key, 4))
+        own, state = params[PLAYER], dict(model_state[PLAYER])
+        x = batch["image"] if self.observe is None else self.observe(keys.observe, batch["image"])
+        q, state["encoder"] = self.encoder.apply(
+            own["encoder"], state["encoder"], x, key=keys.encoder, train=True
+        )
+        # The codes of an example are rows that follow each other, like those of the batch.
+        mean, log_var, x = (
+            jnp.repeat(rows, self.num_samples, axis=0) for rows in (q[:, 0], q[:, 1], x)
+        )
+        z = posterior_sample(keys.noise, mean, log_var)
+        outputs, state["decoder"] = self.decoder.apply(
+            own["decoder"], state["decoder"], z, key=keys.decoder, train=True
+        )
+        chex.assert_equal_shape([x, outputs])
+        log_p = self.likelihood.log_prob(own["likelihood"], outputs, x)
+        divergence = gaussian_kl(q[:, 0], q[:, 1])
+        value = jnp.mean(log_p), jnp.mean(jnp.sum(divergence, axis=-1))
+        metrics = {"elbo": value[0] - value[1], "log_likelihood": value[0], "kl": value[1]}
+        if self.bound == "importance_weighted":
+            log_w = log_p + gaussian_log_prob(z) - gaussian_log_prob(z, mean, log_var)
+            of_examples = log_w.reshape(-1, self.num_samples)
+            total = jax.nn.logsumexp(of_examples, axis=1) - jnp.log(self.num_samples)
+            return -jnp.mean(total), LossAux(state, metrics)
+        paid = jnp.maximum(axis.mean(jnp.mean(divergence, axis=0)), self.free_bits)
+        beta = self.beta(step) if callable(self.beta) else self.beta
+        return beta * jnp.sum(paid) - value[0], LossAux(state, metrics)
+
+    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        like = jax.eval_shape(self.encode, params, model_state, batch["image"])
+        z = posterior_sample(key, jnp.zeros(like.shape), jnp.zeros(like.shape))
+        return self.decode(params, model_state, z)
+
+    def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
+        own, state = params[PLAYER]["encoder"], model_state[PLAYER]["encoder"]
+        return self.encoder.apply(own, state, images, train=False)[0][:, 0]
+
+    def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array) -> Array:
+        own, state = params[PLAYER]["decoder"], model_state[PLAYER]["decoder"]
+        return self.likelihood.mean(self.decoder.apply(own, state, codes, train=False)[0])

@@ -1,0 +1,221 @@
+"""VAE-GAN: an encoder, a decoder, and a discriminator through whose eyes they compare images."""
+
+import dataclasses
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax.nn import softplus
+
+from jaxgan.game import Game, LossAux, Network
+from jaxgan.games.vae import posterior_sample
+from jaxgan.losses import gaussian_kl
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+
+
+def vae_gan(
+    encoder: Network,
+    decoder: Network,
+    discriminator: Network,
+    *,
+    gamma: float = 1.0,
+    prior_weight: float = 1.0,
+    saturating: bool = False,
+) -> Game:
+    """Three players who move together: the decoder of a VAE is the generator of a GAN.
+
+    With codes z of q(z|x), reconstructions x' = decoder(z), samples x_p decoded from the prior, and
+    the discriminator's features h and D = sigmoid(logits), means over the batch of
+
+        prior      = KL(q(z|x) || N(0, I))
+        likelihood = |h(x) - h(x')|^2 / 2,   -log N(h(x); h(x'), I) but for a constant
+        gan        = log D(x) + log(1 - D(x')) + log(1 - D(x_p)),
+
+    the players pay
+
+        encoder        prior_weight * prior + likelihood
+        decoder        gamma * likelihood - log D(x') - log D(x_p)
+        discriminator  -gan.
+
+    Own gradients are the paper's algorithm 1: the likelihood looks through the discriminator and
+    does not teach it.
+
+    Args:
+      encoder: `images -> [batch, 2, dim]`, mean and log-variance of q(z|x).
+      decoder: `codes [batch, dim] -> images` in [-1, 1].
+      discriminator: `images -> (logits [batch], features [batch, ...])`, such as
+        `networks.DCGANDiscriminator(with_features=True)`.
+      gamma: for the decoder, how much likeness weighs against being taken for real.
+      prior_weight: of the divergence; the paper's is 1.
+      saturating: the decoder pays `gamma * likelihood + gan`, the paper's algorithm to the letter.
+
+    Returns:
+      A game of the players `encoder`, `decoder` and `discriminator`, for `simultaneous`. Images are
+      the batch's `image`; `sample` decodes codes from the prior; `encode` gives means of q(z|x).
+
+    Raises:
+      KeyError: the batch has no `image`.
+      ValueError: the encoder's codes have another shape.
+
+    Reference:
+      Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
+      similarity metric*, 2016, https://arxiv.org/abs/1512.09300.
+
+    Example:
+      >>> from jaxgan import networks
+      >>> game = vae_gan(
+      ...     networks.from_linen(networks.DCGANEncoder((2, 32))),
+      ...     networks.from_linen(networks.DCGANGenerator((28, 28, 1))),
+      ...     networks.from_linen(networks.DCGANDiscriminator(with_features=True)),
+      ... )
+      >>> list(game.losses)
+      ['encoder', 'decoder', 'discriminator']
+    """
+    game = _VAEGAN(
+        encoder=encoder,
+        decoder=decoder,
+        discriminator=discriminator,
+        gamma=gamma,
+        prior_weight=prior_weight,
+        saturating=saturating,
+    )
+    return Game(
+        init=game.init,
+        losses={
+            "encoder": game.encoder_loss,
+            "decoder": game.decoder_loss,
+            "discriminator": game.discriminator_loss,
+        },
+        sample=game.sample,
+        encode=game.encode,
+        decode=game.decode,
+    )
+
+
+class _Keys(NamedTuple):
+    """The keys of a turn; players who move together share them, and all that is drawn."""
+
+    encoder: PRNGKey
+    posterior: PRNGKey
+    prior: PRNGKey
+    reconstruction: PRNGKey
+    sample: PRNGKey
+    real: PRNGKey
+    reconstructed: PRNGKey
+    sampled: PRNGKey
+
+
+class _Seen(NamedTuple):
+    """One pass through all three networks.
+
+    Attributes:
+      prior, likelihood: the terms.
+      real, reconstructed, sampled: logits.
+      model_state: everybody's, after it.
+    """
+
+    prior: Array
+    likelihood: Array
+    real: Array
+    reconstructed: Array
+    sampled: Array
+    model_state: dict[str, ModelState]
+
+
+@dataclasses.dataclass(frozen=True)
+class _VAEGAN:
+    """The pure functions of a game, over what `vae_gan` was given."""
+
+    encoder: Network
+    decoder: Network
+    discriminator: Network
+    gamma: float
+    prior_weight: float
+    saturating: bool
+
+    def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        keys, x = jax.random.split(key, 3), batch["image"]
+        params, state = {}, {}
+        params["encoder"], state["encoder"] = self.encoder.init(keys[0], x)
+        q, _ = self.encoder.apply(params["encoder"], state["encoder"], x, train=False)
+        if q.ndim != 3 or q.shape[1] != 2:
+            raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
+        params["decoder"], state["decoder"] = self.decoder.init(keys[1], q[:, 0])
+        params["discriminator"], state["discriminator"] = self.discriminator.init(keys[2], x)
+        return params, state
+
+    def encoder_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        seen = self.look(params, model_state, batch, key)
+        metrics = {"kl": seen.prior, "likelihood": seen.likelihood}
+        value = self.prior_weight * seen.prior + seen.likelihood
+        return value, LossAux(seen.model_state["encoder"], metrics)
+
+    def decoder_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        seen = self.look(params, model_state, batch, key)
+        if self.saturating:
+            fooled = -softplus(seen.reconstructed) - softplus(seen.sampled)
+        else:
+            fooled = softplus(-seen.reconstructed) + softplus(-seen.sampled)
+        adversarial = jnp.mean(fooled)
+        value = self.gamma * seen.likelihood + adversarial
+        return value, LossAux(seen.model_state["decoder"], {"adversarial": adversarial})
+
+    def discriminator_loss(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
+    ) -> tuple[Array, LossAux]:
+        seen = self.look(params, model_state, batch, key)
+        value = softplus(-seen.real) + softplus(seen.reconstructed) + softplus(seen.sampled)
+        logits = {"real": seen.real, "reconstructed": seen.reconstructed, "fake": seen.sampled}
+        metrics = {f"{name}_output": jnp.mean(jax.nn.sigmoid(x)) for name, x in logits.items()}
+        return jnp.mean(value), LossAux(seen.model_state["discriminator"], metrics)
+
+    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        like = jax.eval_shape(self.encode, params, model_state, batch["image"])
+        z = posterior_sample(key, jnp.zeros(like.shape), jnp.zeros(like.shape))
+        return self.decode(params, model_state, z)
+
+    def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
+        own, state = params["encoder"], model_state["encoder"]
+        return self.encoder.apply(own, state, images, train=False)[0][:, 0]
+
+    def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array) -> Array:
+        own, state = params["decoder"], model_state["decoder"]
+        return self.decoder.apply(own, state, codes, train=False)[0]
+
+    # ---- what the above are made of
+
+    def look(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> _Seen:
+        """What all of them see. XLA computes it once for players who move together."""
+        keys, x, state = _Keys(*jax.random.split(key, 8)), batch["image"], dict(model_state)
+
+        def apply(network: Network, player: str, given: Array, key: PRNGKey) -> Array:
+            output, state[player] = network.apply(
+                params[player], state[player], given, key=key, train=True
+            )
+            return output
+
+        q = apply(self.encoder, "encoder", x, keys.encoder)
+        mean, log_var = q[:, 0], q[:, 1]
+        z = posterior_sample(keys.posterior, mean, log_var)
+        z_p = posterior_sample(keys.prior, jnp.zeros_like(mean), jnp.zeros_like(mean))
+        x_r = apply(self.decoder, "decoder", z, keys.reconstruction)
+        x_p = apply(self.decoder, "decoder", z_p, keys.sample)
+        chex.assert_equal_shape([x, x_r])
+        real, features = apply(self.discriminator, "discriminator", x, keys.real)
+        reconstructed, seen = apply(self.discriminator, "discriminator", x_r, keys.reconstructed)
+        sampled, _ = apply(self.discriminator, "discriminator", x_p, keys.sampled)
+        chex.assert_rank([real, reconstructed, sampled], 1)
+        squares = jnp.sum((features - seen) ** 2, axis=tuple(range(1, seen.ndim)))
+        return _Seen(
+            prior=jnp.mean(jnp.sum(gaussian_kl(mean, log_var), axis=-1)),
+            likelihood=0.5 * jnp.mean(squares),
+            real=real,
+            reconstructed=reconstructed,
+            sampled=sampled,
+            model_state=state,
+        )

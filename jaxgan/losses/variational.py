@@ -1,0 +1,144 @@
+"""What the evidence lower bound is made of: likelihoods of images, and divergences of Gaussians.
+
+    log p(x) >= E_q(z|x) log p(x|z) - KL(q(z|x) || p(z)),    q(z|x) = N(mean, exp(log_var)),
+
+with the prior p(z) = N(0, I). Everything is in nats, summed over pixels and latent dimensions.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from jaxgan.types import Array, Params
+
+
+class Likelihood(NamedTuple):
+    """p(x|z), given what the decoder makes of z.
+
+    Attributes:
+      init: `() -> params`, what the likelihood itself learns; `{}` for nothing.
+      log_prob: `(params, outputs, x) -> [batch]` in nats; `outputs` and `x` are `[batch, ...]`, of
+        one shape, `x` in [-1, 1].
+      mean: `outputs -> images`, the mean of p(x|z), in [-1, 1] if the decoder is.
+    """
+
+    init: Callable[[], Params]
+    log_prob: Callable[[Params, Array, Array], Array]
+    mean: Callable[[Array], Array]
+
+
+def bernoulli() -> Likelihood:
+    """Pixels that are on or off, independently; the decoder gives logits.
+
+    `log p(x|z) = sum_i t_i l_i - softplus(l_i)` with the logits l and `t = (x + 1) / 2` in [0, 1].
+    It is a likelihood where every t is 0 or 1; between them it is the cross entropy, which leads to
+    the same mean, and whose value compares with nothing but itself.
+
+    Returns:
+      A `Likelihood`; `mean` is `2 sigmoid(l) - 1 = tanh(l / 2)`.
+
+    Reference:
+      Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014, https://arxiv.org/abs/1312.6114,
+      appendix C.1.
+
+    Example:
+      >>> x = jnp.array([[1.0, -1.0]])
+      >>> bernoulli().log_prob({}, jnp.zeros((1, 2)), x)  # 2 log(1/2)
+      Array([-1.3862944], dtype=float32)
+    """
+
+    def log_prob(params: Params, logits: Array, x: Array) -> Array:
+        chex.assert_equal_shape([logits, x])
+        t = (x + 1.0) / 2.0
+        return _sum(t * logits - jax.nn.softplus(logits))
+
+    return Likelihood(dict, log_prob, lambda logits: jnp.tanh(logits / 2.0))
+
+
+def gaussian(std: float | None = None) -> Likelihood:
+    """Pixels with normal noise of one standard deviation; the decoder gives means.
+
+    `log p(x|z) = -|x - m|^2 / 2 std^2 - d log std - d/2 log 2 pi` in d dimensions.
+
+    Args:
+      std: of the noise, positive, on the scale of [-1, 1]; learned, from 1 on, when left out.
+
+    Returns:
+      A `Likelihood`; its parameters are `{"log_std": scalar}` where it learns, and `mean` is m.
+
+    Raises:
+      ValueError: `std` is not positive.
+
+    Reference:
+      Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014, https://arxiv.org/abs/1312.6114,
+      appendix C.2; learning the noise: Rybkin, Daniilidis and Levine, *Simple and Effective VAE
+      Training with Calibrated Decoders*, 2021, https://arxiv.org/abs/2006.13202.
+
+    Example:
+      >>> x = jnp.array([[1.0, -1.0]])
+      >>> gaussian(1.0).log_prob({}, x, x)  # -log(2 pi)
+      Array([-1.837877], dtype=float32)
+    """
+    if std is not None and std <= 0.0:
+        raise ValueError(f"std is {std}, expected a positive number")
+
+    def init() -> Params:
+        return {"log_std": jnp.zeros(())} if std is None else {}
+
+    def log_prob(params: Params, means: Array, x: Array) -> Array:
+        chex.assert_equal_shape([means, x])
+        log_std = params["log_std"] if std is None else jnp.asarray(math.log(std))
+        d = math.prod(x.shape[1:])
+        squares = _sum((x - means) ** 2) / 2.0
+        return -squares * jnp.exp(-2.0 * log_std) - d * (log_std + 0.5 * math.log(2.0 * math.pi))
+
+    return Likelihood(init, log_prob, lambda means: means)
+
+
+def gaussian_kl(mean: Array, log_var: Array) -> Array:
+    """KL divergence of `N(mean, exp(log_var))` from `N(0, 1)`, dimension by dimension, in nats.
+
+    `(mean^2 + exp(log_var) - 1 - log_var) / 2`.
+
+    Args:
+      mean, log_var: of one shape.
+
+    Returns:
+      The same shape; the divergence of independent dimensions is their sum.
+
+    Reference:
+      Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014, https://arxiv.org/abs/1312.6114,
+      appendix B.
+
+    Example:
+      >>> gaussian_kl(jnp.array([1.0]), jnp.array([0.0])).tolist()
+      [0.5]
+    """
+    chex.assert_equal_shape([mean, log_var])
+    return 0.5 * (mean**2 + jnp.expm1(log_var) - log_var)
+
+
+def gaussian_log_prob(x: Array, mean: Array | float = 0.0, log_var: Array | float = 0.0) -> Array:
+    """Log density of `N(mean, exp(log_var))` at x, summed over the last axis, in nats.
+
+    Args:
+      x: `[..., dim]`.
+      mean, log_var: of x's shape, or numbers.
+
+    Returns:
+      `[...]`.
+
+    Example:
+      >>> gaussian_log_prob(jnp.zeros((1, 2)))  # -log(2 pi)
+      Array([-1.837877], dtype=float32)
+    """
+    squares = (x - mean) ** 2 * jnp.exp(-jnp.asarray(log_var))
+    return -0.5 * jnp.sum(squares + log_var + math.log(2.0 * math.pi), axis=-1)
+
+
+def _sum(x: Array) -> Array:
+    return jnp.sum(x, axis=tuple(range(1, x.ndim)))
