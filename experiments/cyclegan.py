@@ -28,7 +28,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from experiments import translation
+from experiments import sheets, translation
 from jaxgan import run
 from jaxgan.experiment import Experiment, Translation
 
@@ -84,7 +84,7 @@ def make(config: Config) -> Experiment:
         sample_batch=lambda n: {name: jaxgan.data.as_float(x[:n]) for name, x in sets.test.items()},
         data=sets.record,
         evaluation=make_evaluation(config, sets.test, x2y, y2x),
-        draw=translation.draw_columns(columns, sets.test, rows=8),
+        draw=sheets.draw_columns(columns, sets.test, rows=8),
         num_steps=translation.num_steps(config, sets.num_train),
         translations={
             "x2y": Translation(x2y, sets.channels["x"], multiple=4),

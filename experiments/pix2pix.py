@@ -34,7 +34,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from experiments import translation
+from experiments import sheets, translation
 from jaxgan import run
 from jaxgan.experiment import Experiment, Translation
 
@@ -92,7 +92,7 @@ def make(config: Config) -> Experiment:
         },
         data=pairs.record,
         evaluation=make_evaluation(pairs),
-        draw=translation.draw_columns(
+        draw=sheets.draw_columns(
             lambda state, batch: [
                 batch["source"],
                 translate(with_ema(state), state.model_state, batch["source"]),

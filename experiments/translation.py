@@ -1,12 +1,11 @@
-"""What the two experiments of image translation share: flags, data, sheets."""
+"""What the two experiments of image translation share: flags and data."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jaxgan.experiment import Config as BaseConfig
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from optax import GradientTransformation
 
     from jaxgan.loop import Minibatches
-    from jaxgan.training import TrainState
     from jaxgan.types import Examples
 
 
@@ -160,26 +158,3 @@ def adam(config: Config, num_train: int) -> GradientTransformation:
 def num_steps(config: Config, num_train: int) -> int:
     """Rounds of all epochs."""
     return (config.epochs + config.decay_epochs) * max(num_train // config.batch_size, 1)
-
-
-def draw_columns(
-    columns: Callable[[TrainState, dict[str, object]], list[object]], test: Examples, *, rows: int
-) -> Callable[[Path, TrainState], None]:
-    """Draws a sheet: a row for each of the first test pictures, what `columns` makes of it."""
-    import jax
-    import numpy as np
-
-    from jaxgan import data, images, processes
-
-    first = {name: data.as_float(array[:rows]) for name, array in test.items()}
-    compute = jax.jit(columns)
-
-    def draw(path: Path, state: TrainState) -> None:
-        found = processes.to_host(compute(state, first))
-        if processes.is_main():
-            deep = max(column.shape[-1] for column in found)
-            found = [np.broadcast_to(column, (*column.shape[:3], deep)) for column in found]
-            page = np.stack(found, axis=1).reshape(-1, *found[0].shape[1:])
-            images.save_sheet(path, page, columns=len(found))
-
-    return draw

@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from experiments import coding
+from experiments import sheets
 from jaxgan import run
 from jaxgan.experiment import Config as BaseConfig
 from jaxgan.experiment import Experiment
@@ -102,7 +102,11 @@ def make(config: Config) -> Experiment:
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
         evaluation=make_evaluation(config, dataset, encoder, decoder, likelihood),
-        draw=coding.draw_codes(game, dataset.test, latent=config.latent),
+        draw=(
+            sheets.draw_latent_map(game)
+            if config.latent == 2
+            else sheets.draw_reconstructions_and_samples(game, dataset.test)
+        ),
     )
 
 

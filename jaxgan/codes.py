@@ -4,8 +4,7 @@ Functions of games that have `encode` and `decode`: autoencoders, VAEs, VAE-GANs
 only decode take GANs too. Argument order as everywhere: the game, *learned, observed*.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 import chex
 import jax
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 
 from jaxgan import latents, losses
 from jaxgan.game import Game
+from jaxgan.metrics.neighbours import squared_distances
 from jaxgan.types import Array, ByPlayer
 
 
@@ -144,67 +144,42 @@ def analogy(
     return decode(params, model_state, codes + weight * difference)
 
 
-class Normality(NamedTuple):
-    """What codes of normal examples look like: a Gaussian.
+def code_distance(codes: Array, normal: Array, *, k: int = 5) -> Array:
+    """Mean Euclidean distance of codes to the k nearest of normal examples' codes.
 
-    Attributes:
-      mean: `[dim]`.
-      whitening: `[dim, dim]`, W with `W W^T = inverse of the covariance`.
-    """
-
-    mean: Array
-    whitening: Array
-
-
-def normality(codes: Array, *, shrinkage: float = 1e-3) -> Normality:
-    """The Gaussian of codes of normal examples.
-
-    Args:
-      codes: `[n, ...]`, flattened.
-      shrinkage: share of the mean variance that is added to every variance, so that a dimension
-        which codes do not use does not decide.
-
-    Returns:
-      What `code_distance` takes.
-
-    Example:
-      >>> normality(jnp.array([[1.0], [-1.0], [1.0], [-1.0]])).mean.tolist()
-      [0.0]
-    """
-    flat = codes.reshape(codes.shape[0], -1)
-    mean = jnp.mean(flat, axis=0)
-    centred = flat - mean[None]
-    covariance = centred.T @ centred / flat.shape[0]
-    ridge = shrinkage * jnp.trace(covariance) / covariance.shape[0] + 1e-12
-    values, vectors = jnp.linalg.eigh(covariance + ridge * jnp.eye(covariance.shape[0]))
-    return Normality(mean, vectors / jnp.sqrt(values)[None])
-
-
-def code_distance(codes: Array, normal: Normality) -> Array:
-    """Mahalanobis distance of codes from those of normal examples, over the square root of dim.
-
-    `sqrt((z - m)^T S^-1 (z - m) / dim)`, with their mean m and covariance S; about 1 for normal
-    ones.
+    Several kinds of normal examples are several clouds of codes; a distance from their common mean
+    would call what lies between them normal.
 
     Args:
       codes: `[n, ...]`.
-      normal: from `normality`.
+      normal: `[m, ...]`, m at least k.
+      k: how many neighbours.
 
     Returns:
       `[n]`.
 
+    Raises:
+      ValueError: there are fewer than k normal examples.
+
     Reference:
-      Lee, Lee, Lee and Shin, *A Simple Unified Framework for Detecting Out-of-Distribution Samples
-      and Adversarial Attacks*, 2018, https://arxiv.org/abs/1807.03888.
+      Ramaswamy, Rastogi and Shim, *Efficient Algorithms for Mining Outliers from Large Data Sets*,
+      2000, https://doi.org/10.1145/342009.335437; over learned features: Sun, Ming, Zhu and Li,
+      *Out-of-Distribution Detection with Deep Nearest Neighbors*, 2022,
+      https://arxiv.org/abs/2204.06507.
 
     Example:
-      >>> normal = normality(jnp.array([[1.0], [-1.0], [1.0], [-1.0]]), shrinkage=0.0)
-      >>> code_distance(jnp.array([[2.0]]), normal).round(3).tolist()
-      [2.0]
+      >>> code_distance(jnp.array([[3.0]]), jnp.array([[0.0], [1.0], [2.0]]), k=2).tolist()
+      [1.5]
     """
-    flat = codes.reshape(codes.shape[0], -1)
-    white = (flat - normal.mean[None]) @ normal.whitening
-    return jnp.sqrt(jnp.mean(white**2, axis=1))
+    if not 0 < k <= normal.shape[0]:
+        raise ValueError(f"k is {k} and there are {normal.shape[0]} normal examples")
+    flat = lambda x: x.reshape(x.shape[0], -1)
+    centre = jnp.mean(flat(normal), axis=0, keepdims=True)  # fewer digits are lost around it
+    squares = squared_distances(flat(codes) - centre, flat(normal) - centre)
+    return jnp.mean(jnp.sqrt(-jax.lax.top_k(-squares, k)[0]), axis=1)
+
+
+ANOMALY_SCORES = ("reconstruction", "latent")
 
 
 def anomaly_scores(
@@ -212,18 +187,18 @@ def anomaly_scores(
     params: ByPlayer,
     model_state: ByPlayer,
     images: Array,
-    normal: Normality,
-) -> Mapping[str, Array]:
-    """How unlike the training examples images are, in two ways; higher is more anomalous.
+    normal: Array,
+) -> dict[str, Array]:
+    """How unlike normal examples images are, in two ways; higher is more anomalous.
 
     `reconstruction`: mean squared error of the reconstruction, for what the decoder cannot draw.
-    `latent`: `code_distance`, for codes where there are none of normal examples.
+    `latent`: `code_distance`, for codes where normal examples have none.
 
     Args:
       game: one that encodes and decodes, trained on normal examples.
       params, model_state: everybody's.
       images: `[n, height, width, channels]` in [-1, 1].
-      normal: `normality(codes of normal examples)`.
+      normal: codes of normal examples, `game.encode(params, model_state, train)`.
 
     Returns:
       `{"reconstruction": [n], "latent": [n]}`.
@@ -232,11 +207,11 @@ def anomaly_scores(
       ValueError: the game has no codes.
 
     Reference:
-      An and Cho, *Variational Autoencoder based Anomaly Detection using Reconstruction
-      Probability*, 2015, SNU Data Mining Center, 2015-2 Special Lecture on IE.
+      Sakurada and Yairi, *Anomaly Detection Using Autoencoders with Nonlinear Dimensionality
+      Reduction*, 2014, https://doi.org/10.1145/2689746.2689747.
 
     Example:
-      >>> normal = normality(game.encode(params, model_state, train))  # doctest: +SKIP
+      >>> normal = game.encode(params, model_state, train)  # doctest: +SKIP
       >>> scores = anomaly_scores(game, params, model_state, test, normal)  # doctest: +SKIP
     """
     encode, decode = _halves(game)

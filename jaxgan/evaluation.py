@@ -71,7 +71,8 @@ def evaluator(
       game: whose `sample` is measured.
       evaluation: by what, and on which examples.
       num_samples: how many samples are drawn, for the examples' conditions again and again if need
-        be; as many as there are examples when left out, and at most as many for metrics of pairs.
+        be; as many as there are examples when left out, and never more where there are metrics of
+        pairs.
       seed: of the samples, and of the order in which examples are taken.
       average: draw with the moving averages of parameters, where there are some.
 
@@ -304,9 +305,8 @@ def _number_wanted(evaluation: Evaluation, num_samples: int | None) -> int:
     wanted = n if num_samples is None else num_samples
     if wanted < 1:
         raise ValueError(f"num_samples is {wanted}, expected at least 1")
-    if wanted > n and any(metric.paired for metric in evaluation.metrics.values()):
-        raise ValueError(f"num_samples is {wanted}, and there are {n} examples to compare with")
-    return wanted
+    paired = any(metric.paired for metric in evaluation.metrics.values())
+    return min(wanted, n) if paired else wanted
 
 
 def _batches(examples: Examples, wanted: int, seed: int) -> Iterator[tuple[Batch, int]]:

@@ -29,8 +29,8 @@ class Config:
     seed: int = 0
     """Seed of everything: initial weights, data order, latents."""
     data: str = "auto"
-    """auto (MNIST, or scikit-learn's digits where it cannot be had), mnist, digits, or any TFDS
-    image set."""
+    """auto (MNIST, or scikit-learn's digits where it cannot be had), mnist, digits, any TFDS image
+    set, or folder (pictures of one size in train/ and test/ of --data-dir)."""
     data_dir: str | None = None
     """Where to look for data first; $JAXGAN_DATA_DIR when left out."""
     run_dir: str | None = None

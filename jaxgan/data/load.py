@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from jaxgan.data import mnist
 from jaxgan.data.digits import read_digits
 from jaxgan.data.idx import DataError
-from jaxgan.data.pictures import Pictures
+from jaxgan.data.pictures import Pictures, load_folder
 from jaxgan.types import Examples
 
 SetsAB = tuple[Pictures, Pictures]
@@ -74,8 +76,9 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
     4. for `auto` alone: scikit-learn's bundled digits in place of MNIST.
 
     Args:
-      name: `auto` (MNIST if it can be had, else the digits), `mnist`, `digits` (scikit-learn's), or
-        any TFDS image set whose images have one size, such as `cifar10`.
+      name: `auto` (MNIST if it can be had, else the digits), `mnist`, `digits` (scikit-learn's),
+        any TFDS image set whose images have one size, such as `cifar10`, or `folder`: pictures of
+        yours, of one size, in `data_dir/train` and `data_dir/test`.
       data_dir: where to look first; `$JAXGAN_DATA_DIR` when left out.
 
     Returns:
@@ -97,6 +100,8 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
     folder = Path(given).expanduser() if given else None
     if folder is not None and not folder.is_dir():
         raise DataError(f"the data directory {folder} does not exist")
+    if name == "folder":
+        return _folder(folder)
     if folder is not None and wanted in ORIGINALS:
         for place in (folder / wanted, folder):
             if mnist.has_original(place):
@@ -138,6 +143,31 @@ def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None)
     if not builder.is_prepared():
         tfds.prepare(builder)
     return tfds.pictures(builder, f"{split}A"), tfds.pictures(builder, f"{split}B")
+
+
+def _folder(folder: Path | None) -> Dataset:
+    if folder is None:
+        raise DataError("there are no pictures; give --data-dir, with train/ and test/ in it")
+    train, test = ({"image": _of_one_size(folder / split)} for split in ("train", "test"))
+    if train["image"].shape[1:] != test["image"].shape[1:]:
+        raise DataError(
+            f"the pictures in {folder}/train have the shape {train['image'].shape[1:]} and those "
+            f"in test {test['image'].shape[1:]}; resize or convert them to one"
+        )
+    return Dataset(folder.name, f"pictures in {folder}", train, test)
+
+
+def _of_one_size(folder: Path) -> np.ndarray:
+    pictures = load_folder(folder)
+    found = [pictures.read(i) for i in range(len(pictures))]
+    for name, picture in zip(pictures.names, found, strict=True):
+        if picture.shape != found[0].shape:
+            raise DataError(
+                f"{folder}: {name} has {picture.shape[0]} x {picture.shape[1]} pixels and "
+                f"{pictures.names[0]} has {found[0].shape[0]} x {found[0].shape[1]}; resize them "
+                "to one size"
+            )
+    return np.stack(found)
 
 
 def _digits(why: str = "") -> Dataset:

@@ -1,0 +1,146 @@
+"""VAE-GAN: reconstructions and samples, compared through a discriminator's eyes.
+
+Commands:
+
+    python -m experiments.vae_gan
+    python -m experiments.vae_gan --game vae
+    python -m experiments.vae_gan --game adversarial_autoencoder
+    python -m experiments.vae_gan --game bigan
+    python -m jaxgan reconstruct runs/vae_gan
+    python -m jaxgan interpolate runs/vae_gan
+
+Four games over the same networks, which differ in who tells whom what an image should look like. A
+sheet in `samples/` has two rows of held-out images, each above its reconstruction, and samples
+below. `evaluation.json` has errors, sharpness and Fréchet distance of reconstructions, and the
+measures of samples.
+
+Reference: Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
+similarity metric*, 2016, https://arxiv.org/abs/1512.09300.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from experiments import sheets
+from jaxgan import run
+from jaxgan.experiment import Config as BaseConfig
+from jaxgan.experiment import Experiment
+
+if TYPE_CHECKING:
+    from jaxgan import Evaluation, Game
+    from jaxgan.data import Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(BaseConfig):
+    """Trains a VAE-GAN, or one of its relatives over the same networks, on small images."""
+
+    game: Literal["vae_gan", "vae", "adversarial_autoencoder", "bigan"] = "vae_gan"
+    """Which one."""
+    num_steps: int = 5000
+    """Rounds to train in all."""
+    features: int = 32
+    """Channels of the layer next to the image, in all networks."""
+    latent: int = 32
+    """Dimension of the codes."""
+    gamma: float = 0.01
+    """VAE-GAN's weight of likeness against being taken for real, for the decoder."""
+    prior_weight: float = 1.0
+    """VAE-GAN's weight of the divergence of codes from the prior."""
+    adversarial_weight: float = 0.01
+    """The adversarial autoencoder's weight of codes against pixels."""
+    learning_rate: float = 3e-4
+    """Of Adam, of all players."""
+    b1: float = 0.5
+    """Adam's first decay rate."""
+    ema: float = 0.998
+    """Decay of the average of encoder and decoder, which are evaluated; 0 for none."""
+
+
+def make(config: Config) -> Experiment:
+    """Networks, game, algorithm and data."""
+    import numpy as np
+    import optax
+
+    import jaxgan
+    from jaxgan import data
+
+    dataset = data.load(config.data, data_dir=config.data_dir)
+    game, turns = make_game(config, dataset)
+    return Experiment(
+        game=game,
+        algorithm=jaxgan.alternating(
+            game,
+            dict.fromkeys(game.losses, optax.adam(config.learning_rate, b1=config.b1)),
+            turns=turns,
+            ema={name: config.ema for name in game.losses if name != "discriminator"}
+            if config.ema
+            else None,
+        ),
+        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
+        data=dataset.record,
+        evaluation=make_evaluation(game, dataset),
+        draw=sheets.draw_reconstructions_and_samples(game, dataset.test),
+    )
+
+
+def make_game(config: Config, dataset: Dataset) -> tuple[Game, list[tuple[str, ...]]]:
+    """The game, and its turns. Discriminators have no batch normalisation, whose statistics would
+    tell them kinds of images apart that they see one after the other.
+    """
+    import jaxgan
+    from jaxgan import from_linen, latents, losses, networks
+
+    features, dim = config.features, config.latent
+    decoder = from_linen(networks.DCGANGenerator(dataset.image_shape, features))
+    coder = lambda *shape: from_linen(networks.DCGANEncoder(shape, features))
+    prior = latents.normal(dim)
+    if config.game == "vae":
+        return jaxgan.vae(coder(2, dim), decoder, likelihood=losses.gaussian()), [("autoencoder",)]
+    if config.game == "adversarial_autoencoder":
+        critic = from_linen(networks.MLP((256, 256)))
+        game = jaxgan.adversarial_autoencoder(
+            coder(dim),
+            decoder,
+            critic,
+            latent=prior,
+            adversarial_weight=config.adversarial_weight,
+        )
+        return game, [("discriminator",), ("autoencoder",)]
+    if config.game == "bigan":
+        critic = from_linen(networks.JointMLP((1024, 512)))
+        game = jaxgan.bigan(coder(dim), decoder, critic, latent=prior)
+        return game, [("discriminator",), ("generator", "encoder")]
+    critic = from_linen(networks.DCGANDiscriminator(features, batch_norm=False, with_features=True))
+    game = jaxgan.vae_gan(
+        coder(2, dim),
+        decoder,
+        critic,
+        gamma=config.gamma,
+        prior_weight=config.prior_weight,
+    )
+    return game, [tuple(game.losses)]
+
+
+def make_evaluation(game: Game, dataset: Dataset) -> Evaluation:
+    """Reconstructions of held-out images, and samples, which decide which checkpoint is best."""
+    import jaxgan
+    from jaxgan import codes, evaluation, metrics
+
+    samples = evaluation.of_images(dataset.test, dataset.train)
+    fid = {"fid": samples.metrics["fid"]} if "fid" in samples.metrics else {}
+    reconstructions = jaxgan.Evaluation(
+        {"pairs": metrics.reconstruction(), "sharpness": metrics.sharpness(), **fid},
+        {"image": dataset.test["image"]},
+        sample=lambda params, model_state, batch, key: codes.reconstruct(
+            game, params, model_state, batch["image"]
+        ),
+    )
+    return samples._replace(parts={"reconstruction": reconstructions})
+
+
+if __name__ == "__main__":
+    run.main(Config, make)

@@ -1,0 +1,377 @@
+"""VAE, VAE-GAN and their relatives against closed forms and hand-written gradients."""
+
+import itertools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy import integrate, stats
+
+import jaxgan
+from jaxgan import Network, latents, losses, networks
+from jaxgan.games.vae import posterior_sample
+
+KEY = jax.random.key(3)
+D, DIM = 6, 2  # of the data, of the codes
+
+
+# ---- terms
+
+
+@pytest.mark.parametrize(("mean", "log_var"), [(0.0, 0.0), (1.5, -2.0), (-0.3, 0.7), (0.0, -9.0)])
+def test_kl_is_the_integral(mean, log_var):
+    q, p = stats.norm(mean, np.exp(log_var / 2)), stats.norm()
+    integrand = lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z))
+    width = 12 * np.exp(log_var / 2)
+    expected, _ = integrate.quad(integrand, mean - width, mean + width)
+    found = losses.gaussian_kl(jnp.array([mean]), jnp.array([log_var]))
+    np.testing.assert_allclose(found, [expected], rtol=1e-5, atol=1e-7)
+
+
+def test_densities_are_scipys():
+    rng = np.random.default_rng(0)
+    x, mean, log_var = (rng.normal(size=(5, 3)).astype("f4") for _ in range(3))
+    expected = stats.norm(mean, np.exp(log_var / 2)).logpdf(x).sum(axis=1)
+    np.testing.assert_allclose(losses.gaussian_log_prob(x, mean, log_var), expected, rtol=1e-5)
+    expected = stats.norm(mean, 0.3).logpdf(x).sum(axis=1)
+    np.testing.assert_allclose(losses.gaussian(0.3).log_prob({}, mean, x), expected, rtol=1e-5)
+    learned = losses.gaussian()
+    assert learned.init() == {"log_std": 0.0}
+    found = learned.log_prob({"log_std": jnp.log(0.3)}, mean, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    on = rng.integers(0, 2, (5, 3))
+    expected = stats.bernoulli(1 / (1 + np.exp(-mean))).logpmf(on).sum(axis=1)
+    found = losses.bernoulli().log_prob({}, mean, 2.0 * on - 1.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_mean_of_a_likelihood_is_its_mean():
+    np.testing.assert_allclose(losses.bernoulli().mean(jnp.array([0.0, 3.0, -50.0])),
+                               2 / (1 + np.exp([0.0, -3.0, 50.0])) - 1, rtol=1e-6)  # fmt: skip
+    with pytest.raises(ValueError, match="std is 0"):
+        losses.gaussian(0.0)
+
+
+# ---- a VAE whose likelihood is known: probabilistic PCA
+
+
+def linear_encoder() -> Network:
+    def init(key, x):
+        weight = 0.1 * jax.random.normal(key, (D, DIM))
+        return {"weight": weight, "bias": jnp.zeros(DIM), "log_var": jnp.zeros(DIM)}, {}
+
+    def apply(params, state, x, *, key=None, train):
+        mean = x @ params["weight"] + params["bias"][None]
+        log_var = jnp.broadcast_to(params["log_var"][None], mean.shape)
+        return jnp.stack([mean, log_var], axis=1), state
+
+    return Network(init, apply)
+
+
+def linear_decoder() -> Network:
+    def init(key, z):
+        return {"weight": 0.1 * jax.random.normal(key, (DIM, D)), "mean": jnp.zeros(D)}, {}
+
+    def apply(params, state, z, *, key=None, train):
+        return z @ params["weight"] + params["mean"][None], state
+
+    return Network(init, apply)
+
+
+class PPCA:
+    """Data, and what probabilistic PCA makes of it (Tipping and Bishop, 1999)."""
+
+    def __init__(self, n: int = 400) -> None:
+        rng = np.random.default_rng(1)
+        mixing = rng.normal(size=(DIM, D)) * np.array([[2.0], [1.0]])
+        self.x = (rng.normal(size=(n, DIM)) @ mixing + 0.5 * rng.normal(size=(n, D)) + 1.0).astype(
+            "f4"
+        )
+        self.mean = self.x.mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov(self.x.T, bias=True))
+        self.noise = values[:-DIM].mean()  # variance
+        self.values, self.axes = values[-DIM:], vectors[:, -DIM:]
+        self.weight = self.axes * np.sqrt(self.values - self.noise)  # [D, DIM]
+        covariance = self.weight @ self.weight.T + self.noise * np.eye(D)
+        self.log_p = stats.multivariate_normal(self.mean, covariance).logpdf(self.x)
+
+    def params(self, *, worse: float = 0.0):
+        """Those of a VAE with the exact posterior, or with a mean that is off by `worse`."""
+        back = self.weight / self.values  # [D, DIM]: W M^-1
+        return {
+            "autoencoder": {
+                "encoder": {
+                    "weight": jnp.asarray(back),
+                    "bias": jnp.asarray(-self.mean @ back + worse),
+                    "log_var": jnp.asarray(np.log(self.noise / self.values)),
+                },
+                "decoder": {
+                    "weight": jnp.asarray(self.weight.T),
+                    "mean": jnp.asarray(self.mean),
+                },
+                "likelihood": {"log_std": jnp.asarray(0.5 * np.log(self.noise))},
+            }
+        }
+
+
+STATE = {"autoencoder": {"encoder": {}, "decoder": {}}}
+
+
+@pytest.fixture(scope="module")
+def ppca() -> PPCA:
+    return PPCA()
+
+
+def linear_vae(**kwargs) -> jaxgan.Game:
+    return jaxgan.vae(linear_encoder(), linear_decoder(), likelihood=losses.gaussian(), **kwargs)
+
+
+def linear_bounds(num_samples: int):
+    return jax.jit(
+        jaxgan.vae_bounds(
+            linear_encoder(),
+            linear_decoder(),
+            likelihood=losses.gaussian(),
+            num_samples=num_samples,
+        )
+    )
+
+
+@pytest.mark.parametrize("k", [1, 7])
+def test_with_the_exact_posterior_every_weight_is_the_likelihood(ppca, k):
+    """p(x, z) / q(z|x) = p(x) for every z: no variance is left."""
+    bounds = linear_bounds(k)(ppca.params(), STATE, {"image": ppca.x}, KEY)
+    np.testing.assert_allclose(bounds.importance_weighted, ppca.log_p, rtol=2e-5)
+    game = linear_vae(bound="importance_weighted", num_samples=k)
+    loss = game.losses["autoencoder"](ppca.params(), STATE, {"image": ppca.x}, KEY, 0)[0]
+    np.testing.assert_allclose(loss, -ppca.log_p.mean(), rtol=1e-5)
+
+
+def test_with_the_exact_posterior_the_elbo_is_the_likelihood_in_the_mean(ppca):
+    bounds = linear_bounds(2000)(ppca.params(), STATE, {"image": ppca.x}, KEY)
+    np.testing.assert_allclose(bounds.elbo.mean(), ppca.log_p.mean(), rtol=1e-3)
+    game = linear_vae(num_samples=500)
+    loss = game.losses["autoencoder"](ppca.params(), STATE, {"image": ppca.x}, KEY, 0)[0]
+    np.testing.assert_allclose(loss, -ppca.log_p.mean(), rtol=2e-3)
+
+
+def test_the_importance_weighted_bound_grows_with_k(ppca):
+    """ELBO = E L_1 <= E L_k <= E L_k' <= log p(x) for k < k'; strictly, where q is off."""
+    params, found = ppca.params(worse=0.5), {}
+    for k in (1, 4, 16, 64):
+        repeats = 4096 // k
+        keys = jax.random.split(jax.random.fold_in(KEY, k), repeats)
+        bounds = jax.lax.map(
+            lambda key, k=k: linear_bounds(k)(params, STATE, {"image": ppca.x}, key), keys
+        )
+        assert (bounds.importance_weighted.mean() >= bounds.elbo.mean()) or k == 1
+        found[k] = float(bounds.importance_weighted.mean())
+        elbo = float(bounds.elbo.mean())
+        # In the mean the ELBO is known: log p(x) - KL(q || posterior), Gaussians off by 0.5.
+        gap = 0.5 * np.sum(0.5**2 / (ppca.noise / ppca.values))
+        assert elbo == pytest.approx(ppca.log_p.mean() - gap, rel=5e-3)
+    assert found[1] == pytest.approx(ppca.log_p.mean() - gap, rel=5e-3)
+    for fewer, more in itertools.pairwise(found):
+        assert found[fewer] + 0.1 < found[more]
+    assert found[64] < ppca.log_p.mean()
+
+
+def test_a_linear_vae_recovers_probabilistic_pca(ppca):
+    """The maximum of the ELBO is that of the likelihood: no bad local optimum (Lucas et al., 2019,
+    https://arxiv.org/abs/1911.02469), the subspace and the noise of the discarded directions."""
+    game = linear_vae(num_samples=8)
+    rounds = 4000
+    schedule = optax.cosine_decay_schedule(0.02, rounds)
+    algorithm = jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)})
+    batches = lambda start, count: {"image": np.broadcast_to(ppca.x, (count, *ppca.x.shape))}
+    state = jaxgan.fit(
+        jaxgan.jit(jaxgan.scan_rounds(algorithm, 500)), batches, key=KEY, num_steps=rounds
+    )
+    own = state.params["autoencoder"]
+    found = np.linalg.qr(np.asarray(own["decoder"]["weight"]).T)[0]
+    cosines = np.linalg.svd(found.T @ ppca.axes)[1]
+    assert np.arccos(np.clip(cosines, -1, 1)).max() < 0.03  # radians
+    noise = np.exp(2 * float(own["likelihood"]["log_std"]))
+    assert noise == pytest.approx(ppca.noise, rel=0.02)
+    np.testing.assert_allclose(own["decoder"]["mean"], ppca.mean, atol=0.05)
+    bounds = linear_bounds(500)(state.params, state.model_state, {"image": ppca.x}, KEY)
+    assert float(bounds.elbo.mean()) == pytest.approx(ppca.log_p.mean(), abs=0.02)
+
+
+# ---- options of the loss
+
+
+def test_beta_and_free_bits_are_what_they_say(ppca):
+    params, batch = ppca.params(), {"image": ppca.x}
+    loss = lambda **kwargs: linear_vae(**kwargs).losses["autoencoder"](params, STATE, batch, KEY, 3)
+    value, aux = loss()
+    encoder = params["autoencoder"]["encoder"]
+    mean = ppca.x @ encoder["weight"] + encoder["bias"][None]
+    kl = losses.gaussian_kl(mean, jnp.broadcast_to(encoder["log_var"][None], mean.shape))
+    assert float(aux.metrics["kl"]) == pytest.approx(float(kl.sum(axis=1).mean()), rel=1e-5)
+    assert float(aux.metrics["elbo"]) == pytest.approx(-float(value), rel=1e-5)
+    warm, _ = loss(beta=lambda step: 0.5 * step)
+    assert float(warm - value) == pytest.approx(0.5 * float(kl.sum(axis=1).mean()), rel=1e-4)
+    bits = float(kl.mean(axis=0).max()) - 0.1
+    paid, _ = loss(free_bits=bits)
+    expected = np.maximum(bits - kl.mean(axis=0), 0).sum()
+    assert float(paid - value) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_wrong_options_are_refused():
+    with pytest.raises(ValueError, match="num_samples is 0"):
+        linear_vae(num_samples=0)
+    with pytest.raises(ValueError, match="no beta and no free_bits"):
+        linear_vae(bound="importance_weighted", beta=0.5)
+    with pytest.raises(ValueError, match="num_samples is 0"):
+        linear_bounds(0)
+    coder = jaxgan.from_linen(networks.MLP((4,), output_shape=(3,)))
+    with pytest.raises(ValueError, match=r"the encoder gives \(4, 3\), expected \[batch, 2, dim\]"):
+        jaxgan.vae(coder, coder).init(KEY, {"image": jnp.zeros((4, 5))})
+
+
+# ---- VAE-GAN
+
+
+def vae_gan_networks() -> tuple[Network, Network, Network]:
+    return (
+        jaxgan.from_linen(networks.DCGANEncoder((2, 3), 4)),
+        jaxgan.from_linen(networks.DCGANGenerator((8, 8, 1), 4)),
+        jaxgan.from_linen(networks.DCGANDiscriminator(4, with_features=True)),
+    )
+
+
+def algorithm_1(networks, params, state, x, key):
+    """The three terms of Larsen et al. (2016), eq. 3 to 8, as they stand there."""
+    encoder, decoder, discriminator = networks
+    keys = jax.random.split(key, 8)
+    run = lambda network, name, x: network.apply(params[name], state[name], x, train=True)[0]
+    q = run(encoder, "encoder", x)
+    mean, log_var = q[:, 0], q[:, 1]
+    x_tilde = run(decoder, "decoder", posterior_sample(keys[1], mean, log_var))
+    zeros = jnp.zeros_like(mean)
+    x_p = run(decoder, "decoder", posterior_sample(keys[2], zeros, zeros))
+    dis = lambda x: jax.nn.sigmoid(run(discriminator, "discriminator", x)[0])
+    dis_l = lambda x: run(discriminator, "discriminator", x)[1]
+    l_prior = jnp.mean(0.5 * jnp.sum(mean**2 + jnp.exp(log_var) - log_var - 1.0, axis=1))
+    log_n = -0.5 * jnp.sum((dis_l(x) - dis_l(x_tilde)) ** 2, axis=1)
+    l_llike = -jnp.mean(log_n)
+    l_gan = jnp.mean(jnp.log(dis(x)) + jnp.log(1 - dis(x_tilde)) + jnp.log(1 - dis(x_p)))
+    return l_prior, l_llike, l_gan
+
+
+def test_own_gradients_are_algorithm_1():
+    """Encoder: prior + llike. Decoder: gamma llike + gan. Discriminator: -gan."""
+    nets, gamma = vae_gan_networks(), 0.3
+    game = jaxgan.vae_gan(*nets, gamma=gamma, saturating=True)
+    batch = {"image": jax.random.uniform(KEY, (8, 8, 8, 1), minval=-1.0)}
+    params, state = game.init(KEY, batch)
+    terms = lambda own, player: algorithm_1(
+        nets, {**params, player: own}, state, batch["image"], KEY
+    )
+    paid = {
+        "encoder": lambda prior, llike, gan: prior + llike,
+        "decoder": lambda prior, llike, gan: gamma * llike + gan,
+        "discriminator": lambda prior, llike, gan: -gan,
+    }
+    for player, loss in game.losses.items():
+        _, found = jaxgan.own_gradient(loss, player, params, state, batch, KEY, 0)
+        expected = jax.grad(
+            lambda own, player=player: paid[player](*terms(own, player))
+        )(params[player])  # fmt: skip
+        chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-6)
+        assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected)) > 1e-3
+
+
+def test_the_paper_s_update_is_a_simultaneous_round():
+    """Algorithm 1 moves all three by gradients at the same parameters."""
+    nets, rate = vae_gan_networks(), 0.1
+    game = jaxgan.vae_gan(*nets)
+    algorithm = jaxgan.simultaneous(game, dict.fromkeys(game.losses, optax.sgd(rate)))
+    batches = {"image": jax.random.uniform(KEY, (1, 8, 8, 8, 1), minval=-1.0)}
+    batch = jax.tree.map(lambda x: x[0], batches)
+    state = algorithm.init(KEY, batch)
+    after, _ = algorithm.update(state, batches, KEY)
+    (key,) = jax.random.split(jax.random.fold_in(KEY, 0), 1)
+    for player, loss in game.losses.items():
+        _, gradient = jaxgan.own_gradient(
+            loss, player, state.params, state.model_state, batch, key, 0
+        )
+        expected = jax.tree.map(lambda p, g: p - rate * g, state.params[player], gradient)
+        chex.assert_trees_all_close(after.params[player], expected, rtol=1e-5, atol=1e-6)
+
+
+# ---- relatives
+
+
+def trained(game, sample, *, rounds, turns=None, rate=2e-3):
+    schedule = optax.cosine_decay_schedule(rate, rounds)
+    algorithm = jaxgan.alternating(
+        game,
+        dict.fromkeys(game.losses, optax.adam(schedule, b1=0.5)),
+        turns=turns,
+        ema={name: 0.99 for name in game.losses if name != "discriminator"},
+    )
+    draw = jaxgan.data.draws(sample, batch_size=128)
+    state = jaxgan.fit(
+        jaxgan.jit(jaxgan.scan_rounds(algorithm, 100)), draw, key=KEY, num_steps=rounds
+    )
+    return jaxgan.with_ema(state), state.model_state
+
+
+def coder(*shape: int) -> Network:
+    return jaxgan.from_linen(networks.MLP((64, 64), output_shape=shape))
+
+
+def test_adversarial_autoencoder_shapes_its_codes():
+    """Data on a curved sheet in three dimensions; codes come to be normal, and still say it all."""
+
+    def sheet(key, n):
+        a, b = jax.random.uniform(key, (2, n), minval=-1.0)
+        return jnp.stack([a, b, a * b], axis=1)
+
+    game = jaxgan.adversarial_autoencoder(
+        coder(2),
+        coder(3),
+        coder(),
+        latent=latents.normal(2),
+        adversarial_weight=1.0,
+    )
+    params, state = trained(game, sheet, rounds=6000, rate=5e-4)
+    x = sheet(jax.random.key(9), 4000)
+    codes = np.asarray(game.encode(params, state, x))
+    assert np.abs(codes.mean(axis=0)).max() < 0.15
+    np.testing.assert_allclose(np.cov(codes.T), np.eye(2), atol=0.2)
+    assert all(stats.kstest(column, "norm").statistic < 0.06 for column in codes.T)
+    again = game.decode(params, state, jnp.asarray(codes))
+    assert float(jnp.mean((again - x) ** 2)) < 0.05 * float(jnp.var(x, axis=0).mean())
+
+
+def test_bigan_learns_an_inverse():
+    """G maps the prior to N(3, 2); E, which never sees a latent beside its image, inverts G."""
+    game = jaxgan.bigan(
+        coder(1),
+        coder(1),
+        jaxgan.from_linen(networks.JointMLP((64, 64))),
+        latent=latents.normal(1),
+    )
+    turns = ["discriminator", ("generator", "encoder")]
+    normal = lambda key, n: 3.0 + 2.0 * jax.random.normal(key, (n, 1))
+    params, state = trained(game, normal, rounds=4000, turns=turns)
+    z = jnp.linspace(-1.5, 1.5, 31)[:, None]
+    x = game.decode(params, state, z)
+    assert float(jnp.abs(game.encode(params, state, x) - z).max()) < 0.3
+    drawn = game.decode(params, state, jax.random.normal(KEY, (4000, 1)))
+    assert float(drawn.mean()) == pytest.approx(3.0, abs=0.3)
+    assert float(drawn.std()) == pytest.approx(2.0, abs=0.3)
+
+
+def test_bigan_refuses_a_loss_that_is_not_symmetric():
+    nets = coder(1), coder(1), jaxgan.from_linen(networks.JointMLP((4,)))
+    for loss in (losses.minimax(), losses.hinge(), losses.wasserstein()):
+        jaxgan.bigan(*nets, latent=latents.normal(1), loss=loss)
+    with pytest.raises(ValueError, match="this loss changes when real and generated change places"):
+        jaxgan.bigan(*nets, latent=latents.normal(1), loss=losses.least_squares())
