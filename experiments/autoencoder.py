@@ -92,14 +92,17 @@ def reconstruct(config: Config, dataset: Dataset) -> Experiment:
     from jaxgan import metrics
 
     game = coder(config, dataset)
-    test = {"image": dataset.test["image"]}
+    train, test = {"image": dataset.train["image"]}, {"image": dataset.test["image"]}
     return with_adam(
         config,
         dataset,
         game,
-        train={"image": dataset.train["image"]},
+        train=train,
         evaluation=jaxgan.Evaluation(
-            {"pairs": metrics.reconstruction(), "sharpness": metrics.sharpness()}, test, best="mse"
+            {"pairs": metrics.reconstruction(), "sharpness": metrics.sharpness()},
+            test,
+            others=train,
+            best="mse",
         ),
         draw=sheets.draw_reconstructions(game, dataset.test),
     )
@@ -138,7 +141,7 @@ def anomaly(config: Config, dataset: Dataset) -> Experiment:
         game,
         train=train,
         evaluation=jaxgan.Evaluation(
-            {}, test, parts={name: scored(name) for name in codes.ANOMALY_SCORES}
+            {}, test, others=train, parts={name: scored(name) for name in codes.ANOMALY_SCORES}
         ),
         draw=sheets.draw_reconstructions(game, test),
     )

@@ -124,6 +124,156 @@ def translate(
 
 
 @app.command
+def reconstruct(
+    run: Run,
+    input: Path | None = None,
+    num: int = 50,
+    out: Path = Path("reconstructions.png"),
+    seed: int = 0,
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Draws images above their reconstructions, by an autoencoder or a relative.
+
+    Args:
+        run: the run's directory.
+        input: folder of pictures of the run's size; held-out images of the run when left out.
+        num: how many at most.
+        out: the picture to write.
+        seed: which held-out images.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import code_commands
+
+        code_commands.reconstruct(run, out, source=input, num=num, seed=seed, best=step == "best")
+
+
+@app.command
+def interpolate(
+    run: Run,
+    input: Path | None = None,
+    num: int = 8,
+    steps: int = 8,
+    path: Literal["lerp", "slerp"] = "lerp",
+    out: Path = Path("interpolation.png"),
+    seed: int = 0,
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Draws ways between the codes of images: the first, what is between, and the last.
+
+    Args:
+        run: the run's directory.
+        input: folder of pictures of the run's size, whose second half are the ends; held-out images
+            of the run when left out.
+        num: how many ways.
+        steps: images on a way.
+        path: straight, or on the sphere.
+        out: the picture to write.
+        seed: which held-out images.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import code_commands
+
+        code_commands.interpolate(
+            run,
+            out,
+            source=input,
+            num=num,
+            steps=steps,
+            path=path,
+            seed=seed,
+            best=step == "best",
+        )
+
+
+@app.command
+def latent_map(
+    run: Run,
+    side: int = 20,
+    out: Path = Path("map.png"),
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Draws what the plane of codes decodes to, of a run whose codes have two dimensions.
+
+    Args:
+        run: the run's directory.
+        side: images along either axis, at the quantiles of the prior.
+        out: the picture to write.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import code_commands
+
+        code_commands.latent_map(run, out, side=side, best=step == "best")
+
+
+@app.command
+def arithmetic(
+    run: Run,
+    plus: Path,
+    minus: Path,
+    input: Path | None = None,
+    num: int = 8,
+    steps: int = 7,
+    out: Path = Path("arithmetic.png"),
+    seed: int = 0,
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Draws images with more and more of what one folder of pictures has and another has not.
+
+    Args:
+        run: the run's directory.
+        plus: folder of pictures with something.
+        minus: folder of pictures without it.
+        input: folder of pictures that are changed; held-out images of the run when left out.
+        num: how many at most.
+        steps: strengths, from 0 to 1.5 times the difference of the mean codes.
+        out: the picture to write.
+        seed: which held-out images.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import code_commands
+
+        code_commands.arithmetic(
+            run,
+            out,
+            source=input,
+            plus=plus,
+            minus=minus,
+            num=num,
+            steps=steps,
+            seed=seed,
+            best=step == "best",
+        )
+
+
+@app.command
+def anomalies(
+    run: Run,
+    input: Path,
+    score: Literal["latent", "reconstruction"] = "latent",
+    out: Path = Path("anomalies.json"),
+    step: Literal["newest", "best"] = "newest",
+) -> None:
+    """Says how unlike the run's training images pictures are, the most unlike first.
+
+    Args:
+        run: the run's directory.
+        input: folder of pictures of the run's size.
+        score: what they are ordered by: the distance of codes from those of training images, or the
+            error of the reconstruction.
+        out: JSON file with both scores of every picture, and the share of held-out images above.
+        step: the newest checkpoint, or the best of those that the run evaluated.
+    """
+    with exit_on_user_error():
+        from jaxgan import code_commands
+
+        code_commands.anomalies(run, input, out, score=score, best=step == "best")
+
+
+@app.command
 def export(
     run: Run, out: Path, player: str | None = None, step: Literal["newest", "best"] = "newest"
 ) -> None:

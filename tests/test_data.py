@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxgan import data
 from jaxgan.data import mnist
@@ -289,3 +290,26 @@ def test_sampler_errors(digits):
         data.minibatches(digits, batch_size=0)
     with pytest.raises(DataError, match="lengths"):
         data.minibatches({"image": np.zeros(3), "label": np.zeros(4)}, batch_size=1)
+
+
+def test_pictures_in_a_folder_are_a_set(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 6, 4, 3), np.uint8)
+    for i, image in enumerate(images):
+        folder = tmp_path / ("train" if i < 3 else "test")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    found = data.load("folder", data_dir=tmp_path)
+    assert (found.name, found.image_shape, found.num_classes) == (tmp_path.name, (6, 4, 3), None)
+    np.testing.assert_array_equal(found.train["image"], images[:3])
+    np.testing.assert_array_equal(found.test["image"], images[3:])
+    with pytest.raises(DataError, match="give --data-dir, with train/ and test/"):
+        data.load("folder")
+    Image.fromarray(images[0][:5]).save(tmp_path / "train" / "9.png")
+    with pytest.raises(DataError, match="9 has 5 x 4 pixels and 0 has 6 x 4; resize them"):
+        data.load("folder", data_dir=tmp_path)
+    (tmp_path / "train" / "9.png").unlink()
+    for i in (3, 4):
+        Image.fromarray(images[0][:5]).save(tmp_path / "test" / f"{i}.png")
+    with pytest.raises(DataError, match=r"train have the shape \(6, 4, 3\) and those in test"):
+        data.load("folder", data_dir=tmp_path)

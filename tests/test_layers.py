@@ -32,6 +32,7 @@ FLOORS = [
     {"session"},
     {"launch"},
     {"run", "commands"},
+    {"code_commands"},
     {"__main__"},
 ]
 FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}

@@ -10,7 +10,8 @@ import scipy.linalg
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
+from sklearn.metrics import roc_auc_score
 
 from jaxgan import metrics
 from jaxgan.metrics import Features, MetricError, neighbours
@@ -29,6 +30,7 @@ ONE_SIDED = {
     "score": metrics.classifier_score(LOGITS),
     "modes": metrics.mode_coverage(np.eye(4), 0.5),
     "classes": metrics.class_coverage(LOGITS),
+    "averages": metrics.averages("a", "b", "c", "d"),
 }
 PAIRED = {"reconstruction": metrics.reconstruction()}
 ALL = TWO_SIDED | ONE_SIDED | PAIRED
@@ -472,3 +474,95 @@ def test_lpips_over_a_backbone():
     assert metric.compute(acc)["lpips_toy"].value == pytest.approx(expected.mean(), rel=1e-4)
     with pytest.raises(MetricError, match="negative"):
         metrics.lpips(backbone, [-np.ones(3), np.ones(5)])
+
+
+# ---- averages, the area under the curve, sharpness
+
+
+def test_averages_are_means_with_their_errors():
+    metric, x = metrics.averages("a", "b", "c", "d"), rows(0)
+    found = metric.compute(metric.update(metric.init(), generated=x))
+    for i, name in enumerate("abcd"):
+        assert found[name].value == pytest.approx(x[:, i].mean(), rel=1e-6)
+        error = x[:, i].std(ddof=1) / np.sqrt(len(x))
+        assert found[name].standard_error == pytest.approx(error, rel=1e-6)
+    with pytest.raises(MetricError, match=r"the shape \(3,\), expected a number for each of a, b"):
+        metric.update(metric.init(), generated=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="no names"):
+        metrics.averages()
+
+
+def scored(labels, scores):
+    metric = metrics.roc_auc()
+    half = len(labels) // 2
+    parts = [
+        metric.update(metric.init(), real=labels[part], generated=scores[part])
+        for part in (slice(0, half), slice(half, None))
+    ]
+    return metric.compute(metric.merge(*parts))["roc_auc"]
+
+
+def test_roc_auc_is_sklearns_with_ties():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300)
+    scores = np.round(rng.normal(size=300) + 0.8 * labels, 1)
+    assert scored(labels, scores).value == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert scored(labels, labels.astype(float)).value == 1.0
+    assert scored(labels, np.zeros(300)).value == 0.5
+    turned = scored(labels, -scores).value
+    assert turned == pytest.approx(1.0 - scored(labels, scores).value, abs=1e-12)
+
+
+def test_the_error_of_roc_auc_is_that_of_drawing_again():
+    rng = np.random.default_rng(1)
+    labels = np.repeat([0, 1], [150, 60])
+    records = [scored(labels, rng.normal(size=210) + labels) for _ in range(400)]
+    spread = np.std([record.value for record in records])
+    assert np.mean([record.standard_error for record in records]) == pytest.approx(spread, rel=0.1)
+    assert np.mean([record.value for record in records]) == pytest.approx(
+        norm.cdf(1 / np.sqrt(2)), abs=0.005
+    )
+
+
+def test_labels_and_scores_that_do_not_fit():
+    metric = metrics.roc_auc()
+    update = lambda labels, scores: metric.update(metric.init(), real=labels, generated=scores)
+    with pytest.raises(MetricError, match="labels are 0 and 1, found 2"):
+        update(np.array([0, 2]), np.zeros(2))
+    with pytest.raises(MetricError, match="expected"):
+        update(np.array([0, 1]), np.zeros((2, 1)))
+    with pytest.raises(MetricError, match="1 positive and 1 negative"):
+        metric.compute(update(np.array([0, 1]), np.zeros(2)))
+    with pytest.raises(MetricError, match="1 of 2 generated rows are not finite"):
+        update(np.array([0, 1]), np.array([0.0, np.nan]))
+
+
+def test_the_laplacian_is_scipys():
+    x = np.random.default_rng(0).normal(size=(3, 9, 7, 2))
+    expected = [
+        np.mean([ndimage.laplace(image[..., c])[1:-1, 1:-1].var() for c in range(2)]) for image in x
+    ]
+    np.testing.assert_allclose(metrics.laplacian_variance(jnp.asarray(x)), expected, rtol=1e-4)
+
+
+def test_sharpness_falls_with_blur_and_goes_with_the_square_of_contrast():
+    metric, x = metrics.sharpness(), np.random.default_rng(0).uniform(-1, 1, (60, 12, 12, 1))
+    blurred = ndimage.gaussian_filter(x, (0, 1, 1, 0))
+    found = lambda y: measured(metric, x, y)["sharpness"]
+    assert found(x) == pytest.approx(1.0, rel=1e-6)
+    assert found(0.3 * x + 0.2) == pytest.approx(0.09, rel=1e-3)
+    assert found(blurred) < 0.1
+    with pytest.raises(MetricError, match="flat"):
+        measured(metric, np.zeros_like(x), x)
+    with pytest.raises(MetricError, match="3 x 3"):
+        measured(metric, x[:, :2], x[:, :2])
+
+
+def test_the_error_of_sharpness_is_that_of_drawing_again():
+    rng, metric, found = np.random.default_rng(0), metrics.sharpness(), []
+    for _ in range(200):
+        contrast = rng.uniform(0.5, 1.5, (2, 40, 1, 1, 1))
+        x, y = contrast * rng.normal(size=(2, 40, 8, 8, 1))
+        found.append(metric.compute(metric.update(metric.init(), real=x, generated=y))["sharpness"])
+    spread = np.std([record.value for record in found])
+    assert np.mean([record.standard_error for record in found]) == pytest.approx(spread, rel=0.15)

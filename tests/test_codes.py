@@ -1,0 +1,168 @@
+"""What is done with codes, on games whose codes are known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.spatial.distance import cdist
+from scipy.stats import norm
+
+import jaxgan
+from jaxgan import Game, axis, codes, corruptions, latents
+
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+
+
+def halves() -> Game:
+    """Codes are half of the first two pixels; the other pixels are forgotten, and come out as 0."""
+
+    def encode(params, state, x):
+        return 0.5 * x.reshape(x.shape[0], -1)[:, :2]
+
+    def decode(params, state, z):
+        rest = jnp.zeros((z.shape[0], 2))
+        return jnp.concatenate([2.0 * z, rest], axis=1).reshape(-1, 2, 2, 1)
+
+    return Game(lambda key, batch: ({}, {}), {}, None, encode=encode, decode=decode)
+
+
+def pictures(n: int) -> np.ndarray:
+    return RNG.uniform(-1, 1, (n, 2, 2, 1)).astype("f4")
+
+
+def test_reconstruct_forgets_what_codes_forget():
+    x = pictures(5)
+    expected = x.copy()
+    expected[:, 1] = 0.0
+    np.testing.assert_allclose(codes.reconstruct(halves(), {}, {}, x), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("path", [latents.lerp, latents.slerp])
+def test_ways_begin_and_end_at_reconstructions(path):
+    start, end = pictures(3), pictures(3)
+    ways = codes.interpolate(halves(), {}, {}, start, end, num=5, path=path)
+    again = lambda x: codes.reconstruct(halves(), {}, {}, x)
+    np.testing.assert_allclose(ways[:, 0], again(start), atol=1e-6)
+    np.testing.assert_allclose(ways[:, -1], again(end), atol=1e-6)
+    if path is latents.lerp:
+        np.testing.assert_allclose(ways[:, 2], again((start + end) / 2), atol=1e-6)
+    with pytest.raises(ValueError, match="num is 1"):
+        codes.interpolate(halves(), {}, {}, start, end, num=1)
+
+
+def test_the_map_is_of_quantiles():
+    """Every cell of the grid holds one part of the prior's mass."""
+    drawn = codes.latent_map(halves(), {}, {}, side=4)
+    z = np.asarray(drawn).reshape(4, 4, 4)[:, :, :2] / 2
+    quantiles = norm.ppf([0.125, 0.375, 0.625, 0.875])
+    np.testing.assert_allclose(z[:, :, 0], np.broadcast_to(quantiles, (4, 4)), atol=1e-6)
+    np.testing.assert_allclose(z[:, :, 1], np.broadcast_to(quantiles[:, None], (4, 4)), atol=1e-6)
+
+
+def test_analogies_add_the_difference():
+    x, without = pictures(3), pictures(4)
+    shift = np.zeros((1, 2, 2, 1), np.float32)
+    shift[0, 0, 0] = 0.25
+    args = {"plus": without + shift, "minus": without}
+    found = codes.analogy(halves(), {}, {}, x, **args)
+    again = codes.reconstruct(halves(), {}, {}, x)
+    np.testing.assert_allclose(found, again + shift, atol=1e-6)
+    strengths = jnp.array([0.0, 1.0, 2.0])
+    found = codes.analogy(halves(), {}, {}, x, **args, strength=strengths)
+    np.testing.assert_allclose(found, again + shift * np.arange(3).reshape(3, 1, 1, 1), atol=1e-6)
+
+
+def test_code_distances_are_those_of_the_nearest():
+    x, normal = RNG.normal(size=(20, 3)), RNG.normal(size=(50, 3)) + 100.0
+    expected = np.sort(cdist(x, normal), axis=1)[:, :4].mean(axis=1)
+    found = codes.code_distance(jnp.asarray(x, "f4"), jnp.asarray(normal, "f4"), k=4)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="k is 51 and there are 50"):
+        codes.code_distance(x, normal, k=51)
+
+
+def test_anomalies_are_what_cannot_be_drawn_or_coded():
+    usual = pictures(40)
+    usual[:, 1] = 0.0
+    strange, far = usual[:1].copy(), usual[:1].copy()
+    strange[:, 1] = 1.0
+    far[:, 0] = 5.0
+    normal = halves().encode({}, {}, usual)
+    x = jnp.concatenate([usual, strange, far])
+    scores = codes.anomaly_scores(halves(), {}, {}, x, normal)
+    assert set(scores) == set(codes.ANOMALY_SCORES)
+    assert int(scores["reconstruction"].argmax()) == 40
+    assert float(scores["reconstruction"][40]) == pytest.approx(0.5)
+    assert int(scores["latent"].argmax()) == 41
+
+
+def test_games_without_codes_say_so():
+    game = halves()._replace(encode=None)
+    with pytest.raises(ValueError, match="the game has no encode"):
+        codes.reconstruct(game, {}, {}, pictures(1))
+    with pytest.raises(ValueError, match="does not decode"):
+        codes.latent_map(game._replace(decode=None), {}, {})
+
+
+def test_a_gan_decodes_its_latents():
+    prior = latents.normal(2)
+    network = jaxgan.Network(lambda key, *x: ({}, {}), lambda p, s, z, **_: (2.0 * z, s))
+    game = jaxgan.gan(network, network, latent=prior)
+    empty = {"generator": {}, "discriminator": {}}
+    drawn = game.sample(empty, empty, {"image": jnp.zeros((5, 2))}, KEY)
+    np.testing.assert_array_equal(drawn, game.decode(empty, empty, prior(KEY, 5)))
+    conditional = jaxgan.gan(network, network, latent=prior, condition=("label",))
+    assert conditional.decode is None
+
+
+# ---- corruptions
+
+ALL = {
+    "noise": corruptions.gaussian_noise(0.5),
+    "masking": corruptions.masking(0.3),
+    "binarized": corruptions.binarized(),
+    "grey": corruptions.grey(),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_corruptions_belong_to_examples(name):
+    """The first rows do not depend on how many there are, nor on the devices."""
+    x = RNG.uniform(-1, 1, (8, 4, 4, 3)).astype("f4")
+    whole = ALL[name](KEY, x)
+    np.testing.assert_array_equal(whole[:3], ALL[name](KEY, x[:3]))
+    mapped = jax.vmap(lambda x: ALL[name](KEY, x), axis_name=axis.DATA_AXIS)(
+        x.reshape(2, 4, 4, 4, 3)
+    )
+    np.testing.assert_array_equal(whole, mapped.reshape(whole.shape))
+
+
+def test_corruptions_have_their_moments():
+    x = jnp.full((100, 20, 20, 1), 0.5)
+    noisy = np.asarray(corruptions.gaussian_noise(0.3)(KEY, x))
+    assert noisy.mean() == pytest.approx(0.5, abs=0.01)
+    assert noisy.std() == pytest.approx(0.3, abs=0.01)
+    masked = np.asarray(corruptions.masking(0.2)(KEY, x))
+    assert np.mean(masked == -1.0) == pytest.approx(0.2, abs=0.01)
+    assert np.mean(masked == 0.5) == pytest.approx(0.8, abs=0.01)
+    on = np.asarray(corruptions.binarized()(KEY, x))
+    assert set(np.unique(on)) == {-1.0, 1.0}
+    assert np.mean(on == 1.0) == pytest.approx(0.75, abs=0.01)
+
+
+def test_grey_is_pillows():
+    pixels = RNG.integers(0, 256, (1, 6, 6, 3), np.uint8)
+    found = corruptions.grey()(KEY, jaxgan.data.as_float(pixels))
+    expected = np.asarray(Image.fromarray(pixels[0]).convert("L"))
+    np.testing.assert_allclose((np.asarray(found)[0, :, :, 0] + 1) * 127.5, expected, atol=1.01)
+    one = jnp.zeros((1, 2, 2, 1))
+    assert corruptions.grey()(KEY, one) is one
+
+
+def test_wrong_corruptions_are_refused():
+    with pytest.raises(ValueError, match="std is -1"):
+        corruptions.gaussian_noise(-1.0)
+    with pytest.raises(ValueError, match="rate is 2"):
+        corruptions.masking(2.0)

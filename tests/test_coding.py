@@ -1,0 +1,266 @@
+"""The experiments of autoencoders, and the commands on their runs."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import autoencoder, mnist, vae, vae_gan
+from jaxgan import code_commands, codes, commands, data
+from jaxgan.data import DataError
+from jaxgan.launch import launch
+
+SMALL = {"data": "digits", "features": 4, "batch_size": 16, "log_every": 50}
+SMALL |= {"evaluate_samples": 300, "learning_rate": 3e-3}
+
+
+def run(module, directory, **fields) -> dict[str, float]:
+    """Runs an experiment; gives the last evaluation's values."""
+    config = dataclasses.replace(module.Config(), run_dir=str(directory), **{**SMALL, **fields})
+    assert launch(config, module.make, name=module.__name__) == 0
+    entries = json.loads((directory / "evaluation.json").read_text())["evaluations"]
+    return {record["name"]: record["value"] for record in entries[-1]["records"]}
+
+
+def write(folder, images, names=None) -> None:
+    """Images in bytes `[n, h, w, c]` as PNG files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(images):
+        name = names[i] if names else f"{i:03d}"
+        Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
+            folder / f"{name}.png"
+        )
+
+
+def size_of(path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def refused(command, capsys, *args, **kwargs) -> str:
+    with pytest.raises(SystemExit) as end, commands_exit():
+        command(*args, **kwargs)
+    assert end.value.code == 2
+    return capsys.readouterr().err
+
+
+def commands_exit():
+    from jaxgan.run import exit_on_user_error
+
+    return exit_on_user_error()
+
+
+# ---- tasks of the autoencoder
+
+
+def test_codes_reconstruct_interpolate_and_add(tmp_path, capsys):
+    directory, out = tmp_path / "run", tmp_path / "out.png"
+    found = run(autoencoder, directory, num_steps=30, decay_steps=30)
+    assert {"l1", "mse", "psnr", "ssim", "sharpness"} == set(found)
+    assert size_of(directory / "samples" / "step_0000030.png") == (10 * 30 + 2, 10 * 30 + 2)
+
+    common = {"num": 4, "seed": 0, "best": False}
+    code_commands.reconstruct(directory, out, source=None, **common)
+    assert size_of(out) == (4 * 30 + 2, 2 * 30 + 2)
+    code_commands.interpolate(directory, out, source=None, steps=3, path="slerp", **common)
+    assert size_of(out) == (5 * 30 + 2, 4 * 30 + 2)
+
+    digits = data.load("digits").test
+    for label in (0, 1):
+        write(tmp_path / str(label), digits["image"][digits["label"] == label][:5])
+    folders = {"plus": tmp_path / "0", "minus": tmp_path / "1"}
+    code_commands.arithmetic(directory, out, source=None, **folders, steps=4, **common)
+    assert size_of(out) == (5 * 30 + 2, 4 * 30 + 2)
+    capsys.readouterr()
+
+    write(tmp_path / "large", np.zeros((1, 29, 28, 1), np.uint8))
+    for folder, message in ((tmp_path / "large", "has the shape (29, 28, 1)"),
+                            (tmp_path / "none", "does not exist")):  # fmt: skip
+        text = refused(code_commands.reconstruct, capsys, directory, out, source=folder, **common)
+        assert message in text
+    text = refused(code_commands.latent_map, capsys, directory, out, side=2, best=False)
+    assert "codes of the shape (16,)" in text
+    text = refused(
+        code_commands.interpolate, capsys, directory, out, source=None, steps=1, path="lerp",
+        **common,
+    )  # fmt: skip
+    assert "--steps is 1" in text
+
+
+def test_the_task_of_anomalies(tmp_path, capsys):
+    """The command puts a strange picture first, and its scores are those of the functions."""
+    directory = tmp_path / "run"
+    found = run(autoencoder, directory, task="anomaly", anomaly=3, num_steps=200, decay_steps=200)
+    assert set(found) == {"reconstruction/roc_auc", "latent/roc_auc"}
+    experiment, state = commands.load(directory)
+    digits = data.load("digits")
+    kept = digits.train["image"][digits.train["label"] != 3]
+    drawn = experiment.minibatches(0, 100)["image"]
+    assert {x.tobytes() for x in drawn.reshape(-1, 28, 28, 1)} <= {
+        x.tobytes() for x in data.as_float(kept)
+    }
+
+    strange = np.random.default_rng(0).integers(0, 256, (1, 28, 28, 1), np.uint8)
+    images = np.concatenate([digits.test["image"][:30], strange])
+    write(tmp_path / "in", images, names=[*(f"digit{i}" for i in range(30)), "strange"])
+    out = tmp_path / "anomalies.json"
+    code_commands.anomalies(directory, tmp_path / "in", out, score="reconstruction", best=False)
+    listed = json.loads(out.read_text())["pictures"]
+    assert listed[0]["name"] == "strange"
+    assert listed[0]["reconstruction_share_above"] == 0.0
+    assert "strange" in capsys.readouterr().out
+    normal = experiment.game.encode(state.params, state.model_state, data.as_float(kept))
+    expected = codes.anomaly_scores(
+        experiment.game, state.params, state.model_state, data.as_float(images), jnp.asarray(normal)
+    )
+    by_name = {record["name"]: record for record in listed}
+    for kind in codes.ANOMALY_SCORES:
+        listed_scores = [by_name[f"digit{i}"][kind] for i in range(30)]
+        np.testing.assert_allclose(listed_scores, expected[kind][:30], rtol=1e-3, atol=1e-5)
+
+
+def test_a_label_that_is_not_there(tmp_path):
+    config = dataclasses.replace(autoencoder.Config(), task="anomaly", anomaly=11, data="digits")
+    with pytest.raises(DataError, match="digits has no label 11"):
+        autoencoder.make(config)
+
+
+def test_denoising_beats_the_noise(tmp_path):
+    """And the translation of a run denoises pictures as they are."""
+    directory = tmp_path / "run"
+    found = run(autoencoder, directory, task="denoise", num_steps=300, decay_steps=300)
+    assert found["noisy/psnr"] == pytest.approx(10 * np.log10(4 / 0.25), abs=0.05)
+    assert found["psnr"] > found["noisy/psnr"] + 2.0
+    digits = data.load("digits").test["image"][:3]
+    noise = np.random.default_rng(0).normal(scale=40, size=digits.shape)
+    noisy = np.clip(digits + noise, 0, 255).astype(np.uint8)
+    padded = np.pad(noisy, [(0, 0), (0, 5), (0, 2), (0, 0)])  # sides that no network halves
+    write(tmp_path / "in", padded)
+    commands.translate(directory, tmp_path / "in", tmp_path / "out")
+    with Image.open(tmp_path / "out" / "000.png") as picture:
+        assert picture.size == (30, 33)
+        cleaned = np.asarray(picture)[:28, :28]
+    error = lambda x: np.mean((x.astype(float) - digits[0, ..., 0]) ** 2)
+    assert error(cleaned) < 0.8 * error(noisy[0, ..., 0])
+
+
+def coloured(n: int, seed: int) -> np.ndarray:
+    """Pictures whose colour follows from their grey: bright pixels are red, dark ones blue."""
+    rng = np.random.default_rng(seed)
+    grey = np.repeat(np.repeat(rng.random((n, 4, 4)), 4, axis=1), 4, axis=2)
+    return (255 * np.stack([grey, grey * 0.5, 1 - grey], axis=-1)).astype(np.uint8)
+
+
+def test_colours_that_follow_from_grey_are_learned(tmp_path):
+    for split, n, seed in (("train", 64, 0), ("test", 16, 1)):
+        write(tmp_path / "pictures" / split, coloured(n, seed))
+    found = run(
+        autoencoder, tmp_path / "run", task="colorize", data="folder",
+        data_dir=str(tmp_path / "pictures"), num_steps=150, decay_steps=150, mirror=True,
+        features=8,
+    )  # fmt: skip
+    assert found["mse"] < 0.3 * found["mean_colour/mse"]
+    write(tmp_path / "grey", coloured(1, 2)[..., :1])
+    commands.translate(tmp_path / "run", tmp_path / "grey", tmp_path / "out")
+    with Image.open(tmp_path / "out" / "000.png") as picture:
+        assert picture.mode == "RGB"
+    config = dataclasses.replace(autoencoder.Config(), task="colorize", data="digits")
+    with pytest.raises(DataError, match="digits has images of 1 channel, colorize needs 3"):
+        autoencoder.make(config)
+
+
+def test_colour_is_put_on_the_grey_that_was_seen():
+    from jaxgan import corruptions
+
+    grey = corruptions.grey()
+    rng = np.random.default_rng(0)
+    seen, output = (jnp.asarray(rng.uniform(-1, 1, (2, 4, 4, c)), jnp.float32) for c in (1, 3))
+    coloured = autoencoder.with_luma_of(seen, output)
+    key = jax.random.key(0)
+    np.testing.assert_allclose(grey(key, coloured), seen, atol=1e-6)
+    true = autoencoder.with_luma_of(grey(key, output), output)
+    np.testing.assert_allclose(true, output, atol=1e-6)
+
+
+# ---- the VAE, and the VAE-GAN with its relatives
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"latent": 2},
+        {"network": "dcgan", "likelihood": "gaussian", "binarize": False},
+        {"bound": "importance_weighted", "num_samples": 3},
+    ],
+)
+def test_vaes(flags, tmp_path, capsys):
+    found = run(vae, tmp_path / "run", num_steps=20, decay_steps=20, bound_samples=20, **flags)
+    assert found["importance_weighted_20"] > found["elbo"]
+    assert any(name.startswith("samples/fid_") for name in found)
+    if flags == {"latent": 2}:
+        out = tmp_path / "map.png"
+        code_commands.latent_map(tmp_path / "run", out, side=3, best=True)
+        assert size_of(out) == (84, 84)
+
+
+def test_images_are_binarised_once_and_for_all():
+    images = np.full((4, 50, 50, 1), 64, np.uint8)
+    on = vae.binarized(images)
+    assert set(np.unique(on)) == {0, 255}
+    assert np.mean(on == 255) == pytest.approx(64 / 255, abs=0.02)
+    np.testing.assert_array_equal(on, vae.binarized(images))
+
+
+@pytest.mark.parametrize("game", ["vae_gan", "vae", "adversarial_autoencoder", "bigan"])
+def test_four_games_over_the_same_networks(game, tmp_path):
+    found = run(vae_gan, tmp_path / "run", game=game, num_steps=2, latent=4)
+    assert {"reconstruction/mse", "reconstruction/sharpness", "fid_mnist_classifier"} <= set(found)
+    code_commands.reconstruct(
+        tmp_path / "run", tmp_path / "out.png", source=None, num=10, seed=1, best=True
+    )
+    assert size_of(tmp_path / "out.png") == (302, 62)
+
+
+def test_a_gan_has_no_codes(tmp_path, capsys):
+    config = dataclasses.replace(
+        mnist.Config(),
+        run_dir=str(tmp_path / "run"),
+        data="digits",
+        features=4,
+        num_steps=1,
+        evaluate_every=0,
+    )
+    assert launch(config, mnist.make, name=mnist.__name__) == 0
+    text = refused(
+        code_commands.reconstruct, capsys, tmp_path / "run", tmp_path / "out.png", source=None,
+        num=1, seed=0, best=False,
+    )  # fmt: skip
+    assert "a game that learns no codes" in text
+
+
+# ---- on the real MNIST
+
+
+@pytest.mark.slow
+def test_a_vae_of_mnist(tmp_path, mnist_folder):
+    """A third of the default's rounds; -98.4 and -93.9 nats after all of them."""
+    found = run(
+        vae, tmp_path / "run", data="mnist", data_dir=str(mnist_folder.parent), features=500,
+        batch_size=100, num_steps=10_000, decay_steps=10_000, bound_samples=100,
+        evaluate_samples=2000, learning_rate=1e-3,
+    )  # fmt: skip
+    assert found["elbo"] > -105.0
+    assert found["importance_weighted_100"] > found["elbo"] + 2.0
+
+
+@pytest.mark.slow
+def test_denoising_mnist(tmp_path, mnist_folder):
+    found = run(
+        autoencoder, tmp_path / "run", task="denoise", data="mnist", features=16,
+        data_dir=str(mnist_folder.parent), num_steps=300, decay_steps=300,
+    )  # fmt: skip
+    assert found["psnr"] > found["noisy/psnr"] + 6.0
