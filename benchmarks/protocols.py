@@ -102,7 +102,7 @@ def gaussian() -> list[Row]:
     for seed in range(3):
         config = gaussian1d.Config(seed=seed)
         experiment = gaussian1d.make(config)
-        state = _trained(experiment, config)
+        state = trained(experiment, config)
         records = evaluator(experiment.game, experiment.evaluation, num_samples=10_000)(state)
         game, _, discriminator = gaussian1d.make_game(config)
         distribution = data.gaussian(config.mean, config.std)
@@ -296,14 +296,14 @@ def _preset(name: str, flags: Mapping[str, Any]) -> Row:
         if step in PRESET_STEPS:
             found[step] = measure(state)["fid_mnist_classifier"]
 
-    _trained(experiment, config, [look])
+    trained(experiment, config, [look])
     value = ", ".join(f"{record.value:.3g} after {step}" for step, record in found.items())
     floor = found[PRESET_STEPS[-1]].floor
     records = [{"step": step} | dataclasses.asdict(record) for step, record in found.items()]
     return Row(name, "none", value, f"0; floor {floor:.2g}", records)
 
 
-def _trained(experiment: Any, config: Any, callbacks: Sequence[Any] = ()) -> TrainState:
+def trained(experiment: Any, config: Any, callbacks: Sequence[Any] = ()) -> TrainState:
     return jaxgan.fit(
         jaxgan.jit(experiment.algorithm),
         experiment.minibatches,

@@ -3,9 +3,9 @@
     python -m benchmarks.published
     python -m benchmarks.published --only ring grid
 
-Every protocol is one function of `benchmarks/protocols.py`. Its rows go to a JSON file, from which
-the table in docs/results.md is written: with `--only`, those of the other protocols stay as they
-are. MNIST's are skipped, with a word, where MNIST is not.
+Every protocol is one function of `benchmarks/protocols.py` or `benchmarks/code_protocols.py`. Its
+rows go to a JSON file, from which the table in docs/results.md is written: with `--only`, those of
+the other protocols stay as they are. MNIST's are skipped, with a word, where MNIST is not.
 """
 
 import dataclasses
@@ -49,32 +49,33 @@ class Config:
 def main(config: Config) -> None:
     """Plays the protocols one by one; what is done is written at once."""
     xla.set_flags()
-    from benchmarks.protocols import PROTOCOLS
+    from benchmarks import code_protocols, protocols
     from jaxgan.data import DataError
 
-    if unknown := sorted(set(config.only) - set(PROTOCOLS)):
+    known = protocols.PROTOCOLS | code_protocols.PROTOCOLS
+    if unknown := sorted(set(config.only) - set(known)):
         print(
-            f"error: no protocol {', '.join(unknown)}; there are {', '.join(PROTOCOLS)}",
+            f"error: no protocol {', '.join(unknown)}; there are {', '.join(known)}",
             file=sys.stderr,
         )
         sys.exit(2)
     results = json.loads(config.json.read_text()) if config.json.exists() else {}
-    for name in config.only or PROTOCOLS:
+    for name in config.only or known:
         start = time.perf_counter()
         try:
-            rows = PROTOCOLS[name]()
+            rows = known[name]()
         except DataError as error:
             print(f"{name} is skipped: {error}")
             continue
         minutes = (time.perf_counter() - start) / 60
         results[name] = {
-            "about": about(PROTOCOLS[name]),
+            "about": about(known[name]),
             "machine": machine(),
             "minutes": round(minutes, 1),
             "rows": [dataclasses.asdict(row) for row in rows],
         }
         print(section(name, results[name]))
-        ordered = {name: results[name] for name in PROTOCOLS if name in results}
+        ordered = {name: results[name] for name in known if name in results}
         config.json.write_text(json.dumps(ordered, indent=2) + "\n")
         config.page.write_text(page(ordered))
 

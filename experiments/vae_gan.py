@@ -45,13 +45,13 @@ class Config(BaseConfig):
     """Channels of the layer next to the image, in all networks."""
     latent: int = 32
     """Dimension of the codes."""
-    gamma: float = 0.01
+    gamma: float = 0.3
     """VAE-GAN's weight of likeness against being taken for real, for the decoder."""
-    prior_weight: float = 1.0
+    prior_weight: float = 0.1
     """VAE-GAN's weight of the divergence of codes from the prior."""
     adversarial_weight: float = 0.01
     """The adversarial autoencoder's weight of codes against pixels."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     """Of Adam, of all players."""
     b1: float = 0.5
     """Adam's first decay rate."""

@@ -8,6 +8,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".pytest_cache" / f"jax-{jax.__version__}"
@@ -25,6 +26,16 @@ def mnist_folder() -> Path:
     if (folder / "train-images-idx3-ubyte.gz").exists():
         return folder
     pytest.skip("the original MNIST files are not here; set JAXGAN_DATA_DIR to test with them")
+
+
+@pytest.fixture(scope="session")
+def cifar10_pictures() -> np.ndarray:
+    """4000 photographs in bytes, where there are sheets of them, one picture a row."""
+    folder = Path(os.environ.get("JAXGAN_DATA_DIR", "")) / "cifar10"
+    sheets = sorted(folder.glob("cifar10_batch_*.png"))
+    if not sheets:
+        pytest.skip("no cifar10/cifar10_batch_*.png in JAXGAN_DATA_DIR (1000 pictures, one a row)")
+    return np.concatenate([np.asarray(Image.open(path)).reshape(-1, 32, 32, 3) for path in sheets])
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def write(folder, images, names=None) -> None:
     """Images in bytes `[n, h, w, c]` as PNG files."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(images):
-        name = names[i] if names else f"{i:03d}"
+        name = names[i] if names else f"{i:04d}"
         Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(
             folder / f"{name}.png"
         )
@@ -141,7 +141,7 @@ def test_denoising_beats_the_noise(tmp_path):
     padded = np.pad(noisy, [(0, 0), (0, 5), (0, 2), (0, 0)])  # sides that no network halves
     write(tmp_path / "in", padded)
     commands.translate(directory, tmp_path / "in", tmp_path / "out")
-    with Image.open(tmp_path / "out" / "000.png") as picture:
+    with Image.open(tmp_path / "out" / "0000.png") as picture:
         assert picture.size == (30, 33)
         cleaned = np.asarray(picture)[:28, :28]
     error = lambda x: np.mean((x.astype(float) - digits[0, ..., 0]) ** 2)
@@ -166,7 +166,7 @@ def test_colours_that_follow_from_grey_are_learned(tmp_path):
     assert found["mse"] < 0.3 * found["mean_colour/mse"]
     write(tmp_path / "grey", coloured(1, 2)[..., :1])
     commands.translate(tmp_path / "run", tmp_path / "grey", tmp_path / "out")
-    with Image.open(tmp_path / "out" / "000.png") as picture:
+    with Image.open(tmp_path / "out" / "0000.png") as picture:
         assert picture.mode == "RGB"
     config = dataclasses.replace(autoencoder.Config(), task="colorize", data="digits")
     with pytest.raises(DataError, match="digits has images of 1 channel, colorize needs 3"):
@@ -264,3 +264,27 @@ def test_denoising_mnist(tmp_path, mnist_folder):
         data_dir=str(mnist_folder.parent), num_steps=300, decay_steps=300,
     )  # fmt: skip
     assert found["psnr"] > found["noisy/psnr"] + 6.0
+
+
+@pytest.mark.slow
+def test_a_digit_that_was_never_seen(tmp_path, mnist_folder):
+    found = run(
+        autoencoder, tmp_path / "run", task="anomaly", anomaly=2, data="mnist", features=16,
+        data_dir=str(mnist_folder.parent), num_steps=500, decay_steps=500, evaluate_samples=None,
+    )  # fmt: skip
+    assert found["latent/roc_auc"] > 0.9
+    assert found["reconstruction/roc_auc"] > 0.9
+
+
+@pytest.mark.slow
+def test_colours_of_photographs(tmp_path, cifar10_pictures):
+    """Better than the mean colour, on pictures that were held out."""
+    for split, part in (("train", slice(0, 3600)), ("test", slice(3600, None))):
+        write(tmp_path / "pictures" / split, cifar10_pictures[part], names=None)
+    found = run(
+        autoencoder, tmp_path / "run", task="colorize", data="folder", mirror=True, features=16,
+        data_dir=str(tmp_path / "pictures"), num_steps=400, decay_steps=400, batch_size=64,
+        evaluate_samples=None, learning_rate=1e-3,
+    )  # fmt: skip
+    assert found["mse"] < 0.95 * found["mean_colour/mse"]
+    assert found["l1"] < found["mean_colour/l1"]
