@@ -76,16 +76,16 @@ def anomalies() -> list[Row]:
     """Nine of MNIST's digits are normal, and one was never seen: area under the ROC curve of two
     scores over the 10 000 test images, ± DeLong's standard error (`experiments/autoencoder.py
     --task anomaly`, convolutions, 16 latent dimensions, 3000 rounds of 64). Error: mean squared
-    error of the reconstruction. Codes: mean distance to the 5 nearest codes of 10 000 training
+    error of the reconstruction. Codes: mean distance to the 5 nearest codes of 5000 training
     images. Nothing was chosen by these numbers but which distance of codes is meant: that from
     their common mean (Mahalanobis) is near chance, since nine digits have no common middle.
     """
-    names = {"reconstruction": "error", "latent": "codes"}
+    names = {"roc_auc_reconstruction": "error", "roc_auc_latent": "codes"}
     areas: dict[str, list[float]] = {name: [] for name in names}
     rows = []
     for digit in range(10):
         found = _records(autoencoder, task="anomaly", anomaly=digit)
-        records = {name: found[f"{name}/roc_auc"] for name in names}
+        records = {name: found[name] for name in names}
         texts = []
         for name, record in records.items():
             areas[name].append(record.value)

@@ -151,15 +151,18 @@ def make_evaluation(
     bounds = jaxgan.vae_bounds(
         encoder, decoder, likelihood=likelihood, num_samples=config.bound_samples
     )
-    test = {"image": dataset.test["image"]}
+    images = dataset.test["image"]
+
+    def of_seen(params, model_state, batch, key):
+        found = bounds(params, model_state, {"image": batch["seen"]}, key)
+        return jnp.stack(found, axis=1)
+
     return jaxgan.Evaluation(
         {"bounds": metrics.averages("elbo", f"importance_weighted_{config.bound_samples}")},
-        {"image": binarized(test["image"])} if config.binarize else test,
+        {"image": images, "seen": binarized(images) if config.binarize else images},
         best="elbo",
         mode="max",
-        sample=lambda params, model_state, batch, key: jnp.stack(
-            bounds(params, model_state, batch, key), axis=1
-        ),
+        sample=of_seen,
         parts={"samples": evaluation.of_images(dataset.test, dataset.train)},
     )
 

@@ -108,7 +108,8 @@ def translate(
     way: str | None = None,
     step: Literal["newest", "best"] = "newest",
 ) -> None:
-    """Translates the pictures of a folder, of any size, by a finished pix2pix or CycleGAN.
+    """Translates the pictures of a folder, of any size: by pix2pix, CycleGAN, or an autoencoder
+    that takes away noise or gives colour.
 
     Args:
         run: the run's directory.

@@ -21,7 +21,7 @@ from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Examples
 
 BATCH = 500  # images computed at once
-NORMAL = 10_000  # training images that say what is normal
+NORMAL = 5000  # training images that say what is normal
 SHOWN = 20  # lines of a table
 
 

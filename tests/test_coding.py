@@ -95,7 +95,7 @@ def test_the_task_of_anomalies(tmp_path, capsys):
     """The command puts a strange picture first, and its scores are those of the functions."""
     directory = tmp_path / "run"
     found = run(autoencoder, directory, task="anomaly", anomaly=3, num_steps=200, decay_steps=200)
-    assert set(found) == {"reconstruction/roc_auc", "latent/roc_auc"}
+    assert set(found) == {"roc_auc_reconstruction", "roc_auc_latent"}
     experiment, state = commands.load(directory)
     digits = data.load("digits")
     kept = digits.train["image"][digits.train["label"] != 3]
@@ -200,6 +200,8 @@ def test_colour_is_put_on_the_grey_that_was_seen():
 def test_vaes(flags, tmp_path, capsys):
     found = run(vae, tmp_path / "run", num_steps=20, decay_steps=20, bound_samples=20, **flags)
     assert found["importance_weighted_20"] > found["elbo"]
+    entries = json.loads((tmp_path / "run" / "evaluation.json").read_text())["evaluations"]
+    assert entries[-1]["records"][0]["num_generated"] == 297  # test images; samples are 300
     assert any(name.startswith("samples/fid_") for name in found)
     if flags == {"latent": 2}:
         out = tmp_path / "map.png"
@@ -272,8 +274,8 @@ def test_a_digit_that_was_never_seen(tmp_path, mnist_folder):
         autoencoder, tmp_path / "run", task="anomaly", anomaly=2, data="mnist", features=16,
         data_dir=str(mnist_folder.parent), num_steps=500, decay_steps=500, evaluate_samples=None,
     )  # fmt: skip
-    assert found["latent/roc_auc"] > 0.9
-    assert found["reconstruction/roc_auc"] > 0.9
+    assert found["roc_auc_latent"] > 0.9
+    assert found["roc_auc_reconstruction"] > 0.9
 
 
 @pytest.mark.slow

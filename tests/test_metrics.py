@@ -509,6 +509,10 @@ def test_roc_auc_is_sklearns_with_ties():
     assert scored(labels, scores).value == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
     assert scored(labels, labels.astype(float)).value == 1.0
     assert scored(labels, np.zeros(300)).value == 0.5
+    both = metrics.roc_auc("a", "b")
+    acc = both.update(both.init(), real=labels, generated=np.stack([scores, -scores], axis=1))
+    assert both.compute(acc)["roc_auc_a"].value == scored(labels, scores).value
+    assert both.compute(acc)["roc_auc_b"].value == scored(labels, -scores).value
     turned = scored(labels, -scores).value
     assert turned == pytest.approx(1.0 - scored(labels, scores).value, abs=1e-12)
 

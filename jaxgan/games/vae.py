@@ -8,7 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis, losses
+from jaxgan import axis, latents, losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
@@ -179,6 +179,12 @@ def posterior_sample(key: PRNGKey, mean: Array, log_var: Array) -> Array:
     return mean + jnp.exp(0.5 * log_var) * noise
 
 
+def check_posterior(q: Array) -> None:
+    """Raises a `ValueError` if these are not means and log-variances, `[batch, 2, dim]`."""
+    if q.ndim != 3 or q.shape[1] != 2:
+        raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
+
+
 class _Keys(NamedTuple):
     """The keys of a turn."""
 
@@ -205,8 +211,7 @@ class _VAE:
         key_encoder, key_decoder = jax.random.split(key)
         e_params, e_state = self.encoder.init(key_encoder, batch["image"])
         q, _ = self.encoder.apply(e_params, e_state, batch["image"], train=False)
-        if q.ndim != 3 or q.shape[1] != 2:
-            raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
+        check_posterior(q)
         d_params, d_state = self.decoder.init(key_decoder, q[:, 0])
         params = {"encoder": e_params, "decoder": d_params, "likelihood": self.likelihood.init()}
         return {PLAYER: params}, {PLAYER: {"encoder": e_state, "decoder": d_state}}
@@ -244,8 +249,7 @@ class _VAE:
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         like = jax.eval_shape(self.encode, params, model_state, batch["image"])
-        z = posterior_sample(key, jnp.zeros(like.shape), jnp.zeros(like.shape))
-        return self.decode(params, model_state, z)
+        return self.decode(params, model_state, latents.normal(like.shape[1])(key, like.shape[0]))
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params[PLAYER]["encoder"], model_state[PLAYER]["encoder"]

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.nn import softplus
 
+from jaxgan import latents
 from jaxgan.game import Game, LossAux, Network
-from jaxgan.games.vae import posterior_sample
+from jaxgan.games.vae import check_posterior, posterior_sample
 from jaxgan.losses import gaussian_kl
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -139,8 +140,7 @@ class _VAEGAN:
         params, state = {}, {}
         params["encoder"], state["encoder"] = self.encoder.init(keys[0], x)
         q, _ = self.encoder.apply(params["encoder"], state["encoder"], x, train=False)
-        if q.ndim != 3 or q.shape[1] != 2:
-            raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
+        check_posterior(q)
         params["decoder"], state["decoder"] = self.decoder.init(keys[1], q[:, 0])
         params["discriminator"], state["discriminator"] = self.discriminator.init(keys[2], x)
         return params, state
@@ -176,8 +176,7 @@ class _VAEGAN:
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         like = jax.eval_shape(self.encode, params, model_state, batch["image"])
-        z = posterior_sample(key, jnp.zeros(like.shape), jnp.zeros(like.shape))
-        return self.decode(params, model_state, z)
+        return self.decode(params, model_state, latents.normal(like.shape[1])(key, like.shape[0]))
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params["encoder"], model_state["encoder"]
@@ -202,7 +201,7 @@ class _VAEGAN:
         q = apply(self.encoder, "encoder", x, keys.encoder)
         mean, log_var = q[:, 0], q[:, 1]
         z = posterior_sample(keys.posterior, mean, log_var)
-        z_p = posterior_sample(keys.prior, jnp.zeros_like(mean), jnp.zeros_like(mean))
+        z_p = latents.normal(mean.shape[1])(keys.prior, mean.shape[0])
         x_r = apply(self.decoder, "decoder", z, keys.reconstruction)
         x_p = apply(self.decoder, "decoder", z_p, keys.sample)
         chex.assert_equal_shape([x, x_r])

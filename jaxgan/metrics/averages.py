@@ -21,7 +21,8 @@ def averages(*names: str) -> Metric:
       *names: what the columns of a row are.
 
     Returns:
-      A metric with one number per name: `update(acc, generated=rows [n, len(names)])`.
+      A metric with one number per name: `update(acc, generated=rows [n, len(names)])`. Evaluations
+      take every example once at most.
 
     Raises:
       ValueError: no names.
@@ -56,4 +57,5 @@ def averages(*names: str) -> Metric:
             for name, value, error in numbers
         }
 
-    return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False)
+    # A number belongs to an example, and an example that is taken twice tells nothing new.
+    return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False, paired=True)

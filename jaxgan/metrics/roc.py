@@ -15,20 +15,24 @@ class Scored(NamedTuple):
     scores: tuple[np.ndarray, ...] = ()
 
 
-def roc_auc() -> Metric:
+def roc_auc(*names: str) -> Metric:
     """Area under the curve of true against false positives, of scores that should be high for 1.
 
     It is the probability that a positive example has a higher score than a negative one, ties
     counted half. The standard error is DeLong's: with the share P of negatives below each positive
     and the share N of positives above each negative, `var P / positives + var N / negatives`.
 
+    Args:
+      *names: of several scores, the columns of a row; none for a single score.
+
     Returns:
-      A metric of pairs with one number, `roc_auc`, in [0, 1], 1/2 by chance: `update(acc,
-      real=labels [n], generated=scores [n])` with labels 0 or 1.
+      A metric of pairs, in [0, 1], 1/2 by chance: `update(acc, real=labels [n], generated=scores)`
+      with labels 0 or 1, and scores `[n]`, or `[n, len(names)]`. Its numbers are `roc_auc`, or
+      `roc_auc_<name>` for each.
 
     Raises:
-      MetricError: scores that are not finite, other labels, not one score for each of them, or
-        fewer than two examples of either kind.
+      MetricError: scores that are not finite, other labels, not a row of scores for each of them,
+        or fewer than two examples of either kind.
 
     Reference:
       DeLong, DeLong and Clarke-Pearson, *Comparing the Areas under Two or More Correlated Receiver
@@ -40,18 +44,22 @@ def roc_auc() -> Metric:
       >>> metric.compute(acc)["roc_auc"].value
       0.75
     """
+    shape = (len(names),) if names else ()
+    titles = [f"roc_auc_{name}" for name in names] or ["roc_auc"]
 
     def update(acc: Scored, *, real: Any = None, generated: Any = None) -> Scored:
         if real is None or generated is None:
             raise MetricError("labels and scores are compared in pairs; give both")
         labels, scores = checked(real, "real"), checked(generated, "generated")
-        if labels.ndim != 1 or labels.shape != scores.shape:
+        if labels.ndim != 1 or scores.shape != (*labels.shape, *shape):
             raise MetricError(
-                f"labels have the shape {labels.shape} and scores {scores.shape}; expected [n] both"
+                f"labels have the shape {labels.shape} and scores {scores.shape}; expected [n] and "
+                f"{['n', *shape]}".replace("'", "")
             )
         if unknown := sorted(set(np.unique(labels).tolist()) - {0, 1}):
             raise MetricError(f"labels are 0 and 1, found {unknown[0]}")
-        return Scored((*acc.labels, labels.astype(bool)), (*acc.scores, scores.astype(np.float64)))
+        scores = scores.reshape(len(labels), -1).astype(np.float64)
+        return Scored((*acc.labels, labels.astype(bool)), (*acc.scores, scores))
 
     def merge(a: Scored, b: Scored) -> Scored:
         return Scored(a.labels + b.labels, a.scores + b.scores)
@@ -64,9 +72,12 @@ def roc_auc() -> Metric:
                 f"there are {positives} positive and {n - positives} negative examples, "
                 "expected at least 2 of either"
             )
-        value, error = _area(labels, np.concatenate(acc.scores))
         details = {"num_positive": positives, "num_negative": n - positives}
-        return {"roc_auc": MetricRecord("roc_auc", value, error, n, n, details=details)}
+        columns = np.concatenate(acc.scores).T
+        return {
+            title: MetricRecord(title, *_area(labels, column), n, n, details=details)
+            for title, column in zip(titles, columns, strict=True)
+        }
 
     return Metric(Scored, update, merge, compute, RAW, paired=True)
 
