@@ -23,8 +23,8 @@ def likelihood() -> list[Row]:
 
     The Parzen log-likelihood is that of the GAN below, under the same protocol (σ from the first
     1000 of the training images that trained nothing, 10 000 samples, grey test images, trained on
-    grey images drawn as on or off): samples are means of p(x|z). It says the opposite of the
-    pictures, in which the GAN's digits are better, and of nothing else; see the caveat there.
+    grey images drawn as on or off); samples are means of p(x|z). See the caveat there: it rewards a
+    blur of the right width, which the average of the GAN's parameters has.
     """
     settings = {
         "VAE": ({}, "−86.76"),
@@ -78,7 +78,7 @@ def anomalies() -> list[Row]:
     --task anomaly`, convolutions, 16 latent dimensions, 3000 rounds of 64). Error: mean squared
     error of the reconstruction. Codes: mean distance to the 5 nearest codes of 5000 training
     images. Nothing was chosen by these numbers but which distance of codes is meant: that from
-    their common mean (Mahalanobis) is near chance, since nine digits have no common middle.
+    their common mean (Mahalanobis) had 0.57 in the mean, since nine digits have no common middle.
     """
     names = {"roc_auc_reconstruction": "error", "roc_auc_latent": "codes"}
     areas: dict[str, list[float]] = {name: [] for name in names}

@@ -14,8 +14,19 @@ Commands:
 *reconstruct* learns codes. *denoise* and *colorize* learn to give back what was taken: a U-Net,
 whose short cuts keep what is there, sees images with noise put in or colour left out. Such a run
 translates folders of pictures of any size. *anomaly* leaves one class out of the training set, and
-measures how well two scores tell it from held-out examples of the others. `evaluation.json` has
-every task's measure, beside that of doing nothing where there is such a thing.
+measures how well two scores tell it from held-out examples of the others; for pictures without
+labels, train *reconstruct* on normal ones and ask `jaxgan anomalies`. `evaluation.json` has every
+task's measure, beside that of doing nothing where there is such a thing.
+
+Hardware: two CPU cores, half a minute (for anomaly) or less on MNIST. What was seen there: noise of
+standard deviation 0.5 taken away, 24.7 dB after 12.0 dB; the area under the ROC curve of the digit
+that was left out, mean of ten, 0.86 by codes and 0.80 by errors (a 1 is always reconstructed well,
+seen or not: 0.14 by its errors). Of 4000 photographs of CIFAR-10, 400 held out, in a minute by
+
+    --task colorize --mirror --dropout 0.5 --num-steps 800 --decay-steps 800
+
+skies come to be blue, grass green and horses brown, and cars keep the colour of the mean: squared
+error 0.0235, where the mean colour has 0.0273.
 """
 
 from __future__ import annotations

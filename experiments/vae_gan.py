@@ -14,6 +14,12 @@ sheet in `samples/` has two rows of held-out images, each above its reconstructi
 below. `evaluation.json` has errors, sharpness and Fréchet distance of reconstructions, and the
 measures of samples.
 
+Hardware: two CPU cores, three minutes. What was seen on MNIST after 3000 rounds, beside a VAE of
+the same networks after as many: reconstructions are sharper (0.87 of the sharpness of images, the
+VAE's 0.48) and closer in what a digit classifier sees (0.17 against 0.43), and have more squared
+error (0.037 against 0.028), since that is what a VAE minimises. A smaller `--gamma` makes better
+samples and looser reconstructions, such as a 9 for a 4.
+
 Reference: Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
 similarity metric*, 2016, https://arxiv.org/abs/1512.09300.
 """
@@ -45,7 +51,7 @@ class Config(BaseConfig):
     """Channels of the layer next to the image, in all networks."""
     latent: int = 32
     """Dimension of the codes."""
-    gamma: float = 0.3
+    gamma: float = 1.0
     """VAE-GAN's weight of likeness against being taken for real, for the decoder."""
     prior_weight: float = 0.1
     """VAE-GAN's weight of the divergence of codes from the prior."""
