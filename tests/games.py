@@ -210,7 +210,7 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "denoising_autoencoder": lambda: Case(
         jaxgan.autoencoder(
-            jaxgan.from_linen(networks.UNetGenerator(1, 2, dropout=0.2, norm="batch")),
+            mlp_generator(),
             error=losses.absolute_error,
             corruption=corruptions.gaussian_noise(0.5),
         ),
@@ -226,13 +226,12 @@ CASES: dict[str, Callable[[], Case]] = {
         {"autoencoder": optax.sgd(1e-3)},
     ),
     "vae_importance_weighted": lambda: Case(
-        vae(num_samples=3, bound="importance_weighted"), {"autoencoder": optax.sgd(1e-3)}
-    ),
-    "vae_gaussian_dcgan": lambda: Case(
         jaxgan.vae(
             jaxgan.from_linen(networks.DCGANEncoder((2, 3), 4)),
             jaxgan.from_linen(networks.DCGANGenerator((8, 8, 1), 4)),
             likelihood=losses.gaussian(),
+            num_samples=2,
+            bound="importance_weighted",
         ),
         {"autoencoder": optax.sgd(1e-3)},
     ),

@@ -1,7 +1,7 @@
 """Run by test_parallel.py with eight virtual devices: games on one and on eight of them.
 
-    python -m tests.parallel_program pmap      every game under pmap, and what else there is
-    python -m tests.parallel_program sharded   every game under sharded, with and without parts
+    python -m tests.parallel_program quick     some games in every way, and what else there is
+    python -m tests.parallel_program every     every game in every way
 
 Prints one line of JSON, `{case: largest difference of a leaf, relative to its largest value}`. All
 play with SGD, which shows a wrong scale of the gradients that Adam would hide.
@@ -24,7 +24,18 @@ from tests import games
 
 KEY = jax.random.key(3)
 ROUNDS = 5
-QUICK = ("dcgan", "minimax")  # under sharded, where all games would take minutes
+QUICK = {  # one game of each kind that sees more than its own rows; all would take minutes
+    "pmap": (
+        "dcgan",
+        "relativistic_average",
+        "conditional_maxout_dropout",
+        "cyclegan",
+        "vae_free_bits",
+        "vae_gan",
+        "minimax",
+    ),
+    "sharded": ("dcgan", "minimax"),
+}
 
 
 def play(algorithm):
@@ -58,19 +69,20 @@ def recompiles(algorithm):
     return after - before
 
 
-def ways(which):
-    if which == "pmap":
-        return {"pmap": jaxgan.pmap}
+def ways(name, which):
     divided = partial(jaxgan.sharded, mesh=fsdp_mesh())
-    return {"sharded": jaxgan.sharded, "sharded fsdp": divided}
+    found = {"pmap": jaxgan.pmap, "sharded": jaxgan.sharded, "sharded fsdp": divided}
+    if name in games.LOCAL:
+        del found["pmap"]
+    if which == "quick":
+        return {way: of for way, of in found.items() if name in QUICK[way.split()[0]]}
+    return found
 
 
 def on_eight_devices(name, case, which):
-    """Differences from one device in these ways, and the last one's state."""
+    """Differences from one device, and the last one's state."""
     found, one = {}, play(jaxgan.jit(case.algorithm))
-    for way, parallel_of in ways(which).items():
-        if way == "pmap" and name in games.LOCAL:
-            continue
+    for way, parallel_of in ways(name, which).items():
         chex.clear_trace_counter()
         eight = play(parallel_of(case.algorithm, max_traces=1))
         assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
@@ -132,15 +144,10 @@ def main(which):
     assert jax.local_device_count() == 8
     parallel.LARGE = 32  # so that there is something to divide
     found = {}
-    names = games.CASES if which == "sharded" else [n for n in games.CASES if n not in games.LOCAL]
-    for name in names:
+    for name in QUICK["pmap"] if which == "quick" else games.CASES:
         differences, last = on_eight_devices(name, games.CASES[name]().with_sgd, which)
         found |= differences
-    if which == "pmap":
-        for name in QUICK:
-            case = games.CASES[name]().with_sgd
-            differences, last = on_eight_devices(name, case, "sharded")
-            found |= differences
+    if which == "quick":
         first = last.params["generator"]["Dense_0"]
         found["parts"] = [list(first[leaf].sharding.spec) for leaf in ("kernel", "bias")]
         check_draws()
