@@ -270,6 +270,17 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
 }
 
+# One game of each kind: a test that takes all of them minutes has these in the quick suite.
+QUICK = (
+    "dcgan",
+    "relativistic_average",
+    "conditional_maxout_dropout",
+    "cyclegan",
+    "vae_free_bits",
+    "vae_gan",
+    "minimax",
+)
+
 # Not the same on several devices under pmap, by construction: batch statistics and dropout of the
 # modules of other libraries belong to the device there. (Under sharded the program is one.)
 LOCAL = {"flax_linen_and_nnx"}

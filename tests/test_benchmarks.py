@@ -34,7 +34,9 @@ SMALL = Workload(
 )
 
 
-@pytest.mark.parametrize("penalty", [None, "r1", "gp"])
+@pytest.mark.parametrize(
+    "penalty", ["r1", *(pytest.param(name, marks=pytest.mark.slow) for name in (None, "gp"))]
+)
 def test_our_layers_and_flaxs_own_play_the_same_game(penalty):
     workload = SMALL._replace(penalty=penalty, batch_norm=penalty is None)
     (ours, flops), (plain, _) = make_step(workload, OURS), make_step(workload, PLAIN)
@@ -145,6 +147,7 @@ def test_the_page_of_results_is_made_from_its_records():
     assert (ROOT / "docs" / "results.md").read_text() == published.page(results)
 
 
+@pytest.mark.slow
 def test_memory_of_metrics_does_not_grow_with_the_square(capfd):
     """Of 16 000 rows all distances at once would take 1 GB, the rows themselves 2 MB."""
     from benchmarks import metrics

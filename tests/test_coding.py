@@ -217,7 +217,13 @@ def test_images_are_binarised_once_and_for_all():
     np.testing.assert_array_equal(on, vae.binarized(images))
 
 
-@pytest.mark.parametrize("game", ["vae_gan", "vae", "adversarial_autoencoder", "bigan"])
+SLOWLY = [
+    pytest.param(game, marks=pytest.mark.slow)
+    for game in ("vae", "adversarial_autoencoder", "bigan")
+]
+
+
+@pytest.mark.parametrize("game", ["vae_gan", *SLOWLY])
 def test_four_games_over_the_same_networks(game, tmp_path):
     found = run(vae_gan, tmp_path / "run", game=game, num_steps=2, latent=4)
     assert {"reconstruction/mse", "reconstruction/sharpness", "fid_mnist_classifier"} <= set(found)

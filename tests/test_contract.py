@@ -9,13 +9,20 @@ import pytest
 import jaxgan
 from jaxgan import checkpoint
 from jaxgan.training import play_turn
-from tests.games import CASES, minibatches
+from tests.games import CASES, QUICK, minibatches
 
 KEY = jax.random.key(7)
 
 
 @pytest.fixture(params=CASES)
 def case(request):
+    return CASES[request.param]()
+
+
+@pytest.fixture(
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
+def one_of_each_kind(request):
     return CASES[request.param]()
 
 
@@ -74,15 +81,15 @@ def test_owner_rule(case):
         assert_same_bits((state.step, state.ema_params), (moved.step, moved.ema_params))
 
 
-def test_scanned_rounds_are_the_same_rounds(case):
-    algorithm = case.algorithm
+def test_scanned_rounds_are_the_same_rounds(one_of_each_kind):
+    algorithm = one_of_each_kind.algorithm
     one_by_one = play(jaxgan.jit(algorithm), 4)
     scanned = play(jaxgan.jit(jaxgan.scan_rounds(algorithm, 2)), 4)
     chex.assert_trees_all_close(one_by_one, scanned, rtol=1e-3, atol=5e-5)
 
 
-def test_vmap_over_seeds(case):
-    algorithm = case.algorithm
+def test_vmap_over_seeds(one_of_each_kind):
+    algorithm = one_of_each_kind.algorithm
     keys = jax.random.split(KEY, 2)
     batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
     batches = minibatches(0, algorithm.num_minibatches)

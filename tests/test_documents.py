@@ -32,6 +32,7 @@ def test_other_python_of_the_readme(tmp_path, monkeypatch):
             exec(compile(block, "README.md", "exec"), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
 # The kernel's own event loop warns as it is closed.
 @pytest.mark.filterwarnings("ignore")

@@ -75,17 +75,24 @@ def pair_of(name, stride, padding):
     return [lambda x, w, f=f: f(x, w, stride=stride, padding=padding) for f in FORMS[name]]
 
 
-@hypothesis.given(
-    name=st.sampled_from(sorted(FORMS)),
-    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
-    taps=st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    padding=st.sampled_from(["SAME", "VALID", ((1, 2), (0, 3))]),
-    channels=st.tuples(st.sampled_from([1, 3, 8, 11]), st.sampled_from([1, 2, 9])),
-    derivative=st.sampled_from(sorted(DERIVATIVES)),
-)
-@hypothesis.settings(max_examples=20, deadline=None, derandomize=True)
-def test_every_form_is_the_plain_one(name, size, taps, stride, padding, channels, derivative):
+def found_by(examples, strategies, check):
+    """Checks what hypothesis finds, always the same."""
+    settings = hypothesis.settings(max_examples=examples, deadline=None, derandomize=True)
+    settings(hypothesis.given(**strategies)(check))()
+
+
+SHAPES_OF_FORMS = {
+    "name": st.sampled_from(sorted(FORMS)),
+    "size": st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    "taps": st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "padding": st.sampled_from(["SAME", "VALID", ((1, 2), (0, 3))]),
+    "channels": st.tuples(st.sampled_from([1, 3, 8, 11]), st.sampled_from([1, 2, 9])),
+    "derivative": st.sampled_from(sorted(DERIVATIVES)),
+}
+
+
+def check_form(name, size, taps, stride, padding, channels, derivative):
     if padding != "SAME" and name == "conv":
         hypothesis.assume(all(n >= k for n, k in zip(size, taps, strict=True)))
     if padding == "VALID" and name == "conv_transpose":
@@ -96,17 +103,17 @@ def test_every_form_is_the_plain_one(name, size, taps, stride, padding, channels
     assert_close(DERIVATIVES[derivative](ours, x, w), DERIVATIVES[derivative](plain, x, w))
 
 
-@hypothesis.given(
-    size=st.tuples(st.integers(2, 9), st.integers(2, 9)),
-    taps=st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    padding=st.tuples(*2 * [st.tuples(st.integers(0, 4), st.integers(0, 4))]),
-    channels=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    batch=st.integers(1, 3),
-)
-@hypothesis.settings(max_examples=12, deadline=None, derandomize=True)
-def test_every_form_of_the_three_operations(size, taps, stride, padding, channels, batch):
-    """Whatever a form is chosen for, it holds for every shape."""
+SHAPES_OF_OPERATIONS = {
+    "size": st.tuples(st.integers(2, 9), st.integers(2, 9)),
+    "taps": st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    "stride": st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    "padding": st.tuples(*2 * [st.tuples(st.integers(0, 4), st.integers(0, 4))]),
+    "channels": st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    "batch": st.integers(1, 3),
+}
+
+
+def check_operations(size, taps, stride, padding, channels, batch):
     sides = zip(size, taps, padding, strict=True)
     hypothesis.assume(all(n + sum(pad) >= k for n, k, pad in sides))
     x, w = arguments(*size, taps, channels, batch)
@@ -128,6 +135,17 @@ def test_every_form_of_the_three_operations(size, taps, stride, padding, channel
         for form in (phases.input_gradient, phases.sum_of_taps):
             expected = plain.input_gradient(g, w, **at, size=size)
             assert_close(form(g, w, **at, size=size), expected)
+
+
+@pytest.mark.parametrize("examples", [8, pytest.param(40, marks=pytest.mark.slow)])
+def test_every_form_is_the_plain_one(examples):
+    found_by(examples, SHAPES_OF_FORMS, check_form)
+
+
+@pytest.mark.parametrize("examples", [5, pytest.param(24, marks=pytest.mark.slow)])
+def test_every_form_of_the_three_operations(examples):
+    """Whatever a form is chosen for, it holds for every shape."""
+    found_by(examples, SHAPES_OF_OPERATIONS, check_operations)
 
 
 CHOSEN = {

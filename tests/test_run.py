@@ -203,7 +203,14 @@ def metrics(directory: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        signal.SIGTERM,
+        signal.SIGKILL,
+    ],
+)
 def test_stopped_and_started_again_is_never_stopped(never_stopped, tmp_path, number):
     directory = tmp_path / "run"
     stopped = process(directory, **LONG)

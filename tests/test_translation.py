@@ -424,6 +424,7 @@ def test_pix2pix_from_a_folder_to_a_folder(side_by_side, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
     for letter, n in (("A", 3), ("B", 4)):
         for split in ("train", "test"):
