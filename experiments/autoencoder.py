@@ -3,13 +3,13 @@
 Commands:
 
     python -m experiments.autoencoder
-    python -m experiments.autoencoder --task denoise --noise 0.5
-    python -m experiments.autoencoder --task anomaly --anomaly 7
-    python -m experiments.autoencoder --task colorize --data cifar10
+    python -m experiments.autoencoder --task anomaly --anomaly 7 --run-dir runs/anomaly
+    python -m experiments.autoencoder --task denoise --noise 0.5 --run-dir runs/denoise
+    python -m experiments.autoencoder --task colorize --data cifar10 --run-dir runs/colorize
     python -m experiments.autoencoder --task colorize --data folder --data-dir DIR
     python -m jaxgan reconstruct runs/autoencoder
     python -m jaxgan anomalies runs/autoencoder --input FOLDER
-    python -m jaxgan translate runs/autoencoder --input NOISY_OR_GREY --output FOLDER
+    python -m jaxgan translate runs/denoise --input NOISY --output FOLDER
 
 *reconstruct* learns codes. *denoise* and *colorize* learn to give back what was taken: a U-Net,
 whose short cuts keep what is there, sees images with noise put in or colour left out. Such a run

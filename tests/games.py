@@ -42,6 +42,7 @@ class Case(NamedTuple):
     one_stage: bool = False
     samples_vary: bool = True  # with the key
     rounds_vary: bool = True
+    rate: float = 0.05  # of SGD
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
@@ -52,7 +53,7 @@ class Case(NamedTuple):
     @property
     def with_sgd(self) -> "Case":
         """SGD shows a wrong scale of the gradients, which Adam would hide."""
-        return self._replace(optimizers=dict.fromkeys(self.game.losses, optax.sgd(0.05)))
+        return self._replace(optimizers=dict.fromkeys(self.game.losses, optax.sgd(self.rate)))
 
 
 def minibatches(start: int, count: int) -> dict[str, np.ndarray]:
@@ -224,6 +225,7 @@ CASES: dict[str, Callable[[], Case]] = {
             observe=corruptions.binarized(),
         ),
         {"autoencoder": optax.sgd(1e-3)},
+        rate=1e-3,  # the losses of VAEs are sums over pixels
     ),
     "vae_importance_weighted": lambda: Case(
         jaxgan.vae(
@@ -234,6 +236,7 @@ CASES: dict[str, Callable[[], Case]] = {
             bound="importance_weighted",
         ),
         {"autoencoder": optax.sgd(1e-3)},
+        rate=1e-3,
     ),
     "vae_gan": lambda: Case(
         jaxgan.vae_gan(

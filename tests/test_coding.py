@@ -280,8 +280,8 @@ def test_a_digit_that_was_never_seen(tmp_path, mnist_folder):
         autoencoder, tmp_path / "run", task="anomaly", anomaly=2, data="mnist", features=16,
         data_dir=str(mnist_folder.parent), num_steps=500, decay_steps=500, evaluate_samples=None,
     )  # fmt: skip
-    assert found["roc_auc_latent"] > 0.9
-    assert found["roc_auc_reconstruction"] > 0.9
+    assert found["roc_auc_latent"] > 0.85
+    assert found["roc_auc_reconstruction"] > 0.85
 
 
 @pytest.mark.slow
