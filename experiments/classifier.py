@@ -52,6 +52,10 @@ def make(config: Config) -> Experiment:
     from jaxgan.evaluation import Evaluation
 
     dataset = data.load(config.data, data_dir=config.data_dir)
+    if dataset.num_classes is None:
+        raise data.DataError(
+            f"{dataset.name} has no labels to learn; choose a --data that has some"
+        )
     game = classification(jaxgan.from_linen(networks.ConvClassifier(dataset.num_classes)))
     warmup = min(300, config.decay_steps // 2)
     schedule = optax.warmup_cosine_decay_schedule(

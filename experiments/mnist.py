@@ -88,6 +88,8 @@ def make(config: Config) -> Experiment:
     from jaxgan import data, evaluation, latents, losses
 
     dataset = data.load(config.data, data_dir=config.data_dir)
+    if config.conditional and dataset.num_classes is None:
+        raise data.DataError(f"{dataset.name} has no labels; leave out --conditional")
     penalty = make_penalty(config)
     generator, discriminator = make_networks(config, dataset, batch_norm=penalty is None)
     game = jaxgan.gan(

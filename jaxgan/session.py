@@ -47,6 +47,11 @@ def play(directory: Path, config: Config, experiment: Experiment, console: Conso
         if start >= last:
             console.print(f"{directory} is complete at step {start}: nothing is left to do")
             return 0
+        if (last - start) % algorithm.num_rounds:
+            raise RunError(
+                f"{last - start} rounds are left and {algorithm.num_rounds} are played at once; "
+                f"choose --num-steps {last + (start - last) % algorithm.num_rounds}"
+            )
         if start:
             console.print(f"{directory} goes on from step {start}")
         session = _Session(directory, config, experiment, console, start, last)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import autoencoder, mnist, vae, vae_gan
-from jaxgan import code_commands, codes, commands, data
+from experiments import autoencoder, classifier, mnist, vae, vae_gan
+from jaxgan import UserError, code_commands, codes, commands, data
 from jaxgan.data import DataError
 from jaxgan.launch import launch
 
@@ -231,6 +231,26 @@ def test_four_games_over_the_same_networks(game, tmp_path):
         tmp_path / "run", tmp_path / "out.png", source=None, num=10, seed=1, best=True
     )
     assert size_of(tmp_path / "out.png") == (302, 62)
+
+
+def test_folders_have_no_labels(tmp_path):
+    """Nor do they need any, but for what is made of labels."""
+    for split in ("train", "test"):
+        write(tmp_path / split, coloured(4, 0))
+    folder = {"data": "folder", "data_dir": str(tmp_path)}
+    for module, fields, message in (
+        (classifier, {}, "has no labels to learn"),
+        (mnist, {"conditional": True}, "has no labels; leave out --conditional"),
+        (autoencoder, {"task": "anomaly"}, "has no label 0 to leave out"),
+    ):
+        with pytest.raises(DataError, match=message):
+            module.make(dataclasses.replace(module.Config(), **folder, **fields))
+
+
+def test_rounds_that_are_played_together(tmp_path, capsys):
+    config = dataclasses.replace(vae.Config(), run_dir=str(tmp_path / "run"), num_steps=25, **SMALL)
+    with pytest.raises(UserError, match="10 are played at once; choose --num-steps 30"):
+        launch(config, vae.make, name=vae.__name__)
 
 
 def test_a_gan_has_no_codes(tmp_path, capsys):
