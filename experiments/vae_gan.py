@@ -18,7 +18,9 @@ Hardware: two CPU cores, three minutes. What was seen on MNIST after 3000 rounds
 the same networks after as many: reconstructions are sharper (0.87 of the sharpness of images, the
 VAE's 0.48) and closer in what a digit classifier sees (0.17 against 0.43), and have more squared
 error (0.037 against 0.028), since that is what a VAE minimises. A smaller `--gamma` makes better
-samples and looser reconstructions, such as a 9 for a 4.
+samples and looser reconstructions, such as a 9 for a 4. BiGAN, after 4000 rounds, draws better
+samples than either (3.5 by the digit classifier's features, VAE-GAN 6.9, VAE 14.2) and gives most
+digits back as themselves, which it was never asked to; the adversarial autoencoder's are blurred.
 
 Reference: Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
 similarity metric*, 2016, https://arxiv.org/abs/1512.09300.
