@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxgan import codes, commands, images, latents, processes
-from jaxgan.data import as_float, load_folder, shuffled
+from jaxgan.data import Pictures, as_float, load_folder, shuffled
 from jaxgan.experiment import Experiment
 from jaxgan.files import write_whole
 from jaxgan.session import RunError
@@ -214,7 +214,7 @@ def _pictures(
     return held_out[rows[:num]]
 
 
-def _checked(experiment: Experiment, folder: Any, place: Path) -> np.ndarray:
+def _checked(experiment: Experiment, folder: Pictures, place: Path) -> np.ndarray:
     """All pictures of a folder, which have the size of the run's images."""
     shape = experiment.sample_batch(1)["image"].shape[1:]
     found = []
@@ -231,7 +231,8 @@ def _checked(experiment: Experiment, folder: Any, place: Path) -> np.ndarray:
 
 def _held_out(experiment: Experiment) -> np.ndarray:
     """Held-out images, without those that are known to be anomalous."""
-    assert experiment.evaluation is not None
+    if experiment.evaluation is None:
+        raise RunError("the run's experiment has no held-out images; give --input")
     examples: Examples = experiment.evaluation.examples
     if "anomalous" in examples:
         examples = {"image": examples["image"][examples["anomalous"] == 0]}
@@ -239,9 +240,8 @@ def _held_out(experiment: Experiment) -> np.ndarray:
 
 
 def _training(directory: Path, experiment: Experiment) -> np.ndarray:
-    assert experiment.evaluation is not None
-    looks = [experiment.evaluation, *experiment.evaluation.parts.values()]
-    for look in looks:
+    what = experiment.evaluation
+    for look in () if what is None else (what, *what.parts.values()):
         if look.others is not None:
             return look.others["image"]
     raise RunError(f"{directory} is of an experiment that does not say what it was trained on")
