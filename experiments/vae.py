@@ -71,7 +71,7 @@ class Config(BaseConfig):
     bound_samples: int = 500
     """k, codes drawn for an image in the evaluation's importance-weighted bound."""
     evaluate_every: int = 30_000
-    """Steps between evaluations, which take a minute or two; the last step is evaluated too."""
+    """Steps between evaluations, which take half a minute; the last step is evaluated too."""
     log_every: int = 500
     """Steps between logged metrics."""
     sample_every: int = 5000

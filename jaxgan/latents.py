@@ -1,4 +1,4 @@
-"""Priors over the latent space, and paths through it.
+"""Distributions over the latent space, and paths through it.
 
 A prior is a function `(key, n) -> [n, dim]` float32. Each of the `n` rows is drawn from its own
 key (see `jaxgan.axis`), so the first rows do not depend on how many are drawn, nor on the devices.
@@ -62,6 +62,52 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
     """
     draw = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,))
     return _per_example(draw, dim)
+
+
+def gaussian(key: PRNGKey, mean: Array, log_var: Array) -> Array:
+    """Codes of Gaussians with means and variances of their own, `mean + exp(log_var / 2) N(0, I)`.
+
+    Differentiable in both (the reparameterisation of Kingma and Welling, *Auto-Encoding Variational
+    Bayes*, 2014, https://arxiv.org/abs/1312.6114, section 2.4).
+
+    Args:
+      key: a scalar key.
+      mean, log_var: `[batch, dim]`.
+
+    Returns:
+      `[batch, dim]`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> certain = jnp.full((2, 3), -jnp.inf)  # no variance
+      >>> gaussian(jax.random.key(0), jnp.ones((2, 3)), certain).tolist()
+      [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    """
+    chex.assert_equal_shape([mean, log_var])
+    return mean + jnp.exp(0.5 * log_var) * normal(mean.shape[1])(key, mean.shape[0])
+
+
+def mean_and_log_var(q: Array) -> tuple[Array, Array]:
+    """The two halves of what an encoder says of q(z|x).
+
+    Args:
+      q: `[batch, 2, dim]`.
+
+    Returns:
+      Mean and log-variance, `[batch, dim]` each.
+
+    Raises:
+      ValueError: q has another shape.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> mean, log_var = mean_and_log_var(jnp.zeros((8, 2, 20)))
+      >>> mean.shape
+      (8, 20)
+    """
+    if q.ndim != 3 or q.shape[1] != 2:
+        raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
+    return q[:, 0], q[:, 1]
 
 
 def normal_grid(side: int) -> Array:

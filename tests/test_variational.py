@@ -12,7 +12,6 @@ from scipy import integrate, stats
 
 import jaxgan
 from jaxgan import Network, latents, losses, networks
-from jaxgan.games.vae import posterior_sample
 
 KEY = jax.random.key(3)
 D, DIM = 6, 2  # of the data, of the codes
@@ -251,9 +250,9 @@ def algorithm_1(networks, params, state, x, key):
     run = lambda network, name, x: network.apply(params[name], state[name], x, train=True)[0]
     q = run(encoder, "encoder", x)
     mean, log_var = q[:, 0], q[:, 1]
-    x_tilde = run(decoder, "decoder", posterior_sample(keys[1], mean, log_var))
+    x_tilde = run(decoder, "decoder", latents.gaussian(keys[1], mean, log_var))
     zeros = jnp.zeros_like(mean)
-    x_p = run(decoder, "decoder", posterior_sample(keys[2], zeros, zeros))
+    x_p = run(decoder, "decoder", latents.gaussian(keys[2], zeros, zeros))
     dis = lambda x: jax.nn.sigmoid(run(discriminator, "discriminator", x)[0])
     dis_l = lambda x: run(discriminator, "discriminator", x)[1]
     l_prior = jnp.mean(0.5 * jnp.sum(mean**2 + jnp.exp(log_var) - log_var - 1.0, axis=1))

@@ -147,10 +147,10 @@ def vae_bounds(
     def bounds(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Bounds:
         own, state, x = params[PLAYER], model_state[PLAYER], batch["image"]
         q, _ = encoder.apply(own["encoder"], state["encoder"], x, train=False)
-        mean, log_var = q[:, 0], q[:, 1]
+        mean, log_var = latents.mean_and_log_var(q)
 
         def one_more(total: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
-            z = posterior_sample(jax.random.fold_in(key, i), mean, log_var)
+            z = latents.gaussian(jax.random.fold_in(key, i), mean, log_var)
             outputs, _ = decoder.apply(own["decoder"], state["decoder"], z, train=False)
             log_p = likelihood.log_prob(own["likelihood"], outputs, x)
             log_w = log_p + gaussian_log_prob(z) - gaussian_log_prob(z, mean, log_var)
@@ -162,27 +162,6 @@ def vae_bounds(
         return Bounds(log_p / num_samples - divergence, log_w - jnp.log(num_samples))
 
     return bounds
-
-
-def posterior_sample(key: PRNGKey, mean: Array, log_var: Array) -> Array:
-    """`mean + exp(log_var / 2) N(0, I)`, from each example's own key.
-
-    Args:
-      key: a scalar key.
-      mean, log_var: `[batch, ...]`.
-
-    Returns:
-      Of their shape.
-    """
-    keys = axis.example_keys(key, mean.shape[0])
-    noise = jax.vmap(lambda key: jax.random.normal(key, mean.shape[1:]))(keys)
-    return mean + jnp.exp(0.5 * log_var) * noise
-
-
-def check_posterior(q: Array) -> None:
-    """Raises a `ValueError` if these are not means and log-variances, `[batch, 2, dim]`."""
-    if q.ndim != 3 or q.shape[1] != 2:
-        raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
 
 
 class _Keys(NamedTuple):
@@ -211,8 +190,7 @@ class _VAE:
         key_encoder, key_decoder = jax.random.split(key)
         e_params, e_state = self.encoder.init(key_encoder, batch["image"])
         q, _ = self.encoder.apply(e_params, e_state, batch["image"], train=False)
-        check_posterior(q)
-        d_params, d_state = self.decoder.init(key_decoder, q[:, 0])
+        d_params, d_state = self.decoder.init(key_decoder, latents.mean_and_log_var(q)[0])
         params = {"encoder": e_params, "decoder": d_params, "likelihood": self.likelihood.init()}
         return {PLAYER: params}, {PLAYER: {"encoder": e_state, "decoder": d_state}}
 
@@ -225,17 +203,16 @@ class _VAE:
         q, state["encoder"] = self.encoder.apply(
             own["encoder"], state["encoder"], x, key=keys.encoder, train=True
         )
+        of_example = latents.mean_and_log_var(q)
         # The codes of an example are rows that follow each other, like those of the batch.
-        mean, log_var, x = (
-            jnp.repeat(rows, self.num_samples, axis=0) for rows in (q[:, 0], q[:, 1], x)
-        )
-        z = posterior_sample(keys.noise, mean, log_var)
+        mean, log_var, x = (jnp.repeat(rows, self.num_samples, axis=0) for rows in (*of_example, x))
+        z = latents.gaussian(keys.noise, mean, log_var)
         outputs, state["decoder"] = self.decoder.apply(
             own["decoder"], state["decoder"], z, key=keys.decoder, train=True
         )
         chex.assert_equal_shape([x, outputs])
         log_p = self.likelihood.log_prob(own["likelihood"], outputs, x)
-        divergence = gaussian_kl(q[:, 0], q[:, 1])
+        divergence = gaussian_kl(*of_example)
         value = jnp.mean(log_p), jnp.mean(jnp.sum(divergence, axis=-1))
         metrics = {"elbo": value[0] - value[1], "log_likelihood": value[0], "kl": value[1]}
         if self.bound == "importance_weighted":
@@ -253,7 +230,8 @@ class _VAE:
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params[PLAYER]["encoder"], model_state[PLAYER]["encoder"]
-        return self.encoder.apply(own, state, images, train=False)[0][:, 0]
+        q, _ = self.encoder.apply(own, state, images, train=False)
+        return latents.mean_and_log_var(q)[0]
 
     def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array) -> Array:
         own, state = params[PLAYER]["decoder"], model_state[PLAYER]["decoder"]

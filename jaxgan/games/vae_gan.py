@@ -10,7 +10,6 @@ from jax.nn import softplus
 
 from jaxgan import latents
 from jaxgan.game import Game, LossAux, Network
-from jaxgan.games.vae import check_posterior, posterior_sample
 from jaxgan.losses import gaussian_kl
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -140,8 +139,8 @@ class _VAEGAN:
         params, state = {}, {}
         params["encoder"], state["encoder"] = self.encoder.init(keys[0], x)
         q, _ = self.encoder.apply(params["encoder"], state["encoder"], x, train=False)
-        check_posterior(q)
-        params["decoder"], state["decoder"] = self.decoder.init(keys[1], q[:, 0])
+        mean, _ = latents.mean_and_log_var(q)
+        params["decoder"], state["decoder"] = self.decoder.init(keys[1], mean)
         params["discriminator"], state["discriminator"] = self.discriminator.init(keys[2], x)
         return params, state
 
@@ -180,7 +179,8 @@ class _VAEGAN:
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params["encoder"], model_state["encoder"]
-        return self.encoder.apply(own, state, images, train=False)[0][:, 0]
+        q, _ = self.encoder.apply(own, state, images, train=False)
+        return latents.mean_and_log_var(q)[0]
 
     def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array) -> Array:
         own, state = params["decoder"], model_state["decoder"]
@@ -199,8 +199,8 @@ class _VAEGAN:
             return output
 
         q = apply(self.encoder, "encoder", x, keys.encoder)
-        mean, log_var = q[:, 0], q[:, 1]
-        z = posterior_sample(keys.posterior, mean, log_var)
+        mean, log_var = latents.mean_and_log_var(q)
+        z = latents.gaussian(keys.posterior, mean, log_var)
         z_p = latents.normal(mean.shape[1])(keys.prior, mean.shape[0])
         x_r = apply(self.decoder, "decoder", z, keys.reconstruction)
         x_p = apply(self.decoder, "decoder", z_p, keys.sample)

@@ -94,7 +94,8 @@ class Metric(NamedTuple):
       features: what `update` is to be given of images.
       output: which output of the features.
       takes_real: whether it looks at real examples.
-      paired: whether it compares generated rows with the real ones that they come with.
+      paired: whether generated rows belong to the real ones that they come with; evaluations then
+        take every example once at most.
     """
 
     init: Callable[[], Any]
