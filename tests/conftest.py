@@ -12,6 +12,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".pytest_cache" / f"jax-{jax.__version__}"
+DATA_DIR = Path(os.environ.get("JAXGAN_DATA_DIR", ""))
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
@@ -19,10 +20,18 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_data_but_what_a_test_asks_for():
+    """What is tested must not depend on whether somebody's data lie in $JAXGAN_DATA_DIR."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The folder of the original MNIST files, where there is one."""
-    folder = Path(os.environ.get("JAXGAN_DATA_DIR", "")) / "mnist"
+    folder = DATA_DIR / "mnist"
     if (folder / "train-images-idx3-ubyte.gz").exists():
         return folder
     pytest.skip("the original MNIST files are not here; set JAXGAN_DATA_DIR to test with them")
@@ -31,7 +40,7 @@ def mnist_folder() -> Path:
 @pytest.fixture(scope="session")
 def cifar10_pictures() -> np.ndarray:
     """4000 photographs in bytes, where there are sheets of them, one picture a row."""
-    folder = Path(os.environ.get("JAXGAN_DATA_DIR", "")) / "cifar10"
+    folder = DATA_DIR / "cifar10"
     sheets = sorted(folder.glob("cifar10_batch_*.png"))
     if not sheets:
         pytest.skip("no cifar10/cifar10_batch_*.png in JAXGAN_DATA_DIR (1000 pictures, one a row)")

@@ -63,7 +63,6 @@ def no_network(monkeypatch, tmp_path):
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
     return tried
 
 

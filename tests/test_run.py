@@ -160,7 +160,6 @@ def test_data_that_stands_in_is_said_loudly(start, tmp_path, monkeypatch):
 
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
     status, text = start(tmp_path / "run", num_steps=1, data="auto")
     assert status == 0
     assert "WARNING: experiments.mnist on digits" in text

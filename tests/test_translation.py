@@ -460,9 +460,8 @@ def test_evaluations_of_pix2pix_know_the_mean_target(side_by_side, tmp_path):
 
 
 @pytest.mark.slow
-def test_pix2pix_learns_the_recoloured_digits(tmp_path, monkeypatch):
+def test_pix2pix_learns_the_recoloured_digits(tmp_path):
     """The exact-truth task with pairs: far closer than leaving the picture alone."""
-    monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
     found = run(
         pix2pix, tmp_path / "run", data="recoloured", crop_size=32, features=8, batch_size=4,
         num_steps=120, epochs=1, decay_epochs=0, learning_rate=2e-3, log_every=40,
