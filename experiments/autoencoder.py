@@ -285,7 +285,15 @@ def finished(network: Network, finish: Callable) -> Network:
 
 def num_levels(shape: tuple[int, int, int]) -> int:
     """How often both sides halve evenly, four times at most."""
-    return max(n for n in range(5) if all(side % (1 << n) == 0 for side in shape[:2]))
+    from jaxgan import data
+
+    height, width, _ = shape
+    if height % 2 or width % 2:
+        raise data.DataError(
+            f"the images have {height} x {width} pixels, and denoise and colorize halve both sides "
+            "at least once; resize them to even numbers, better to multiples of 16"
+        )
+    return max(n for n in range(5) if height % (1 << n) == width % (1 << n) == 0)
 
 
 # ---- what all tasks share

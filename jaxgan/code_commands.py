@@ -15,7 +15,7 @@ from rich.table import Table
 from jaxgan import codes, commands, images, latents, processes
 from jaxgan.data import Pictures, as_float, load_folder, shuffled
 from jaxgan.experiment import Experiment
-from jaxgan.files import write_whole
+from jaxgan.files import PICTURES, check_place, write_whole
 from jaxgan.session import RunError
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Examples
@@ -33,6 +33,7 @@ def reconstruct(
     Raises:
       UserError: as `commands.load`; the game has no codes; or pictures of another size.
     """
+    check_place(out, endings=PICTURES)
     experiment, state = _load(directory, best=best)
     pictures = _pictures(experiment, source, num, seed)
     again = _computed(partial(codes.reconstruct, experiment.game), state, pictures)
@@ -64,6 +65,7 @@ def interpolate(
     Raises:
       UserError: as `reconstruct`; or fewer than two images.
     """
+    check_place(out, endings=PICTURES)
     experiment, state = _load(directory, best=best)
     pictures = _pictures(experiment, source, 2 * num, seed)
     half = len(pictures) // 2
@@ -92,6 +94,7 @@ def latent_map(directory: Path, out: Path, *, side: int, best: bool) -> None:
     Raises:
       UserError: as `commands.load`; or the codes have not two dimensions.
     """
+    check_place(out, endings=PICTURES)
     experiment, state = _load(directory, best=best)
     assert experiment.game.encode is not None
     shape = jax.eval_shape(
@@ -124,6 +127,7 @@ def arithmetic(
     Raises:
       UserError: as `reconstruct`.
     """
+    check_place(out, endings=PICTURES)
     experiment, state = _load(directory, best=best)
     pictures = _pictures(experiment, source, num, seed)
     examples = [jnp.asarray(_pictures(experiment, folder, None, seed)) for folder in (plus, minus)]
@@ -156,6 +160,7 @@ def anomalies(directory: Path, source: Path, out: Path, *, score: str, best: boo
     Raises:
       UserError: as `reconstruct`; or it is not known what the run was trained on.
     """
+    check_place(out)
     experiment, state = _load(directory, best=best)
     folder = load_folder(source)
     pictures = _checked(experiment, folder, source)

@@ -25,7 +25,7 @@ from jaxgan import (
 from jaxgan.data import as_float, load_folder
 from jaxgan.evaluation import Evaluation
 from jaxgan.experiment import Experiment
-from jaxgan.files import write_whole
+from jaxgan.files import PICTURES, check_place, write_whole
 from jaxgan.metrics import Metric, Records, nearest
 from jaxgan.session import RunError
 from jaxgan.training import TrainState, with_ema
@@ -80,6 +80,7 @@ def sample(directory: Path, out: Path, *, num: int, seed: int, best: bool) -> No
     """
     if num < 1:
         raise RunError(f"--num is {num}, expected at least 1")
+    check_place(out, endings=PICTURES)
     experiment, state = load(directory, best=best)
     images.save_sheet(out, session.sampler(experiment, num, seed=seed)(state))
     print(f"{out}: {num} samples of {directory} at step {int(state.step)}")
@@ -101,6 +102,8 @@ def evaluate(
     Raises:
       UserError: as `load`; or metrics of no such name; or nothing to be measured by.
     """
+    if out is not None:
+        check_place(out)
     experiment, state = load(directory, best=best)
     what = experiment.evaluation
     if what is None:
@@ -134,6 +137,7 @@ def translate(
       UserError: as `load`; the run does not translate images, or not in this way; or a picture
         cannot be read, or has other channels than those that it was trained on.
     """
+    check_place(out / "picture.png")
     experiment, state = load(directory, best=best)
     ways = experiment.translations
     if not ways:
@@ -147,7 +151,6 @@ def translate(
             f"the pictures in {source} have {pictures.channels} channels, and {directory} was "
             f"trained on pictures of {translation.channels}; convert them"
         )
-    out.mkdir(parents=True, exist_ok=True)
     apply = jax.jit(translation.apply)  # compiled anew for every size
     for i in track(range(len(pictures)), "translating"):
         picture = as_float(pictures.read(i))
@@ -167,6 +170,7 @@ def neighbours(directory: Path, out: Path, *, num: int, k: int, seed: int, best:
     """
     if num < 1 or k < 1:
         raise RunError(f"--num is {num} and --k is {k}, expected at least 1")
+    check_place(out, endings=PICTURES)
     experiment, state = load(directory, best=best)
     if experiment.evaluation is None or experiment.evaluation.others is None:
         raise RunError(f"{directory} is of an experiment that does not say what it was trained on")
@@ -189,6 +193,7 @@ def export(directory: Path, out: Path, *, player: str | None = None, best: bool 
     Raises:
       UserError: as `load`, or there is no such player.
     """
+    check_place(out)
     record = launch.read_record(directory)
     experiment, state = load(directory, best=best)
     players = list(experiment.game.losses)

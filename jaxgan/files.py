@@ -1,7 +1,34 @@
-"""Files that are whole or not there."""
+"""Files: where they can be written, and whole or not at all."""
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+
+from jaxgan.errors import UserError
+
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
+    """Makes sure that a file can be written, before it is computed; makes its folder if need be.
+
+    Args:
+      path: the file.
+      endings: those that it may have, such as `.png`; any if there are none.
+
+    Raises:
+      UserError: it is a folder, has another ending, or its folder cannot be made or written to.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give a file in it")
+    if endings and path.suffix.lower() not in endings:
+        raise UserError(f"{path} ends with none of {', '.join(sorted(endings))}; choose one")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written to ({error}); choose another place") from None
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path.parent} cannot be written to; choose another place")
 
 
 def write_whole(path: Path, text: str) -> None:

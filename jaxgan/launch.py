@@ -70,11 +70,14 @@ def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
     if main:
         _open(directory, config, name)
     experiment = made(make, config)
-    if main:
-        _record(directory, config, name, experiment)
     _introduce(console, name, experiment)
-    processes.wait_for_all("the run directory")
-    return session.play(directory, config, experiment, console)
+
+    def record() -> None:
+        if main:
+            _record(directory, config, name, experiment)
+        processes.wait_for_all("the run directory")
+
+    return session.play(directory, config, experiment, console, record=record)
 
 
 def read_record(directory: Path) -> dict[str, Any]:

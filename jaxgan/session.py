@@ -26,8 +26,22 @@ class RunError(UserError):
     """A run that cannot start or go on."""
 
 
-def play(directory: Path, config: Config, experiment: Experiment, console: Console) -> int:
+def play(
+    directory: Path,
+    config: Config,
+    experiment: Experiment,
+    console: Console,
+    *,
+    record: Callable[[], None],
+) -> int:
     """Plays the rounds that are left, from the newest checkpoint on.
+
+    Args:
+      directory: of the run.
+      config, experiment: what is run.
+      console: where progress is shown.
+      record: writes down that it is run here; called when sizes and devices are known to fit, so
+        that a config that is no good leaves nothing behind that the next would have to match.
 
     Returns:
       The exit status of the program: 0, or 128 + n when signal n stopped it.
@@ -36,14 +50,16 @@ def play(directory: Path, config: Config, experiment: Experiment, console: Conso
       UserError: the run cannot go on, or it diverged.
     """
     algorithm, key = _parallel(experiment.algorithm, config), jax.random.key(config.seed)
+    last = _num_steps(config, experiment)
+    state = loop.first_state(algorithm, experiment.minibatches, key=key)
+    record()
     with (
         callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop,
         checkpoint.open_manager(directory / "checkpoints") as manager,
         contextlib.ExitStack() as stack,
     ):
-        state = loop.first_state(algorithm, experiment.minibatches, key=key)
         state = checkpoint.restore(manager, state) or state
-        start, last = int(state.step), _num_steps(config, experiment)
+        start = int(state.step)
         if start >= last:
             console.print(f"{directory} is complete at step {start}: nothing is left to do")
             return 0

@@ -240,6 +240,26 @@ def test_folders_have_no_labels(tmp_path):
             module.make(dataclasses.replace(module.Config(), **folder, **fields))
 
 
+@pytest.mark.parametrize(
+    ("module", "fields", "message"),
+    [
+        (mnist, {}, "given images of 10 x 9; expected sides that are 4 to 7 times a power of two"),
+        (vae_gan, {}, "given images of 10 x 9"),
+        (autoencoder, {"task": "denoise"}, "have 10 x 9 pixels, and denoise and colorize halve"),
+        (autoencoder, {"latent": 0}, "output_shape is (0,)"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_said_before_a_record_is_made(module, fields, message, tmp_path):
+    for split in ("train", "test"):
+        write(tmp_path / split, np.zeros((4, 10, 9, 3), np.uint8))
+    config = dataclasses.replace(
+        module.Config(), data="folder", data_dir=str(tmp_path), run_dir=str(tmp_path / "run"),
+        batch_size=4, **fields,
+    )  # fmt: skip
+    assert message in refused(launch, config, module.make, name=module.__name__)
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
 def test_rounds_that_are_played_together(tmp_path):
     config = dataclasses.replace(vae.Config(), run_dir=str(tmp_path / "run"), num_steps=25, **SMALL)
     with pytest.raises(UserError, match="10 are played at once; choose --num-steps 30"):

@@ -131,6 +131,30 @@ def test_dcgan_sizes_that_do_not_halve(size):
         num_levels(*size)
 
 
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (networks.MLP((8, 0)), r"features is \(8, 0\), expected at least 1"),
+        (networks.MLP((8,), output_shape=(2, 0)), r"output_shape is \(2, 0\)"),
+        (networks.MaxoutMLP(pieces=0), "pieces is 0"),
+        (networks.DCGANGenerator((8, 8, 1), features=0), "features is 0"),
+        (networks.DCGANDiscriminator(features=-1), "features is -1"),
+        (networks.DCGANEncoder((0,)), r"output_shape is \(0,\)"),
+        (networks.UNetGenerator(num_levels=0), "num_levels is 0"),
+        (networks.UNetGenerator(features=0), "features is 0"),
+        (networks.ResNetGenerator(features=0), "features is 0"),
+        (networks.PatchDiscriminator(features=0), "features is 0"),
+        (networks.Dropout(1.0), "dropout is 1.0, expected at least 0 and below 1"),
+    ],
+)
+def test_widths_that_are_none(module, message):
+    """Users of the commands read these lines."""
+    shape = (1, 5) if isinstance(module, networks.DCGANGenerator) else (1, 8, 8, 1)
+    with pytest.raises(networks.SizeError, match=message) as error:
+        jaxgan.from_linen(module).init(KEY, jnp.zeros(shape))
+    assert isinstance(error.value, jaxgan.UserError)
+
+
 def test_dcgan_parameter_count():
     """By hand, for 28 x 28 x 1, 64 features and a latent of 100; kernels 4 x 4."""
     count = lambda params: sum(leaf.size for leaf in jax.tree.leaves(params))

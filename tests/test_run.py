@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -18,8 +19,9 @@ from PIL import Image
 
 import jaxgan.__main__ as commands
 from experiments import mnist
-from jaxgan import checkpoint, run, xla
+from jaxgan import UserError, checkpoint, run, xla
 from jaxgan.data.idx import write_idx
+from jaxgan.files import PICTURES, check_place
 from tests.conftest import CACHE, ROOT
 
 SMALL = {"--data": "digits", "--features": 4, "--batch-size": 8, "--latent": 4, "--r1": 0}
@@ -252,6 +254,7 @@ def one_line(text: str) -> str:
         ({"num_steps": 0}, "--num-steps is 0, expected at least 1"),
         ({"seed": -1}, "--seed is -1, expected 0 to"),
         ({"latent": 0}, "latent dimension is 0"),
+        ({"features": 0}, "features is 0, expected at least 1"),
         ({"ema": 2}, "ema of generator is 2.0, expected a decay in"),
         ({"r1": 1, "penalty_every": 0}, "every is 0, expected a period"),
         ({"data_dir": "/nowhere", "data": "mnist"}, "data directory /nowhere does not exist"),
@@ -339,6 +342,38 @@ def test_commands_on_what_is_no_run(command, tmp_path, capsys):
         command(tmp_path)
     assert end.value.code == 2
     assert "holds no run" in one_line(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        commands.sample,
+        commands.neighbours,
+        commands.reconstruct,
+        commands.interpolate,
+        commands.latent_map,
+        partial(commands.arithmetic, plus=ROOT, minus=ROOT),
+        partial(commands.anomalies, input=ROOT),
+        commands.evaluate,
+        commands.export,
+    ],
+)
+def test_places_that_cannot_be_written_to(command, tmp_path, capsys):
+    """A command says so before it does anything."""
+    with pytest.raises(SystemExit) as end:
+        command(tmp_path / "run", out=tmp_path)
+    assert end.value.code == 2
+    assert f"{tmp_path} is a folder; give a file in it" in one_line(capsys.readouterr().err)
+
+
+def test_folders_of_what_is_written(tmp_path):
+    check_place(tmp_path / "new" / "folder" / "sheet.PNG", endings=PICTURES)
+    assert list((tmp_path / "new" / "folder").iterdir()) == []
+    with pytest.raises(UserError, match=r"sheet\.xyz ends with none of \.bmp, .*; choose one"):
+        check_place(tmp_path / "sheet.xyz", endings=PICTURES)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"a\.png cannot be written to .*; choose another place"):
+        check_place(tmp_path / "file" / "a.png")
 
 
 # ---- the command line

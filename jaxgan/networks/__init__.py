@@ -15,6 +15,7 @@ from jaxgan.networks.layers import Conv as Conv
 from jaxgan.networks.layers import ConvTranspose as ConvTranspose
 from jaxgan.networks.layers import Dropout as Dropout
 from jaxgan.networks.layers import InstanceNorm as InstanceNorm
+from jaxgan.networks.layers import SizeError as SizeError
 from jaxgan.networks.mlp import MLP as MLP
 from jaxgan.networks.mlp import JointMLP as JointMLP
 from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP

@@ -21,6 +21,8 @@ from jaxgan.networks.layers import (
     BatchNorm,
     Conv,
     ConvTranspose,
+    SizeError,
+    check_widths,
 )
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
@@ -51,6 +53,7 @@ class DCGANGenerator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
         """`z [batch, latent]`, `label int[batch] -> [batch, *image_shape]`, by tanh in [-1, 1]."""
+        check_widths(latent=z.shape[-1], features=self.features)
         height, width, channels = self.image_shape
         levels = num_levels(height, width)
         base = (height >> levels, width >> levels, self.features << (levels - 1))
@@ -124,6 +127,7 @@ class DCGANEncoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """`x [batch, height, width, channels] -> [batch, *output_shape]`."""
+        check_widths(output_shape=self.output_shape)
         x = _halvings(x, self.features, self.batch_norm, self.dtype, train)
         x = nn.Dense(math.prod(self.output_shape))(x)
         return x.reshape(x.shape[0], *self.output_shape)
@@ -133,13 +137,13 @@ def num_levels(height: int, width: int) -> int:
     """How often a size is halved until both sides are at most 7.
 
     Raises:
-      ValueError: the size does not halve that often, or not even once.
+      SizeError: the size does not halve that often, or not even once.
     """
     levels = 0
     while max(height, width) >> levels > LARGEST_BASE:
         levels += 1
     if levels == 0 or height % (1 << levels) or width % (1 << levels):
-        raise ValueError(
+        raise SizeError(
             f"DCGAN was given images of {height} x {width}; expected sides that are 4 to 7 times a "
             "power of two (8, 28, 32, 48, 64, 96, 128, ...): resize the images"
         )

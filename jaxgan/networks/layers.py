@@ -3,18 +3,32 @@
 Parameters and statistics are laid out as in the layers of the same name in `flax.linen`.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgan import axis, ops
+from jaxgan.errors import UserError
 from jaxgan.types import Array
 
 # Weights and batch normalisation scales of Radford et al., 2016, section 4.
 DCGAN_KERNEL_INIT = nn.initializers.normal(0.02)
 DCGAN_SCALE_INIT = lambda *args: 1.0 + DCGAN_KERNEL_INIT(*args)
+
+
+class SizeError(UserError, ValueError):
+    """Images that a network does not fit, or a width that is none."""
+
+
+def check_widths(**widths: int | Sequence[int]) -> None:
+    """Raises `SizeError` for a width below 1, or several with one among them, by the name."""
+    for name, found in widths.items():
+        if np.min(found, initial=1) < 1:
+            raise SizeError(f"{name} is {found}, expected at least 1")
 
 
 class BatchNorm(nn.Module):
@@ -94,6 +108,9 @@ class Dropout(nn.Module):
     Attributes:
       rate: probability of setting a unit to 0; the others are divided by `1 - rate`.
 
+    Raises:
+      SizeError: the rate is not in [0, 1).
+
     Reference:
       Srivastava et al., *Dropout*, 2014, https://jmlr.org/papers/v15/srivastava14a.html.
     """
@@ -103,6 +120,8 @@ class Dropout(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Drops units of `x` `[batch, ...]` in training; the identity otherwise."""
+        if not 0.0 <= self.rate < 1.0:
+            raise SizeError(f"dropout is {self.rate}, expected at least 0 and below 1")
         if not train or self.rate == 0.0:
             return x
         keys = axis.example_keys(self.make_rng("dropout"), x.shape[0])
@@ -134,6 +153,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
+        check_widths(features=self.features)
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         y = ops.conv(x.astype(self.dtype), kernel, stride=self.stride, padding=self.padding)
@@ -164,6 +184,7 @@ class ConvTranspose(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
+        check_widths(features=self.features)
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         x = x.astype(self.dtype)

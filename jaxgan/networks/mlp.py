@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import Dropout
+from jaxgan.networks.layers import Dropout, check_widths
 from jaxgan.types import Array
 
 
@@ -49,6 +49,7 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None) -> Array:
         """`x [batch, ...]`, `label int[batch] -> [batch, *output_shape]`."""
+        check_widths(features=self.features, output_shape=self.output_shape)
         x = _joined(x, label, self.num_classes)
         for width in self.features:
             x = nn.Dense(width, kernel_init=self.kernel_init, dtype=self.dtype)(x)
@@ -87,6 +88,7 @@ class MaxoutMLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
         """`x [batch, ...]`, `label int[batch] -> logits [batch]`."""
+        check_widths(features=self.features, pieces=self.pieces)
         x = _joined(x, label, self.num_classes)
         x = Dropout(self.input_dropout)(x, train=train)
         for width in self.features:

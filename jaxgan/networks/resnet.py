@@ -12,7 +12,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import DCGAN_KERNEL_INIT, Conv, ConvTranspose, InstanceNorm
+from jaxgan.networks.layers import (
+    DCGAN_KERNEL_INIT,
+    Conv,
+    ConvTranspose,
+    InstanceNorm,
+    SizeError,
+)
 from jaxgan.types import Array
 
 NUM_HALVINGS = 2
@@ -42,7 +48,7 @@ class ResNetGenerator(nn.Module):
         """`x [batch, height, width, any] -> [batch, height, width, channels]` in [-1, 1]."""
         step = 1 << NUM_HALVINGS
         if x.shape[1] % step or x.shape[2] % step:
-            raise ValueError(
+            raise SizeError(
                 f"ResNetGenerator was given images of {x.shape[1]} x {x.shape[2]}; expected sides "
                 f"that {step} divides: resize or pad the images"
             )

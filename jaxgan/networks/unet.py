@@ -19,6 +19,8 @@ from jaxgan.networks.layers import (
     ConvTranspose,
     Dropout,
     InstanceNorm,
+    SizeError,
+    check_widths,
 )
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
@@ -56,10 +58,13 @@ class UNetGenerator(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """`x [batch, height, width, any] -> [batch, height, width, channels]` in [-1, 1]."""
-        levels = self.num_levels or max(min(x.shape[1:3]).bit_length() - 1, 1)
+        levels = self.num_levels
+        if levels is None:
+            levels = max(min(x.shape[1:3]).bit_length() - 1, 1)
+        check_widths(num_levels=levels)
         step = 1 << levels
         if x.shape[1] % step or x.shape[2] % step:
-            raise ValueError(
+            raise SizeError(
                 f"UNetGenerator was given images of {x.shape[1]} x {x.shape[2]}; expected sides "
                 f"that {step} divides, for {levels} levels: resize the images, or take fewer levels"
             )
