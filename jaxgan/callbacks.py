@@ -176,11 +176,11 @@ def evaluations(
         if processes.is_main():
             content = {"best_by": evaluation.best, "best_step": best, "evaluations": kept}
             write_whole(path, json.dumps(content, indent=2) + "\n")
-        decides = records[evaluation.best] if evaluation.best else next(iter(records.values()))
-        console.print(
-            f"evaluation at step {step}: {decides}, best at step {best}; "
-            f"{len(records)} records in {path}"
-        )
+        if evaluation.best:
+            found = f"{records[evaluation.best]}, best at step {best}"
+        else:
+            found = str(next(iter(records.values())))
+        console.print(f"evaluation at step {step}: {found}; {len(records)} records in {path}")
 
     return look
 

@@ -164,9 +164,9 @@ def anomalies(directory: Path, source: Path, out: Path, *, score: str, best: boo
     experiment, state = _load(directory, best=best)
     folder = load_folder(source)
     pictures = _checked(experiment, folder, source)
-    normal = jnp.asarray(
-        _encoded(experiment, state, as_float(_training(directory, experiment)[:NORMAL]))
-    )
+    assert experiment.game.encode is not None
+    training = as_float(_training(directory, experiment)[:NORMAL])
+    normal = jnp.asarray(_computed(experiment.game.encode, state, training))
     scores = lambda x: _computed(
         lambda params, model_state, x: codes.anomaly_scores(
             experiment.game, params, model_state, x, normal
@@ -250,11 +250,6 @@ def _training(directory: Path, experiment: Experiment) -> np.ndarray:
         if look.others is not None:
             return look.others["image"]
     raise RunError(f"{directory} is of an experiment that does not say what it was trained on")
-
-
-def _encoded(experiment: Experiment, state: TrainState, pictures: np.ndarray) -> np.ndarray:
-    assert experiment.game.encode is not None
-    return _computed(experiment.game.encode, state, pictures)
 
 
 def _jitted(function: Callable[..., Any], state: TrainState, *inputs: Any) -> Any:
