@@ -123,11 +123,13 @@ def made(make: Callable[[C], Experiment], config: C) -> Experiment:
 
 
 def _check(config: Config) -> None:
-    for name in ("num_steps", "batch_size", "log_every", "sample_every", "checkpoint_every"):
+    positive = ("num_steps", "batch_size", "log_every", "sample_every", "checkpoint_every")
+    least = dict.fromkeys((*positive, "evaluate_samples"), 1) | {"evaluate_every": 0}
+    for name, bound in least.items():
         value = getattr(config, name)
-        if value is not None and value < 1:
+        if value is not None and value < bound:
             flag = name.replace("_", "-")
-            raise RunError(f"--{flag} is {getattr(config, name)}, expected at least 1")
+            raise RunError(f"--{flag} is {value}, expected at least {bound}")
     given = [config.coordinator, config.num_processes, config.process_id]
     if None in given and given != [None, None, None]:
         raise RunError("--coordinator, --num-processes and --process-id are given together or not")

@@ -111,14 +111,15 @@ class _Session:
         """The callbacks, in their order; what they keep open is on the stack."""
         every = lambda period, callback: callbacks.every(period, callback, last=self.last)
         log_every, scores = self.config.log_every, dict[int, float]()
+        save = self.checkpoints(manager, stop, scores)
         # Agreeing takes a message around all processes; alone, a process agrees at once.
         agree = callbacks.every(1 if jax.process_count() == 1 else log_every, stop.agree)
         return [
             *(every(log_every, callback) for callback in self.logs(stack)),
             every(self.config.sample_every, self.pictures()),
-            *(every(self.config.evaluate_every, look) for look in self.evaluations(scores)),
+            *(every(self.config.evaluate_every, look) for look in self.evaluations(scores, save)),
             agree,
-            self.checkpoints(manager, stop, scores),
+            save,
             stop,
         ]
 
@@ -147,7 +148,7 @@ class _Session:
 
         return both
 
-    def evaluations(self, scores: dict[int, float]) -> list[loop.Callback]:
+    def evaluations(self, scores: dict[int, float], save: loop.Callback) -> list[loop.Callback]:
         """What measures the run, if there is something to measure it by; it fills the scores."""
         what = self.experiment.evaluation
         if what is None or not self.config.evaluate_every:
@@ -156,7 +157,16 @@ class _Session:
         measure = evaluator(self.experiment.game, what, num_samples=number)
         path = self.directory / "evaluation.json"
         look = callbacks.evaluations(path, measure, what, self.console, scores, step=self.start)
-        return [look]
+
+        def look_and_lose_nothing(step: int, state: TrainState, metrics: Metrics) -> None:
+            try:
+                look(step, state, metrics)
+            except UserError:  # such as too few samples for a metric
+                scores[step] = -math.inf
+                save(step, state, metrics)
+                raise
+
+        return [look_and_lose_nothing]
 
     def checkpoints(
         self,

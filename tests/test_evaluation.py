@@ -242,6 +242,15 @@ def test_evaluations_of_steps_that_were_lost_are_made_again(tmp_path, monkeypatc
     assert steps == [4, 8]
 
 
+def test_an_evaluation_that_fails_costs_no_training(tmp_path, monkeypatch, capsys):
+    words = lambda n: arguments(tmp_path / "run", num_steps=n, evaluate_every=4, evaluate_samples=1)
+    assert main(monkeypatch, *words(4)) == 2
+    assert "there are 1 generated rows, expected at least 2" in capsys.readouterr().err
+    assert int(load(tmp_path / "run")[1].step) == 4
+    assert main(monkeypatch, *words(4)) == 0
+    assert "is complete at step 4" in capsys.readouterr().out
+
+
 def test_export_and_load(finished, tmp_path, capsys):
     commands.export(finished, tmp_path / "g.safetensors", step="best")
     params, _ = weights.load(tmp_path / "g.safetensors")

@@ -252,6 +252,8 @@ def one_line(text: str) -> str:
         ({"batch_size": 1501}, "the batch size is 1501 and the data set has 1500 examples"),
         ({"batch_size": 0}, "--batch-size is 0, expected at least 1"),
         ({"num_steps": 0}, "--num-steps is 0, expected at least 1"),
+        ({"evaluate_every": -1}, "--evaluate-every is -1, expected at least 0"),
+        ({"evaluate_samples": 0}, "--evaluate-samples is 0, expected at least 1"),
         ({"seed": -1}, "--seed is -1, expected 0 to"),
         ({"latent": 0}, "latent dimension is 0"),
         ({"features": 0}, "features is 0, expected at least 1"),
