@@ -57,7 +57,7 @@ class Config(BaseConfig):
     learning_rate: float = 2e-3
     """Adam's at first, of both players."""
     ema: float = 0.999
-    """Decay of the generator's average, which draws the samples."""
+    """Decay of the generator's average, which draws the samples, after a warm-up."""
     scan_rounds: int = 20
     """Rounds that are one program; so small a game would wait for its dispatch otherwise."""
     log_every: int = 100
@@ -84,7 +84,7 @@ def make(config: Config) -> Experiment:
     import optax
 
     import jaxgan
-    from jaxgan import data
+    from jaxgan import data, schedules
 
     mixture = data.gaussian(config.mean, config.std)
     game, generator, discriminator = make_game(config)
@@ -98,7 +98,7 @@ def make(config: Config) -> Experiment:
         game,
         {"discriminator": adam(k), "generator": adam(1)},
         turns=[*k * ["discriminator"], "generator"],
-        ema={"generator": config.ema},
+        ema={"generator": schedules.ema_warmup(config.ema)},
     )
     return Experiment(
         game=game,

@@ -57,7 +57,7 @@ class Config(BaseConfig):
     learning_rate: float = 2e-3
     """Adam's at first, of both players."""
     ema: float = 0.999
-    """Decay of the generator's average, which draws the samples."""
+    """Decay of the generator's average, which draws the samples, after a warm-up."""
     scan_rounds: int = 20
     """Rounds that are one program; so small a game would wait for its dispatch otherwise."""
     log_every: int = 200
@@ -100,7 +100,7 @@ def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
     import optax
 
     import jaxgan
-    from jaxgan import latents, networks
+    from jaxgan import latents, networks, schedules
 
     widths = 3 * (config.features,)
     game = jaxgan.gan(
@@ -113,7 +113,9 @@ def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
         optax.cosine_decay_schedule(config.learning_rate, config.decay_steps), b1=0.0, b2=0.99
     )
     algorithm = jaxgan.alternating(
-        game, {"discriminator": adam, "generator": adam}, ema={"generator": config.ema}
+        game,
+        {"discriminator": adam, "generator": adam},
+        ema={"generator": schedules.ema_warmup(config.ema)},
     )
     return game, algorithm
 

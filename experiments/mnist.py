@@ -76,7 +76,7 @@ class Config(BaseConfig):
     b1: float = 0.5
     """Adam's first decay rate."""
     ema: float = 0.998
-    """Decay of the generator's average, which draws the samples; 0 for none."""
+    """Decay of the generator's average, which draws the samples, after a warm-up; 0 for none."""
 
 
 def make(config: Config) -> Experiment:
@@ -85,7 +85,7 @@ def make(config: Config) -> Experiment:
     import optax
 
     import jaxgan
-    from jaxgan import data, evaluation, latents, losses
+    from jaxgan import data, evaluation, latents, losses, schedules
 
     dataset = data.load(config.data, data_dir=config.data_dir)
     if config.conditional and dataset.num_classes is None:
@@ -107,7 +107,7 @@ def make(config: Config) -> Experiment:
             "generator": optax.adam(config.generator_lr, b1=config.b1),
         },
         turns=[*config.discriminator_turns * ["discriminator"], "generator"],
-        ema={"generator": config.ema} if config.ema else None,
+        ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
     )
     return Experiment(
         game=game,

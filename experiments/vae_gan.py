@@ -64,7 +64,8 @@ class Config(BaseConfig):
     b1: float = 0.5
     """Adam's first decay rate."""
     ema: float = 0.998
-    """Decay of the average of encoder and decoder, which are evaluated; 0 for none."""
+    """Decay of the average of encoder and decoder, which are evaluated, after a warm-up; 0 for
+    none."""
 
 
 def make(config: Config) -> Experiment:
@@ -73,19 +74,18 @@ def make(config: Config) -> Experiment:
     import optax
 
     import jaxgan
-    from jaxgan import data
+    from jaxgan import data, schedules
 
     dataset = data.load(config.data, data_dir=config.data_dir)
     game, turns = make_game(config, dataset)
+    averaged = [name for name in game.losses if name != "discriminator"]
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(
             game,
             dict.fromkeys(game.losses, optax.adam(config.learning_rate, b1=config.b1)),
             turns=turns,
-            ema={name: config.ema for name in game.losses if name != "discriminator"}
-            if config.ema
-            else None,
+            ema=dict.fromkeys(averaged, schedules.ema_warmup(config.ema)) if config.ema else None,
         ),
         minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},

@@ -13,7 +13,16 @@ import optax
 
 from jaxgan import axis
 from jaxgan.game import Game, LossAndGradient, own_gradient
-from jaxgan.types import Array, Batch, Metrics, ModelState, Params, PRNGKey, PyTree
+from jaxgan.types import (
+    Array,
+    Batch,
+    Metrics,
+    ModelState,
+    Params,
+    PRNGKey,
+    PyTree,
+    Schedule,
+)
 
 Turn = tuple[str, ...]  # the players that move together
 
@@ -59,7 +68,7 @@ def alternating(
     optimizers: Mapping[str, optax.GradientTransformation],
     *,
     turns: Sequence[str | Sequence[str]] | None = None,
-    ema: Mapping[str, float] | None = None,
+    ema: Mapping[str, float | Schedule] | None = None,
     share_draws: bool = True,
 ) -> TrainingAlgorithm:
     """Players move in turn, each descending its own loss in its own parameters.
@@ -75,7 +84,8 @@ def alternating(
         together. By default every player once, in the order of `game.losses`. Five critic turns
         are `5 * ["discriminator"] + ["generator"]`, and compile once (on a CPU, five times).
       ema: decay per round of the moving average of a player's parameters, for those to have one:
-        `ema <- decay * ema + (1 - decay) * params`.
+        `ema <- decay * ema + (1 - decay) * params`. A number, or a function of the rounds played
+        before this one, such as `schedules.ema_warmup(0.999)`.
       share_draws: consecutive turns of different players use one minibatch and one key, so that
         they meet over the same examples, latents and fakes, and what is equal in both turns (the
         generator's forward pass) is computed once. A player that moves again draws afresh. If
@@ -169,7 +179,7 @@ def simultaneous(
     game: Game,
     optimizers: Mapping[str, optax.GradientTransformation],
     *,
-    ema: Mapping[str, float] | None = None,
+    ema: Mapping[str, float | Schedule] | None = None,
 ) -> TrainingAlgorithm:
     """All players move at once, on one minibatch: `alternating` with a single turn for everybody.
 
@@ -190,7 +200,7 @@ def one_stage(
     game: Game,
     optimizers: Mapping[str, optax.GradientTransformation],
     *,
-    ema: Mapping[str, float] | None = None,
+    ema: Mapping[str, float | Schedule] | None = None,
 ) -> TrainingAlgorithm:
     """All players move at once, as in `simultaneous`, by gradients that share their passes.
 
@@ -281,7 +291,7 @@ def _algorithm(
     game: Game,
     optimizers: Mapping[str, optax.GradientTransformation],
     runs: list[tuple[Turn, slice]],
-    decays: dict[str, float],
+    decays: dict[str, float | Schedule],
     turn: Callable[[Turn, TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]],
 ) -> TrainingAlgorithm:
     """Plays runs of turns, then takes the moving averages."""
@@ -307,8 +317,12 @@ def _algorithm(
             state, metrics = _scan(step, state, mine, length=run.stop - run.start)
             for player in movers:
                 played[player].append(metrics[player])
+        forgotten = {
+            player: 1.0 - (decay(state.step) if callable(decay) else decay)
+            for player, decay in decays.items()
+        }
         ema_params = {
-            player: optax.incremental_update(state.params[player], average, 1.0 - decays[player])
+            player: optax.incremental_update(state.params[player], average, forgotten[player])
             for player, average in state.ema_params.items()
         }
         state = state._replace(step=state.step + 1, ema_params=ema_params)
@@ -361,7 +375,10 @@ def _mean_over_turns(metrics: list[Metrics]) -> Metrics:
 
 
 def _check_players(
-    game: Game, optimizers: Mapping[str, Any], schedule: tuple[Turn, ...], decays: dict[str, float]
+    game: Game,
+    optimizers: Mapping[str, Any],
+    schedule: tuple[Turn, ...],
+    decays: dict[str, float | Schedule],
 ) -> None:
     players = ", ".join(game.losses)
     named = {"turns": {name for turn in schedule for name in turn}, "optimizers": set(optimizers)}
@@ -375,5 +392,5 @@ def _check_players(
         if len(set(movers)) != len(movers):
             raise ValueError(f"the turn {movers} names a player twice")
     for player, decay in decays.items():
-        if not 0.0 <= decay <= 1.0:
+        if not callable(decay) and not 0.0 <= decay <= 1.0:
             raise ValueError(f"ema of {player} is {decay}, expected a decay in [0, 1]")

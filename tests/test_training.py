@@ -135,6 +135,20 @@ def test_ema_once_per_round_after_all_turns():
     assert averaged["b"] is state.params["b"]
 
 
+def test_ema_that_warms_up():
+    """Over the last tenth of the rounds, until the decay is reached; by hand."""
+    schedule = jaxgan.schedules.ema_warmup(0.2)
+    algorithm = jaxgan.alternating(GAME, OPTIMIZERS, turns=["a", "b", "c"], ema={"a": schedule})
+    state = algorithm.init(KEY, {"image": jnp.zeros(1)})
+    expected = float(state.params["a"])
+    for decay in (1 / 10, 2 / 11, 0.2, 0.2):
+        state, _ = algorithm.update(state, batches(1), KEY)
+        expected = decay * expected + (1 - decay) * float(state.params["a"])
+        np.testing.assert_allclose(state.ema_params["a"], expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"the decay of an average is 1\.5"):
+        jaxgan.schedules.ema_warmup(1.5)
+
+
 def test_simultaneous_is_one_turn_for_all():
     algorithm = jaxgan.simultaneous(GAME, OPTIMIZERS)
     assert algorithm.num_minibatches == 1
