@@ -317,18 +317,20 @@ def _algorithm(
             state, metrics = _scan(step, state, mine, length=run.stop - run.start)
             for player in movers:
                 played[player].append(metrics[player])
-        forgotten = {
-            player: 1.0 - (decay(state.step) if callable(decay) else decay)
-            for player, decay in decays.items()
-        }
         ema_params = {
-            player: optax.incremental_update(state.params[player], average, forgotten[player])
-            for player, average in state.ema_params.items()
+            player: _averaged(state.ema_params[player], state.params[player], decay, state.step)
+            for player, decay in decays.items()
         }
         state = state._replace(step=state.step + 1, ema_params=ema_params)
         return state, {player: _mean_over_turns(metrics) for player, metrics in played.items()}
 
     return TrainingAlgorithm(init, update, num_minibatches=num_draws)
+
+
+def _averaged(average: Params, params: Params, decay: float | Schedule, step: Array) -> Params:
+    weight = decay(step) if callable(decay) else decay
+    mean = lambda old, new: (weight * old + (1.0 - weight) * new).astype(old.dtype)
+    return jax.tree.map(mean, average, params)
 
 
 def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:

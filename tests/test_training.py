@@ -145,6 +145,10 @@ def test_ema_that_warms_up():
         state, _ = algorithm.update(state, batches(1), KEY)
         expected = decay * expected + (1 - decay) * float(state.params["a"])
         np.testing.assert_allclose(state.ema_params["a"], expected, rtol=1e-6)
+    halves = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (state.params, state.ema_params))
+    state = state._replace(params=halves[0], ema_params=halves[1])
+    again, _ = algorithm.update(state, batches(1), KEY)
+    assert again.ema_params["a"].dtype == jnp.bfloat16  # as it was: nothing is compiled anew
     with pytest.raises(ValueError, match=r"the decay of an average is 1\.5"):
         jaxgan.schedules.ema_warmup(1.5)
 
