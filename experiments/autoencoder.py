@@ -246,7 +246,7 @@ def restoration(
 
     def columns(state, batch):
         seen = corruption(key, batch["image"])
-        return [seen, restore(with_ema(state), state.model_state, seen), batch["image"]]
+        return [seen, restore(*with_ema(state), seen), batch["image"]]
 
     pairs = {"pairs": metrics.reconstruction()}
     return with_adam(

@@ -148,7 +148,7 @@ def hardest_digits(game: Game, test):
     logits = jax.jit(lambda params, state: game.sample(params, state, batch, jax.random.key(0)))
 
     def draw(path: Path, state: TrainState) -> None:
-        found = logits(with_ema(state), state.model_state)
+        found = logits(*with_ema(state))
         losses = optax.softmax_cross_entropy_with_integer_labels(found, batch["label"])
         worst = np.argsort(-processes.to_host(losses))[:100]
         if processes.is_main():

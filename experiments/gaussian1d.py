@@ -177,7 +177,7 @@ def densities(game: Game, discriminator: Network, mixture: Mixture, state: Train
     from jaxgan import with_ema
 
     batch = {"image": jnp.zeros((50_000, 1))}
-    samples = game.sample(with_ema(state), state.model_state, batch, jax.random.key(0))
+    samples = game.sample(*with_ema(state), batch, jax.random.key(0))
     centre, reach = float(mixture.centres[0, 0]), 4.0 * mixture.std
     x = np.linspace(centre - reach, centre + reach, 401)
     own, model_state = state.params["discriminator"], state.model_state["discriminator"]
@@ -212,7 +212,7 @@ def picture(game: Game, generator: Network, discriminator: Network, mixture: Mix
             return
         found = densities(game, discriminator, mixture, state)
         z = np.linspace(-1.0, 1.0, 41)
-        own, model_state = with_ema(state)["generator"], state.model_state["generator"]
+        own, model_state = (of_all["generator"] for of_all in with_ema(state))
         reached, _ = generator.apply(
             own, model_state, jnp.asarray(z[:, None], jnp.float32), train=False
         )

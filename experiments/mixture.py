@@ -168,7 +168,7 @@ def picture(game: Game, mixture: Mixture):
     density = np.exp(wide.log_density(points)).reshape(160, 160)
 
     def draw(path: Path, state: TrainState) -> None:
-        samples = processes.to_host(sample(with_ema(state), state.model_state))
+        samples = processes.to_host(sample(*with_ema(state)))
         if not processes.is_main():
             return
         from matplotlib.figure import Figure

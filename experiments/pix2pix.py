@@ -95,7 +95,7 @@ def make(config: Config) -> Experiment:
         draw=sheets.draw_columns(
             lambda state, batch: [
                 batch["source"],
-                translate(with_ema(state), state.model_state, batch["source"]),
+                translate(*with_ema(state), batch["source"]),
                 batch["target"],
             ],
             pairs.test,

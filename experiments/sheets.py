@@ -91,7 +91,7 @@ def _draw(page: Callable, *, columns: int = COLUMNS) -> Callable[[Path, TrainSta
     compute = jax.jit(page)
 
     def draw(path: Path, state: TrainState) -> None:
-        drawn = processes.to_host(compute(with_ema(state), state.model_state))
+        drawn = processes.to_host(compute(*with_ema(state)))
         if processes.is_main():
             images.save_sheet(path, drawn, columns=columns)
 

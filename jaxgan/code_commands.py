@@ -253,14 +253,14 @@ def _training(directory: Path, experiment: Experiment) -> np.ndarray:
 
 
 def _jitted(function: Callable[..., Any], state: TrainState, *inputs: Any) -> Any:
-    return processes.to_host(jax.jit(function)(with_ema(state), state.model_state, *inputs))
+    return processes.to_host(jax.jit(function)(*with_ema(state), *inputs))
 
 
 def _computed(function: Callable[..., Any], state: TrainState, pictures: np.ndarray) -> Any:
     """A function of images, of many of them."""
-    apply, params = jax.jit(function), with_ema(state)
+    apply, learned = jax.jit(function), with_ema(state)
     parts = [
-        processes.to_host(apply(params, state.model_state, pictures[i : i + BATCH]))
+        processes.to_host(apply(*learned, pictures[i : i + BATCH]))
         for i in range(0, len(pictures), BATCH)
     ]
     return jax.tree.map(lambda *rows: np.concatenate(rows), *parts)

@@ -157,7 +157,7 @@ def translate(
         height, width, _ = picture.shape
         more = [(0, -side % translation.multiple) for side in (height, width)]
         padded = np.pad(picture, [*more, (0, 0)], mode="reflect")
-        output = apply(with_ema(state), state.model_state, padded[None])[0, :height, :width]
+        output = apply(*with_ema(state), padded[None])[0, :height, :width]
         images.save_sheet(out / f"{pictures.names[i]}.png", output[None], margin=0)
     print(f"{out}: {len(pictures)} pictures of {source}, by {directory} at step {int(state.step)}")
 
@@ -200,7 +200,7 @@ def export(directory: Path, out: Path, *, player: str | None = None, best: bool 
     chosen = player or ("generator" if "generator" in players else players[0])
     if chosen not in players or (player is None and chosen != "generator" and len(players) > 1):
         raise RunError(f"--player is {player}, expected one of {', '.join(players)}")
-    params, model_state = processes.to_host((with_ema(state)[chosen], state.model_state[chosen]))
+    params, model_state = processes.to_host([of_all[chosen] for of_all in with_ema(state)])
     step = int(state.step)
     weights.save(
         out,

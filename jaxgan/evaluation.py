@@ -231,11 +231,11 @@ class _Evaluator:
 
     def samples(self, state: TrainState) -> Iterator[tuple[Outputs, Outputs | None]]:
         """Samples, and where they are compared in pairs, their targets."""
-        params = with_ema(state) if self.average else state.params
+        learned = with_ema(state) if self.average else (state.params, state.model_state)
         batches = _batches(self.evaluation.examples, self.num_samples, self.seed)
         for number, (batch, count) in enumerate(batches):
             key = jax.random.fold_in(jax.random.key(self.seed), number)
-            generated = _first(count, self.draw(batch, params, state.model_state, key))
+            generated = _first(count, self.draw(batch, *learned, key))
             yield generated, _first(count, self.look(batch)) if self.pairs else None
 
     def of_generated(self, rows: Iterator[tuple[Outputs, Outputs | None]]) -> list[Any]:

@@ -88,7 +88,7 @@ def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainStat
         raise RunError("this game is not played for samples; there is nothing to draw")
     batch, key = experiment.sample_batch(n), jax.random.key(seed)
     sample: Callable[..., Array] = jax.jit(experiment.game.sample)
-    return lambda state: processes.to_host(sample(with_ema(state), state.model_state, batch, key))
+    return lambda state: processes.to_host(sample(*with_ema(state), batch, key))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,7 +35,9 @@ class TrainState(NamedTuple):
       params: learned leaves, by player.
       model_state: mutable leaves (batch statistics, ...), by player.
       opt_state: optax states, by player.
-      ema_params: exponential moving averages of `params`, of the players that have one.
+      ema_params, ema_model_state: exponential moving averages of `params` and `model_state`, of the
+        players that have one. Batch statistics are averaged too, since the last ones are of the
+        last parameters. Of leaves that are not floating-point numbers the last value is kept.
     """
 
     step: Array
@@ -43,6 +45,7 @@ class TrainState(NamedTuple):
     model_state: dict[str, ModelState]
     opt_state: dict[str, PyTree]
     ema_params: dict[str, Params]
+    ema_model_state: dict[str, ModelState]
 
 
 class TrainingAlgorithm(NamedTuple):
@@ -83,9 +86,9 @@ def alternating(
       turns: the order within a round: a player's name, or several for a turn in which they move
         together. By default every player once, in the order of `game.losses`. Five critic turns
         are `5 * ["discriminator"] + ["generator"]`, and compile once (on a CPU, five times).
-      ema: decay per round of the moving average of a player's parameters, for those to have one:
-        `ema <- decay * ema + (1 - decay) * params`. A number, or a function of the rounds played
-        before this one, such as `schedules.ema_warmup(0.999)`.
+      ema: decay per round of the moving average of a player's parameters and model state, for those
+        to have one: `ema <- decay * ema + (1 - decay) * params`. A number, or a function of the
+        rounds played before this one, such as `schedules.ema_warmup(0.999)`.
       share_draws: consecutive turns of different players use one minibatch and one key, so that
         they meet over the same examples, latents and fakes, and what is equal in both turns (the
         generator's forward pass) is computed once. A player that moves again draws afresh. If
@@ -278,13 +281,13 @@ def scan_rounds(algorithm: TrainingAlgorithm, num_rounds: int) -> TrainingAlgori
     )
 
 
-def with_ema(state: TrainState) -> dict[str, Params]:
-    """Everybody's parameters, the moving average in place of the last value where there is one.
+def with_ema(state: TrainState) -> tuple[dict[str, Params], dict[str, ModelState]]:
+    """Parameters and model state of all players, their averages in place of last values.
 
     Example:
-      >>> images = game.sample(with_ema(state), state.model_state, batch, key)  # doctest: +SKIP
+      >>> images = game.sample(*with_ema(state), batch, key)  # doctest: +SKIP
     """
-    return state.params | state.ema_params
+    return state.params | state.ema_params, state.model_state | state.ema_model_state
 
 
 def _algorithm(
@@ -305,6 +308,7 @@ def _algorithm(
             model_state=model_state,
             opt_state={player: optimizers[player].init(params[player]) for player in game.losses},
             ema_params={player: params[player] for player in decays},
+            ema_model_state={player: model_state[player] for player in decays},
         )
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
@@ -317,20 +321,32 @@ def _algorithm(
             state, metrics = _scan(step, state, mine, length=run.stop - run.start)
             for player in movers:
                 played[player].append(metrics[player])
-        ema_params = {
-            player: _averaged(state.ema_params[player], state.params[player], decay, state.step)
-            for player, decay in decays.items()
-        }
-        state = state._replace(step=state.step + 1, ema_params=ema_params)
+        state = _averaged(state, decays)._replace(step=state.step + 1)
         return state, {player: _mean_over_turns(metrics) for player, metrics in played.items()}
 
     return TrainingAlgorithm(init, update, num_minibatches=num_draws)
 
 
-def _averaged(average: Params, params: Params, decay: float | Schedule, step: Array) -> Params:
-    weight = decay(step) if callable(decay) else decay
-    mean = lambda old, new: (weight * old + (1.0 - weight) * new).astype(old.dtype)
-    return jax.tree.map(mean, average, params)
+def _averaged(state: TrainState, decays: Mapping[str, float | Schedule]) -> TrainState:
+    """The state after a round's last turn, its averages one round further."""
+    averages = {}
+    for player, decay in decays.items():
+        weight = decay(state.step) if callable(decay) else decay
+        averages[player] = jax.tree.map(
+            partial(_mean, weight),
+            (state.ema_params[player], state.ema_model_state[player]),
+            (state.params[player], state.model_state[player]),
+        )
+    return state._replace(
+        ema_params={player: params for player, (params, _) in averages.items()},
+        ema_model_state={player: model_state for player, (_, model_state) in averages.items()},
+    )
+
+
+def _mean(weight: Array | float, old: Array, new: Array) -> Array:
+    if not jnp.issubdtype(old.dtype, jnp.inexact):
+        return new
+    return (weight * old + (1.0 - weight) * new).astype(old.dtype)
 
 
 def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:

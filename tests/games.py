@@ -298,7 +298,7 @@ def measured() -> dict[str, float]:
     examples = {"image": np.random.default_rng(0).uniform(-1, 1, (50, 8, 8, 1)).astype("f4")}
     game, key = CASES["dcgan"]().game, jax.random.key(0)
     params, model_state = jax.jit(game.init)(key, examples)
-    state = jaxgan.TrainState(jnp.zeros((), jnp.int32), params, model_state, {}, {})
+    state = jaxgan.TrainState(jnp.zeros((), jnp.int32), params, model_state, {}, {}, {})
     what = jaxgan.Evaluation(
         {
             "fid": metrics.frechet_distance(),

@@ -91,7 +91,7 @@ def test_when_there_is_none(tmp_path, algorithm):
 
 def test_another_structure_is_one_clear_error(two_checkpoints):
     other = jaxgan.jit(games.CASES["minimax"]().algorithm)
-    with pytest.raises(CheckpointError, match=r"has ema_params/generator/.* expects none"):
+    with pytest.raises(CheckpointError, match=r"has ema_model_state/generator/.* expects none"):
         restore(two_checkpoints, other)
 
 

@@ -78,7 +78,8 @@ def test_owner_rule(case):
                     assert checkpoint.digest(before) != checkpoint.digest(after)
                 else:
                     chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
-        assert_same_bits((state.step, state.ema_params), (moved.step, moved.ema_params))
+        for field in ("step", "ema_params", "ema_model_state"):
+            assert_same_bits(getattr(state, field), getattr(moved, field))
 
 
 def test_scanned_rounds_are_the_same_rounds(one_of_each_kind):

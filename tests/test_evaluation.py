@@ -34,7 +34,7 @@ def state_of(mean: float, average: float | None = None) -> TrainState:
     params, ema = {"generator": jnp.full((2,), mean)}, {}
     if average is not None:
         ema = {"generator": jnp.full((2,), average)}
-    return TrainState(jnp.array(0), params, {}, {}, ema)
+    return TrainState(jnp.array(0), params, {}, {}, ema, {})
 
 
 def normal(seed: int, n: int = 700) -> dict[str, np.ndarray]:

@@ -44,7 +44,7 @@ def test_the_optimal_discriminator_is_that_of_proposition_1():
     game = gaussian1d.make_game(gaussian1d.Config())[0]._replace(sample=sample)
     flat = lambda params, state, x, **_: (jnp.zeros(x.shape[0]), state)
     players = {"discriminator": {}, "generator": {}}
-    state = TrainState(jnp.array(0), players, players, {}, {})
+    state = TrainState(jnp.array(0), players, players, {}, {}, {})
     network = Network(lambda key, *inputs: ({}, {}), flat)
     found = gaussian1d.densities(game, network, data.gaussian(2.0, 1.0), state)
     middle = (found.x > 0.0) & (found.x < 2.0)

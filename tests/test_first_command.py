@@ -45,7 +45,7 @@ def test_it_draws_digits_of_every_kind(run_dir: Path):
     experiment, state = commands.load(run_dir)
     assert entry["step"] == int(state.step)
     params, _ = experiment.game.init(jax.random.key(0), experiment.sample_batch(2))
-    untrained = state._replace(params=params, ema_params={})
+    untrained = state._replace(params=params, ema_params={}, ema_model_state={})
     measure = evaluator(experiment.game, experiment.evaluation, num_samples=1000)
     blank = measure(untrained)["fid_mnist_classifier"].value
     assert values["fid_mnist_classifier"] < 0.01 * blank

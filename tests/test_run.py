@@ -131,9 +131,9 @@ def test_samples_come_from_the_averaged_parameters(start, tmp_path):
     sheet = pixels(out)
     experiment, state = load(directory)
     batch, key = experiment.sample_batch(4), jax.random.key(0)
-    for generators, same in ((state.ema_params, True), (state.params, False)):
-        params = state.params | {"generator": generators["generator"]}
-        images.save_sheet(out, experiment.game.sample(params, state.model_state, batch, key))
+    averages, last = (state.ema_params, state.ema_model_state), (state.params, state.model_state)
+    for learned, same in ((averages, True), (last, False)):
+        images.save_sheet(out, experiment.game.sample(*learned, batch, key))
         assert (np.abs(sheet - pixels(out)).mean() < 0.1) == same
 
 

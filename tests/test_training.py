@@ -21,15 +21,17 @@ SGD = optax.sgd(0.1)
 
 
 def quadratic_game() -> Game:
-    """Three players on numbers a, b, c: losses a b, b c, c a; a state that counts own turns."""
+    """Three players on numbers a, b, c: losses a b, b c, c a; a state that counts own turns, and
+    has the number before the last."""
 
     def init(key, batch):
         params = {"a": jnp.array(1.0), "b": jnp.array(2.0), "c": jnp.array(3.0)}
-        return params, {player: {"turns": jnp.zeros((), jnp.int32)} for player in params}
+        state = {"turns": jnp.zeros((), jnp.int32), "before": jnp.zeros(())}
+        return params, dict.fromkeys(params, state)
 
     def loss_of(player, other):
         def loss(params, model_state, batch, key, step):
-            own = {"turns": model_state[player]["turns"] + 1}
+            own = {"turns": model_state[player]["turns"] + 1, "before": params[player]}
             metrics = {"sees": params[other], "batch": batch["image"][0]}
             return params[player] * params[other], LossAux(own, metrics)
 
@@ -124,15 +126,23 @@ def test_ema_once_per_round_after_all_turns():
     decay = 0.9
     algorithm = jaxgan.alternating(GAME, OPTIMIZERS, turns=["a", "a", "b", "c"], ema={"a": decay})
     state = algorithm.init(KEY, {"image": jnp.zeros(1)})
-    expected = float(state.params["a"])
+    expected, before = float(state.params["a"]), 0.0
     for _ in range(3):
         state, _ = algorithm.update(state, batches(2), KEY)
         expected = decay * expected + (1 - decay) * float(state.params["a"])
+        before = decay * before + (1 - decay) * float(state.model_state["a"]["before"])
         np.testing.assert_allclose(state.ema_params["a"], expected, rtol=1e-6)
-    assert set(state.ema_params) == {"a"}
-    averaged = jaxgan.with_ema(state)
-    assert averaged["a"] is state.ema_params["a"]
-    assert averaged["b"] is state.params["b"]
+        np.testing.assert_allclose(state.ema_model_state["a"]["before"], before, rtol=1e-6)
+    assert state.ema_model_state["a"]["turns"] == 6  # a count has no average
+    assert set(state.ema_params) == set(state.ema_model_state) == {"a"}
+    for found, averages, last in zip(
+        jaxgan.with_ema(state),
+        (state.ema_params, state.ema_model_state),
+        (state.params, state.model_state),
+        strict=True,
+    ):
+        assert found["a"] is averages["a"]
+        assert found["b"] is last["b"]
 
 
 def test_ema_that_warms_up():

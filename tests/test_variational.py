@@ -318,7 +318,7 @@ def trained(game, sample, *, rounds, turns=None, rate=2e-3):
     state = jaxgan.fit(
         jaxgan.jit(jaxgan.scan_rounds(algorithm, 100)), draw, key=KEY, num_steps=rounds
     )
-    return jaxgan.with_ema(state), state.model_state
+    return jaxgan.with_ema(state)
 
 
 def coder(*shape: int) -> Network:
