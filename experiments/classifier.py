@@ -7,7 +7,8 @@ Commands:
 
 It is a game of one player. The weights that `jaxgan.features.mnist_classifier` reads were made by
 these commands on the real MNIST; their accuracy is in their metadata and in the run's
-`evaluation.json`.
+`evaluation.json`. They are older than the averages of batch statistics, so a run now ends with
+others; they stay, so that numbers over them compare.
 """
 
 from __future__ import annotations
