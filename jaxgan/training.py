@@ -16,6 +16,7 @@ from jaxgan.game import Game, LossAndGradient, own_gradient
 from jaxgan.types import (
     Array,
     Batch,
+    ByPlayer,
     Metrics,
     ModelState,
     Params,
@@ -329,24 +330,23 @@ def _algorithm(
 
 def _averaged(state: TrainState, decays: Mapping[str, float | Schedule]) -> TrainState:
     """The state after a round's last turn, its averages one round further."""
-    averages = {}
-    for player, decay in decays.items():
-        weight = decay(state.step) if callable(decay) else decay
-        averages[player] = jax.tree.map(
-            partial(_mean, weight),
-            (state.ema_params[player], state.ema_model_state[player]),
-            (state.params[player], state.model_state[player]),
-        )
+    weights = {
+        player: decay(state.step) if callable(decay) else decay for player, decay in decays.items()
+    }
+
+    def mean(player: str, old: Array, new: Array) -> Array:
+        if not jnp.issubdtype(old.dtype, jnp.inexact):
+            return new  # a count has no average
+        weight = weights[player]
+        return (weight * old + (1.0 - weight) * new).astype(old.dtype)
+
+    def further(averages: ByPlayer, last: ByPlayer) -> dict[str, PyTree]:
+        return {p: jax.tree.map(partial(mean, p), averages[p], last[p]) for p in decays}
+
     return state._replace(
-        ema_params={player: params for player, (params, _) in averages.items()},
-        ema_model_state={player: model_state for player, (_, model_state) in averages.items()},
+        ema_params=further(state.ema_params, state.params),
+        ema_model_state=further(state.ema_model_state, state.model_state),
     )
-
-
-def _mean(weight: Array | float, old: Array, new: Array) -> Array:
-    if not jnp.issubdtype(old.dtype, jnp.inexact):
-        return new
-    return (weight * old + (1.0 - weight) * new).astype(old.dtype)
 
 
 def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:
