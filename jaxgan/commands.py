@@ -25,7 +25,7 @@ from jaxgan import (
 from jaxgan.data import as_float, load_folder
 from jaxgan.evaluation import Evaluation
 from jaxgan.experiment import Experiment
-from jaxgan.files import PICTURES, check_place, write_whole
+from jaxgan.files import PICTURES, check_place, make_folder, write_whole
 from jaxgan.metrics import Metric, Records, nearest
 from jaxgan.session import RunError
 from jaxgan.training import TrainState, with_ema
@@ -137,7 +137,7 @@ def translate(
       UserError: as `load`; the run does not translate images, or not in this way; or a picture
         cannot be read, or has other channels than those that it was trained on.
     """
-    check_place(out / "picture.png")
+    make_folder(out)
     experiment, state = load(directory, best=best)
     ways = experiment.translations
     if not ways:

@@ -74,7 +74,7 @@ def evaluator(
         be; as many as there are examples when left out, and never more where there are metrics of
         pairs.
       seed: of the samples, and of the order in which examples are taken.
-      average: draw with the moving averages of parameters, where there are some.
+      average: draw with the moving averages, where there are some.
 
     Returns:
       `state -> {name: MetricRecord}`. All processes have to call it, and all get the same.

@@ -23,12 +23,26 @@ def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
         raise UserError(f"{path} is a folder; give a file in it")
     if endings and path.suffix.lower() not in endings:
         raise UserError(f"{path} ends with none of {', '.join(sorted(endings))}; choose one")
+    make_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder if need be, and makes sure that files can be written into it.
+
+    Args:
+      folder: the folder.
+
+    Raises:
+      UserError: it cannot be made or written to.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path} cannot be written to ({error}); choose another place") from None
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"{path.parent} cannot be written to; choose another place")
+        raise UserError(
+            f"{folder} cannot be made a folder ({error.strerror}); choose another place"
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{folder} cannot be written to; choose another place")
 
 
 def write_whole(path: Path, text: str) -> None:

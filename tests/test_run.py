@@ -380,7 +380,7 @@ def test_folders_of_what_is_written(tmp_path):
     with pytest.raises(UserError, match=r"sheet\.xyz ends with none of \.bmp, .*; choose one"):
         check_place(tmp_path / "sheet.xyz", endings=PICTURES)
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"a\.png cannot be written to .*; choose another place"):
+    with pytest.raises(UserError, match="file cannot be made a folder"):
         check_place(tmp_path / "file" / "a.png")
 
 
