@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from jaxgan import xla
+from jaxgan.runs import xla_flags
 
 NUM_STEPS = 5
 
@@ -25,7 +25,7 @@ def main(name: str, form: str) -> None:
 
         step = torch_workloads.make_step(WORKLOADS[name])
     else:
-        xla.set_flags()
+        xla_flags.set_flags()
         import jax
 
         from benchmarks.workloads import OURS, PLAIN, WORKLOADS, make_step

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import tyro
 
-from jaxgan import xla
+from jaxgan.runs import xla_flags
 
 SECONDS = 2.0
 NUM_EXAMPLES = {"W1": 60_000, "W2": 60_000, "W3": 20_000}
@@ -27,7 +27,7 @@ def main(workload: tuple[str, ...] = ("W1", "W2", "W3")) -> None:
     Args:
       workload: which of W1, W2, W3.
     """
-    xla.set_flags()
+    xla_flags.set_flags()
     from benchmarks.step import print_row
     from benchmarks.workloads import OURS, WORKLOADS, make_step
 

@@ -12,16 +12,7 @@ import optax
 
 import jaxgan
 from experiments import gaussian1d, mixture, mnist
-from jaxgan import (
-    Evaluation,
-    data,
-    evaluator,
-    latents,
-    losses,
-    metrics,
-    networks,
-    penalties,
-)
+from jaxgan import Evaluation, data, evaluator, latents, losses, metrics, networks, penalties
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Array, PRNGKey
 

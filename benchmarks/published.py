@@ -19,7 +19,7 @@ from typing import Any
 
 import tyro
 
-from jaxgan import xla
+from jaxgan.runs import xla_flags
 
 ROOT = Path(__file__).parent.parent
 HEAD = """# Results
@@ -48,9 +48,9 @@ class Config:
 
 def main(config: Config) -> None:
     """Plays the protocols one by one; what is done is written at once."""
-    xla.set_flags()
+    xla_flags.set_flags()
     from benchmarks import code_protocols, protocols
-    from jaxgan.data import DataError
+    from jaxgan.errors import DataError
 
     known = protocols.PROTOCOLS | code_protocols.PROTOCOLS
     if unknown := sorted(set(config.only) - set(known)):

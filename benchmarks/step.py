@@ -25,7 +25,7 @@ from typing import Any
 
 import tyro
 
-from jaxgan import xla
+from jaxgan.runs import xla_flags
 
 Step = Callable[[], Any]
 
@@ -52,7 +52,7 @@ class Config:
 
 def main(config: Config) -> None:
     """Prints two tables, a row per workload."""
-    xla.set_flags()
+    xla_flags.set_flags()
     from benchmarks.workloads import WORKLOADS
 
     if unknown := set(config.workload) - set(WORKLOADS):
@@ -98,7 +98,7 @@ def measure(name: str, config: Config, with_torch: bool) -> dict[str, Any]:
         if config.compiled and workload.compiles:
             steps["torch compiled"] = torch_workloads.make_step(workload, compiled=True)
     if config.plain and workload.has_plain:
-        steps["plain"], _ = make_step(workload, PLAIN, share_draws=False)
+        steps["plain"], _ = make_step(workload, PLAIN, share_minibatches=False)
     times = interleaved(steps, config)
     medians = {form: 1e3 * statistics.median(values) for form, values in times.items()}
     return {"workload": name, "gflop": flops / 1e9, "milliseconds": medians}

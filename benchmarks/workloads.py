@@ -159,7 +159,7 @@ def make_networks(workload: Workload, layers: Layers) -> tuple[nn.Module, nn.Mod
     return generator, ConvDiscriminator(layers, workload.discriminator, workload.batch_norm)
 
 
-def make_step(workload: Workload | Translation, layers: Layers, *, share_draws: bool = True):
+def make_step(workload: Workload | Translation, layers: Layers, *, share_minibatches: bool = True):
     """`step()`, which plays one round and waits for it, and the round's operations."""
     if isinstance(workload, Translation):
         return _make_translation_step(workload)
@@ -179,7 +179,7 @@ def make_step(workload: Workload | Translation, layers: Layers, *, share_draws: 
     adam = optax.adam(2e-4, b1=0.5)
     algorithm = jaxgan.jit(
         jaxgan.alternating(
-            game, {"discriminator": adam, "generator": adam}, share_draws=share_draws
+            game, {"discriminator": adam, "generator": adam}, share_minibatches=share_minibatches
         )
     )
     shape = (algorithm.num_minibatches, workload.batch, *workload.image)

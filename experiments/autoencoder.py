@@ -36,9 +36,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets
-from jaxgan import run
-from jaxgan.experiment import Config as BaseConfig
-from jaxgan.experiment import Experiment, Translation
+from jaxgan.errors import DataError
+from jaxgan.runs import Config as BaseConfig
+from jaxgan.runs import Experiment, Translation, main
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network
@@ -124,10 +124,10 @@ def anomaly(config: Config, dataset: Dataset) -> Experiment:
     import jax.numpy as jnp
 
     import jaxgan
-    from jaxgan import codes, data, metrics
+    from jaxgan import data, latent_space, metrics
 
     if config.anomaly not in dataset.train.get("label", ()):
-        raise data.DataError(
+        raise DataError(
             f"{dataset.name} has no label {config.anomaly} to leave out; choose --anomaly, and a "
             "data set with labels"
         )
@@ -141,8 +141,8 @@ def anomaly(config: Config, dataset: Dataset) -> Experiment:
 
     def scores(params, model_state, batch, key):
         known = game.encode(params, model_state, normal)
-        found = codes.anomaly_scores(game, params, model_state, batch["image"], known)
-        return jnp.stack([found[name] for name in codes.ANOMALY_SCORES], axis=1)
+        found = latent_space.anomaly_scores(game, params, model_state, batch["image"], known)
+        return jnp.stack([found[name] for name in latent_space.ANOMALY_SCORES], axis=1)
 
     return with_adam(
         config,
@@ -150,7 +150,7 @@ def anomaly(config: Config, dataset: Dataset) -> Experiment:
         game,
         train=train,
         evaluation=jaxgan.Evaluation(
-            {"roc_auc": metrics.roc_auc(*codes.ANOMALY_SCORES)},
+            {"roc_auc": metrics.roc_auc(*latent_space.ANOMALY_SCORES)},
             test,
             target="anomalous",
             others=train,
@@ -191,7 +191,7 @@ def colorize(config: Config, dataset: Dataset) -> Experiment:
     from jaxgan import corruptions, data
 
     if dataset.image_shape[-1] != 3:
-        raise data.DataError(
+        raise DataError(
             f"{dataset.name} has images of {dataset.image_shape[-1]} channel, colorize needs 3; "
             "give --data cifar10, or --data folder --data-dir DIR"
         )
@@ -285,11 +285,10 @@ def finished(network: Network, finish: Callable) -> Network:
 
 def num_levels(shape: tuple[int, int, int]) -> int:
     """How often both sides halve evenly, four times at most."""
-    from jaxgan import data
 
     height, width, _ = shape
     if height % 2 or width % 2:
-        raise data.DataError(
+        raise DataError(
             f"the images have {height} x {width} pixels, and denoise and colorize halve both sides "
             "at least once; resize them to even numbers, better to multiples of 16"
         )
@@ -320,4 +319,4 @@ def with_adam(
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

@@ -17,9 +17,9 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxgan import run
-from jaxgan.experiment import Config as BaseConfig
-from jaxgan.experiment import Experiment
+from jaxgan.errors import DataError
+from jaxgan.runs import Config as BaseConfig
+from jaxgan.runs import Experiment, main
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network
@@ -54,9 +54,7 @@ def make(config: Config) -> Experiment:
 
     dataset = data.load(config.data, data_dir=config.data_dir)
     if dataset.num_classes is None:
-        raise data.DataError(
-            f"{dataset.name} has no labels to learn; choose a --data that has some"
-        )
+        raise DataError(f"{dataset.name} has no labels to learn; choose a --data that has some")
     game = classification(jaxgan.from_linen(networks.ConvClassifier(dataset.num_classes)))
     warmup = min(300, config.decay_steps // 2)
     schedule = optax.warmup_cosine_decay_schedule(
@@ -116,7 +114,7 @@ def moved(image, key):
     import jax
     import jax.numpy as jnp
 
-    from jaxgan import axis
+    from jaxgan.parallel import axis
 
     n, height, width, _ = image.shape
     centre = jnp.array([(height - 1) / 2, (width - 1) / 2])
@@ -143,7 +141,8 @@ def hardest_digits(game: Game, test):
     import numpy as np
     import optax
 
-    from jaxgan import data, images, processes, with_ema
+    from jaxgan import data, images, with_ema
+    from jaxgan.parallel import multihost
 
     batch = {name: data.as_float(array) for name, array in test.items()}
     logits = jax.jit(lambda params, state: game.sample(params, state, batch, jax.random.key(0)))
@@ -151,12 +150,12 @@ def hardest_digits(game: Game, test):
     def draw(path: Path, state: TrainState) -> None:
         found = logits(*with_ema(state))
         losses = optax.softmax_cross_entropy_with_integer_labels(found, batch["label"])
-        worst = np.argsort(-processes.to_host(losses))[:100]
-        if processes.is_main():
+        worst = np.argsort(-multihost.to_host(losses))[:100]
+        if multihost.is_main():
             images.save_sheet(path, batch["image"][worst])
 
     return draw
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

@@ -29,8 +29,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from experiments import sheets, translation
-from jaxgan import run
-from jaxgan.experiment import Experiment, Translation
+from jaxgan.runs import Experiment, Translation, main
 
 if TYPE_CHECKING:
     from jaxgan import Game
@@ -153,4 +152,4 @@ def make_evaluation(config: Config, test, x2y, y2x) -> Evaluation:
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

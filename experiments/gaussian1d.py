@@ -19,9 +19,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from jaxgan import run
-from jaxgan.experiment import Config as BaseConfig
-from jaxgan.experiment import Experiment
+from jaxgan.runs import Config as BaseConfig
+from jaxgan.runs import Experiment, main
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +57,7 @@ class Config(BaseConfig):
     """Adam's at first, of both players."""
     ema: float = 0.999
     """Decay of the generator's average, which draws the samples, after a warm-up."""
-    scan_rounds: int = 20
+    scan_steps: int = 20
     """Rounds that are one program; so small a game would wait for its dispatch otherwise."""
     log_every: int = 100
     """Steps between logged metrics."""
@@ -102,8 +101,10 @@ def make(config: Config) -> Experiment:
     )
     return Experiment(
         game=game,
-        algorithm=jaxgan.scan_rounds(algorithm, config.scan_rounds),
-        minibatches=data.draws(mixture.sample, batch_size=config.batch_size, seed=config.seed),
+        algorithm=jaxgan.scan_steps(algorithm, config.scan_steps),
+        minibatches=data.sampled_minibatches(
+            mixture.sample, batch_size=config.batch_size, seed=config.seed
+        ),
         sample_batch=lambda n: {"image": np.zeros((n, 1), np.float32)},
         data={
             "name": mixture.name,
@@ -205,10 +206,11 @@ def picture(game: Game, generator: Network, discriminator: Network, mixture: Mix
         import numpy as np
         from matplotlib.figure import Figure
 
-        from jaxgan import processes, with_ema
+        from jaxgan import with_ema
+        from jaxgan.parallel import multihost
 
-        state = processes.to_host(state)
-        if not processes.is_main():
+        state = multihost.to_host(state)
+        if not multihost.is_main():
             return
         found = densities(game, discriminator, mixture, state)
         z = np.linspace(-1.0, 1.0, 41)
@@ -236,4 +238,4 @@ def picture(game: Game, generator: Network, discriminator: Network, mixture: Mix
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

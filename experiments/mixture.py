@@ -24,9 +24,8 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from jaxgan import run
-from jaxgan.experiment import Config as BaseConfig
-from jaxgan.experiment import Experiment
+from jaxgan.runs import Config as BaseConfig
+from jaxgan.runs import Experiment, main
 
 if TYPE_CHECKING:
     from jaxgan import Game, TrainingAlgorithm
@@ -58,7 +57,7 @@ class Config(BaseConfig):
     """Adam's at first, of both players."""
     ema: float = 0.999
     """Decay of the generator's average, which draws the samples, after a warm-up."""
-    scan_rounds: int = 20
+    scan_steps: int = 20
     """Rounds that are one program; so small a game would wait for its dispatch otherwise."""
     log_every: int = 200
     """Steps between logged metrics."""
@@ -81,8 +80,10 @@ def make(config: Config) -> Experiment:
     game, algorithm = make_gan(config)
     return Experiment(
         game=game,
-        algorithm=jaxgan.scan_rounds(algorithm, config.scan_rounds),
-        minibatches=data.draws(mixture.sample, batch_size=config.batch_size, seed=config.seed),
+        algorithm=jaxgan.scan_steps(algorithm, config.scan_steps),
+        minibatches=data.sampled_minibatches(
+            mixture.sample, batch_size=config.batch_size, seed=config.seed
+        ),
         sample_batch=lambda n: {"image": np.zeros((n, 2), np.float32)},
         data={
             "name": mixture.name,
@@ -157,7 +158,8 @@ def picture(game: Game, mixture: Mixture):
     import jax
     import numpy as np
 
-    from jaxgan import processes, with_ema
+    from jaxgan import with_ema
+    from jaxgan.parallel import multihost
 
     batch = {"image": np.zeros((2500, 2), np.float32)}
     sample = jax.jit(lambda p, state: game.sample(p, state, batch, jax.random.key(0)))
@@ -168,8 +170,8 @@ def picture(game: Game, mixture: Mixture):
     density = np.exp(wide.log_density(points)).reshape(160, 160)
 
     def draw(path: Path, state: TrainState) -> None:
-        samples = processes.to_host(sample(*with_ema(state)))
-        if not processes.is_main():
+        samples = multihost.to_host(sample(*with_ema(state)))
+        if not multihost.is_main():
             return
         from matplotlib.figure import Figure
 
@@ -190,4 +192,4 @@ def picture(game: Game, mixture: Mixture):
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

@@ -24,9 +24,9 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from jaxgan import run
-from jaxgan.experiment import Config as BaseConfig
-from jaxgan.experiment import Experiment
+from jaxgan.errors import DataError
+from jaxgan.runs import Config as BaseConfig
+from jaxgan.runs import Experiment, main
 
 if TYPE_CHECKING:
     from flax.linen import Module
@@ -89,7 +89,7 @@ def make(config: Config) -> Experiment:
 
     dataset = data.load(config.data, data_dir=config.data_dir)
     if config.conditional and dataset.num_classes is None:
-        raise data.DataError(f"{dataset.name} has no labels; leave out --conditional")
+        raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     penalty = make_penalty(config)
     generator, discriminator = make_networks(config, dataset, batch_norm=penalty is None)
     game = jaxgan.gan(
@@ -167,4 +167,4 @@ def make_penalty(config: Config) -> Penalty | None:
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

@@ -35,8 +35,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets, translation
-from jaxgan import run
-from jaxgan.experiment import Experiment, Translation
+from jaxgan.runs import Experiment, Translation, main
 
 if TYPE_CHECKING:
     from jaxgan import Game
@@ -167,4 +166,4 @@ def make_evaluation(pairs: translation.Data) -> Evaluation:
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

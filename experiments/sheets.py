@@ -25,14 +25,15 @@ def draw_columns(
     import jax
     import numpy as np
 
-    from jaxgan import data, images, processes
+    from jaxgan import data, images
+    from jaxgan.parallel import multihost
 
     first = {name: data.as_float(array[: rows * abreast]) for name, array in test.items()}
     compute = jax.jit(columns)
 
     def draw(path: Path, state: TrainState) -> None:
-        found = processes.to_host(compute(state, first))
-        if processes.is_main():
+        found = multihost.to_host(compute(state, first))
+        if multihost.is_main():
             deep = max(column.shape[-1] for column in found)
             found = [np.broadcast_to(column, (*column.shape[:3], deep)) for column in found]
             page = np.stack(found, axis=1).reshape(-1, *found[0].shape[1:])
@@ -63,11 +64,11 @@ def draw_reconstructions_and_samples(
 
 def draw_latent_map(game: Game) -> Callable[[Path, TrainState], None]:
     """Draws what the plane of a latent space of two dimensions decodes to."""
-    from jaxgan import codes
+    from jaxgan import latent_space
 
     side = 2 * COLUMNS
     return _draw(
-        lambda params, model_state: codes.latent_map(game, params, model_state, side=side),
+        lambda params, model_state: latent_space.latent_map(game, params, model_state, side=side),
         columns=side,
     )
 
@@ -75,10 +76,10 @@ def draw_latent_map(game: Game) -> Callable[[Path, TrainState], None]:
 def _pairs(game: Game, params, model_state, test: Examples, *, rows: int):
     import jax.numpy as jnp
 
-    from jaxgan import codes, data
+    from jaxgan import data, latent_space
 
     first = jnp.asarray(data.as_float(test["image"][: rows * COLUMNS]))
-    again = codes.reconstruct(game, params, model_state, first)
+    again = latent_space.reconstruct(game, params, model_state, first)
     in_rows = lambda x: x.reshape(-1, COLUMNS, *first.shape[1:])
     return jnp.concatenate([in_rows(first), in_rows(again)], axis=1).reshape(-1, *first.shape[1:])
 
@@ -86,13 +87,14 @@ def _pairs(game: Game, params, model_state, test: Examples, *, rows: int):
 def _draw(page: Callable, *, columns: int = COLUMNS) -> Callable[[Path, TrainState], None]:
     import jax
 
-    from jaxgan import images, processes, with_ema
+    from jaxgan import images, with_ema
+    from jaxgan.parallel import multihost
 
     compute = jax.jit(page)
 
     def draw(path: Path, state: TrainState) -> None:
-        drawn = processes.to_host(compute(*with_ema(state)))
-        if processes.is_main():
+        drawn = multihost.to_host(compute(*with_ema(state)))
+        if multihost.is_main():
             images.save_sheet(path, drawn, columns=columns)
 
     return draw

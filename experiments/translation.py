@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from jaxgan.experiment import Config as BaseConfig
+from jaxgan.errors import DataError
+from jaxgan.runs import Config as BaseConfig
 
 if TYPE_CHECKING:
     from optax import GradientTransformation
@@ -70,11 +71,11 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
     swap = config.direction == "b2a"
     if config.data == "folder":
         if config.data_dir is None:
-            raise data.DataError("there are no pictures; give --data-dir, or --data recoloured")
+            raise DataError("there are no pictures; give --data-dir, or --data recoloured")
         load_both = data.load_pairs if paired else data.load_sets
         splits = [load_both(config.data_dir, split, swap=swap) for split in ("train", "test")]
     elif paired:
-        raise data.DataError(f"{config.data} has no pairs; give --data folder and --data-dir")
+        raise DataError(f"{config.data} has no pairs; give --data folder and --data-dir")
     else:
         splits = [
             data.load_tfds_sets(config.data, split, data_dir=config.data_dir)
@@ -93,8 +94,8 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
             jitter=data.Jitter(load_size, config.crop_size, config.flip),
         ),
         num_train=max(map(len, train.values())),
-        test=data.whole_pictures(test, config.crop_size),
-        train=data.whole_pictures(train, config.crop_size, limit=1000),
+        test=data.resized_examples(test, config.crop_size),
+        train=data.resized_examples(train, config.crop_size, limit=1000),
         channels={name: pictures.channels for name, pictures in train.items()},
         record={
             "name": config.data,

@@ -28,9 +28,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets
-from jaxgan import run
-from jaxgan.experiment import Config as BaseConfig
-from jaxgan.experiment import Experiment
+from jaxgan.runs import Config as BaseConfig
+from jaxgan.runs import Experiment, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network
@@ -105,7 +104,7 @@ def make(config: Config) -> Experiment:
     algorithm = jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)})
     return Experiment(
         game=game,
-        algorithm=jaxgan.scan_rounds(algorithm, 10) if config.network == "mlp" else algorithm,
+        algorithm=jaxgan.scan_steps(algorithm, 10) if config.network == "mlp" else algorithm,
         minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
@@ -184,4 +183,4 @@ def binarized(images):
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

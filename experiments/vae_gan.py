@@ -33,9 +33,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets
-from jaxgan import run
-from jaxgan.experiment import Config as BaseConfig
-from jaxgan.experiment import Experiment
+from jaxgan.runs import Config as BaseConfig
+from jaxgan.runs import Experiment, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -137,14 +136,14 @@ def make_game(config: Config, dataset: Dataset) -> tuple[Game, list[tuple[str, .
 def make_evaluation(game: Game, dataset: Dataset) -> Evaluation:
     """Reconstructions of held-out images, and samples, which decide which checkpoint is best."""
     import jaxgan
-    from jaxgan import codes, evaluation, metrics
+    from jaxgan import evaluation, latent_space, metrics
 
     samples = evaluation.of_images(dataset.test, dataset.train)
     fid = {"fid": samples.metrics["fid"]} if "fid" in samples.metrics else {}
     reconstructions = jaxgan.Evaluation(
         {"pairs": metrics.reconstruction(), "sharpness": metrics.sharpness(), **fid},
         {"image": dataset.test["image"]},
-        sample=lambda params, model_state, batch, key: codes.reconstruct(
+        sample=lambda params, model_state, batch, key: latent_space.reconstruct(
             game, params, model_state, batch["image"]
         ),
     )
@@ -152,4 +151,4 @@ def make_evaluation(game: Game, dataset: Dataset) -> Evaluation:
 
 
 if __name__ == "__main__":
-    run.main(Config, make)
+    main(Config, make)

@@ -1,12 +1,11 @@
-from . import axis as axis
-from . import callbacks as callbacks
 from . import checkpoint as checkpoint
-from . import codes as codes
 from . import corruptions as corruptions
 from . import data as data
+from . import errors as errors
 from . import evaluation as evaluation
 from . import features as features
 from . import images as images
+from . import latent_space as latent_space
 from . import latents as latents
 from . import losses as losses
 from . import metrics as metrics
@@ -14,8 +13,7 @@ from . import networks as networks
 from . import ops as ops
 from . import parallel as parallel
 from . import penalties as penalties
-from . import pool as pool
-from . import processes as processes
+from . import runs as runs
 from . import schedules as schedules
 from . import weights as weights
 from .errors import UserError as UserError
@@ -45,7 +43,7 @@ from .training import TrainingAlgorithm as TrainingAlgorithm
 from .training import TrainState as TrainState
 from .training import alternating as alternating
 from .training import one_stage as one_stage
-from .training import scan_rounds as scan_rounds
+from .training import scan_steps as scan_steps
 from .training import simultaneous as simultaneous
 from .training import with_ema as with_ema
 

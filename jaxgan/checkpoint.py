@@ -15,14 +15,10 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from jaxgan import processes
-from jaxgan.errors import UserError
+from jaxgan.errors import CheckpointError
+from jaxgan.parallel import multihost
 from jaxgan.training import TrainState
 from jaxgan.types import PyTree
-
-
-class CheckpointError(UserError):
-    """A checkpoint that cannot be used."""
 
 
 def digest(tree: PyTree) -> str:
@@ -38,7 +34,7 @@ def digest(tree: PyTree) -> str:
     """
     sha256 = hashlib.sha256()
     for name, leaf in sorted(_leaves(tree).items()):
-        array = processes.to_host(leaf)
+        array = multihost.to_host(leaf)
         sha256.update(f"{name} {array.dtype} {array.shape}\n".encode())
         sha256.update(array.tobytes())
     return sha256.hexdigest()

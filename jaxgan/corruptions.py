@@ -1,7 +1,7 @@
 """What is taken from an image before a network is to restore it, or drawn of it before it is seen.
 
 A corruption is a function `(key, images) -> images`. What it draws for an example comes from the
-example's own key (see `jaxgan.axis`), so it is the same on any number of devices.
+example's own key (see `jaxgan.parallel.axis`), so it is the same on any number of devices.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis
+from jaxgan.parallel import axis
 from jaxgan.types import Array, PRNGKey
 
 Corruption = Callable[[PRNGKey, Array], Array]

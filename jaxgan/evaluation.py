@@ -148,12 +148,11 @@ def of_images(
     more = {name: partial(MEASURES[name], features) for name in known if name not in usual}
     if train is not None:
         more["memorization"] = partial(_memorization, train["image"])
-    fid = "fid" if features.name == "fid" else f"fid_{features.name}"
     return Evaluation(
         {name: MEASURES[name](features) for name in usual},
         test,
         others=train,
-        best="swd_pixels" if pixels else fid,
+        best=features.score_name("swd" if pixels else "fid"),
         more=more,
     )
 
@@ -208,7 +207,7 @@ class _Evaluator:
     @cached_property
     def draw(self) -> Callable[..., Outputs]:
         """What the metrics need of samples for a batch."""
-        return parallel.divided(
+        return parallel.data_parallel(
             lambda batch, params, model_state, key: _outputs(
                 self.metrics, self.sample(params, model_state, batch, key)
             )
@@ -217,7 +216,9 @@ class _Evaluator:
     @cached_property
     def look(self) -> Callable[[Batch], Outputs]:
         """What the metrics need of a batch's real examples."""
-        return parallel.divided(lambda batch: _outputs(self.metrics, batch[self.evaluation.target]))
+        return parallel.data_parallel(
+            lambda batch: _outputs(self.metrics, batch[self.evaluation.target])
+        )
 
     # ---- accumulated on the host
 

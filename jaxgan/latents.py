@@ -1,7 +1,7 @@
 """Distributions over the latent space, and paths through it.
 
 A prior is a function `(key, n) -> [n, dim]` float32. Each of the `n` rows is drawn from its own
-key (see `jaxgan.axis`), so the first rows do not depend on how many are drawn, nor on the devices.
+key (see `jaxgan.parallel.axis`), so the first rows do not depend on how many are drawn, nor on the devices.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis
+from jaxgan.parallel import axis
 from jaxgan.types import Array, PRNGKey
 
 Latent = Callable[[PRNGKey, int], Array]

@@ -45,7 +45,7 @@ def fit(
       The last state.
 
     Raises:
-      ValueError: the rounds that remain are no multiple of the algorithm's `num_rounds`.
+      ValueError: the rounds that remain are no multiple of the algorithm's `steps_per_update`.
 
     Example:
       >>> state = fit(
@@ -56,18 +56,18 @@ def fit(
         state = first_state(algorithm, minibatches, key=key)
     key_run = jax.random.fold_in(key, 1)
     first = int(state.step)
-    if (num_steps - first) % algorithm.num_rounds:
+    if (num_steps - first) % algorithm.steps_per_update:
         raise ValueError(
             f"{num_steps - first} rounds remain, expected a multiple of the "
-            f"{algorithm.num_rounds} rounds that the algorithm plays at once"
+            f"{algorithm.steps_per_update} rounds that the algorithm plays at once"
         )
-    for step in range(first, num_steps, algorithm.num_rounds):
-        start = step * algorithm.num_minibatches // algorithm.num_rounds
+    for step in range(first, num_steps, algorithm.steps_per_update):
+        start = step * algorithm.num_minibatches // algorithm.steps_per_update
         batches = minibatches(start, algorithm.num_minibatches)
         state, metrics = algorithm.update(state, batches, key_run)
         try:
             for callback in callbacks:
-                callback(step + algorithm.num_rounds, state, metrics)
+                callback(step + algorithm.steps_per_update, state, metrics)
         except StopTraining:
             break
     return state

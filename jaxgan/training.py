@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan import axis
 from jaxgan.game import Game, LossAndGradient, own_gradient
+from jaxgan.parallel import axis
 from jaxgan.types import (
     Array,
     Batch,
@@ -58,13 +58,13 @@ class TrainingAlgorithm(NamedTuple):
         `[num_minibatches, batch, ...]`. `key` is the key of the *run*, the same in every call: the
         update folds `state.step` into it, so a resumed run draws what it would have drawn.
       num_minibatches: fresh minibatches that one call takes.
-      num_rounds: rounds that one call plays, by which `state.step` grows.
+      steps_per_update: rounds that one call plays, by which `state.step` grows.
     """
 
     init: Callable[[PRNGKey, Batch], TrainState]
     update: Callable[[TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]]
     num_minibatches: int
-    num_rounds: int = 1
+    steps_per_update: int = 1
 
 
 def alternating(
@@ -73,7 +73,7 @@ def alternating(
     *,
     turns: Sequence[str | Sequence[str]] | None = None,
     ema: Mapping[str, float | Schedule] | None = None,
-    share_draws: bool = True,
+    share_minibatches: bool = True,
 ) -> TrainingAlgorithm:
     """Players move in turn, each descending its own loss in its own parameters.
 
@@ -90,7 +90,7 @@ def alternating(
       ema: decay per round of the moving average of a player's parameters and model state, for those
         to have one: `ema <- decay * ema + (1 - decay) * params`. A number, or a function of the
         rounds played before this one, such as `schedules.ema_warmup(0.999)`.
-      share_draws: consecutive turns of different players use one minibatch and one key, so that
+      share_minibatches: consecutive turns of different players use one minibatch and one key, so that
         they meet over the same examples, latents and fakes, and what is equal in both turns (the
         generator's forward pass) is computed once. A player that moves again draws afresh. If
         false, every turn has a minibatch and a key of its own.
@@ -120,7 +120,7 @@ def alternating(
     schedule = _schedule(tuple(game.losses) if turns is None else turns)
     decays = dict(ema or {})
     _check_players(game, optimizers, schedule, decays)
-    runs = _runs(schedule, share_draws)
+    runs = _runs(schedule, share_minibatches)
     return _algorithm(game, optimizers, runs, decays, partial(play_turn, game, optimizers))
 
 
@@ -168,7 +168,7 @@ def _move(
         updates, opt_state[player] = optimizers[player].update(
             axis.mean(gradient), state.opt_state[player], state.params[player]
         )
-        params[player] = axis.whole(optax.apply_updates(state.params[player], updates))
+        params[player] = axis.replicated(optax.apply_updates(state.params[player], updates))
         model_state[player] = aux.model_state
         metrics[player] = axis.mean({"loss": loss, **aux.metrics})
     moved = state._replace(
@@ -244,7 +244,7 @@ def one_stage(
     return _algorithm(game, optimizers, [(players, slice(0, 1))], decays, turn)
 
 
-def scan_rounds(algorithm: TrainingAlgorithm, num_rounds: int) -> TrainingAlgorithm:
+def scan_steps(algorithm: TrainingAlgorithm, steps_per_update: int) -> TrainingAlgorithm:
     """Several rounds in one call: the same numbers, fewer dispatches.
 
     It helps where a round is shorter than its dispatch. On a CPU leave it to networks without
@@ -252,33 +252,33 @@ def scan_rounds(algorithm: TrainingAlgorithm, num_rounds: int) -> TrainingAlgori
 
     Args:
       algorithm: any.
-      num_rounds: calls of the algorithm's update to make into one, at least 1.
+      steps_per_update: calls of the algorithm's update to make into one, at least 1.
 
     Returns:
-      An algorithm that takes `num_rounds` times the minibatches; its metrics are means over the
+      An algorithm that takes `steps_per_update` times the minibatches; its metrics are means over the
       rounds.
 
     Raises:
-      ValueError: `num_rounds` is below 1.
+      ValueError: `steps_per_update` is below 1.
 
     Example:
-      >>> faster = scan_rounds(algorithm, 10)  # doctest: +SKIP
+      >>> faster = scan_steps(algorithm, 10)  # doctest: +SKIP
     """
-    if num_rounds < 1:
-        raise ValueError(f"num_rounds is {num_rounds}, expected at least 1")
+    if steps_per_update < 1:
+        raise ValueError(f"steps_per_update is {steps_per_update}, expected at least 1")
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
         state, metrics = jax.lax.scan(
             lambda state, round_batches: algorithm.update(state, round_batches, key),
             state,
-            jax.tree.map(lambda x: x.reshape(num_rounds, -1, *x.shape[1:]), batches),
+            jax.tree.map(lambda x: x.reshape(steps_per_update, -1, *x.shape[1:]), batches),
         )
         return state, jax.tree.map(lambda x: jnp.mean(x, axis=0), metrics)
 
     return algorithm._replace(
         update=update,
-        num_minibatches=num_rounds * algorithm.num_minibatches,
-        num_rounds=num_rounds * algorithm.num_rounds,
+        num_minibatches=steps_per_update * algorithm.num_minibatches,
+        steps_per_update=steps_per_update * algorithm.steps_per_update,
     )
 
 
@@ -353,12 +353,12 @@ def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:
     return tuple((turn,) if isinstance(turn, str) else tuple(turn) for turn in turns)
 
 
-def _runs(schedule: tuple[Turn, ...], share_draws: bool) -> list[tuple[Turn, slice]]:
+def _runs(schedule: tuple[Turn, ...], share_minibatches: bool) -> list[tuple[Turn, slice]]:
     """Runs of equal turns: who moves, and on which of the round's draws, one per turn."""
     runs: list[tuple[Turn, slice]] = []
     stop, met = 0, set[str]()  # how many draws so far, and who has moved on the last of them
     for movers, group in itertools.groupby(schedule):
-        shares = share_draws and stop > 0 and met.isdisjoint(movers)
+        shares = share_minibatches and stop > 0 and met.isdisjoint(movers)
         start = stop - 1 if shares else stop
         stop = start + len(list(group))
         met = met.union(movers) if shares and stop - start == 1 else set(movers)

@@ -19,7 +19,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 import jaxgan
-from jaxgan import axis, checkpoint, parallel, processes
+from jaxgan import checkpoint, parallel
+from jaxgan.parallel import axis, multihost
 from tests import games
 
 KEY = jax.random.key(3)
@@ -105,7 +106,7 @@ def check_draws():
 
 def check_checkpoint(state):
     """A divided state, saved, and restored on one device."""
-    whole = processes.to_host(state)
+    whole = multihost.to_host(state)
     with tempfile.TemporaryDirectory() as folder:
         with checkpoint.open_manager(Path(folder)) as manager:
             checkpoint.save(manager, state)

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 import jaxgan
-from jaxgan import axis, processes
+from jaxgan.parallel import axis, multihost
 
 if __name__ == "__main__":  # before anything that uses jax, as the modules below do
-    processes.connect(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
+    multihost.initialize(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
 from tests import games
 from tests.parallel_program import KEY, ROUNDS, difference
 
@@ -28,17 +28,17 @@ def my_rows(start, count):
 
 def play(algorithm, minibatches):
     state = jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=ROUNDS)
-    return processes.to_host(state._asdict())
+    return multihost.to_host(state._asdict())
 
 
 def main() -> None:
     assert (jax.process_count(), jax.device_count(), jax.local_device_count()) == (2, 8, 4)
-    assert processes.largest(jax.process_index()) == 1
+    assert multihost.all_reduce_max(jax.process_index()) == 1
     found = {"measured": games.measured()}
     for name, make in games.CASES.items():
         case = make().with_sgd
         two = play(jaxgan.sharded(case.algorithm), my_rows)
-        if processes.is_main():
+        if multihost.is_main():
             found[name] = difference(play(jaxgan.jit(case.algorithm), games.minibatches), two)
     draws = jax.jit(lambda: jax.random.key_data(axis.example_keys(KEY, 16)))()
     np.testing.assert_array_equal(draws, jax.random.key_data(axis.example_keys(KEY, 16)))
@@ -46,7 +46,7 @@ def main() -> None:
         jaxgan.pmap(case.algorithm)
     except ValueError as error:
         found["error"] = str(error)
-    if processes.is_main():
+    if multihost.is_main():
         print(json.dumps(found))
 
 

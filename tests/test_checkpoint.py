@@ -9,7 +9,7 @@ import pytest
 
 import jaxgan
 from jaxgan import checkpoint
-from jaxgan.checkpoint import CheckpointError
+from jaxgan.errors import CheckpointError
 from tests import games
 
 KEY = jax.random.key(0)

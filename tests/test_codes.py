@@ -9,7 +9,8 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 import jaxgan
-from jaxgan import Game, axis, codes, corruptions, latents
+from jaxgan import Game, corruptions, latent_space, latents
+from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -36,25 +37,25 @@ def test_reconstruct_forgets_what_codes_forget():
     x = pictures(5)
     expected = x.copy()
     expected[:, 1] = 0.0
-    np.testing.assert_allclose(codes.reconstruct(halves(), {}, {}, x), expected, rtol=1e-6)
+    np.testing.assert_allclose(latent_space.reconstruct(halves(), {}, {}, x), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("path", [latents.lerp, latents.slerp])
 def test_ways_begin_and_end_at_reconstructions(path):
     start, end = pictures(3), pictures(3)
-    ways = codes.interpolate(halves(), {}, {}, start, end, num=5, path=path)
-    again = lambda x: codes.reconstruct(halves(), {}, {}, x)
+    ways = latent_space.interpolate(halves(), {}, {}, start, end, num=5, path=path)
+    again = lambda x: latent_space.reconstruct(halves(), {}, {}, x)
     np.testing.assert_allclose(ways[:, 0], again(start), atol=1e-6)
     np.testing.assert_allclose(ways[:, -1], again(end), atol=1e-6)
     if path is latents.lerp:
         np.testing.assert_allclose(ways[:, 2], again((start + end) / 2), atol=1e-6)
     with pytest.raises(ValueError, match="num is 1"):
-        codes.interpolate(halves(), {}, {}, start, end, num=1)
+        latent_space.interpolate(halves(), {}, {}, start, end, num=1)
 
 
 def test_the_map_is_of_quantiles():
     """Every cell of the grid holds one part of the prior's mass."""
-    drawn = codes.latent_map(halves(), {}, {}, side=4)
+    drawn = latent_space.latent_map(halves(), {}, {}, side=4)
     z = np.asarray(drawn).reshape(4, 4, 4)[:, :, :2] / 2
     quantiles = norm.ppf([0.125, 0.375, 0.625, 0.875])
     np.testing.assert_allclose(z[:, :, 0], np.broadcast_to(quantiles, (4, 4)), atol=1e-6)
@@ -66,21 +67,21 @@ def test_analogies_add_the_difference():
     shift = np.zeros((1, 2, 2, 1), np.float32)
     shift[0, 0, 0] = 0.25
     args = {"plus": without + shift, "minus": without}
-    found = codes.analogy(halves(), {}, {}, x, **args)
-    again = codes.reconstruct(halves(), {}, {}, x)
+    found = latent_space.analogy(halves(), {}, {}, x, **args)
+    again = latent_space.reconstruct(halves(), {}, {}, x)
     np.testing.assert_allclose(found, again + shift, atol=1e-6)
     strengths = jnp.array([0.0, 1.0, 2.0])
-    found = codes.analogy(halves(), {}, {}, x, **args, strength=strengths)
+    found = latent_space.analogy(halves(), {}, {}, x, **args, strength=strengths)
     np.testing.assert_allclose(found, again + shift * np.arange(3).reshape(3, 1, 1, 1), atol=1e-6)
 
 
 def test_code_distances_are_those_of_the_nearest():
     x, normal = RNG.normal(size=(20, 3)), RNG.normal(size=(50, 3)) + 100.0
     expected = np.sort(cdist(x, normal), axis=1)[:, :4].mean(axis=1)
-    found = codes.code_distance(jnp.asarray(x, "f4"), jnp.asarray(normal, "f4"), k=4)
+    found = latent_space.code_distance(jnp.asarray(x, "f4"), jnp.asarray(normal, "f4"), k=4)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     with pytest.raises(ValueError, match="k is 51 and there are 50"):
-        codes.code_distance(x, normal, k=51)
+        latent_space.code_distance(x, normal, k=51)
 
 
 def test_anomalies_are_what_cannot_be_drawn_or_coded():
@@ -91,8 +92,8 @@ def test_anomalies_are_what_cannot_be_drawn_or_coded():
     far[:, 0] = 5.0
     normal = halves().encode({}, {}, usual)
     x = jnp.concatenate([usual, strange, far])
-    scores = codes.anomaly_scores(halves(), {}, {}, x, normal)
-    assert set(scores) == set(codes.ANOMALY_SCORES)
+    scores = latent_space.anomaly_scores(halves(), {}, {}, x, normal)
+    assert set(scores) == set(latent_space.ANOMALY_SCORES)
     assert int(scores["reconstruction"].argmax()) == 40
     assert float(scores["reconstruction"][40]) == pytest.approx(0.5)
     assert int(scores["latent"].argmax()) == 41
@@ -101,9 +102,9 @@ def test_anomalies_are_what_cannot_be_drawn_or_coded():
 def test_games_without_codes_say_so():
     game = halves()._replace(encode=None)
     with pytest.raises(ValueError, match="the game has no encode"):
-        codes.reconstruct(game, {}, {}, pictures(1))
+        latent_space.reconstruct(game, {}, {}, pictures(1))
     with pytest.raises(ValueError, match="does not decode"):
-        codes.latent_map(game._replace(decode=None), {}, {})
+        latent_space.latent_map(game._replace(decode=None), {}, {})
 
 
 def test_a_gan_decodes_its_latents():

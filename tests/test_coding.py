@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from experiments import autoencoder, classifier, mnist, vae, vae_gan
-from jaxgan import UserError, code_commands, codes, commands, data
-from jaxgan.data import DataError
-from jaxgan.launch import launch
+from jaxgan import UserError, data, latent_space
+from jaxgan.errors import DataError
+from jaxgan.runs import commands
+from jaxgan.runs.launch import launch
+from tests.support import command, refused
 
 SMALL = {"data": "digits", "features": 4, "batch_size": 16, "log_every": 50}
 SMALL |= {"evaluate_samples": 300, "learning_rate": 3e-3}
@@ -41,9 +43,9 @@ def size_of(path) -> tuple[int, int]:
         return picture.size
 
 
-def refused(command, *args, **kwargs) -> str:
+def refused_by(function, *args, **kwargs) -> str:
     with pytest.raises(UserError) as error:
-        command(*args, **kwargs)
+        function(*args, **kwargs)
     assert error.value.exit_status == 2
     return str(error.value)
 
@@ -57,30 +59,27 @@ def test_codes_reconstruct_interpolate_and_add(tmp_path):
     assert {"l1", "mse", "psnr", "ssim", "sharpness"} == set(found)
     assert size_of(directory / "samples" / "step_0000030.png") == (10 * 30 + 2, 10 * 30 + 2)
 
-    common = {"num": 4, "seed": 0, "best": False}
-    code_commands.reconstruct(directory, out, source=None, **common)
+    common = {"num": 4, "out": out}
+    command("reconstruct", directory, **common)
     assert size_of(out) == (4 * 30 + 2, 2 * 30 + 2)
-    code_commands.interpolate(directory, out, source=None, steps=3, path="slerp", **common)
+    command("interpolate", directory, steps=3, path="slerp", **common)
     assert size_of(out) == (5 * 30 + 2, 4 * 30 + 2)
 
     digits = data.load("digits").test
     for label in (0, 1):
         write(tmp_path / str(label), digits["image"][digits["label"] == label][:5])
     folders = {"plus": tmp_path / "0", "minus": tmp_path / "1"}
-    code_commands.arithmetic(directory, out, source=None, **folders, steps=4, **common)
+    command("arithmetic", directory, **folders, steps=4, **common)
     assert size_of(out) == (5 * 30 + 2, 4 * 30 + 2)
 
     write(tmp_path / "large", np.zeros((1, 29, 28, 1), np.uint8))
     for folder, message in ((tmp_path / "large", "has the shape (29, 28, 1)"),
                             (tmp_path / "none", "does not exist")):  # fmt: skip
-        text = refused(code_commands.reconstruct, directory, out, source=folder, **common)
+        text = refused(command, "reconstruct", directory, input=folder, **common)
         assert message in text
-    text = refused(code_commands.latent_map, directory, out, side=2, best=False)
+    text = refused(command, "latent-map", directory, out=out, side=2)
     assert "codes of the shape (16,)" in text
-    text = refused(
-        code_commands.interpolate, directory, out, source=None, steps=1, path="lerp",
-        **common,
-    )  # fmt: skip
+    text = refused(command, "interpolate", directory, steps=1, **common)
     assert "--steps is 1" in text
 
 
@@ -101,17 +100,17 @@ def test_the_task_of_anomalies(tmp_path, capsys):
     images = np.concatenate([digits.test["image"][:30], strange])
     write(tmp_path / "in", images, names=[*(f"digit{i}" for i in range(30)), "strange"])
     out = tmp_path / "anomalies.json"
-    code_commands.anomalies(directory, tmp_path / "in", out, score="reconstruction", best=False)
+    command("anomalies", directory, input=tmp_path / "in", out=out, score="reconstruction")
     listed = json.loads(out.read_text())["pictures"]
     assert listed[0]["name"] == "strange"
     assert listed[0]["reconstruction_share_above"] == 0.0
     assert "strange" in capsys.readouterr().out
     normal = experiment.game.encode(state.params, state.model_state, data.as_float(kept))
-    expected = codes.anomaly_scores(
+    expected = latent_space.anomaly_scores(
         experiment.game, state.params, state.model_state, data.as_float(images), jnp.asarray(normal)
     )
     by_name = {record["name"]: record for record in listed}
-    for kind in codes.ANOMALY_SCORES:
+    for kind in latent_space.ANOMALY_SCORES:
         listed_scores = [by_name[f"digit{i}"][kind] for i in range(30)]
         np.testing.assert_allclose(listed_scores, expected[kind][:30], rtol=1e-3, atol=1e-5)
 
@@ -133,7 +132,7 @@ def test_denoising_beats_the_noise(tmp_path):
     noisy = np.clip(digits + noise, 0, 255).astype(np.uint8)
     padded = np.pad(noisy, [(0, 0), (0, 5), (0, 2), (0, 0)])  # sides that no network halves
     write(tmp_path / "in", padded)
-    commands.translate(directory, tmp_path / "in", tmp_path / "out")
+    command("translate", directory, input=tmp_path / "in", output=tmp_path / "out")
     with Image.open(tmp_path / "out" / "0000.png") as picture:
         assert picture.size == (30, 33)
         cleaned = np.asarray(picture)[:28, :28]
@@ -158,7 +157,7 @@ def test_colours_that_follow_from_grey_are_learned(tmp_path):
     )  # fmt: skip
     assert found["mse"] < 0.3 * found["mean_colour/mse"]
     write(tmp_path / "grey", coloured(1, 2)[..., :1])
-    commands.translate(tmp_path / "run", tmp_path / "grey", tmp_path / "out")
+    command("translate", tmp_path / "run", input=tmp_path / "grey", output=tmp_path / "out")
     with Image.open(tmp_path / "out" / "0000.png") as picture:
         assert picture.mode == "RGB"
     config = dataclasses.replace(autoencoder.Config(), task="colorize", data="digits")
@@ -198,7 +197,7 @@ def test_vaes(flags, tmp_path):
     assert any(name.startswith("samples/fid_") for name in found)
     if flags == {"latent": 2}:
         out = tmp_path / "map.png"
-        code_commands.latent_map(tmp_path / "run", out, side=3, best=True)
+        command("latent-map", tmp_path / "run", out=out, side=3, step="best")
         assert size_of(out) == (84, 84)
 
 
@@ -220,9 +219,7 @@ SLOWLY = [
 def test_four_games_over_the_same_networks(game, tmp_path):
     found = run(vae_gan, tmp_path / "run", game=game, num_steps=2, latent=4)
     assert {"reconstruction/mse", "reconstruction/sharpness", "fid_mnist_classifier"} <= set(found)
-    code_commands.reconstruct(
-        tmp_path / "run", tmp_path / "out.png", source=None, num=10, seed=1, best=True
-    )
+    command("reconstruct", tmp_path / "run", num=10, seed=1, step="best", out=tmp_path / "out.png")
     assert size_of(tmp_path / "out.png") == (302, 62)
 
 
@@ -256,13 +253,13 @@ def test_sizes_that_do_not_fit_are_said_before_a_record_is_made(module, fields, 
         module.Config(), data="folder", data_dir=str(tmp_path), run_dir=str(tmp_path / "run"),
         batch_size=4, **fields,
     )  # fmt: skip
-    assert message in refused(launch, config, module.make, name=module.__name__)
+    assert message in refused_by(launch, config, module.make, name=module.__name__)
     assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_rounds_that_are_played_together(tmp_path):
     config = dataclasses.replace(vae.Config(), run_dir=str(tmp_path / "run"), num_steps=25, **SMALL)
-    with pytest.raises(UserError, match="10 are played at once; choose --num-steps 30"):
+    with pytest.raises(UserError, match="an update takes 10; choose --num-steps 30"):
         launch(config, vae.make, name=vae.__name__)
 
 
@@ -276,10 +273,7 @@ def test_a_gan_has_no_codes(tmp_path):
         evaluate_every=0,
     )
     assert launch(config, mnist.make, name=mnist.__name__) == 0
-    text = refused(
-        code_commands.reconstruct, tmp_path / "run", tmp_path / "out.png", source=None,
-        num=1, seed=0, best=False,
-    )  # fmt: skip
+    text = refused(command, "reconstruct", tmp_path / "run", num=1, out=tmp_path / "out.png")
     assert "a game that learns no codes" in text
 
 

@@ -85,7 +85,7 @@ def test_owner_rule(case):
 def test_scanned_rounds_are_the_same_rounds(one_of_each_kind):
     algorithm = one_of_each_kind.algorithm
     one_by_one = play(jaxgan.jit(algorithm), 4)
-    scanned = play(jaxgan.jit(jaxgan.scan_rounds(algorithm, 2)), 4)
+    scanned = play(jaxgan.jit(jaxgan.scan_steps(algorithm, 2)), 4)
     chex.assert_trees_all_close(one_by_one, scanned, rtol=1e-3, atol=5e-5)
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from jaxgan import data
 from jaxgan.data import mnist
-from jaxgan.data.idx import DataError, read_idx, write_idx
+from jaxgan.data.idx import read_idx, write_idx
 from jaxgan.data.shuffle import shuffled
+from jaxgan.errors import DataError
 
 # ---- idx
 

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 import jaxgan
-import jaxgan.__main__ as commands
 from jaxgan import Evaluation, data, evaluation, evaluator, metrics, weights
-from jaxgan.commands import load
+from jaxgan.errors import MetricError
+from jaxgan.runs.commands import load
 from jaxgan.training import TrainState
 from tests.games import measured
+from tests.support import command
 from tests.test_run import arguments, main
 
 
@@ -23,7 +24,7 @@ def gaussian_game() -> jaxgan.Game:
     """Its samples are N(mean, 1), whatever is learned."""
 
     def sample(params, model_state, batch, key):
-        keys = jaxgan.axis.example_keys(key, batch["image"].shape[0])
+        keys = jaxgan.parallel.axis.example_keys(key, batch["image"].shape[0])
         noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(keys)
         return params["generator"][None] + noise + batch.get("label", jnp.zeros(1))[:, None]
 
@@ -112,7 +113,7 @@ def test_what_cannot_be_measured():
         evaluator(gaussian_game(), Evaluation(FRECHET, normal(0), target="target"))
     with pytest.raises(ValueError, match="no sample"):
         evaluator(gaussian_game()._replace(sample=None), Evaluation(FRECHET, normal(0)))
-    with pytest.raises(metrics.MetricError, match="500 of 500 generated rows are not finite"):
+    with pytest.raises(MetricError, match="500 of 500 generated rows are not finite"):
         evaluator(gaussian_game(), Evaluation(FRECHET, normal(0)))(state_of(np.nan))
 
 
@@ -203,7 +204,7 @@ def test_the_command_gets_the_numbers_of_the_run(finished, tmp_path, capsys):
     content = json.loads((finished / "evaluation.json").read_text())
     expected = next(e for e in content["evaluations"] if e["step"] == content["best_step"])
     out = tmp_path / "e.json"
-    commands.evaluate(finished, num_samples=40, step="best", parameters="both", out=out)
+    command("evaluate", finished, num_samples=40, step="best", parameters="both", out=out)
     text = capsys.readouterr().out
     assert f"{finished} at step {content['best_step']}, average parameters" in text
     assert "last parameters" in text
@@ -214,18 +215,18 @@ def test_the_command_gets_the_numbers_of_the_run(finished, tmp_path, capsys):
 
 
 def test_metrics_are_chosen_by_name(finished, capsys):
-    commands.evaluate(finished, metrics=("memorization", "ms_ssim"), num_samples=20)
+    command("evaluate", finished, metrics=("memorization", "ms_ssim"), num_samples=20)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["memorization_pixels", "ms_ssim"]
     with pytest.raises(SystemExit) as end:
-        commands.evaluate(finished, metrics=("fidd",))
+        command("evaluate", finished, metrics=("fidd",))
     assert end.value.code == 2
     assert "--metrics has fidd; this run knows fid, kid, prdc" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        commands.evaluate(finished, num_samples=1)
+        command("evaluate", finished, num_samples=1)
     assert "there are 1 generated rows, expected at least 2" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        commands.evaluate(finished, inception=Path("nowhere.pth"))
+        command("evaluate", finished, inception=Path("nowhere.pth"))
     assert "nowhere.pth is no PyTorch file" in capsys.readouterr().err
 
 
@@ -252,7 +253,7 @@ def test_an_evaluation_that_fails_costs_no_training(tmp_path, monkeypatch, capsy
 
 
 def test_export_and_load(finished, tmp_path, capsys):
-    commands.export(finished, tmp_path / "g.safetensors", step="best")
+    command("export", finished, out=tmp_path / "g.safetensors", step="best")
     params, _ = weights.load(tmp_path / "g.safetensors")
     _experiment, state = load(finished, best=True)
     jax.tree.map(np.testing.assert_array_equal, params, jax.device_get(state.params["generator"]))
@@ -261,13 +262,13 @@ def test_export_and_load(finished, tmp_path, capsys):
     assert record["evaluation"][0]["name"] == "fid_mnist_classifier"
     assert str(finished) not in json.dumps(record)
     with pytest.raises(SystemExit):
-        commands.export(finished, tmp_path / "g.safetensors", player="critic")
+        command("export", finished, out=tmp_path / "g.safetensors", player="critic")
     assert "--player is critic, expected one of discriminator, generator" in capsys.readouterr().err
 
 
 def test_neighbours_are_training_images(finished, tmp_path, capsys):
     """Every row of the sheet: a sample, then images of the training set."""
-    commands.neighbours(finished, num=3, k=2, out=tmp_path / "n.png")
+    command("neighbours", finished, num=3, k=2, out=tmp_path / "n.png")
     assert "each followed by its 2 nearest training images" in capsys.readouterr().out
     page = np.asarray(Image.open(tmp_path / "n.png"))
     assert page.shape == (3 * 30 + 2, 3 * 30 + 2)

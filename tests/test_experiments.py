@@ -11,8 +11,9 @@ from PIL import Image
 from scipy.stats import multivariate_normal
 
 from experiments import classifier, gaussian1d, mixture
-from jaxgan import Network, TrainState, commands, data
-from jaxgan.launch import launch
+from jaxgan import Network, TrainState, data
+from jaxgan.runs import commands
+from jaxgan.runs.launch import launch
 
 
 def run(module, tmp_path, **fields) -> dict[str, float]:
@@ -90,12 +91,12 @@ def test_densities_of_mixtures(name):
 
 
 def test_draws_are_a_pure_function_of_their_number():
-    draw = data.draws(data.ring().sample, batch_size=6, seed=3)
+    draw = data.sampled_minibatches(data.ring().sample, batch_size=6, seed=3)
     several = draw(4, 3)["image"]
     np.testing.assert_array_equal(several[1], draw(5, 1)["image"][0])
-    other = data.draws(data.ring().sample, batch_size=6, seed=4)(5, 1)["image"][0]
+    other = data.sampled_minibatches(data.ring().sample, batch_size=6, seed=4)(5, 1)["image"][0]
     assert not np.array_equal(several[1], other)
-    wider = data.draws(data.ring().sample, batch_size=8, seed=3)(5, 1)["image"][0]
+    wider = data.sampled_minibatches(data.ring().sample, batch_size=8, seed=3)(5, 1)["image"][0]
     np.testing.assert_array_equal(several[1], wider[:6])
 
 

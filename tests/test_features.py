@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxgan import data, features, metrics, networks, torch_file, weights
-from jaxgan.features import classifier, inception_v3
-from jaxgan.weights import WeightsError
+from jaxgan import data, features, metrics, networks, weights
+from jaxgan.errors import MetricError, WeightsError
+from jaxgan.features import classifier, fid_inception
+from jaxgan.weights import load_torch, torch_file
 from tests import inception_reference
 
 # ---- the digit classifier
@@ -44,7 +45,7 @@ def test_the_digit_classifier_says_what_it_is():
     assert record["experiment"] == "experiments.classifier"
     assert record["data"]["name"] == "mnist"
     assert list(metrics.frechet_distance(found).features) == list(found)
-    with pytest.raises(metrics.MetricError, match="found \\(32, 32, 3\\)"):
+    with pytest.raises(MetricError, match="found \\(32, 32, 3\\)"):
         found.apply(jnp.zeros((1, 32, 32, 3)))
 
 
@@ -61,7 +62,7 @@ def reference():
 
 def test_inception_equals_an_independent_reference_layer_by_layer(reference):
     arrays, image, (maps, means, logits) = reference
-    params, model_state = inception_v3.from_torch(arrays)
+    params, model_state = fid_inception.from_torch(arrays)
     network = networks.from_linen(networks.InceptionV3())
     x = jnp.asarray(image.transpose(0, 2, 3, 1), jnp.float32)
     found, _ = jax.jit(lambda x: network.apply(params, model_state, x, train=False))(x)
@@ -77,10 +78,10 @@ def test_weights_of_another_network_are_refused(reference):
     arrays = dict(reference[0])
     arrays["Mixed_6b.branch7x7_1.conv.weight"] = np.zeros((64, 768, 1, 1), np.float32)
     with pytest.raises(WeightsError, match=r"Mixed_6b\.branch7x7_1\.conv\.weight has the shape"):
-        inception_v3.from_torch(arrays)
+        fid_inception.from_torch(arrays)
     arrays = {name: array for name, array in reference[0].items() if name != "fc.bias"}
     with pytest.raises(WeightsError, match=r"no fc\.bias"):
-        inception_v3.from_torch(arrays)
+        fid_inception.from_torch(arrays)
 
 
 @pytest.mark.parametrize("side", [28, 500])
@@ -90,7 +91,7 @@ def test_the_resize_is_pillows(side):
         (299, 299), Image.Resampling.BICUBIC
     )
     image = data.as_float(pixels)[None, :, :, None]
-    found = np.asarray(inception_v3.prepared(image)) * 128 + 128
+    found = np.asarray(fid_inception.prepared(image)) * 128 + 128
     np.testing.assert_allclose(found[0, ..., 0], np.asarray(expected), atol=0.01)
     np.testing.assert_array_equal(found[..., 0], found[..., 2])
 
@@ -207,7 +208,7 @@ ARRAYS = {
 def test_torch_files(write, tmp_path):
     path = tmp_path / "w.pth"
     path.write_bytes(write(ARRAYS))
-    found = torch_file.load(path)
+    found = load_torch(path)
     assert found.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(found[name], array)
@@ -221,7 +222,7 @@ def test_torch_files_that_torch_wrote(legacy, tmp_path):
     tensors = {"t": matrix.T, "view": matrix[1:], "half": matrix.half(), "n": torch.tensor(3)}
     path = tmp_path / "w.pth"
     torch.save(tensors, path, _use_new_zipfile_serialization=not legacy)
-    for name, array in torch_file.load(path).items():
+    for name, array in load_torch(path).items():
         np.testing.assert_array_equal(array, tensors[name].numpy())
 
 
@@ -236,7 +237,7 @@ def test_torch_files_that_would_run_something_are_refused(write, tmp_path, monke
     path = tmp_path / "w.pth"
     path.write_bytes(write(ARRAYS))
     with pytest.raises(WeightsError, match=r"print, which is not done here"):
-        torch_file.load(path)
+        load_torch(path)
     assert capsys.readouterr().out == ""
 
 
@@ -245,9 +246,9 @@ def test_torch_files_that_are_none(content, tmp_path):
     path = tmp_path / "w.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"is no PyTorch file of tensors"):
-        torch_file.load(path)
+        load_torch(path)
     with pytest.raises(WeightsError, match="No such file"):
-        torch_file.load(tmp_path / "none.pth")
+        load_torch(tmp_path / "none.pth")
 
 
 def test_torch_files_cut_short(tmp_path):
@@ -255,7 +256,7 @@ def test_torch_files_cut_short(tmp_path):
     for write in (as_zip, as_legacy):
         path.write_bytes(write(ARRAYS)[:-12])
         with pytest.raises(WeightsError):
-            torch_file.load(path)
+            load_torch(path)
 
 
 def test_a_tensor_beyond_its_data_is_refused(tmp_path):
@@ -265,7 +266,7 @@ def test_a_tensor_beyond_its_data_is_refused(tmp_path):
         archive.writestr("archive/data.pkl", stream.getvalue())
         archive.writestr("archive/data/0", np.zeros(3, np.float32).tobytes())
     with pytest.raises(WeightsError, match="beyond its data"):
-        torch_file.load(tmp_path / "w.pth")
+        load_torch(tmp_path / "w.pth")
 
 
 # ---- safetensors

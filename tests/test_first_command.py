@@ -14,8 +14,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxgan import commands, evaluator, session
+from jaxgan import evaluator
 from jaxgan.features import mnist_classifier
+from jaxgan.runs import commands, session
 from tests.conftest import ROOT
 from tests.test_documents import README, blocks
 

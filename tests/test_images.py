@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from jaxgan import callbacks, images
+from jaxgan import images
+from jaxgan.errors import NonFiniteError
 from jaxgan.loop import StopTraining
+from jaxgan.runs import callbacks
 
 STATE = None
 
@@ -82,7 +84,7 @@ def test_every():
 
 def test_check_finite_names_what_is_not():
     callbacks.check_finite(1, STATE, {"generator": {"loss": 1.0}})
-    with pytest.raises(callbacks.NonFiniteError, match="generator/loss is nan at step 7"):
+    with pytest.raises(NonFiniteError, match="generator/loss is nan at step 7"):
         callbacks.check_finite(7, STATE, {"generator": {"loss": float("nan")}})
 
 

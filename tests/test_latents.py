@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from jaxgan import axis, latents
+from jaxgan import latents
+from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
 

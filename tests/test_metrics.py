@@ -14,7 +14,8 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.metrics import roc_auc_score
 
 from jaxgan import metrics
-from jaxgan.metrics import Features, MetricError, neighbours
+from jaxgan.errors import MetricError
+from jaxgan.metrics import Features, neighbours
 
 LOGITS = Features("classes", lambda x: {"logits": x})
 MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])

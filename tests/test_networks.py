@@ -8,8 +8,10 @@ import pytest
 from flax import nnx
 
 import jaxgan
-from jaxgan import axis, networks
+from jaxgan import networks
+from jaxgan.errors import SizeError
 from jaxgan.networks.dcgan import num_levels
+from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
 
@@ -150,7 +152,7 @@ def test_dcgan_sizes_that_do_not_halve(size):
 def test_widths_that_are_none(module, message):
     """Users of the commands read these lines."""
     shape = (1, 5) if isinstance(module, networks.DCGANGenerator) else (1, 8, 8, 1)
-    with pytest.raises(networks.SizeError, match=message) as error:
+    with pytest.raises(SizeError, match=message) as error:
         jaxgan.from_linen(module).init(KEY, jnp.zeros(shape))
     assert isinstance(error.value, jaxgan.UserError)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jaxgan import ops
-from jaxgan.axis import DATA_AXIS
 from jaxgan.ops import columns, cpu, phases, plain, spectral
+from jaxgan.parallel.axis import DATA_AXIS
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 OPERATIONS = ("conv", "input_gradient", "kernel_gradient")

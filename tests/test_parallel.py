@@ -12,7 +12,7 @@ import pytest
 from jax.sharding import AxisType
 
 import jaxgan
-from jaxgan import axis
+from jaxgan.parallel import axis
 from tests import games
 from tests.conftest import CACHE, ROOT
 from tests.parallel_program import QUICK
@@ -100,12 +100,12 @@ def test_batches_that_do_not_divide(found):
 
 def test_axis_outside_of_a_map():
     assert not axis.is_bound()
-    np.testing.assert_array_equal(axis.rows(3), [0, 1, 2])
+    np.testing.assert_array_equal(axis.global_rows(3), [0, 1, 2])
     assert axis.mean({"a": 2.0}) == {"a": 2.0}
 
 
 def test_axis_inside_of_a_map():
-    inside = lambda x: (axis.rows(2), axis.mean(x))
+    inside = lambda x: (axis.global_rows(2), axis.mean(x))
     rows, means = jax.vmap(inside, axis_name=axis.DATA_AXIS)(jnp.arange(4.0))
     np.testing.assert_array_equal(rows, np.arange(8).reshape(4, 2))
     np.testing.assert_array_equal(means, np.full(4, 1.5))

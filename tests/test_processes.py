@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxgan import data
+from jaxgan.errors import DataError
 from tests import games
 from tests.conftest import ROOT
 from tests.test_parallel import EIGHT_DEVICES
@@ -123,5 +124,5 @@ def test_each_process_reads_its_rows(count):
 
 
 def test_a_batch_that_does_not_divide_over_processes():
-    with pytest.raises(data.DataError, match="batch size is 10 and there are 4 processes"):
+    with pytest.raises(DataError, match="batch size is 10 and there are 4 processes"):
         data.minibatches({"image": np.zeros(50)}, batch_size=10, process=(0, 4))

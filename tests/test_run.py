@@ -17,20 +17,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import jaxgan.__main__ as commands
 from experiments import mnist
-from jaxgan import UserError, checkpoint, images, run, xla
-from jaxgan.commands import load
+from jaxgan import UserError, checkpoint, images
 from jaxgan.data.idx import write_idx
-from jaxgan.files import PICTURES, check_place
+from jaxgan.data.pictures import SUFFIXES
+from jaxgan.runs import cli, xla_flags
+from jaxgan.runs.commands import load
+from jaxgan.runs.files import check_place
 from tests.conftest import CACHE, ROOT
+from tests.support import command
 
 SMALL = {"--data": "digits", "--features": 4, "--batch-size": 8, "--latent": 4, "--r1": 0}
 SMALL["--evaluate-every"] = 0  # test_evaluation.py has runs that are evaluated
 EXPERIMENTS = sorted(
     f"experiments.{path.stem}"
     for path in (ROOT / "experiments").glob("*.py")
-    if "run.main(" in path.read_text()
+    if "main(Config, make)" in path.read_text()
 )
 ENVIRONMENT = os.environ | {
     "JAX_PLATFORMS": "cpu",
@@ -51,7 +53,7 @@ def main(monkeypatch, *words):
     """The experiment's command in this process; returns the exit status."""
     monkeypatch.setattr(sys, "argv", ["experiments.mnist", *words])
     with pytest.raises(SystemExit) as end:
-        run.main(mnist.Config, mnist.make)
+        cli.main(mnist.Config, mnist.make)
     return end.value.code
 
 
@@ -111,14 +113,14 @@ def test_a_run_explains_itself_goes_on_and_ends(start, tmp_path, monkeypatch, ca
 
     # What a run leaves can be sampled, again and again with the same result.
     for out in ("a.png", "b.png"):
-        commands.sample(directory, num=9, out=tmp_path / out, seed=3)
-    commands.sample(directory, num=9, out=tmp_path / "c.png", seed=4)
+        command("sample", directory, num=9, out=tmp_path / out, seed=3)
+    command("sample", directory, num=9, out=tmp_path / "c.png", seed=4)
     sheets = [(tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png")]
     assert sheets[0] == sheets[1] != sheets[2]
     with Image.open(tmp_path / "a.png") as sheet:
         assert sheet.size == (3 * 30 + 2, 3 * 30 + 2)
     capsys.readouterr()
-    commands.digest(directory)
+    command("digest", directory)
     digest, step = capsys.readouterr().out.split("  step ")
     plain = checkpoint.restore_plain(directory / "checkpoints")
     assert (digest, int(step)) == (checkpoint.digest(plain), 14)
@@ -127,7 +129,7 @@ def test_a_run_explains_itself_goes_on_and_ends(start, tmp_path, monkeypatch, ca
 def test_samples_come_from_the_averaged_parameters(start, tmp_path):
     directory, out = tmp_path / "run", tmp_path / "sheet.png"
     start(directory, num_steps=3, ema=1.0, generator_lr=0.1)
-    commands.sample(directory, num=4, out=out)
+    command("sample", directory, num=4, out=out)
     sheet = pixels(out)
     experiment, state = load(directory)
     batch, key = experiment.sample_batch(4), jax.random.key(0)
@@ -339,12 +341,12 @@ def test_records_that_cannot_be_read(start, tmp_path, capsys):
     ):
         path.write_text(changed)
         with pytest.raises(SystemExit) as end:
-            commands.sample(directory, out=tmp_path / "out.png")
+            command("sample", directory, out=tmp_path / "out.png")
         assert end.value.code == 2
         assert message in one_line(capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("command", [commands.sample, commands.digest])
+@pytest.mark.parametrize("command", [partial(command, "sample"), partial(command, "digest")])
 def test_commands_on_what_is_no_run(command, tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         command(tmp_path)
@@ -355,15 +357,15 @@ def test_commands_on_what_is_no_run(command, tmp_path, capsys):
 @pytest.mark.parametrize(
     "command",
     [
-        commands.sample,
-        commands.neighbours,
-        commands.reconstruct,
-        commands.interpolate,
-        commands.latent_map,
-        partial(commands.arithmetic, plus=ROOT, minus=ROOT),
-        partial(commands.anomalies, input=ROOT),
-        commands.evaluate,
-        commands.export,
+        partial(command, "sample"),
+        partial(command, "neighbours"),
+        partial(command, "reconstruct"),
+        partial(command, "interpolate"),
+        partial(command, "latent-map"),
+        partial(command, "arithmetic", plus=ROOT, minus=ROOT),
+        partial(command, "anomalies", input=ROOT),
+        partial(command, "evaluate"),
+        partial(command, "export"),
     ],
 )
 def test_places_that_cannot_be_written_to(command, tmp_path, capsys):
@@ -375,10 +377,10 @@ def test_places_that_cannot_be_written_to(command, tmp_path, capsys):
 
 
 def test_folders_of_what_is_written(tmp_path):
-    check_place(tmp_path / "new" / "folder" / "sheet.PNG", endings=PICTURES)
+    check_place(tmp_path / "new" / "folder" / "sheet.PNG", endings=SUFFIXES)
     assert list((tmp_path / "new" / "folder").iterdir()) == []
     with pytest.raises(UserError, match=r"sheet\.xyz ends with none of \.bmp, .*; choose one"):
-        check_place(tmp_path / "sheet.xyz", endings=PICTURES)
+        check_place(tmp_path / "sheet.xyz", endings=SUFFIXES)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file cannot be made a folder"):
         check_place(tmp_path / "file" / "a.png")
@@ -409,16 +411,16 @@ def test_help_answers_before_jax_is_loaded(module):
 
 def test_flags_are_set_before_jax_starts_and_never_after(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--mine")
-    xla.set_flags()  # jax is loaded here
+    xla_flags.set_flags()  # jax is loaded here
     assert os.environ["XLA_FLAGS"] == "--mine"
     monkeypatch.delitem(sys.modules, "jax")
-    xla.set_flags()
-    assert os.environ["XLA_FLAGS"] == f"--mine {xla.CPU_FUSION}"
-    xla.set_flags()
-    assert os.environ["XLA_FLAGS"] == f"--mine {xla.CPU_FUSION}"
+    xla_flags.set_flags()
+    assert os.environ["XLA_FLAGS"] == f"--mine {xla_flags.CPU_FUSION}"
+    xla_flags.set_flags()
+    assert os.environ["XLA_FLAGS"] == f"--mine {xla_flags.CPU_FUSION}"
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "9.9.9")
-    xla.set_flags()
+    xla_flags.set_flags()
     assert os.environ["XLA_FLAGS"] == ""
 
 

@@ -80,7 +80,7 @@ def test_mixed_turns():
 
 
 def test_metrics_are_means_over_turns():
-    state, metrics = play(["a", "a", "b", "a", "c"], share_draws=False)
+    state, metrics = play(["a", "a", "b", "a", "c"], share_minibatches=False)
     assert float(metrics["a"]["batch"]) == pytest.approx((0 + 1 + 3) / 3)
     assert float(metrics["b"]["batch"]) == 2
     assert [int(state.model_state[p]["turns"]) for p in "abc"] == [3, 1, 1]
@@ -100,8 +100,8 @@ def test_metrics_are_means_over_turns():
     ],
 )
 def test_who_meets_over_which_draws(turns, shared, apart):
-    for share_draws, draws in ((True, shared), (False, apart)):
-        runs = training._runs(tuple((player,) for player in turns), share_draws)
+    for share_minibatches, draws in ((True, shared), (False, apart)):
+        runs = training._runs(tuple((player,) for player in turns), share_minibatches)
         found = [(*movers, draw) for movers, run in runs for draw in range(run.start, run.stop)]
         assert found == list(zip(turns, draws, strict=True))
 
@@ -232,7 +232,7 @@ def test_what_is_equal_in_two_turns_is_computed_once():
         text = jax.jit(algorithm.update).lower(state, batches, KEY).compile().as_text()
         return text.count(" convolution(")
 
-    apart = convolutions(jaxgan.alternating(game, games.SGD, share_draws=False))
+    apart = convolutions(jaxgan.alternating(game, games.SGD, share_minibatches=False))
     shared = convolutions(jaxgan.alternating(game, games.SGD))
     assert shared < apart
     assert convolutions(jaxgan.simultaneous(game, games.SGD)) <= shared
@@ -344,10 +344,10 @@ def test_as_many_minibatches_as_turns():
 
 
 def test_scan_rounds_errors_and_counts():
-    algorithm = jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 4)
-    assert (algorithm.num_minibatches, algorithm.num_rounds) == (4, 4)
-    with pytest.raises(ValueError, match="num_rounds is 0"):
-        jaxgan.scan_rounds(algorithm, 0)
+    algorithm = jaxgan.scan_steps(jaxgan.alternating(GAME, OPTIMIZERS), 4)
+    assert (algorithm.num_minibatches, algorithm.steps_per_update) == (4, 4)
+    with pytest.raises(ValueError, match="steps_per_update is 0"):
+        jaxgan.scan_steps(algorithm, 0)
 
 
 # ---- the loop
@@ -369,7 +369,7 @@ def test_fit_goes_on_where_the_state_stands():
     )
     assert calls == [(0, 1), (0, 1), (1, 1), (2, 1), (3, 1)]
     assert steps == [(1, 1), (2, 2), (3, 3), (4, 4)]
-    scanned = jaxgan.jit(jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 2))
+    scanned = jaxgan.jit(jaxgan.scan_steps(jaxgan.alternating(GAME, OPTIMIZERS), 2))
     calls.clear()
     at_once = jaxgan.fit(scanned, minibatches, key=KEY, num_steps=4)
     assert calls == [(0, 1), (0, 2), (2, 2)]
@@ -387,7 +387,7 @@ def test_fit_stops_when_a_callback_says_so():
 
 
 def test_fit_checks_that_the_rounds_come_out_even():
-    algorithm = jaxgan.scan_rounds(jaxgan.alternating(GAME, OPTIMIZERS), 4)
+    algorithm = jaxgan.scan_steps(jaxgan.alternating(GAME, OPTIMIZERS), 4)
     minibatches = lambda start, count: {"image": jnp.zeros((count, 1))}
     with pytest.raises(ValueError, match="6 rounds remain, expected a multiple of the 4"):
         jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=6)

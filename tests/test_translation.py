@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 
 import jaxgan
-import jaxgan.__main__ as commands
 from experiments import cyclegan, pix2pix
-from jaxgan import data, networks, pool
-from jaxgan.data import DataError, Jitter, load_pairs, load_sets, translation_minibatches
+from jaxgan import data, networks
+from jaxgan.data import Jitter, load_pairs, load_sets, translation_minibatches
 from jaxgan.data.pictures import resized
-from jaxgan.launch import launch
+from jaxgan.errors import DataError
+from jaxgan.games import image_buffer
+from jaxgan.runs.launch import launch
 from tests import games
+from tests.support import command
 
 BATCH = jax.tree.map(lambda x: x[0], games.minibatches(0, 1))
 KEY = jax.random.key(2)
@@ -118,22 +120,22 @@ def query_one_by_one(stored, size, images, key):
 def test_pool_equals_a_list_that_is_changed(n):
     """Batches of one, of some, and larger than the pool."""
     size, stored = 5, []
-    state = pool.empty(size, jnp.zeros((2,)))
+    state = image_buffer.empty(size, jnp.zeros((2,)))
     for number in range(9):
         images = np.arange(number * n, (number + 1) * n, dtype=np.float32)[:, None] * np.ones(2)
         key = jax.random.fold_in(KEY, number)
         expected = query_one_by_one(stored, size, images.astype("f4"), key)
-        shown, state = jax.jit(pool.query)(state, jnp.asarray(images, jnp.float32), key)
+        shown, state = jax.jit(image_buffer.query)(state, jnp.asarray(images, jnp.float32), key)
         np.testing.assert_array_equal(shown, expected)
         np.testing.assert_array_equal(state.images[: len(stored)], np.stack(stored))
         assert int(state.filled) == len(stored)
 
 
 def test_half_of_what_a_full_pool_shows_is_older():
-    state, older = pool.empty(50, jnp.zeros(())), 0
+    state, older = image_buffer.empty(50, jnp.zeros(())), 0
     for number in range(300):
         fresh = jnp.full((4,), float(number + 1))
-        shown, state = jax.jit(pool.query)(state, fresh, jax.random.fold_in(KEY, number))
+        shown, state = jax.jit(image_buffer.query)(state, fresh, jax.random.fold_in(KEY, number))
         older += int(jnp.sum(shown < number + 1)) if number >= 100 else 0
     assert older / 800 == pytest.approx(0.5, abs=0.06)
 
@@ -401,7 +403,7 @@ def test_pix2pix_from_a_folder_to_a_folder(side_by_side, tmp_path, capsys):
     capsys.readouterr()
     digests = []
     for name in ("run", "stopped"):
-        commands.digest(tmp_path / name)
+        command("digest", tmp_path / name)
         digests.append(capsys.readouterr().out)
     assert digests[0] == digests[1]
     with Image.open(tmp_path / "run" / "samples" / "step_0000006.png") as sheet:
@@ -409,7 +411,7 @@ def test_pix2pix_from_a_folder_to_a_folder(side_by_side, tmp_path, capsys):
 
     write(tmp_path / "in" / "a.png", noise(7, height=21, width=50))
     write(tmp_path / "in" / "b.png", noise(8, height=16, width=16))
-    commands.translate(tmp_path / "run", tmp_path / "in", tmp_path / "out")
+    command("translate", tmp_path / "run", input=tmp_path / "in", output=tmp_path / "out")
     with Image.open(tmp_path / "out" / "a.png") as picture:
         assert (picture.size, picture.mode) == ((50, 21), "RGB")
     write(tmp_path / "grey" / "a.png", noise(7, channels=1))
@@ -419,7 +421,10 @@ def test_pix2pix_from_a_folder_to_a_folder(side_by_side, tmp_path, capsys):
         ((tmp_path / "nowhere", None), "nowhere does not exist"),
     ):
         with pytest.raises(SystemExit) as end:
-            commands.translate(tmp_path / "run", arguments[0], tmp_path / "out", way=arguments[1])
+            way = {} if arguments[1] is None else {"way": arguments[1]}
+            command(
+                "translate", tmp_path / "run", input=arguments[0], output=tmp_path / "out", **way
+            )
         assert end.value.code == 2
         assert message in capsys.readouterr().err
 
@@ -435,7 +440,9 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
     assert {"x2y2x/l1", "y2x2y/ssim", "x2y/swd_pixels", "y2x/kid_pixels"} <= set(found)
     with Image.open(tmp_path / "run" / "samples" / "step_0000003.png") as sheet:
         assert sheet.size == (6 * 18 + 2, 3 * 18 + 2)
-    commands.translate(tmp_path / "run", tmp_path / "testB", tmp_path / "out", way="y2x")
+    command(
+        "translate", tmp_path / "run", input=tmp_path / "testB", output=tmp_path / "out", way="y2x"
+    )
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
@@ -452,8 +459,8 @@ def test_experiments_say_what_they_need(tmp_path):
 def test_evaluations_of_pix2pix_know_the_mean_target(side_by_side, tmp_path):
     """What the mean of the training targets scores, by hand."""
     found = run(pix2pix, tmp_path / "run", data_dir=str(side_by_side), num_steps=1)
-    train = data.whole_pictures({"y": load_pairs(side_by_side, "train")[1]}, 16)["y"]
-    test = data.whole_pictures({"y": load_pairs(side_by_side, "test")[1]}, 16)["y"]
+    train = data.resized_examples({"y": load_pairs(side_by_side, "train")[1]}, 16)["y"]
+    test = data.resized_examples({"y": load_pairs(side_by_side, "test")[1]}, 16)["y"]
     scaled = lambda images: images.astype(np.float64) / 127.5 - 1
     expected = np.abs(scaled(train).mean(axis=0) - scaled(test)).mean()
     assert found["mean_target/l1"] == pytest.approx(expected, rel=1e-4)

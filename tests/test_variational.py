@@ -187,7 +187,7 @@ def test_a_linear_vae_recovers_probabilistic_pca(ppca):
     algorithm = jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)})
     batches = lambda start, count: {"image": np.broadcast_to(ppca.x, (count, *ppca.x.shape))}
     state = jaxgan.fit(
-        jaxgan.jit(jaxgan.scan_rounds(algorithm, 500)), batches, key=KEY, num_steps=rounds
+        jaxgan.jit(jaxgan.scan_steps(algorithm, 500)), batches, key=KEY, num_steps=rounds
     )
     own = state.params["autoencoder"]
     found = np.linalg.qr(np.asarray(own["decoder"]["weight"]).T)[0]
@@ -314,9 +314,9 @@ def trained(game, sample, *, rounds, turns=None, rate=2e-3):
         turns=turns,
         ema={name: 0.99 for name in game.losses if name != "discriminator"},
     )
-    draw = jaxgan.data.draws(sample, batch_size=128)
+    draw = jaxgan.data.sampled_minibatches(sample, batch_size=128)
     state = jaxgan.fit(
-        jaxgan.jit(jaxgan.scan_rounds(algorithm, 100)), draw, key=KEY, num_steps=rounds
+        jaxgan.jit(jaxgan.scan_steps(algorithm, 100)), draw, key=KEY, num_steps=rounds
     )
     return jaxgan.with_ema(state)
 

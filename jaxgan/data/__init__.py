@@ -1,15 +1,14 @@
 """Data: one door to image sets, and minibatches as a pure function of their number."""
 
-from jaxgan.data.idx import DataError as DataError
 from jaxgan.data.idx import read_idx as read_idx
 from jaxgan.data.load import Dataset as Dataset
 from jaxgan.data.load import load as load
 from jaxgan.data.load import load_tfds_sets as load_tfds_sets
 from jaxgan.data.mixtures import Mixture as Mixture
-from jaxgan.data.mixtures import draws as draws
 from jaxgan.data.mixtures import gaussian as gaussian
 from jaxgan.data.mixtures import grid as grid
 from jaxgan.data.mixtures import ring as ring
+from jaxgan.data.mixtures import sampled_minibatches as sampled_minibatches
 from jaxgan.data.mixtures import spiral as spiral
 from jaxgan.data.mixtures import swiss_roll as swiss_roll
 from jaxgan.data.pictures import Pictures as Pictures
@@ -21,5 +20,5 @@ from jaxgan.data.sampler import as_float as as_float
 from jaxgan.data.sampler import minibatches as minibatches
 from jaxgan.data.shuffle import shuffled as shuffled
 from jaxgan.data.translation import Jitter as Jitter
+from jaxgan.data.translation import resized_examples as resized_examples
 from jaxgan.data.translation import translation_minibatches as translation_minibatches
-from jaxgan.data.translation import whole_pictures as whole_pictures

@@ -12,13 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxgan.errors import UserError
+from jaxgan.errors import DataError
 
 UNSIGNED_BYTE = 8
-
-
-class DataError(UserError):
-    """Data that is missing, damaged or not what was asked for."""
 
 
 def read_idx(path: Path, *, shape: tuple[int | None, ...] | None = None) -> np.ndarray:

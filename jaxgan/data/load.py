@@ -9,8 +9,8 @@ import numpy as np
 
 from jaxgan.data import mnist
 from jaxgan.data.digits import read_digits
-from jaxgan.data.idx import DataError
 from jaxgan.data.pictures import Pictures, load_folder
+from jaxgan.errors import DataError
 from jaxgan.types import Examples
 
 SetsAB = tuple[Pictures, Pictures]

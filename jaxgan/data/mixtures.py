@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import axis
+from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, PRNGKey
 
 
@@ -90,7 +90,7 @@ def swiss_roll(std: float = 0.02) -> Mixture:
     return Mixture("swiss_roll", np.stack([np.cos(t), np.sin(t)], 1) * (t / t[-1])[:, None], std)
 
 
-def draws(
+def sampled_minibatches(
     sample: Callable[[PRNGKey, int], Array], *, batch_size: int, seed: int = 0
 ) -> Callable[[int, int], Batch]:
     """Fresh minibatches of a distribution, a pure function of (seed, number).

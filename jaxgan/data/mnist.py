@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxgan.data.idx import DataError, read_idx
+from jaxgan.data.idx import read_idx
+from jaxgan.errors import DataError
 from jaxgan.types import Examples
 
 PREFIXES = {"train": "train", "test": "t10k"}

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from jaxgan.data.idx import DataError
-from jaxgan.files import PICTURES
+from jaxgan.errors import DataError
 
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 MODES = {"L": 1, "RGB": 3}  # Pillow's names, and their channels
 
 
@@ -163,9 +163,9 @@ def _first_odd(a: Iterable[str], b: Iterable[str]) -> str:
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(f"the folder {folder} does not exist")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise DataError(f"{folder} holds no picture ({', '.join(sorted(PICTURES))})")
+        raise DataError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
     return files
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgan.data.idx import DataError
 from jaxgan.data.shuffle import shuffled
+from jaxgan.errors import DataError
 from jaxgan.types import Batch
 
 

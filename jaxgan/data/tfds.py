@@ -19,8 +19,8 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from jaxgan.data import mnist
-from jaxgan.data.idx import DataError
 from jaxgan.data.pictures import Pictures
+from jaxgan.errors import DataError
 from jaxgan.types import Examples
 
 PROBE_SECONDS = 4.0

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgan.data.idx import DataError
 from jaxgan.data.pictures import Pictures, resized
 from jaxgan.data.sampler import as_float
 from jaxgan.data.shuffle import shuffled
+from jaxgan.errors import DataError
 from jaxgan.types import Batch, Examples
 
 THREADS = 8
@@ -90,7 +90,7 @@ def translation_minibatches(
     return draw
 
 
-def whole_pictures(
+def resized_examples(
     sets: Mapping[str, Pictures], size: int, *, limit: int | None = None
 ) -> Examples:
     """The first pictures of every set, resized to squares, in memory: for evaluation and sheets.

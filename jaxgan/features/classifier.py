@@ -6,7 +6,8 @@ from pathlib import Path
 import jax
 
 from jaxgan import weights
-from jaxgan.metrics import Features, MetricError
+from jaxgan.errors import MetricError
+from jaxgan.metrics import Features
 from jaxgan.networks import ConvClassifier, from_linen
 from jaxgan.types import Array
 

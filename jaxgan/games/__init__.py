@@ -1,8 +1,6 @@
 """Games: networks in, a `Game` out. One file per method."""
 
-from jaxgan.games.adversarial_autoencoder import (
-    adversarial_autoencoder as adversarial_autoencoder,
-)
+from jaxgan.games.adversarial_autoencoder import adversarial_autoencoder as adversarial_autoencoder
 from jaxgan.games.autoencoder import autoencoder as autoencoder
 from jaxgan.games.bigan import bigan as bigan
 from jaxgan.games.cyclegan import cyclegan as cyclegan

@@ -8,8 +8,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxgan import losses, pool
+from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network
+from jaxgan.games import image_buffer
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 
@@ -109,7 +110,7 @@ class _CycleGAN:
             g_params[way], g_state[way] = self.generators[way].init(next(keys), batch[start])
         for name in ("x", "y"):
             d_params[name], d_state[name] = self.discriminators[name].init(next(keys), batch[name])
-            pools[name] = pool.empty(self.pool_size, batch[name][0])
+            pools[name] = image_buffer.empty(self.pool_size, batch[name][0])
         return (
             {"discriminators": d_params, "generators": g_params},
             {"discriminators": {"networks": d_state, "pools": pools}, "generators": g_state},
@@ -145,7 +146,7 @@ class _CycleGAN:
         value, metrics = jnp.zeros(()), {}
         for i, name in enumerate(("x", "y")):
             key_pool = jax.random.fold_in(keys.pool, i)
-            shown, pools[name] = pool.query(pools[name], fakes[name], key_pool)
+            shown, pools[name] = image_buffer.query(pools[name], fakes[name], key_pool)
             state = {"discriminators": {"networks": networks}}
             r, networks[name] = self.judge(params, state, name, batch[name], keys.real)
             f, networks[name] = self.judge(params, state, name, shown, keys.fake)

@@ -7,8 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis, losses
+from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network
+from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 

@@ -8,10 +8,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis, latents, losses
+from jaxgan import latents, losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
+from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
 
 PLAYER = "autoencoder"

@@ -13,7 +13,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis
+from jaxgan.parallel import axis
 from jaxgan.types import Array
 
 

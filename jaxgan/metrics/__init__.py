@@ -11,7 +11,6 @@ from jaxgan.metrics.metric import PIXELS as PIXELS
 from jaxgan.metrics.metric import RAW as RAW
 from jaxgan.metrics.metric import Features as Features
 from jaxgan.metrics.metric import Metric as Metric
-from jaxgan.metrics.metric import MetricError as MetricError
 from jaxgan.metrics.metric import MetricRecord as MetricRecord
 from jaxgan.metrics.metric import Records as Records
 from jaxgan.metrics.metric import collecting as collecting

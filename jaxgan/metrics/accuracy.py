@@ -2,16 +2,8 @@
 
 from typing import Any
 
-from jaxgan.metrics.metric import (
-    RAW,
-    Metric,
-    MetricError,
-    MetricRecord,
-    Records,
-    check_enough,
-    checked,
-)
-from jaxgan.metrics.similarity import Sums
+from jaxgan.errors import MetricError
+from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
 
 
 def accuracy() -> Metric:

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import (
     PIXELS,
     Features,
     Metric,
-    MetricError,
     MetricRecord,
     Records,
     check_enough,
@@ -85,7 +85,7 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
     def compute(acc: Accumulator) -> Records:
         real, generated = _at_least_two(acc.real, "real"), _at_least_two(acc.generated, "generated")
         width = len(real.mean)
-        name = features.name if features.name == "fid" else f"fid_{features.name}"
+        name = features.score_name("fid")
         record = MetricRecord(
             name,
             gaussian_distance(real.mean, real.covariance, generated.mean, generated.covariance),

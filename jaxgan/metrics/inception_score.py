@@ -38,7 +38,7 @@ def classifier_score(features: Features) -> Metric:
       >>> round(metric.compute(acc)["inception_score_two"].value, 3)
       2.0
     """
-    name = "inception_score" if features.name == "fid" else f"inception_score_{features.name}"
+    name = features.score_name("inception_score")
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         probabilities = np.exp(log_softmax(generated.astype(np.float64), axis=1))

@@ -52,7 +52,7 @@ def kernel_distance(features: Features = PIXELS) -> Metric:
       >>> abs(record.value) < 4 * record.standard_error
       True
     """
-    name = "kid" if features.name == "fid" else f"kid_{features.name}"
+    name = features.score_name("kid")
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         value, error = _distance(_in_blocks(real, generated), _in_blocks(generated, real))

@@ -45,7 +45,7 @@ def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
     """
     training = checked(training, "training")
     check_enough(len(training), "training", 1)
-    name = f"memorization_{features.name}"
+    name = features.score_name("memorization")
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         held_out = nearest(real, training)[0][:, 0]

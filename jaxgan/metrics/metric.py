@@ -16,29 +16,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxgan.errors import UserError
+from jaxgan.errors import MetricError
 from jaxgan.types import Array
-
-
-class MetricError(UserError):
-    """Samples that a metric cannot measure."""
 
 
 class Features(NamedTuple):
     """What examples are measured by: a function of images, and what identifies it in a record.
 
     Attributes:
-      name: how scores over these features are called: `fid_<name>`.
+      name: of the network or transformation, for records.
       apply: `images [n, ...] -> {"features": [n, d], ...}`, jitted where it pays. A classifier also
         gives `"logits"` `[n, classes]`, a perceptual network `"maps"`, a list of `[n, h, w, c]`.
       sha256: of the weights; `None` where there are none.
       preprocessing: what is done to images before, for the record.
+      suffix: what a metric's name ends in over these features, `_<name>` by default; empty for the
+        features that the literature means where it names none, as the FID means Inception's.
     """
 
     name: str
     apply: Callable[[Array], Mapping[str, Any]]
     sha256: str | None = None
     preprocessing: str = "none"
+    suffix: str | None = None
+
+    def score_name(self, metric: str) -> str:
+        """Name of a metric over these features, such as `fid_pixels`."""
+        return metric + (f"_{self.name}" if self.suffix is None else self.suffix)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +120,36 @@ class Collected(NamedTuple):
     real: tuple[np.ndarray, ...] = ()
     generated: tuple[np.ndarray, ...] = ()
     shape: tuple[int, ...] | None = None
+
+
+class Sums(NamedTuple):
+    """Sums over pairs of every number and of its square, in float64."""
+
+    n: int = 0
+    first: np.ndarray | float = 0.0
+    second: np.ndarray | float = 0.0
+
+    def plus(self, values: np.ndarray) -> "Sums":
+        """With more pairs, `values` `[numbers, n]`."""
+        values = values.astype(np.float64)
+        return Sums(
+            self.n + values.shape[1],
+            self.first + values.sum(axis=1),
+            self.second + (values**2).sum(axis=1),
+        )
+
+    def merge(self, other: "Sums") -> "Sums":
+        """Of both."""
+        return Sums(self.n + other.n, self.first + other.first, self.second + other.second)
+
+    @property
+    def mean(self) -> np.ndarray:
+        return np.asarray(self.first) / self.n
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        variance = np.maximum(np.asarray(self.second) / self.n - self.mean**2, 0.0)
+        return np.sqrt(variance / max(self.n - 1, 1))
 
 
 def collecting(
@@ -203,7 +236,7 @@ def _flatten(x: Array) -> dict[str, Array]:
 
 
 PIXELS = Features("pixels", _flatten, preprocessing="values as they are, flattened")
-RAW = Features("raw", lambda x: {"features": x}, preprocessing="values as they are")
+RAW = Features("raw", lambda x: {"features": x}, preprocessing="values as they are", suffix="")
 
 
 def _one_shape(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:

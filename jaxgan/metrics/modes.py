@@ -7,11 +7,11 @@ from scipy.special import xlogy
 from scipy.stats import binom
 from scipy.stats import chi as chi_distribution
 
+from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import (
     RAW,
     Features,
     Metric,
-    MetricError,
     MetricRecord,
     Records,
     check_enough,
@@ -148,7 +148,6 @@ def _records(
 ) -> Records:
     n, num_modes = int(acc.all.sum()), len(acc.all)
     check_enough(n, "generated", 1)
-    suffix = "" if features is RAW else f"_{features.name}"
     shares = acc.all / n
     numbers: dict[str, tuple[float, float | None, float | None]] = {
         "modes": (float(np.sum(acc.good > 0)), None, None),
@@ -163,8 +162,8 @@ def _records(
         error = float(np.sqrt(share * (1.0 - share) / n))
         numbers["high_quality"] = share, error, high_quality_floor
     return {
-        name + suffix: MetricRecord(
-            name + suffix,
+        features.score_name(name): MetricRecord(
+            features.score_name(name),
             value,
             error,
             num_generated=n,

@@ -4,15 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.metrics.metric import (
-    PIXELS,
-    Metric,
-    MetricError,
-    MetricRecord,
-    Records,
-    checked,
-    collecting,
-)
+from jaxgan.errors import MetricError
+from jaxgan.metrics.metric import PIXELS, Metric, MetricRecord, Records, checked, collecting
 from jaxgan.metrics.neighbours import squared_distances
 from jaxgan.types import Array
 

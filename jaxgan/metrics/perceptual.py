@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import (
     Features,
     Metric,
-    MetricError,
     MetricRecord,
     Records,
+    Sums,
     check_enough,
     checked,
     described,
 )
-from jaxgan.metrics.similarity import Sums
 from jaxgan.types import Array
 
 

@@ -79,8 +79,8 @@ def precision_recall_density_coverage(
             "coverage": (overlap.covered, k_density),
         }
         return {
-            f"{name}_{features.name}": MetricRecord(
-                f"{name}_{features.name}",
+            features.score_name(name): MetricRecord(
+                features.score_name(name),
                 float(np.mean(rows)),
                 float(np.std(rows) / np.sqrt(len(rows))),
                 num_real=len(real),

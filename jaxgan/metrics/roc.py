@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from jaxgan.metrics.metric import RAW, Metric, MetricError, MetricRecord, Records, checked
+from jaxgan.errors import MetricError
+from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, checked
 
 
 class Scored(NamedTuple):

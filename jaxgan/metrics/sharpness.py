@@ -6,16 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.metrics.metric import (
-    RAW,
-    Metric,
-    MetricError,
-    MetricRecord,
-    Records,
-    check_enough,
-    checked,
-)
-from jaxgan.metrics.similarity import Sums
+from jaxgan.errors import MetricError
+from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
 from jaxgan.types import Array
 
 

@@ -1,21 +1,14 @@
 """Pictures compared pixel by pixel and patch by patch: errors, PSNR, SSIM, MS-SSIM."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.metrics.metric import (
-    RAW,
-    Metric,
-    MetricError,
-    MetricRecord,
-    Records,
-    check_enough,
-    checked,
-)
+from jaxgan.errors import MetricError
+from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
 from jaxgan.types import Array
 
 RANGE = 2.0  # of images, which are in [-1, 1]
@@ -112,36 +105,6 @@ def psnr(x: Array, y: Array) -> Array:
     """
     error = jnp.mean((x - y) ** 2, axis=tuple(range(1, x.ndim)))
     return jnp.minimum(10.0 * jnp.log10(RANGE**2 / jnp.maximum(error, 1e-30)), EQUAL)
-
-
-class Sums(NamedTuple):
-    """Sums over pairs of every number and of its square, in float64."""
-
-    n: int = 0
-    first: np.ndarray | float = 0.0
-    second: np.ndarray | float = 0.0
-
-    def plus(self, values: np.ndarray) -> "Sums":
-        """With more pairs, `values` `[numbers, n]`."""
-        values = values.astype(np.float64)
-        return Sums(
-            self.n + values.shape[1],
-            self.first + values.sum(axis=1),
-            self.second + (values**2).sum(axis=1),
-        )
-
-    def merge(self, other: "Sums") -> "Sums":
-        """Of both."""
-        return Sums(self.n + other.n, self.first + other.first, self.second + other.second)
-
-    @property
-    def mean(self) -> np.ndarray:
-        return np.asarray(self.first) / self.n
-
-    @property
-    def standard_error(self) -> np.ndarray:
-        variance = np.maximum(np.asarray(self.second) / self.n - self.mean**2, 0.0)
-        return np.sqrt(variance / max(self.n - 1, 1))
 
 
 def reconstruction() -> Metric:

@@ -46,7 +46,7 @@ def sliced_wasserstein(
       >>> round(metric.compute(acc)["swd_pixels"].value, 1)
       2.0
     """
-    name = f"swd_{features.name}"
+    name = features.score_name("swd")
 
     @cache
     def directions(width: int) -> np.ndarray:

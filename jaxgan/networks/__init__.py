@@ -9,13 +9,12 @@ from jaxgan.networks.classifier import ConvClassifier as ConvClassifier
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from jaxgan.networks.dcgan import DCGANEncoder as DCGANEncoder
 from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator
-from jaxgan.networks.inception import InceptionV3 as InceptionV3
+from jaxgan.networks.inception_v3 import InceptionV3 as InceptionV3
 from jaxgan.networks.layers import BatchNorm as BatchNorm
 from jaxgan.networks.layers import Conv as Conv
 from jaxgan.networks.layers import ConvTranspose as ConvTranspose
 from jaxgan.networks.layers import Dropout as Dropout
 from jaxgan.networks.layers import InstanceNorm as InstanceNorm
-from jaxgan.networks.layers import SizeError as SizeError
 from jaxgan.networks.mlp import MLP as MLP
 from jaxgan.networks.mlp import JointMLP as JointMLP
 from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP

@@ -15,13 +15,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.errors import SizeError
 from jaxgan.networks.layers import (
     DCGAN_KERNEL_INIT,
     DCGAN_SCALE_INIT,
     BatchNorm,
     Conv,
     ConvTranspose,
-    SizeError,
     check_widths,
 )
 from jaxgan.networks.mlp import leaky_relu

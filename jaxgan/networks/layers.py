@@ -11,17 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import axis, ops
-from jaxgan.errors import UserError
+from jaxgan import ops
+from jaxgan.errors import SizeError
+from jaxgan.parallel import axis
 from jaxgan.types import Array
 
 # Weights and batch normalisation scales of Radford et al., 2016, section 4.
 DCGAN_KERNEL_INIT = nn.initializers.normal(0.02)
 DCGAN_SCALE_INIT = lambda *args: 1.0 + DCGAN_KERNEL_INIT(*args)
-
-
-class SizeError(UserError, ValueError):
-    """Images that a network does not fit, or a width that is none."""
 
 
 def check_widths(**widths: int | Sequence[int]) -> None:

@@ -12,13 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import (
-    DCGAN_KERNEL_INIT,
-    Conv,
-    ConvTranspose,
-    InstanceNorm,
-    SizeError,
-)
+from jaxgan.errors import SizeError
+from jaxgan.networks.layers import DCGAN_KERNEL_INIT, Conv, ConvTranspose, InstanceNorm
 from jaxgan.types import Array
 
 NUM_HALVINGS = 2

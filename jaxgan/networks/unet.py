@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.errors import SizeError
 from jaxgan.networks.layers import (
     DCGAN_KERNEL_INIT,
     DCGAN_SCALE_INIT,
@@ -19,7 +20,6 @@ from jaxgan.networks.layers import (
     ConvTranspose,
     Dropout,
     InstanceNorm,
-    SizeError,
     check_widths,
 )
 from jaxgan.networks.mlp import leaky_relu

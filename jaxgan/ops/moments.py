@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis
+from jaxgan.parallel import axis
 from jaxgan.types import Array
 
 

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan import torch_file
+from jaxgan.errors import WeightsError
 from jaxgan.metrics import Features
 from jaxgan.networks import InceptionV3, from_linen
 from jaxgan.types import Array, ModelState, Params
-from jaxgan.weights import WeightsError
+from jaxgan.weights import load_torch
 
 SHA256 = "6726825d"  # how the digest of FID's weights begins; PyTorch puts it into the file's name
 SIDE = 299
@@ -26,8 +26,8 @@ def inception(path: str | Path) -> Features:
 
     Returns:
       Features of images `[n, height, width, 1 or 3]` in [-1, 1], any size: `features` `[n, 2048]`,
-      `logits` `[n, 1008]`. With those weights their name is `fid`, so that scores are called `fid`,
-      `kid` and so on; with any others `inception_<begin of their digest>`.
+      `logits` `[n, 1008]`. With those weights scores are named `fid`, `kid` and so on; with any
+      others `fid_inception_<first digits of their SHA-256>`.
 
     Raises:
       WeightsError: the file cannot be read, or its tensors are not those of Inception.
@@ -42,7 +42,8 @@ def inception(path: str | Path) -> Features:
       ... # doctest: +SKIP
     """
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
-    params, model_state = from_torch(torch_file.load(path))
+    is_fids = digest.startswith(SHA256)
+    params, model_state = from_torch(load_torch(path))
     network = from_linen(InceptionV3())
 
     @jax.jit
@@ -51,11 +52,12 @@ def inception(path: str | Path) -> Features:
         return outputs
 
     return Features(
-        "fid" if digest.startswith(SHA256) else f"inception_{digest[:8]}",
+        "inception" if is_fids else f"inception_{digest[:8]}",
         apply,
         sha256=digest,
         preprocessing=f"rounded to bytes; bicubic, antialiased, in float to {SIDE} x {SIDE}; "
         "(x - 128) / 128",
+        suffix="" if is_fids else None,
     )
 
 

@@ -14,12 +14,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from jaxgan.errors import UserError
+from jaxgan.errors import WeightsError
 from jaxgan.types import ModelState, Params
-
-
-class WeightsError(UserError):
-    """A file of weights that cannot be used."""
 
 
 def save(

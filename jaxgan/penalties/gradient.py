@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan import axis
+from jaxgan.parallel import axis
 from jaxgan.types import Array, PRNGKey, Schedule
 
 Critic = Callable[[Array], Array]

@@ -1,4 +1,4 @@
-"""A session of a run: rounds from where it stands to its last, and what happens between them."""
+"""Training session of a run: from the newest checkpoint to the last step, with its callbacks."""
 
 import contextlib
 import dataclasses
@@ -12,21 +12,19 @@ import jax
 import orbax.checkpoint as ocp
 from rich.console import Console
 
-from jaxgan import callbacks, checkpoint, images, loop, parallel, processes
-from jaxgan.errors import UserError
+from jaxgan.runs import callbacks
+from jaxgan import checkpoint, images, loop, parallel
+from jaxgan.parallel import multihost
+from jaxgan.errors import RunError, UserError
 from jaxgan.evaluation import evaluator
-from jaxgan.experiment import Config, Experiment
+from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
 from jaxgan.types import Array, Metrics
 
 SHEET = 100  # samples on a sheet
 
 
-class RunError(UserError):
-    """A run that cannot start or go on."""
-
-
-def play(
+def train(
     directory: Path,
     config: Config,
     experiment: Experiment,
@@ -34,7 +32,7 @@ def play(
     *,
     record: Callable[[], None],
 ) -> int:
-    """Plays the rounds that are left, from the newest checkpoint on.
+    """Trains the steps that are left, from the newest checkpoint on.
 
     Args:
       directory: of the run.
@@ -63,10 +61,10 @@ def play(
         if start >= last:
             console.print(f"{directory} is complete at step {start}: nothing is left to do")
             return 0
-        if (last - start) % algorithm.num_rounds:
+        if (last - start) % algorithm.steps_per_update:
             raise RunError(
-                f"{last - start} rounds are left and {algorithm.num_rounds} are played at once; "
-                f"choose --num-steps {last + (start - last) % algorithm.num_rounds}"
+                f"{last - start} steps are left and an update takes {algorithm.steps_per_update}; "
+                f"choose --num-steps {last + (start - last) % algorithm.steps_per_update}"
             )
         if start:
             console.print(f"{directory} goes on from step {start}")
@@ -77,7 +75,7 @@ def play(
             key=key,
             num_steps=last,
             state=state,
-            callbacks=session.between_rounds(stack, manager, stop),
+            callbacks=session.all_callbacks(stack, manager, stop),
         )
     return session.ended(int(state.step), stop.received)
 
@@ -88,12 +86,12 @@ def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainStat
         raise RunError("this game is not played for samples; there is nothing to draw")
     batch, key = experiment.sample_batch(n), jax.random.key(seed)
     sample: Callable[..., Array] = jax.jit(experiment.game.sample)
-    return lambda state: processes.to_host(sample(*with_ema(state), batch, key))
+    return lambda state: multihost.to_host(sample(*with_ema(state), batch, key))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Session:
-    """What happens between the rounds from `start` to `last`."""
+    """The callbacks of the steps from `start` to `last`."""
 
     directory: Path
     config: Config
@@ -102,30 +100,28 @@ class _Session:
     start: int
     last: int
 
-    def between_rounds(
+    def all_callbacks(
         self,
         stack: contextlib.ExitStack,
         manager: ocp.CheckpointManager,
         stop: callbacks.StopOnSignal,
     ) -> list[loop.Callback]:
-        """The callbacks, in their order; what they keep open is on the stack."""
+        """All of them, in their order; what they keep open is on the stack."""
         every = lambda period, callback: callbacks.every(period, callback, last=self.last)
-        log_every, scores = self.config.log_every, dict[int, float]()
-        save = self.checkpoints(manager, stop, scores)
-        # Agreeing takes a message around all processes; alone, a process agrees at once.
+        log_every = self.config.log_every
+        # Agreeing takes a message around all processes; a single process agrees at once.
         agree = callbacks.every(1 if jax.process_count() == 1 else log_every, stop.agree)
         return [
             *(every(log_every, callback) for callback in self.logs(stack)),
             every(self.config.sample_every, self.pictures()),
-            *(every(self.config.evaluate_every, look) for look in self.evaluations(scores, save)),
             agree,
-            save,
+            self.evaluate_and_checkpoint(manager, stop),
             stop,
         ]
 
     def logs(self, stack: contextlib.ExitStack) -> list[loop.Callback]:
-        """What is said of the metrics, by the main process."""
-        if not processes.is_main():
+        """Finiteness in every process; logs and progress in the main one."""
+        if not multihost.is_main():
             return [callbacks.check_finite]
         log = self.directory / "metrics.jsonl", self.directory / "tensorboard"
         progress = callbacks.progress(self.console, start=self.start, num_steps=self.last)
@@ -148,41 +144,39 @@ class _Session:
 
         return both
 
-    def evaluations(self, scores: dict[int, float], save: loop.Callback) -> list[loop.Callback]:
-        """What measures the run, if there is something to measure it by; it fills the scores."""
+    def evaluate_and_checkpoint(
+        self, manager: ocp.CheckpointManager, stop: callbacks.StopOnSignal
+    ) -> loop.Callback:
+        """Evaluates when that is due, and saves when that is due or the state was evaluated."""
+        evaluate, evaluate_every = self.evaluations(), self.config.evaluate_every
+
+        def callback(step: int, state: TrainState, metrics: Metrics) -> None:
+            evaluated = evaluate and (step % evaluate_every == 0 or step == self.last)
+            due = step % self.config.checkpoint_every == 0 or step == self.last or stop.received
+            if not (evaluated or due):
+                return
+            callbacks.check_finite(step, state, metrics)
+            score, failure = -math.inf, None
+            if evaluate and evaluated:
+                try:
+                    score = evaluate(step, state)
+                except UserError as error:  # such as too few samples; the step is saved all the same
+                    failure = error
+            checkpoint.save(manager, state, score=score)
+            if failure is not None:
+                raise failure
+
+        return callback
+
+    def evaluations(self) -> Callable[[int, TrainState], float] | None:
+        """`(step, state) -> score`, if there is something to evaluate by."""
         what = self.experiment.evaluation
         if what is None or not self.config.evaluate_every:
-            return []
+            return None
         number = self.config.evaluate_samples
-        measure = evaluator(self.experiment.game, what, num_samples=number)
+        evaluate = evaluator(self.experiment.game, what, num_samples=number)
         path = self.directory / "evaluation.json"
-        look = callbacks.evaluations(path, measure, what, self.console, scores, step=self.start)
-
-        def look_and_lose_nothing(step: int, state: TrainState, metrics: Metrics) -> None:
-            try:
-                look(step, state, metrics)
-            except UserError:  # such as too few samples for a metric
-                scores[step] = -math.inf
-                save(step, state, metrics)
-                raise
-
-        return [look_and_lose_nothing]
-
-    def checkpoints(
-        self,
-        manager: ocp.CheckpointManager,
-        stop: callbacks.StopOnSignal,
-        scores: dict[int, float],
-    ) -> loop.Callback:
-        """Saves now and then, at the end, and whatever was measured."""
-
-        def save(step: int, state: TrainState, metrics: Metrics) -> None:
-            due = step % self.config.checkpoint_every == 0 or step == self.last or stop.received
-            if due or step in scores:
-                callbacks.check_finite(step, state, metrics)
-                checkpoint.save(manager, state, score=scores.get(step, -math.inf))
-
-        return save
+        return callbacks.Evaluations(path, evaluate, what, self.console, step=self.start)
 
     def ended(self, step: int, received: signal.Signals | None) -> int:
         """Says how it ended, and gives the exit status."""
@@ -193,7 +187,7 @@ class _Session:
             )
             return 128 + received
         frames = sorted((self.directory / "samples").glob("step_*.png"))
-        if processes.is_main() and frames:
+        if multihost.is_main() and frames:
             images.save_animation(self.directory / "samples.gif", frames)
         self.console.print(
             f"{self.directory} is complete at step {step}; see {self.directory}/samples"
@@ -206,7 +200,7 @@ def _sheet(experiment: Experiment) -> Callable[[Path, TrainState], None]:
 
     def draw(path: Path, state: TrainState) -> None:
         drawn = sample(state)  # by all processes, if the parameters are spread over them
-        if processes.is_main():
+        if multihost.is_main():
             images.save_sheet(path, drawn)
 
     return draw

@@ -20,20 +20,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from tensorboardX import SummaryWriter
 
-from jaxgan import images, processes
-from jaxgan.errors import UserError
+from jaxgan.parallel import multihost
+from jaxgan.errors import NonFiniteError
 from jaxgan.evaluation import Evaluation
-from jaxgan.files import write_whole
+from jaxgan.runs.curves import save_curves
+from jaxgan.runs.files import write_atomically
 from jaxgan.loop import Callback, StopTraining
 from jaxgan.metrics import Records
 from jaxgan.training import TrainState
 from jaxgan.types import Metrics
-
-
-class NonFiniteError(UserError):
-    """A loss or another metric is not a number any more, or infinite."""
-
-    exit_status = 1
 
 
 def every(period: int, callback: Callback, *, last: int | None = None) -> Callback:
@@ -88,7 +83,7 @@ def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Cal
       The callback.
     """
     kept = [record for record in read_records(path) if record["step"] <= step]
-    write_whole(path, "".join(json.dumps(record) + "\n" for record in kept))
+    write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept))
     before = kept[-1]["seconds"] if kept else 0.0
     start = time.perf_counter()
     with (
@@ -122,9 +117,9 @@ def curves(path: Path, log: Path) -> Callback:
     """Draws the curves of a metrics log into a picture."""
 
     def draw(step: int, state: TrainState, metrics: Metrics) -> None:
-        records = read_records(log) if processes.is_main() else []
+        records = read_records(log) if multihost.is_main() else []
         if records:
-            images.save_curves(path, records)
+            save_curves(path, records)
 
     return draw
 
@@ -134,55 +129,56 @@ def pictures(folder: Path, draw: Callable[[Path, TrainState], None]) -> Callback
     return lambda step, state, metrics: draw(folder / f"step_{step:07d}.png", state)
 
 
-def evaluations(
-    path: Path,
-    measure: Callable[[TrainState], Records],
-    evaluation: Evaluation,
-    console: Console,
-    scores: dict[int, float],
-    *,
-    step: int = 0,
-) -> Callback:
-    """Measures the game, says so in a line, and keeps what came out in a JSON file.
+class Evaluations:
+    """Evaluations of a run, one after the other, kept in a JSON file.
 
     The file has `evaluations`, a list of `{"step": ..., "records": [...]}`, the `best_step` and
-    `best_by`, the record that decides which one it is.
+    `best_by`, the metric that decides which one it is.
 
     Args:
       path: the file.
-      measure: from `evaluation.evaluator`.
-      evaluation: which record decides, and whether a good one is small or large.
-      console: where to.
-      scores: filled with the score of every step that is measured; more is better.
-      step: where the run goes on: what the file holds of later steps was never checkpointed, will
-        be measured again, and is dropped.
+      evaluate: from `evaluation.evaluator`.
+      evaluation: which metric decides, and whether it is minimised or maximised.
+      console: where a line is printed.
+      step: where the run is resumed: what the file holds of later steps was never checkpointed, is
+        computed again, and is dropped.
 
-    Returns:
-      The callback; it takes as long as the measuring.
+    Example:
+      >>> evaluations = Evaluations(path, evaluate, evaluation, Console())  # doctest: +SKIP
+      >>> score = evaluations(1000, state)  # doctest: +SKIP
     """
-    kept = json.loads(path.read_text())["evaluations"] if path.exists() else []
-    kept = [entry for entry in kept if entry["step"] <= step]
-    sign = 1.0 if evaluation.mode == "max" else -1.0
 
-    def score(entry: dict[str, Any]) -> float:
+    def __init__(
+        self,
+        path: Path,
+        evaluate: Callable[[TrainState], Records],
+        evaluation: Evaluation,
+        console: Console,
+        *,
+        step: int = 0,
+    ) -> None:
+        self._path, self._evaluate, self._console = path, evaluate, console
+        self._best_by, self._sign = evaluation.best, 1.0 if evaluation.mode == "max" else -1.0
+        entries = json.loads(path.read_text())["evaluations"] if path.exists() else []
+        self._entries = [entry for entry in entries if entry["step"] <= step]
+
+    def __call__(self, step: int, state: TrainState) -> float:
+        """Evaluates the state; returns its score, by which a larger one is better."""
+        records = self._evaluate(state)
+        listed = [dataclasses.asdict(record) for record in records.values()]
+        self._entries.append({"step": step, "records": listed})
+        best = max(self._entries, key=self._score)["step"]
+        if multihost.is_main():
+            content = {"best_by": self._best_by, "best_step": best, "evaluations": self._entries}
+            write_atomically(self._path, json.dumps(content, indent=2) + "\n")
+        first = str(records[self._best_by] if self._best_by else next(iter(records.values())))
+        text = f"{first}, best at step {best}" if self._best_by else first
+        self._console.print(f"evaluation at step {step}: {text}; {len(records)} records in {self._path}")
+        return self._score(self._entries[-1])
+
+    def _score(self, entry: dict[str, Any]) -> float:
         values = {record["name"]: record["value"] for record in entry["records"]}
-        return sign * values[evaluation.best] if evaluation.best else float(entry["step"])
-
-    def look(step: int, state: TrainState, metrics: Metrics) -> None:
-        records = measure(state)
-        kept.append({"step": step, "records": [dataclasses.asdict(r) for r in records.values()]})
-        best = max(kept, key=score)["step"]
-        scores[step] = score(kept[-1])
-        if processes.is_main():
-            content = {"best_by": evaluation.best, "best_step": best, "evaluations": kept}
-            write_whole(path, json.dumps(content, indent=2) + "\n")
-        if evaluation.best:
-            found = f"{records[evaluation.best]}, best at step {best}"
-        else:
-            found = str(next(iter(records.values())))
-        console.print(f"evaluation at step {step}: {found}; {len(records)} records in {path}")
-
-    return look
+        return self._sign * values[self._best_by] if self._best_by else float(entry["step"])
 
 
 class StopOnSignal:
@@ -219,7 +215,7 @@ class StopOnSignal:
 
     def agree(self, step: int, state: TrainState, metrics: Metrics) -> None:
         """To be called in the same steps by all processes; costs nothing where there is one."""
-        if number := processes.largest(self._noted):
+        if number := multihost.all_reduce_max(self._noted):
             self.received = signal.Signals(number)
 
     def _note(self, number: int, frame: object) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from jaxgan.errors import UserError
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-
 
 def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
     """Makes sure that a file can be written, before it is computed; makes its folder if need be.
@@ -45,7 +43,7 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"{folder} cannot be written to; choose another place")
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Writes a text file at once: a program killed meanwhile leaves the file as it was before."""
     part = path.with_name(path.name + ".part")
     part.write_text(text)

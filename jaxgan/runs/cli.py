@@ -1,12 +1,12 @@
-"""The command line that every experiment shares.
+"""Command line of an experiment, and exit statuses.
 
-An experiment is a module with a frozen dataclass `Config`, a subclass of `experiment.Config`, and a
+An experiment is a module with a frozen dataclass `Config`, a subclass of `runs.Config`, and a
 function `make(config) -> Experiment`. It ends with
 
     if __name__ == "__main__":
-        run.main(Config, make)
+        main(Config, make)
 
-Until the command line is read, nothing here imports jax: `--help` answers at once.
+Nothing here imports jax before the command line is read, so that `--help` is shown at once.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
-from jaxgan import xla
+from jaxgan.runs import xla_flags
 from jaxgan.errors import UserError
-from jaxgan.experiment import Config, Experiment
+from jaxgan.runs.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
 
@@ -38,8 +38,8 @@ def main(config_type: type[C], make: Callable[[C], Experiment]) -> NoReturn:
     spec = sys.modules[make.__module__].__spec__
     name = spec.name if spec else make.__module__
     with exit_on_user_error():
-        xla.set_flags()
-        from jaxgan import launch
+        xla_flags.set_flags()
+        from jaxgan.runs import launch
 
         status = launch.launch(config, make, name=name)
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""What is done with a run afterwards: the functions behind `python -m jaxgan COMMAND`."""
+"""Commands on a run: sample, evaluate, neighbours, translate, export, digest."""
 
 import dataclasses
 import importlib
@@ -11,23 +11,18 @@ import jax
 import numpy as np
 from rich.progress import track
 
-from jaxgan import (
-    checkpoint,
-    evaluation,
-    features,
-    images,
-    launch,
-    loop,
-    processes,
-    session,
-    weights,
-)
+from jaxgan import checkpoint, evaluation, features, images, loop, weights
+from jaxgan.runs import launch, session
+from jaxgan.parallel import multihost
 from jaxgan.data import as_float, load_folder
 from jaxgan.evaluation import Evaluation
-from jaxgan.experiment import Experiment
-from jaxgan.files import PICTURES, check_place, make_folder, write_whole
+from jaxgan.runs.experiment import Config, Experiment, resumable_fields
+from jaxgan.runs.record import read_record
+from jaxgan.data.pictures import SUFFIXES
+from jaxgan.runs import arguments
+from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.metrics import Metric, Records, nearest
-from jaxgan.session import RunError
+from jaxgan.errors import RunError
 from jaxgan.training import TrainState, with_ema
 
 
@@ -40,7 +35,7 @@ def load(directory: Path, *, best: bool = False) -> tuple[Experiment, TrainState
     Example:
       >>> experiment, state = load(Path("runs/mnist"), best=True)  # doctest: +SKIP
     """
-    record = launch.read_record(directory)
+    record = read_record(directory)
     try:
         module = importlib.import_module(record["experiment"])
     except ImportError as error:
@@ -55,7 +50,7 @@ def load(directory: Path, *, best: bool = False) -> tuple[Experiment, TrainState
             f"{directory} was made by another version of {record['experiment']} ({error}); "
             "use that version"
         ) from None
-    experiment = launch.made(module.make, config)
+    experiment = launch.build(module.make, config)
     place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -72,83 +67,75 @@ def load(directory: Path, *, best: bool = False) -> tuple[Experiment, TrainState
     return experiment, state
 
 
-def sample(directory: Path, out: Path, *, num: int, seed: int, best: bool) -> None:
+def sample(args: arguments.Sample) -> None:
     """Writes a sheet of a run's samples.
 
     Raises:
       UserError: as `load`, or there is nothing to draw.
     """
-    if num < 1:
-        raise RunError(f"--num is {num}, expected at least 1")
-    check_place(out, endings=PICTURES)
-    experiment, state = load(directory, best=best)
-    images.save_sheet(out, session.sampler(experiment, num, seed=seed)(state))
-    print(f"{out}: {num} samples of {directory} at step {int(state.step)}")
+    if args.num < 1:
+        raise RunError(f"--num is {args.num}, expected at least 1")
+    check_place(args.out, endings=SUFFIXES)
+    experiment, state = restore(args)
+    images.save_sheet(args.out, session.sampler(experiment, args.num, seed=args.seed)(state))
+    print(f"{args.out}: {args.num} samples of {args.run} at step {int(state.step)}")
 
 
-def evaluate(
-    directory: Path,
-    *,
-    metrics: Sequence[str] = (),
-    num_samples: int | None = None,
-    seed: int = 0,
-    best: bool = False,
-    parameters: Sequence[str] = ("average",),
-    inception: Path | None = None,
-    out: Path | None = None,
-) -> None:
+def evaluate(args: arguments.Evaluate) -> None:
     """Prints the records of a run's samples, and writes them if asked to.
 
     Raises:
-      UserError: as `load`; or metrics of no such name; or nothing to be measured by.
+      UserError: as `load`; unknown names of metrics; or the experiment has no evaluation.
     """
-    if out is not None:
-        check_place(out)
-    experiment, state = load(directory, best=best)
+    if args.out is not None:
+        check_place(args.out)
+    experiment, state = restore(args)
     what = experiment.evaluation
     if what is None:
-        raise RunError(f"{directory} is of an experiment that has nothing to be measured by")
-    if inception is not None:
-        what = evaluation.over(what, features.inception(inception))
-    if metrics:
-        what = what._replace(metrics=_chosen(what, metrics))
+        raise RunError(f"{args.run} is of an experiment that has no evaluation")
+    if args.inception is not None:
+        what = evaluation.over(what, features.inception(args.inception))
+    if args.metrics:
+        what = what._replace(metrics=_chosen(what, args.metrics))
+    num_samples = args.num_samples
     if num_samples is None:
-        num_samples = launch.read_record(directory)["config"]["evaluate_samples"]
+        num_samples = read_record(args.run)["config"]["evaluate_samples"]
+    parameters = ("average", "last") if args.parameters == "both" else (args.parameters,)
     found = []
     for kind in parameters:
-        records = _measured(experiment, what, state, num_samples, seed, average=kind == "average")
-        print(f"{directory} at step {int(state.step)}, {kind} parameters")
+        average = kind == "average"
+        records = _evaluated(experiment, what, state, num_samples, args.seed, average=average)
+        print(f"{args.run} at step {int(state.step)}, {kind} parameters")
         for record in records.values():
             print(f"  {record}  of {record.num_generated} samples and {record.num_real} real")
         listed = [dataclasses.asdict(record) for record in records.values()]
         found.append({"step": int(state.step), "parameters": kind, "records": listed})
-    if out is not None:
-        write_whole(out, json.dumps({"run": str(directory), "evaluations": found}, indent=2) + "\n")
+    if args.out is not None:
+        content = {"run": str(args.run), "evaluations": found}
+        write_atomically(args.out, json.dumps(content, indent=2) + "\n")
 
 
-def translate(
-    directory: Path, source: Path, out: Path, *, way: str | None = None, best: bool = False
-) -> None:
+def translate(args: arguments.Translate) -> None:
     """Translates every picture of a folder, whatever its size, into a PNG of the same name.
 
-    Sides are made multiples of what the network needs by reflection, and cut back.
+    Sides are padded by reflection to multiples of what the network needs, and cropped back.
 
     Raises:
-      UserError: as `load`; the run does not translate images, or not in this way; or a picture
-        cannot be read, or has other channels than those that it was trained on.
+      UserError: as `load`; the run does not translate images, or not in this direction; or a
+        picture cannot be read, or has other channels than those that it was trained on.
     """
-    make_folder(out)
-    experiment, state = load(directory, best=best)
+    make_folder(args.output)
+    experiment, state = restore(args)
     ways = experiment.translations
     if not ways:
-        raise RunError(f"{directory} is of an experiment that does not translate images")
-    if way is not None and way not in ways:
-        raise RunError(f"--way is {way}, expected one of {', '.join(ways)}")
-    translation = ways[way or next(iter(ways))]
-    pictures = load_folder(source)
+        raise RunError(f"{args.run} is of an experiment that does not translate images")
+    if args.way is not None and args.way not in ways:
+        raise RunError(f"--way is {args.way}, expected one of {', '.join(ways)}")
+    translation = ways[args.way or next(iter(ways))]
+    pictures = load_folder(args.input)
     if pictures.channels != translation.channels:
         raise RunError(
-            f"the pictures in {source} have {pictures.channels} channels, and {directory} was "
+            f"the pictures in {args.input} have {pictures.channels} channels, and {args.run} was "
             f"trained on pictures of {translation.channels}; convert them"
         )
     apply = jax.jit(translation.apply)  # compiled anew for every size
@@ -158,52 +145,56 @@ def translate(
         more = [(0, -side % translation.multiple) for side in (height, width)]
         padded = np.pad(picture, [*more, (0, 0)], mode="reflect")
         output = apply(*with_ema(state), padded[None])[0, :height, :width]
-        images.save_sheet(out / f"{pictures.names[i]}.png", output[None], margin=0)
-    print(f"{out}: {len(pictures)} pictures of {source}, by {directory} at step {int(state.step)}")
+        images.save_sheet(args.output / f"{pictures.names[i]}.png", output[None], margin=0)
+    print(
+        f"{args.output}: {len(pictures)} pictures of {args.input}, by {args.run} at step "
+        f"{int(state.step)}"
+    )
 
 
-def neighbours(directory: Path, out: Path, *, num: int, k: int, seed: int, best: bool) -> None:
+def neighbours(args: arguments.Neighbours) -> None:
     """Writes a sheet of samples, each followed by its nearest training images, by their pixels.
 
     Raises:
-      UserError: as `load`, or it is not known what the run was trained on.
+      UserError: as `load`, or the experiment does not say what the run was trained on.
     """
-    if num < 1 or k < 1:
-        raise RunError(f"--num is {num} and --k is {k}, expected at least 1")
-    check_place(out, endings=PICTURES)
-    experiment, state = load(directory, best=best)
+    if args.num < 1 or args.k < 1:
+        raise RunError(f"--num is {args.num} and --k is {args.k}, expected at least 1")
+    check_place(args.out, endings=SUFFIXES)
+    experiment, state = restore(args)
     if experiment.evaluation is None or experiment.evaluation.others is None:
-        raise RunError(f"{directory} is of an experiment that does not say what it was trained on")
+        raise RunError(f"{args.run} is of an experiment that does not say what it was trained on")
     training = as_float(experiment.evaluation.others[experiment.evaluation.target])
-    samples = session.sampler(experiment, num, seed=seed)(state)
+    samples = session.sampler(experiment, args.num, seed=args.seed)(state)
     flat = lambda rows: np.reshape(rows, (len(rows), -1))
-    distances, found = nearest(flat(samples), flat(training), k)
+    distances, found = nearest(flat(samples), flat(training), args.k)
     rows = np.concatenate([samples[:, None], training[found]], axis=1)
-    images.save_sheet(out, rows.reshape(-1, *samples.shape[1:]), columns=k + 1)
+    images.save_sheet(args.out, rows.reshape(-1, *samples.shape[1:]), columns=args.k + 1)
     print(
-        f"{out}: {num} samples of {directory} at step {int(state.step)}, each followed by its {k} "
-        f"nearest training images, at distances from {distances[:, 0].min():.3g}; "
+        f"{args.out}: {args.num} samples of {args.run} at step {int(state.step)}, each followed by "
+        f"its {args.k} nearest training images, at distances from {distances[:, 0].min():.3g}; "
         "`evaluate --metrics memorization` says whether that is close"
     )
 
 
-def export(directory: Path, out: Path, *, player: str | None = None, best: bool = False) -> None:
+def export(args: arguments.Export) -> None:
     """Writes a player's weights, and the record of their making.
 
     Raises:
       UserError: as `load`, or there is no such player.
     """
-    check_place(out)
-    record = launch.read_record(directory)
-    experiment, state = load(directory, best=best)
+    check_place(args.out)
+    record = read_record(args.run)
+    experiment, state = restore(args)
     players = list(experiment.game.losses)
-    chosen = player or ("generator" if "generator" in players else players[0])
-    if chosen not in players or (player is None and chosen != "generator" and len(players) > 1):
-        raise RunError(f"--player is {player}, expected one of {', '.join(players)}")
-    params, model_state = processes.to_host([of_all[chosen] for of_all in with_ema(state)])
+    chosen = args.player or ("generator" if "generator" in players else players[0])
+    if chosen not in players or (not args.player and chosen != "generator" and len(players) > 1):
+        raise RunError(f"--player is {args.player}, expected one of {', '.join(players)}")
+    params, model_state = multihost.to_host([of_all[chosen] for of_all in with_ema(state)])
     step = int(state.step)
+    free = resumable_fields(Config)
     weights.save(
-        out,
+        args.out,
         params,
         model_state,
         record={
@@ -211,26 +202,30 @@ def export(directory: Path, out: Path, *, player: str | None = None, best: bool 
             "player": chosen,
             "averaged": chosen in state.ema_params,
             "step": step,
-            "config": {
-                name: value for name, value in record["config"].items() if name not in launch.FREE
-            },
+            "config": {name: x for name, x in record["config"].items() if name not in free},
             "data": {name: record["data"][name] for name in ("name", "fingerprint")},
             "versions": record["sessions"][-1]["versions"],
-            "evaluation": _evaluation_of(directory, step),
+            "evaluation": _evaluation_of(args.run, step),
         },
     )
-    print(f"{out}: the {chosen} of {directory} at step {step}, {out.stat().st_size:,} bytes")
+    size = args.out.stat().st_size
+    print(f"{args.out}: the {chosen} of {args.run} at step {step}, {size:,} bytes")
 
 
-def digest(directory: Path) -> None:
+def digest(args: arguments.Digest) -> None:
     """Prints the digest of a run's newest state.
 
     Raises:
       UserError: there is no run, or no checkpoint of it.
     """
-    launch.read_record(directory)
-    state = checkpoint.restore_plain(directory / "checkpoints")
+    read_record(args.run)
+    state = checkpoint.restore_plain(args.run / "checkpoints")
     print(f"{checkpoint.digest(state)}  step {int(state['step'])}")
+
+
+def restore(args: arguments.OfCheckpoint) -> tuple[Experiment, TrainState]:
+    """The experiment and the state that a command asks for; raises as `load`."""
+    return load(args.run, best=args.step == "best")
 
 
 def _chosen(what: Evaluation, names: Sequence[str]) -> Mapping[str, Metric]:
@@ -242,7 +237,7 @@ def _chosen(what: Evaluation, names: Sequence[str]) -> Mapping[str, Metric]:
     }
 
 
-def _measured(
+def _evaluated(
     experiment: Experiment,
     what: Evaluation,
     state: TrainState,
@@ -252,12 +247,12 @@ def _measured(
     average: bool,
 ) -> Records:
     try:
-        measure = evaluation.evaluator(
+        evaluate = evaluation.evaluator(
             experiment.game, what, num_samples=num_samples, seed=seed, average=average
         )
     except ValueError as error:
         raise RunError(str(error)) from None
-    return measure(state)
+    return evaluate(state)
 
 
 def _evaluation_of(directory: Path, step: int) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from jaxgan.weights import WeightsError
+from jaxgan.errors import WeightsError
 
 MAGIC = 0x1950A86A20F9469CFC6C  # of files before PyTorch 1.6
 DTYPES = {
@@ -30,7 +30,7 @@ DTYPES = {
 }
 
 
-def load(path: str | Path) -> dict[str, np.ndarray]:
+def load_torch(path: str | Path) -> dict[str, np.ndarray]:
     """The state dict in a file of `torch.save`, in the format of today or of before 1.6.
 
     Args:
@@ -44,7 +44,7 @@ def load(path: str | Path) -> dict[str, np.ndarray]:
         of tensors, or names a function beyond those that make one.
 
     Example:
-      >>> load("pt_inception-2015-12-05-6726825d.pth")["fc.bias"].shape  # doctest: +SKIP
+      >>> load_torch("pt_inception-2015-12-05-6726825d.pth")["fc.bias"].shape  # doctest: +SKIP
       (1008,)
     """
     try:

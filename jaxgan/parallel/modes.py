@@ -5,7 +5,7 @@
     sharded(algorithm)  any number of devices and processes: one program over global arrays, which
                         the compiler divides; what is kept of the state may be divided too
 
-`divided` does the same for what is computed of a batch beside the game, as in evaluation.
+`data_parallel` does the same for what is computed of a batch beside the game, as in evaluation.
 
 The numbers are the same up to the order of floating-point sums. `init` leaves the state where
 `update` wants it, and `update` reuses the memory of the state that it is given (donation): go on
@@ -21,8 +21,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxgan import axis, processes
-from jaxgan.axis import DATA_AXIS
+from jaxgan.parallel import axis, multihost
+from jaxgan.parallel.axis import DATA_AXIS
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
 
@@ -159,7 +159,7 @@ def sharded(
     return algorithm._replace(init=init, update=update)
 
 
-def divided(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
+def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     """A function of a batch's rows, computed on all devices of all processes.
 
     Args:
@@ -173,7 +173,7 @@ def divided(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
       ValueError: in the call: the batch does not divide by the number of devices.
 
     Example:
-      >>> features = divided(lambda batch: network(batch["image"]))  # doctest: +SKIP
+      >>> features = data_parallel(lambda batch: network(batch["image"]))  # doctest: +SKIP
     """
     mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
     rows, everywhere = (
@@ -185,7 +185,7 @@ def divided(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
         if mesh.size == 1:
             return function(batch, *others)
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return jax.tree.map(axis.spread, function(batch, *axis.whole(others)))
+            return jax.tree.map(axis.sharded, function(batch, *axis.replicated(others)))
 
     compiled = jax.jit(program)
 
@@ -196,7 +196,7 @@ def divided(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     def call(batch: Batch, *others: PyTree) -> PyTree:
         if jax.process_count() == 1:
             others = jax.device_put(others, everywhere)
-        return processes.to_host(compiled(jax.tree.map(place, batch), *others))
+        return multihost.to_host(compiled(jax.tree.map(place, batch), *others))
 
     return call
 
@@ -212,9 +212,9 @@ def sharded_update(
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # so that `axis` knows of it
-            gathered = state._replace(params=axis.whole(state.params))
+            gathered = state._replace(params=axis.replicated(state.params))
             state, metrics = algorithm.update(gathered, batches, key)
-            metrics = axis.whole(metrics)
+            metrics = axis.replicated(metrics)
         return jax.lax.with_sharding_constraint(state, state_shardings(mesh, state)), metrics
 
     return jax.jit(_guarded(update, max_traces), donate_argnums=0)

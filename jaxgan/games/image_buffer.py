@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgan import axis
+from jaxgan.parallel import axis
 from jaxgan.types import Array, PRNGKey
 
 
@@ -62,7 +62,7 @@ def query(pool: Pool, images: Array, key: PRNGKey) -> tuple[Array, Pool]:
     size, n = len(pool.images), len(images)
     if size == 0:
         return images, pool
-    every = axis.gathered(images)
+    every = axis.all_gather(images)
     keys = jax.random.split(key, len(every))
 
     def step(pool: Pool, row: tuple[Array, PRNGKey]) -> tuple[Pool, Array]:
@@ -77,4 +77,4 @@ def query(pool: Pool, images: Array, key: PRNGKey) -> tuple[Array, Pool]:
         return Pool(kept, jnp.minimum(pool.filled + 1, size)), shown
 
     pool, shown = jax.lax.scan(step, pool, (every, keys))
-    return axis.own_rows(shown, n), pool
+    return axis.local_rows(shown, n), pool

@@ -28,7 +28,7 @@ LOST = (
 )
 
 
-def connect(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
+def initialize(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
     """Joins the processes of a run; before jax is used for anything else.
 
     Args:
@@ -59,13 +59,13 @@ def is_main() -> bool:
     return jax.process_index() == 0
 
 
-def wait_for_all(what: str) -> None:
+def barrier(what: str) -> None:
     """Returns when every process has come here."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)
 
 
-def largest(number: int) -> int:
+def all_reduce_max(number: int) -> int:
     """The largest of what all processes say; all of them have to ask."""
     if jax.process_count() == 1:
         return number
@@ -73,7 +73,7 @@ def largest(number: int) -> int:
 
 
 @contextlib.contextmanager
-def ending_together() -> Iterator[None]:
+def shutdown_on_error() -> Iterator[None]:
     """Ends one of several processes at once, and in one line, when it or another one fails.
 
     An orderly end would wait for the others, which may be waiting for this one.

@@ -37,10 +37,10 @@ def mean(tree: PyTree) -> PyTree:
     Gradients of a local loss are averaged *after* differentiation, `mean(grad(loss))`, which is
     right under `pmap`, `shard_map` without replication checks and `vmap(axis_name=...)` alike.
     """
-    return jax.lax.pmean(tree, DATA_AXIS) if is_bound() else whole(tree)
+    return jax.lax.pmean(tree, DATA_AXIS) if is_bound() else replicated(tree)
 
 
-def whole(tree: PyTree) -> PyTree:
+def replicated(tree: PyTree) -> PyTree:
     """The tree as it is; the compiler is told to have it whole on every device from here on.
 
     Without this, what is made from a divided optimizer state would stay divided by channels, and
@@ -49,13 +49,13 @@ def whole(tree: PyTree) -> PyTree:
     return tree if is_bound() else _placed(tree, PartitionSpec())
 
 
-def rows(n: int) -> Array:
+def global_rows(n: int) -> Array:
     """Rows of the global batch that this device's `n` examples are, `int32[n]`."""
     first = jax.lax.axis_index(DATA_AXIS) * n if is_bound() else 0
-    return spread(first + jnp.arange(n, dtype=jnp.int32))
+    return sharded(first + jnp.arange(n, dtype=jnp.int32))
 
 
-def spread(x: Array) -> Array:
+def sharded(x: Array) -> Array:
     """`x` `[n, ...]` as it is; the compiler is told to divide its rows over the devices.
 
     In a program over global arrays (`parallel.sharded`) the data comes divided, and so does what is
@@ -65,15 +65,15 @@ def spread(x: Array) -> Array:
     return x if is_bound() else _placed(x, PartitionSpec(_mesh_axes()))
 
 
-def gathered(x: Array) -> Array:
+def all_gather(x: Array) -> Array:
     """The rows of all devices in their order, whole on each, from this device's `[n, ...]`."""
-    return jax.lax.all_gather(x, DATA_AXIS, tiled=True) if is_bound() else whole(x)
+    return jax.lax.all_gather(x, DATA_AXIS, tiled=True) if is_bound() else replicated(x)
 
 
-def own_rows(x: Array, n: int) -> Array:
+def local_rows(x: Array, n: int) -> Array:
     """This device's n rows of what `gathered` gave."""
     if not is_bound():
-        return spread(x)
+        return sharded(x)
     return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(DATA_AXIS) * n, n)
 
 
@@ -92,7 +92,7 @@ def example_keys(key: PRNGKey, n: int) -> PRNGKey:
       >>> keys = example_keys(jax.random.key(0), 4)
       >>> noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(keys)  # [4, 2]
     """
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows(n))
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, global_rows(n))
 
 
 def _mesh_axes() -> tuple[str, ...]:

@@ -1,0 +1,10 @@
+from . import axis as axis
+from . import modes as modes
+from . import multihost as multihost
+from .modes import batch_sharding as batch_sharding
+from .modes import data_parallel as data_parallel
+from .modes import jit as jit
+from .modes import pmap as pmap
+from .modes import sharded as sharded
+from .modes import sharded_update as sharded_update
+from .modes import state_shardings as state_shardings
