@@ -13,7 +13,7 @@ statistics, ...) and its metrics. A turn changes only what belongs to those who 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
@@ -79,6 +79,24 @@ class Game(NamedTuple):
     ) = None
     encode: Callable[[ByPlayer, ByPlayer, Array], Array] | None = None
     decode: Callable[[ByPlayer, ByPlayer, Array], Array] | None = None
+
+
+Keys = TypeVar("Keys", bound=tuple)
+
+
+def split_key(key: PRNGKey, names: type[Keys]) -> Keys:
+    """One key for each field of a NamedTuple.
+
+    A field that is added at the end leaves the other keys as they are. All keys of a turn come from
+    one split: `fold_in(key, i)` would be key i of it again.
+
+    Example:
+      >>> import jax
+      >>> Keys = NamedTuple("Keys", [("latent", jax.Array), ("dropout", jax.Array)])
+      >>> split_key(jax.random.key(0), Keys).dropout.shape
+      ()
+    """
+    return names(*jax.random.split(key, len(names._fields)))  # type: ignore[attr-defined]
 
 
 def own_gradient(

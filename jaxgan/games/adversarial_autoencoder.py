@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
-from jaxgan.game import Game, LossAux, Network
+from jaxgan.game import Game, LossAux, Network, split_key
+from jaxgan.games.shared import mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -72,7 +73,7 @@ def adversarial_autoencoder(
     return Game(
         init=game.init,
         losses={"discriminator": game.discriminator_loss, "autoencoder": game.autoencoder_loss},
-        sample=game.sample,
+        sample=sample_prior(game.decode, latent),
         encode=game.encode,
         decode=game.decode,
     )
@@ -116,19 +117,16 @@ class _AdversarialAutoencoder:
     def discriminator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 5))
+        keys = split_key(key, _Keys)
         code, _ = self.coded(params, model_state, batch, keys)
         r, f, state = self.discriminate(params, model_state, code, keys)
-        metrics = {
-            "real_output": jnp.mean(self.adversarial.output(r)),
-            "fake_output": jnp.mean(self.adversarial.output(f)),
-        }
+        metrics = mean_outputs(self.adversarial, r, f)
         return jnp.mean(self.adversarial.discriminator(r, f)), LossAux(state, metrics)
 
     def autoencoder_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 5))
+        keys = split_key(key, _Keys)
         own, state = params["autoencoder"], dict(model_state["autoencoder"])
         code, state["encoder"] = self.coded(params, model_state, batch, keys)
         output, state["decoder"] = self.decoder.apply(
@@ -139,9 +137,6 @@ class _AdversarialAutoencoder:
         adversarial = jnp.mean(self.adversarial.generator(r, f))
         metrics = {"squared_error": error, "adversarial": adversarial}
         return error + self.adversarial_weight * adversarial, LossAux(state, metrics)
-
-    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
-        return self.decode(params, model_state, self.latent(key, batch["image"].shape[0]))
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params["autoencoder"]["encoder"], model_state["autoencoder"]["encoder"]

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
-import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.corruptions import Corruption
-from jaxgan.game import Game, LossAux, Network
+from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 PLAYER = "autoencoder"
@@ -86,7 +85,7 @@ class _Autoencoder:
     corruption: Corruption | None
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
-        keys = _Keys(*jax.random.split(key, 3))
+        keys = split_key(key, _Keys)
         seen = self.corrupted(batch["image"], keys.corruption)
         params, state = {}, {}
         params["encoder"], state["encoder"] = self.encoder.init(keys.encoder, seen)
@@ -98,7 +97,7 @@ class _Autoencoder:
     def loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 3))
+        keys = split_key(key, _Keys)
         own, state = params[PLAYER], dict(model_state[PLAYER])
         output, state["encoder"] = self.encoder.apply(
             own["encoder"],

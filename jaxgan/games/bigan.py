@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
-from jaxgan.game import Game, LossAux, Network
+from jaxgan.game import Game, LossAux, Network, split_key
+from jaxgan.games.shared import mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -75,7 +76,7 @@ def bigan(
             "generator": game.generator_loss,
             "encoder": game.encoder_loss,
         },
-        sample=game.sample,
+        sample=sample_prior(game.decode, latent),
         encode=game.encode,
         decode=game.decode,
     )
@@ -122,10 +123,7 @@ class _BiGAN:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         r, f, state = self.look(params, model_state, batch, key)
-        metrics = {
-            "real_output": jnp.mean(self.adversarial.output(r)),
-            "fake_output": jnp.mean(self.adversarial.output(f)),
-        }
+        metrics = mean_outputs(self.adversarial, r, f)
         value = jnp.mean(self.adversarial.discriminator(r, f))
         return value, LossAux(state["discriminator"], metrics)
 
@@ -141,9 +139,6 @@ class _BiGAN:
         r, f, state = self.look(params, model_state, batch, key)
         return jnp.mean(self.adversarial.generator(-f, -r)), LossAux(state["encoder"], {})
 
-    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
-        return self.decode(params, model_state, self.latent(key, batch["image"].shape[0]))
-
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params["encoder"], model_state["encoder"]
         return self.encoder.apply(own, state, images, train=False)[0]
@@ -154,7 +149,7 @@ class _BiGAN:
 
     def look(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> _Seen:
         """What all of them see. XLA computes it once for players who move together."""
-        keys, x, state = _Keys(*jax.random.split(key, 5)), batch["image"], dict(model_state)
+        keys, x, state = split_key(key, _Keys), batch["image"], dict(model_state)
 
         def apply(network: Network, player: str, *given: Array, key: PRNGKey) -> Array:
             output, state[player] = network.apply(

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
-from jaxgan.game import Game, LossAux, Network
+from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.games import image_buffer
+from jaxgan.games.shared import mean_outputs
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 
@@ -105,21 +106,21 @@ class _CycleGAN:
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         keys = iter(jax.random.split(key, 4))
-        g_params, g_state, d_params, d_state, pools = {}, {}, {}, {}, {}
+        g_params, g_state, d_params, d_state, buffers = {}, {}, {}, {}, {}
         for way, (start, _) in WAYS.items():
             g_params[way], g_state[way] = self.generators[way].init(next(keys), batch[start])
         for name in ("x", "y"):
             d_params[name], d_state[name] = self.discriminators[name].init(next(keys), batch[name])
-            pools[name] = image_buffer.empty(self.pool_size, batch[name][0])
+            buffers[name] = image_buffer.empty(self.pool_size, batch[name][0])
         return (
             {"discriminators": d_params, "generators": g_params},
-            {"discriminators": {"networks": d_state, "pools": pools}, "generators": g_state},
+            {"discriminators": {"networks": d_state, "buffers": buffers}, "generators": g_state},
         )
 
     def generators_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 6))
+        keys = split_key(key, _Keys)
         own, state = params["generators"], dict(model_state["generators"])
         fakes, state = self.there(own, state, batch, keys)
         adversarial, cycle, identity = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
@@ -139,21 +140,21 @@ class _CycleGAN:
     def discriminators_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 6))
+        keys = split_key(key, _Keys)
         own = model_state["discriminators"]
-        networks, pools = dict(own["networks"]), dict(own["pools"])
+        networks, buffers = dict(own["networks"]), dict(own["buffers"])
         fakes, _ = self.there(params["generators"], model_state["generators"], batch, keys)
-        value, metrics = jnp.zeros(()), {}
+        value, metrics = jnp.zeros(()), dict[str, Array]()
         for i, name in enumerate(("x", "y")):
-            key_pool = jax.random.fold_in(keys.pool, i)
-            shown, pools[name] = image_buffer.query(pools[name], fakes[name], key_pool)
+            key_buffer = jax.random.fold_in(keys.pool, i)
+            shown, buffers[name] = image_buffer.query(buffers[name], fakes[name], key_buffer)
             state = {"discriminators": {"networks": networks}}
             r, networks[name] = self.judge(params, state, name, batch[name], keys.real)
             f, networks[name] = self.judge(params, state, name, shown, keys.fake)
             value += 0.5 * jnp.mean(self.adversarial.discriminator(r, f))
-            metrics[f"real_output_{name}"] = jnp.mean(self.adversarial.output(r))
-            metrics[f"fake_output_{name}"] = jnp.mean(self.adversarial.output(f))
-        return value, LossAux({"networks": networks, "pools": pools}, metrics)
+            outputs = mean_outputs(self.adversarial, r, f)
+            metrics |= {f"{output}_{name}": mean for output, mean in outputs.items()}
+        return value, LossAux({"networks": networks, "buffers": buffers}, metrics)
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         way, start = ("x2y", "x") if "x" in batch else ("y2x", "y")

@@ -1,17 +1,20 @@
-"""The two-player game: generator against discriminator (Goodfellow et al., 2014)."""
+"""The GAN: generator against discriminator (Goodfellow et al., 2014)."""
 
 import dataclasses
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
-from jaxgan.game import Game, LossAndGradient, LossAux, Network
+from jaxgan.augment import Augment, Augmentation, as_augmentation
+from jaxgan.game import Game, LossAndGradient, LossAux, Network, split_key
+from jaxgan.games.shared import mean_outputs
 from jaxgan.latents import Latent
-from jaxgan.penalties import Penalty
-from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+from jaxgan.penalties import ForwardPass, Penalty, Regularizer, as_regularizer
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, PyTree
 
 
 def gan(
@@ -20,33 +23,44 @@ def gan(
     *,
     latent: Latent,
     loss: losses.AdversarialLoss | None = None,
-    penalty: Penalty | None = None,
+    penalty: Penalty | Regularizer | None = None,
+    generator_penalty: Penalty | Regularizer | None = None,
+    augment: Augment | Augmentation | None = None,
     condition: tuple[str, ...] = (),
     one_pass: bool = False,
 ) -> Game:
     """Generator against discriminator: vanilla GAN, DCGAN, WGAN-GP, R3GAN, conditional GAN.
 
-    Discriminator: `mean loss.discriminator(D(x), D(G(z))) + mean penalty`.
-    Generator: `mean loss.generator(D(x), D(G(z)))`, with `z` from the prior.
+    Discriminator: `mean loss.discriminator(D(T(x)), D(T(G(z)))) + mean penalty`.
+    Generator: `mean loss.generator(D(T(x)), D(T(G(z)))) + mean generator_penalty`.
+    `z` comes from the prior, and T is the augmentation, the identity by default.
 
     Args:
       generator: `(z, *conditions) -> images`.
-      discriminator: `(images, *conditions) -> logits`, `[batch]` or `[batch, height, width]`.
+      discriminator: `(images, *conditions) -> logits`, `[batch]` or `[batch, height, width]`;
+        or `(logits, features)`, whose features penalties may use.
       latent: the prior, `(key, n) -> [n, dim]`.
-      loss: from `jaxgan.losses`; `non_saturating()` when left out.
-      penalty: from `jaxgan.penalties`, on the discriminator; its critic has the conditions bound.
+      loss: from `jaxgan.losses`; `non_saturating()` by default.
+      penalty: of the discriminator, from `jaxgan.penalties`.
+      generator_penalty: of the generator, such as `penalties.path_length()`.
+      augment: T, such as `augment.diff_augment()`, applied to all images that the discriminator
+        receives, with randomness of its own for real and for generated ones. The gradient of a
+        penalty goes through it.
       condition: names of the batch's entries that both networks receive, such as `("label",)`.
       one_pass: the discriminator sees real and generated examples in one pass over twice the batch,
-        instead of in two passes. The same numbers, for a discriminator that treats examples one by
-        one: without batch statistics and draws of its own. It pays where a device is not filled by
-        one batch; on a CPU it costs time (docs/performance.md).
+        instead of in two passes. The results are the same, for a discriminator that treats examples
+        independently: without batch statistics and randomness of its own. It is faster where a
+        device is not filled by one batch; on a CPU it is slower (docs/performance.md).
 
     Returns:
       A game of the players `discriminator` and `generator`. The batch's `image` `[batch, ...]` is
-      what is real. `sample` runs the generator in evaluation mode, a sample for each row of the
-      batch's `image`, and `decode`, without conditions, runs it on latents of yours.
-      `joint_gradients`, for `one_stage`, wants a discriminator as `one_pass` does, one logit for an
+      the real data. `sample` runs the generator in evaluation mode, one sample for each row of the
+      batch's `image`, and `decode`, without conditions, runs it on given latents.
+      `joint_gradients`, for `one_stage`, needs a discriminator as `one_pass` does, one logit per
       example, and a loss that is `monotone`.
+
+      A player's model state is that of its network. If its penalty or the augmentation has state,
+      it is `{"network": ..., "penalty": ..., "augment": ...}`.
 
     Raises:
       KeyError: the batch has no `image`, or none of the conditions' names.
@@ -67,12 +81,14 @@ def gan(
       >>> sorted(game.losses)
       ['discriminator', 'generator']
     """
+    penalties = {"discriminator": penalty, "generator": generator_penalty}
     game = _GAN(
         generator=generator,
         discriminator=discriminator,
         latent=latent,
         adversarial=losses.non_saturating() if loss is None else loss,
-        penalty=penalty,
+        penalties={name: as_regularizer(p) for name, p in penalties.items() if p is not None},
+        augmentation=as_augmentation(augment),
         condition=condition,
         one_pass=one_pass,
     )
@@ -86,10 +102,7 @@ def gan(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn. Players that share a draw have one key, and meet in one forward pass.
-
-    All come from one split: `fold_in(key, i)` would be key i of it again.
-    """
+    """The keys of a turn. Players that share a minibatch have one key, and so one forward pass."""
 
     latent: PRNGKey
     generator: PRNGKey
@@ -97,17 +110,29 @@ class _Keys(NamedTuple):
     fake: PRNGKey
     critic: PRNGKey
     penalty: PRNGKey
+    generator_penalty: PRNGKey
+    augment_real: PRNGKey
+    augment_fake: PRNGKey
+
+
+class _State(NamedTuple):
+    """A player's model state, in parts."""
+
+    network: ModelState
+    penalty: PyTree = ()
+    augment: PyTree = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class _GAN:
-    """The pure functions of a game, over what `gan` was given."""
+    """The pure functions of a game, over the arguments of `gan`."""
 
     generator: Network
     discriminator: Network
     latent: Latent
     adversarial: losses.AdversarialLoss
-    penalty: Penalty | None
+    penalties: dict[str, Regularizer]
+    augmentation: Augmentation
     condition: tuple[str, ...]
     one_pass: bool
 
@@ -117,54 +142,56 @@ class _GAN:
         given = self.given(batch)
         d_params, d_state = self.discriminator.init(key_discriminator, batch["image"], *given)
         g_params, g_state = self.generator.init(key_generator, z, *given)
-        return (
-            {"discriminator": d_params, "generator": g_params},
-            {"discriminator": d_state, "generator": g_state},
-        )
+        states = {"discriminator": d_state, "generator": g_state}
+        joined = {name: _join(self.extras(name)._replace(network=s)) for name, s in states.items()}
+        return {"discriminator": d_params, "generator": g_params}, joined
 
     def discriminator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 6))
-        own, state = params["discriminator"], model_state["discriminator"]
-        fake, _ = self.generate(params["generator"], model_state["generator"], batch, keys)
-        r, f, new_state = self.discriminate(own, state, batch, fake, keys)
+        keys = split_key(key, _Keys)
+        forward, network, _ = self.forward(params, model_state, batch, keys)
+        r, f = forward.real_logits, forward.fake_logits
         value, metrics = jnp.mean(self.adversarial.discriminator(r, f)), self.metrics(r, f)
-        if self.penalty is not None:
-            metrics["penalty"] = self.mean_penalty(own, state, batch, fake, keys, step)
-            value += metrics["penalty"]
-        return value, LossAux(new_state, metrics)
+        state = self.state(model_state, "discriminator")._replace(network=network)
+        state = state._replace(augment=self.augmentation.update(state.augment, r))
+        if "discriminator" in self.penalties:
+            penalty, state = self.penalty("discriminator", state, forward, keys, step)
+            value, metrics = value + penalty, metrics | {"penalty": penalty}
+        return value, LossAux(_join(state), metrics)
 
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 6))
-        fake, state = self.generate(params["generator"], model_state["generator"], batch, keys)
-        r, f, _ = self.discriminate(
-            params["discriminator"], model_state["discriminator"], batch, fake, keys
-        )
-        return jnp.mean(self.adversarial.generator(r, f)), LossAux(state, {})
+        keys = split_key(key, _Keys)
+        forward, _, network = self.forward(params, model_state, batch, keys)
+        value = jnp.mean(self.adversarial.generator(forward.real_logits, forward.fake_logits))
+        state, metrics = self.state(model_state, "generator")._replace(network=network), {}
+        if "generator" in self.penalties:
+            penalty, state = self.penalty("generator", state, forward, keys, step)
+            value, metrics = value + penalty, {"penalty": penalty}
+        return value, LossAux(_join(state), metrics)
 
     def joint_gradients(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> dict[str, LossAndGradient]:
         """Both players' losses and gradients with one backward pass of the discriminator.
 
-        It carries dL_D/df_i to the discriminator's parameters and to the generated pixels. What the
-        generator wants there differs by a number per example only, (dL_G/df_i) / (dL_D/df_i).
+        It carries dL_D/df_i to the discriminator's parameters and to the generated pixels. The
+        generator's gradient there differs by a scalar per example, (dL_G/df_i) / (dL_D/df_i).
         """
         if not self.adversarial.monotone:
             raise ValueError("this loss is not monotone in the fake logits, as one_stage needs it")
-        keys = _Keys(*jax.random.split(key, 6))
-        own, state = params["discriminator"], model_state["discriminator"]
-        _check_no_state(state, "one_stage")
-        fake, pull_generator, g_state = jax.vjp(
-            lambda own: self.generate(own, model_state["generator"], batch, keys),
+        keys = split_key(key, _Keys)
+        own, network = params["discriminator"], self.state(model_state, "discriminator").network
+        _check_no_state(network, "one_stage")
+        fake, pull_generator, g_network = jax.vjp(
+            lambda own: self.generate(own, model_state, batch, keys),
             params["generator"],
             has_aux=True,
         )
         (r, f), pull = jax.vjp(
-            lambda own, fake: self.discriminate(own, state, batch, fake, keys)[:2], own, fake
+            lambda own, fake: self.discriminate(own, model_state, batch, fake, keys)[0], own, fake
         )
         if f.ndim != 1:
             raise ValueError(
@@ -173,86 +200,153 @@ class _GAN:
         d_loss = lambda r, f: jnp.mean(self.adversarial.discriminator(r, f))
         g_loss = lambda f: jnp.mean(self.adversarial.generator(r, f))
         d_value, d_logits = jax.value_and_grad(d_loss, (0, 1))(r, f)
-        g_value, wanted = jax.value_and_grad(g_loss)(f)
+        g_value, g_logits = jax.value_and_grad(g_loss)(f)
         d_gradient, pixels = pull(d_logits)
-        ratio = jnp.where(d_logits[1] == 0.0, 0.0, wanted / d_logits[1])  # 0 where both underflow
+        ratio = jnp.where(d_logits[1] == 0.0, 0.0, g_logits / d_logits[1])  # 0 if both underflow
         (g_gradient,) = pull_generator(pixels * ratio.reshape(-1, *[1] * (fake.ndim - 1)))
 
-        metrics = self.metrics(r, f)
-        if self.penalty is not None:
-            metrics["penalty"], more = jax.value_and_grad(self.mean_penalty)(
-                own, state, batch, fake, keys, step
-            )
-            d_value += metrics["penalty"]
-            d_gradient = jax.tree.map(jnp.add, d_gradient, more)
+        d_state = self.state(model_state, "discriminator")
+        d_state = d_state._replace(augment=self.augmentation.update(d_state.augment, r))
+        g_state = self.state(model_state, "generator")._replace(network=g_network)
+        add = partial(self.add_penalty, params, model_state, batch, keys, step)
         return {
-            "discriminator": ((d_value, LossAux(state, metrics)), d_gradient),
-            "generator": ((g_value, LossAux(g_state, {})), g_gradient),
+            "discriminator": add("discriminator", d_state, d_value, self.metrics(r, f), d_gradient),
+            "generator": add("generator", g_state, g_value, {}, g_gradient),
         }
+
+    def add_penalty(
+        self,
+        params: ByPlayer,
+        model_state: ByPlayer,
+        batch: Batch,
+        keys: _Keys,
+        step: Array,
+        player: str,
+        state: _State,
+        value: Array,
+        metrics: dict[str, Array],
+        gradient: Params,
+    ) -> LossAndGradient:
+        """A player's loss and gradient, its penalty and the penalty's gradient added to them."""
+        if player in self.penalties:
+
+            def penalty_of(own: Params) -> tuple[Array, _State]:
+                everyone = {**params, player: own}
+                forward, _, _ = self.forward(everyone, model_state, batch, keys)
+                return self.penalty(player, state, forward, keys, step)
+
+            (penalty, state), more = jax.value_and_grad(penalty_of, has_aux=True)(params[player])
+            value, metrics = value + penalty, metrics | {"penalty": penalty}
+            gradient = jax.tree.map(jnp.add, gradient, more)
+        return (value, LossAux(_join(state), metrics)), gradient
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         z = self.latent(key, batch["image"].shape[0])
         return self.decode(params, model_state, z, *self.given(batch))
 
     def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array, *given: Array) -> Array:
-        own, state = params["generator"], model_state["generator"]
-        return self.generator.apply(own, state, codes, *given, train=False)[0]
+        own, state = params["generator"], self.state(model_state, "generator")
+        return self.generator.apply(own, state.network, codes, *given, train=False)[0]
 
-    # ---- what the above are made of
+    # ---- parts of the above
 
     def given(self, batch: Batch) -> tuple[Array, ...]:
         return tuple(batch[name] for name in self.condition)
 
+    def extras(self, player: str) -> _State:
+        """The initial state of what a player has beside its network."""
+        penalty = self.penalties[player].init() if player in self.penalties else ()
+        return _State({}, penalty, self.augmentation.init() if player == "discriminator" else ())
+
+    def state(self, model_state: ByPlayer, player: str) -> _State:
+        own = model_state[player]
+        return _State(**own) if _has_extras(self.extras(player)) else _State(own)
+
     def generate(
-        self, params: Params, state: ModelState, batch: Batch, keys: _Keys
+        self, params: Params, model_state: ByPlayer, batch: Batch, keys: _Keys
     ) -> tuple[Array, ModelState]:
-        """Fakes, and the generator's new state."""
+        """Generated images, and the generator network's new state."""
         z, given = self.latent(keys.latent, batch["image"].shape[0]), self.given(batch)
+        state = self.state(model_state, "generator").network
         fake, state = self.generator.apply(params, state, z, *given, key=keys.generator, train=True)
         chex.assert_equal_shape([batch["image"], fake])
         return fake, state
 
     def discriminate(
-        self, params: Params, state: ModelState, batch: Batch, fake: Array, keys: _Keys
-    ) -> tuple[Array, Array, ModelState]:
-        """Logits of real and of generated examples, and the discriminator's new state."""
-        real, given = batch["image"], self.given(batch)
-        chex.assert_rank(real, {2, 3, 4, 5})
-        apply = self.discriminator.apply
+        self, params: Params, model_state: ByPlayer, batch: Batch, fake: Array, keys: _Keys
+    ) -> tuple[tuple[Array, Array], tuple[PyTree, PyTree], ModelState]:
+        """Logits and features of real and generated images, and the network's new state."""
+        chex.assert_rank(batch["image"], {2, 3, 4, 5})
+        given, apply = self.given(batch), self.discriminator.apply
+        state, _, augment = self.state(model_state, "discriminator")
+        real = self.augmentation.apply(augment, keys.augment_real, batch["image"])
+        fake = self.augmentation.apply(augment, keys.augment_fake, fake)
         if self.one_pass:
             _check_no_state(state, "one_pass")
             both = (jnp.concatenate([real, fake]), *(jnp.concatenate([c, c]) for c in given))
-            # Rows of the joined batch are not rows of the data: nothing may be drawn for them.
-            logits, _ = apply(params, state, *both, key=None, train=True)
-            return *jnp.split(logits, 2), state
-        r, state = apply(params, state, real, *given, key=keys.real, train=True)
-        f, state = apply(params, state, fake, *given, key=keys.fake, train=True)
-        return r, f, state
+            # Rows of the joined batch are not rows of the data: no randomness may belong to them.
+            output, _ = apply(params, state, *both, key=None, train=True)
+            of_real, of_fake = (
+                jax.tree.map(lambda x, i=i: jnp.split(x, 2)[i], output) for i in (0, 1)
+            )
+        else:
+            of_real, state = apply(params, state, real, *given, key=keys.real, train=True)
+            of_fake, state = apply(params, state, fake, *given, key=keys.fake, train=True)
+        (r, r_features), (f, f_features) = map(_logits_and_features, (of_real, of_fake))
+        return (r, f), (r_features, f_features), state
 
-    def mean_penalty(
-        self,
-        params: Params,
-        state: ModelState,
-        batch: Batch,
-        fake: Array,
-        keys: _Keys,
-        step: Array,
-    ) -> Array:
-        assert self.penalty is not None
+    def forward(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys
+    ) -> tuple[ForwardPass, ModelState, ModelState]:
+        """Both networks on a batch, and the new states of discriminator and generator networks."""
+        fake, g_state = self.generate(params["generator"], model_state, batch, keys)
+        (r, f), features, d_state = self.discriminate(
+            params["discriminator"], model_state, batch, fake, keys
+        )
+        given = self.given(batch)
 
         def critic(x: Array) -> Array:
-            given, key = self.given(batch), keys.critic
-            return self.discriminator.apply(params, state, x, *given, key=key, train=True)[0]
+            state, _, augment = self.state(model_state, "discriminator")
+            x = self.augmentation.apply(augment, keys.augment_real, x)
+            output, _ = self.discriminator.apply(
+                params["discriminator"], state, x, *given, key=keys.critic, train=True
+            )
+            return _logits_and_features(output)[0]
 
-        return jnp.mean(self.penalty(critic, batch["image"], fake, keys.penalty, step))
+        def generate(z: Array) -> Array:
+            state = self.state(model_state, "generator").network
+            return self.generator.apply(
+                params["generator"], state, z, *given, key=keys.generator, train=True
+            )[0]
+
+        z = self.latent(keys.latent, batch["image"].shape[0])
+        forward = ForwardPass(critic, generate, z, batch["image"], fake, r, f, *features)
+        return forward, d_state, g_state
+
+    def penalty(
+        self, player: str, state: _State, forward: ForwardPass, keys: _Keys, step: Array
+    ) -> tuple[Array, _State]:
+        """The mean of a player's penalty, and the player's state with the penalty's new one."""
+        key = keys.penalty if player == "discriminator" else keys.generator_penalty
+        values, new_state = self.penalties[player].apply(state.penalty, forward, key, step)
+        return jnp.mean(values), state._replace(penalty=new_state)
 
     def metrics(self, r: Array, f: Array) -> dict[str, Array]:
-        return {
-            "real_logits": jnp.mean(r),
-            "fake_logits": jnp.mean(f),
-            "real_output": jnp.mean(self.adversarial.output(r)),
-            "fake_output": jnp.mean(self.adversarial.output(f)),
-        }
+        logits = {"real_logits": jnp.mean(r), "fake_logits": jnp.mean(f)}
+        return logits | mean_outputs(self.adversarial, r, f)
+
+
+def _logits_and_features(output: Any) -> tuple[Array, PyTree]:
+    return output if isinstance(output, tuple) else (output, None)
+
+
+def _join(state: _State) -> ModelState:
+    """A player's model state: its network's, unless it has more."""
+    return state._asdict() if _has_extras(state) else state.network
+
+
+def _has_extras(state: _State) -> bool:
+    return bool(jax.tree.leaves((state.penalty, state.augment)))
 
 
 def _check_no_state(state: ModelState, what: str) -> None:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
-from jaxgan.game import Game, LossAux, Network
+from jaxgan.game import Game, LossAux, Network, split_key
+from jaxgan.games.shared import mean_outputs
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -115,19 +116,16 @@ class _Pix2Pix:
     def discriminator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 4))
+        keys = split_key(key, _Keys)
         fake, _ = self.translate(params["generator"], model_state["generator"], batch, keys)
         r, f, state = self.discriminate(params, model_state, batch, fake, keys)
-        metrics = {
-            "real_output": jnp.mean(self.adversarial.output(r)),
-            "fake_output": jnp.mean(self.adversarial.output(f)),
-        }
+        metrics = mean_outputs(self.adversarial, r, f)
         return 0.5 * jnp.mean(self.adversarial.discriminator(r, f)), LossAux(state, metrics)
 
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 4))
+        keys = split_key(key, _Keys)
         fake, state = self.translate(params["generator"], model_state["generator"], batch, keys)
         r, f, _ = self.discriminate(params, model_state, batch, fake, keys)
         adversarial = jnp.mean(self.adversarial.generator(r, f))

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 
 from jaxgan import latents, losses
 from jaxgan.corruptions import Corruption
-from jaxgan.game import Game, LossAux, Network
+from jaxgan.game import Game, LossAux, Network, split_key
+from jaxgan.games.shared import sample_normal_prior
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
@@ -96,7 +97,7 @@ def vae(
     return Game(
         init=game.init,
         losses={PLAYER: game.loss},
-        sample=game.sample,
+        sample=sample_normal_prior(game.decode, game.encode),
         encode=game.encode,
         decode=game.decode,
     )
@@ -198,7 +199,7 @@ class _VAE:
     def loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        keys = _Keys(*jax.random.split(key, 4))
+        keys = split_key(key, _Keys)
         own, state = params[PLAYER], dict(model_state[PLAYER])
         x = batch["image"] if self.observe is None else self.observe(keys.observe, batch["image"])
         q, state["encoder"] = self.encoder.apply(
@@ -224,10 +225,6 @@ class _VAE:
         paid = jnp.maximum(axis.mean(jnp.mean(divergence, axis=0)), self.free_bits)
         beta = self.beta(step) if callable(self.beta) else self.beta
         return beta * jnp.sum(paid) - value[0], LossAux(state, metrics)
-
-    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
-        like = jax.eval_shape(self.encode, params, model_state, batch["image"])
-        return self.decode(params, model_state, latents.normal(like.shape[1])(key, like.shape[0]))
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params[PLAYER]["encoder"], model_state[PLAYER]["encoder"]

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.nn import softplus
 
 from jaxgan import latents
-from jaxgan.game import Game, LossAux, Network
+from jaxgan.game import Game, LossAux, Network, split_key
+from jaxgan.games.shared import sample_normal_prior
 from jaxgan.losses import gaussian_kl
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -87,7 +88,7 @@ def vae_gan(
             "decoder": game.decoder_loss,
             "discriminator": game.discriminator_loss,
         },
-        sample=game.sample,
+        sample=sample_normal_prior(game.decode, game.encode),
         encode=game.encode,
         decode=game.decode,
     )
@@ -173,10 +174,6 @@ class _VAEGAN:
         metrics = {f"{name}_output": jnp.mean(jax.nn.sigmoid(x)) for name, x in logits.items()}
         return jnp.mean(value), LossAux(seen.model_state["discriminator"], metrics)
 
-    def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
-        like = jax.eval_shape(self.encode, params, model_state, batch["image"])
-        return self.decode(params, model_state, latents.normal(like.shape[1])(key, like.shape[0]))
-
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params["encoder"], model_state["encoder"]
         q, _ = self.encoder.apply(own, state, images, train=False)
@@ -190,7 +187,7 @@ class _VAEGAN:
 
     def look(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> _Seen:
         """What all of them see. XLA computes it once for players who move together."""
-        keys, x, state = _Keys(*jax.random.split(key, 8)), batch["image"], dict(model_state)
+        keys, x, state = split_key(key, _Keys), batch["image"], dict(model_state)
 
         def apply(network: Network, player: str, given: Array, key: PRNGKey) -> Array:
             output, state[player] = network.apply(

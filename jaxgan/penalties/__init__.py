@@ -1,10 +1,15 @@
-"""Penalties"""
+"""Penalties and regularisers of either player, and their combinations."""
 
-from jaxgan.penalties.gradient import Critic as Critic
-from jaxgan.penalties.gradient import Penalty as Penalty
 from jaxgan.penalties.gradient import dragan as dragan
-from jaxgan.penalties.gradient import lazily as lazily
 from jaxgan.penalties.gradient import r1 as r1
 from jaxgan.penalties.gradient import r2 as r2
-from jaxgan.penalties.gradient import weighted as weighted
 from jaxgan.penalties.gradient import wgan_gp as wgan_gp
+from jaxgan.penalties.lecam import lecam as lecam
+from jaxgan.penalties.path_length import path_length as path_length
+from jaxgan.penalties.penalty import Critic as Critic
+from jaxgan.penalties.penalty import ForwardPass as ForwardPass
+from jaxgan.penalties.penalty import Penalty as Penalty
+from jaxgan.penalties.penalty import Regularizer as Regularizer
+from jaxgan.penalties.penalty import as_regularizer as as_regularizer
+from jaxgan.penalties.penalty import lazily as lazily
+from jaxgan.penalties.penalty import weighted as weighted

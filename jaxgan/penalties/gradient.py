@@ -1,23 +1,10 @@
-"""Gradient penalties on a discriminator, one value per example.
+"""Gradient penalties on the discriminator: R1, R2, WGAN-GP and DRAGAN.
 
-A penalty is a function `(critic, real, fake, key, step) -> [batch]`:
-
-- `critic`: a closure `x -> logits`, `[batch, ...] -> [batch]` (or `[batch, h, w]`, summed);
-- `real`, `fake`: examples of one shape `[batch, ...]`;
-- `key`: for what is drawn per example; `step`: the round, for schedules.
-
-Penalties come unweighted; `weighted` and `lazily` combine them:
-
-    penalty = weighted((10.0, wgan_gp))
-    penalty = weighted((0.1, r1), (0.1, r2))
-    penalty = weighted((10.0, lazily(r1, every=16)))
-
-The gradient at an example is that of the *sum* of the batch's logits, which is the example's own
-gradient when the critic treats examples one by one. A critic with batch normalisation does not;
+Each is a `Penalty`, `(critic, real, fake, key, step) -> [batch]`, and comes unweighted. The
+gradient at an example is that of the *sum* of the batch's logits, which is the example's own
+gradient if the critic treats examples independently. A critic with batch normalisation does not;
 penalise it only if you mean that.
 """
-
-from collections.abc import Callable
 
 import chex
 import jax
@@ -25,10 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.parallel import axis
-from jaxgan.types import Array, PRNGKey, Schedule
-
-Critic = Callable[[Array], Array]
-Penalty = Callable[[Critic, Array, Array, PRNGKey, Array], Array]
+from jaxgan.penalties.penalty import Critic
+from jaxgan.types import Array, PRNGKey
 
 
 def r1(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
@@ -97,65 +82,6 @@ def dragan(
     )
     nearby = real + _per_example_uniform(key_t, real) * scale * std * u
     return (_gradient_norm(critic, nearby) - 1.0) ** 2
-
-
-def weighted(*terms: tuple[float | Schedule, Penalty]) -> Penalty:
-    """Weighted sum of penalties, `sum_i w_i p_i`.
-
-    Args:
-      *terms: pairs `(weight, penalty)`; a weight is a number or a schedule, called with the step.
-
-    Returns:
-      A penalty.
-
-    Raises:
-      ValueError: no term was given.
-
-    Example:
-      >>> import optax
-      >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r2))
-    """
-    if not terms:
-        raise ValueError("weighted() was given no term, expected (weight, penalty) pairs")
-
-    def penalty(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
-        values = [
-            (weight(step) if callable(weight) else weight)
-            * term(critic, real, fake, jax.random.fold_in(key, i), step)
-            for i, (weight, term) in enumerate(terms)
-        ]
-        return jnp.sum(jnp.stack(values), axis=0)
-
-    return penalty
-
-
-def lazily(penalty: Penalty, *, every: int) -> Penalty:
-    """The penalty times `every` in one round of `every`, nothing in the others.
-
-    The mean over rounds is kept, and nearly all of the cost is saved.
-
-    Args:
-      penalty: the penalty to apply now and then.
-      every: the period in rounds, at least 1.
-
-    Returns:
-      A penalty.
-
-    Reference:
-      Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
-      https://arxiv.org/abs/1912.04958, section 3.1 (lazy regularisation).
-    """
-    if every < 1:
-        raise ValueError(f"every is {every}, expected a period of at least 1 round")
-
-    def lazy(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
-        return jax.lax.cond(
-            step % every == 0,
-            lambda: every * penalty(critic, real, fake, key, step),
-            lambda: jnp.zeros(real.shape[0], real.dtype),
-        )
-
-    return lazy
 
 
 def _flat_gradient(critic: Critic, x: Array) -> Array:

@@ -1,0 +1,6 @@
+"""Augmentations of what a discriminator receives, real and generated alike."""
+
+from jaxgan.augment.augmentation import Augment as Augment
+from jaxgan.augment.augmentation import Augmentation as Augmentation
+from jaxgan.augment.augmentation import as_augmentation as as_augmentation
+from jaxgan.augment.diff_augment import diff_augment as diff_augment

@@ -1,0 +1,42 @@
+"""What several games share: reported outputs of a discriminator, and samples from a prior."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan import latents, losses
+from jaxgan.latents import Latent
+from jaxgan.types import Array, Batch, ByPlayer, PRNGKey
+
+Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
+Decode = Callable[[ByPlayer, ByPlayer, Array], Array]
+
+
+def mean_outputs(
+    loss: losses.AdversarialLoss, real_logits: Array, fake_logits: Array
+) -> dict[str, Array]:
+    """Metrics of a discriminator: the mean of D on real and on generated examples."""
+    return {
+        "real_output": jnp.mean(loss.output(real_logits)),
+        "fake_output": jnp.mean(loss.output(fake_logits)),
+    }
+
+
+def sample_prior(decode: Decode, latent: Latent) -> Sample:
+    """A game's `sample`: latents from the prior, one for each row of the batch's image, decoded."""
+
+    def sample(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        return decode(params, model_state, latent(key, batch["image"].shape[0]))
+
+    return sample
+
+
+def sample_normal_prior(decode: Decode, encode: Decode) -> Sample:
+    """The same for a standard normal prior over the encoder's codes."""
+
+    def sample(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        codes = jax.eval_shape(encode, params, model_state, batch["image"])
+        return decode(params, model_state, latents.normal(codes.shape[1])(key, codes.shape[0]))
+
+    return sample

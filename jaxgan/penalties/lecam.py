@@ -1,0 +1,41 @@
+"""LeCam regularisation of the discriminator, for little data (Tseng et al., 2021)."""
+
+import jax.numpy as jnp
+
+from jaxgan.parallel import axis
+from jaxgan.penalties.penalty import ForwardPass, Regularizer
+from jaxgan.types import Array, PRNGKey, PyTree
+
+
+def lecam(decay: float = 0.99) -> Regularizer:
+    """Squared distance of logits from the moving average of the other class, `[batch]`.
+
+    `(D(x) - a_fake)^2 + (D(G(z)) - a_real)^2`, with the exponential moving averages `a` of the mean
+    logits of real and of generated examples *before* this batch; zero for the first batch, which
+    has none. The paper's weight is 0.1 to 0.5, depending on the amount of data.
+
+    Args:
+      decay: of the averages, in [0, 1).
+
+    Raises:
+      ValueError: the decay is outside its range.
+
+    Reference:
+      Tseng, Jiang, Liu, Yang and Yang, *Regularizing Generative Adversarial Networks under Limited
+      Data*, 2021, https://arxiv.org/abs/2104.03310, eq. 4 and 5.
+    """
+    if not 0.0 <= decay < 1.0:
+        raise ValueError(f"the decay of LeCam's averages is {decay}, expected one in [0, 1)")
+
+    def apply(
+        state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
+    ) -> tuple[Array, PyTree]:
+        r, f = forward.real_logits, forward.fake_logits
+        squares = (r - state["fake"]) ** 2 + (f - state["real"]) ** 2
+        value = state["started"] * jnp.mean(squares.reshape(r.shape[0], -1), axis=1)
+        past = decay * state["started"]
+        means = axis.mean({"real": jnp.mean(r), "fake": jnp.mean(f)})
+        averages = {name: past * state[name] + (1.0 - past) * means[name] for name in means}
+        return value, {**averages, "started": jnp.ones(())}
+
+    return Regularizer(lambda: dict.fromkeys(("real", "fake", "started"), jnp.zeros(())), apply)

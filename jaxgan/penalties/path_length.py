@@ -1,0 +1,42 @@
+"""Path length regularisation of the generator (Karras et al., 2020)."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.parallel import axis
+from jaxgan.penalties.penalty import ForwardPass, Regularizer
+from jaxgan.types import Array, PRNGKey, PyTree
+
+
+def path_length(decay: float = 0.99) -> Regularizer:
+    """Squared deviation of the generator's path length from its moving average, `[batch]`.
+
+    `(|J^T y| - a)^2` with the Jacobian J of G at the latents, `y ~ N(0, I) / sqrt(height width)`
+    per example, and the exponential moving average a of the lengths, this batch included. StyleGAN2
+    takes J at its intermediate latents, with the weight 2, every 4 steps.
+
+    Args:
+      decay: of the average, in [0, 1).
+
+    Raises:
+      ValueError: the decay is outside its range.
+
+    Reference:
+      Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
+      https://arxiv.org/abs/1912.04958, section 3.2, eq. 4.
+    """
+    if not 0.0 <= decay < 1.0:
+        raise ValueError(f"the decay of the path length is {decay}, expected one in [0, 1)")
+
+    def apply(
+        state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
+    ) -> tuple[Array, PyTree]:
+        shape, keys = forward.fake.shape[1:], axis.example_keys(key, forward.fake.shape[0])
+        y = jax.vmap(lambda key: jax.random.normal(key, shape))(keys) / (shape[0] * shape[1]) ** 0.5
+        projection = lambda z: jnp.sum(forward.generator(z) * y)
+        lengths = optax.safe_norm(jax.grad(projection)(forward.latents), 1e-12, axis=-1)
+        mean = decay * state["mean"] + (1.0 - decay) * axis.mean(jnp.mean(lengths))
+        return (lengths - mean) ** 2, {"mean": mean}
+
+    return Regularizer(lambda: {"mean": jnp.zeros(())}, apply)

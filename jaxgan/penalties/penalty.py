@@ -1,0 +1,177 @@
+"""Penalty and regulariser: what a player pays beside its adversarial loss, and how to combine it.
+
+A `Penalty` is a function `(critic, real, fake, key, step) -> [batch]` of the discriminator, where
+
+- `critic`: a closure `x -> logits`, `[batch, ...] -> [batch]` (or `[batch, h, w]`, summed);
+- `real`, `fake`: examples of one shape `[batch, ...]`;
+- `key`: for randomness per example; `step`: the training step, for schedules.
+
+A `Regularizer` is the general form: it receives the whole `ForwardPass` of a GAN, may serve either
+player, and may have state, which then belongs to that player and is checkpointed with it.
+
+    gan(..., penalty=weighted((10.0, wgan_gp)))
+    gan(..., penalty=weighted((0.1, r1), (0.1, r2)))
+    gan(..., penalty=weighted((10.0, lazily(r1, every=16)), (0.1, lecam())))
+    gan(..., generator_penalty=weighted((2.0, lazily(path_length(), every=4))))
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, overload
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan.types import Array, PRNGKey, PyTree, Schedule
+
+Critic = Callable[[Array], Array]
+Penalty = Callable[[Critic, Array, Array, PRNGKey, Array], Array]
+
+
+class ForwardPass(NamedTuple):
+    """What one turn of a GAN has computed, and both networks as closures.
+
+    The closures are the networks of the turn in training mode: parameters, model state, conditions
+    and keys are bound, and so is the augmentation of what the discriminator receives.
+
+    Attributes:
+      discriminator: `images -> logits`.
+      generator: `latents -> images`.
+      latents: `[batch, dim]`.
+      real, fake: images, `[batch, ...]`, without augmentation.
+      real_logits, fake_logits: `[batch]`, or `[batch, height, width]`.
+      real_features, fake_features: what the discriminator returns beside its logits; `None` if it
+        returns logits alone.
+    """
+
+    discriminator: Critic
+    generator: Callable[[Array], Array]
+    latents: Array
+    real: Array
+    fake: Array
+    real_logits: Array
+    fake_logits: Array
+    real_features: PyTree = None
+    fake_features: PyTree = None
+
+
+class Regularizer(NamedTuple):
+    """A term of a player's loss that may have state.
+
+    Attributes:
+      init: `() -> state`, a pytree of arrays.
+      apply: `(state, forward, key, step) -> ([batch], state)`. Statistics that the state keeps are
+        those of the batch of all devices (`parallel.axis.mean`).
+    """
+
+    init: Callable[[], PyTree]
+    apply: Callable[[PyTree, ForwardPass, PRNGKey, Array], tuple[Array, PyTree]]
+
+
+def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
+    """A penalty as a regulariser without state; a regulariser unchanged.
+
+    Example:
+      >>> as_regularizer(lambda critic, real, fake, key, step: critic(real)).init()
+      ()
+    """
+    if isinstance(penalty, Regularizer):
+        return penalty
+
+    def apply(
+        state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
+    ) -> tuple[Array, PyTree]:
+        return penalty(forward.discriminator, forward.real, forward.fake, key, step), state
+
+    return Regularizer(tuple, apply)
+
+
+@overload
+def weighted(*terms: tuple[float | Schedule, Penalty]) -> Penalty: ...  # type: ignore[overload-overlap]
+@overload
+def weighted(*terms: tuple[float | Schedule, Penalty | Regularizer]) -> Regularizer: ...
+def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
+    """Weighted sum of penalties, `sum_i w_i p_i`.
+
+    Args:
+      *terms: pairs `(weight, penalty)`; a weight is a float or a schedule, called with the step.
+
+    Returns:
+      A penalty; a regulariser if one of the terms is one.
+
+    Raises:
+      ValueError: no term was given.
+
+    Example:
+      >>> import optax
+      >>> from jaxgan.penalties import r1
+      >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r1))
+    """
+    if not terms:
+        raise ValueError("weighted() was given no term, expected (weight, penalty) pairs")
+    regularizers = [as_regularizer(term) for _, term in terms]
+
+    def apply(
+        states: tuple[PyTree, ...], forward: ForwardPass, key: PRNGKey, step: Array
+    ) -> tuple[Array, tuple[PyTree, ...]]:
+        values, new_states = [], []
+        for i, ((weight, _), regularizer) in enumerate(zip(terms, regularizers, strict=True)):
+            key_i = jax.random.fold_in(key, i)
+            value, new_state = regularizer.apply(states[i], forward, key_i, step)
+            values.append((weight(step) if callable(weight) else weight) * value)
+            new_states.append(new_state)
+        return jnp.sum(jnp.stack(values), axis=0), tuple(new_states)
+
+    combined = Regularizer(lambda: tuple(term.init() for term in regularizers), apply)
+    return combined if any(isinstance(t, Regularizer) for _, t in terms) else _as_penalty(combined)
+
+
+@overload
+def lazily(penalty: Penalty, *, every: int) -> Penalty: ...
+@overload
+def lazily(penalty: Regularizer, *, every: int) -> Regularizer: ...
+def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
+    """The penalty times `every` in one step of `every`, zero in the others.
+
+    The mean over steps is kept, and nearly all of the cost is saved. The state of a regulariser
+    changes in the steps in which it is computed.
+
+    Args:
+      penalty: the penalty, or regulariser, to apply now and then.
+      every: the period in steps, at least 1.
+
+    Returns:
+      A penalty, or a regulariser.
+
+    Raises:
+      ValueError: `every` is below 1.
+
+    Reference:
+      Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
+      https://arxiv.org/abs/1912.04958, section 3.1 (lazy regularisation).
+    """
+    if every < 1:
+        raise ValueError(f"every is {every}, expected a period of at least 1 step")
+    regularizer = as_regularizer(penalty)
+
+    def apply(
+        state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
+    ) -> tuple[Array, PyTree]:
+        def due() -> tuple[Array, PyTree]:
+            value, new_state = regularizer.apply(state, forward, key, step)
+            return every * value, new_state
+
+        zero = jnp.zeros(forward.real.shape[0], forward.real.dtype)
+        return jax.lax.cond(step % every == 0, due, lambda: (zero, state))
+
+    lazy = Regularizer(regularizer.init, apply)
+    return lazy if isinstance(penalty, Regularizer) else _as_penalty(lazy)
+
+
+def _as_penalty(regularizer: Regularizer) -> Penalty:
+    """The inverse of `as_regularizer`, of a regulariser made of penalties."""
+
+    def penalty(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
+        forward = ForwardPass(critic, None, None, real, fake, None, None)  # type: ignore[arg-type]
+        return regularizer.apply(regularizer.init(), forward, key, step)[0]
+
+    return penalty
