@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.protocols import Row, trained
-from experiments import autoencoder, vae, vae_gan
+from experiments import autoencoder, restoration, vae, vae_gan
 from jaxgan import Evaluation, data, evaluator, metrics
 from jaxgan.metrics import Records
 
@@ -58,13 +58,13 @@ def likelihood() -> list[Row]:
 
 
 def denoising() -> list[Row]:
-    """Normal noise on MNIST's test images, taken away by a U-Net (`experiments/autoencoder.py
+    """Normal noise on MNIST's test images, removed by a U-Net (`experiments/restoration.py
     --task denoise`, 3000 rounds of 64); peak signal-to-noise ratio in dB, mean over 10 000 images,
     on the range [−1, 1]. A standard deviation of 1 here is 0.5 where images are in [0, 1].
     """
     rows = []
     for noise in (0.5, 1.0):
-        found = _records(autoencoder, task="denoise", noise=noise)
+        found = _records(restoration, task="denoise", noise=noise)
         before, after = found["noisy/psnr"], found["psnr"]
         value = f"{after.value:.2f} ({before.value:.2f} before; {after.value - before.value:+.2f})"
         kept = [dataclasses.asdict(record) for record in (before, after)]

@@ -253,7 +253,10 @@ def mnist_presets() -> list[Row]:
     """
     presets = {
         "default: non-saturating, R1 every 16th round": {},
-        "non-saturating, batch normalisation, no penalty": {"r1": 0.0},
+        "non-saturating, batch normalisation, no penalty": {
+            "r1": 0.0,
+            "discriminator_norm": "batch",
+        },
         "WGAN-GP, 2 critic turns": {
             "loss": "wasserstein",
             "r1": 0.0,

@@ -32,8 +32,13 @@ from experiments import sheets, translation
 from jaxgan.runs import Experiment, Translation, main
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxgan import Game
     from jaxgan.evaluation import Evaluation
+    from jaxgan.types import Array, ByPlayer
+
+    Translate = Callable[[ByPlayer, ByPlayer, Array], Array]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,22 +61,12 @@ class Config(translation.Config):
 
 def make(config: Config) -> Experiment:
     """Game, algorithm and data."""
-    import jax
-
     import jaxgan
 
     sets = translation.load(config, ("x", "y"), paired=False)
     game = make_game(config, sets.channels)
     adam = translation.adam(config, sets.num_train)
-    key = jax.random.key(0)
-    x2y = lambda params, state, images: game.sample(params, state, {"x": images}, key)
-    y2x = lambda params, state, images: game.sample(params, state, {"y": images}, key)
-
-    def columns(state, batch):
-        of, x, y = (state.params, state.model_state), batch["x"], batch["y"]
-        there, back = x2y(*of, x), y2x(*of, y)
-        return [x, there, y2x(*of, there), y, back, x2y(*of, back)]
-
+    x2y, y2x = translators(game)
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(
@@ -83,13 +78,39 @@ def make(config: Config) -> Experiment:
         sample_batch=lambda n: {name: jaxgan.data.as_float(x[:n]) for name, x in sets.test.items()},
         data=sets.record,
         evaluation=make_evaluation(config, sets.test, x2y, y2x),
-        draw=sheets.draw_columns(columns, sets.test, rows=8),
+        draw=sheets.draw_columns(columns(x2y, y2x), sets.test, rows=8),
         num_steps=translation.num_steps(config, sets.num_train),
         translations={
             "x2y": Translation(x2y, sets.channels["x"], multiple=4),
             "y2x": Translation(y2x, sets.channels["y"], multiple=4),
         },
     )
+
+
+def translators(game: Game) -> tuple[Translate, Translate]:
+    """Both generators, as `(params, model_state, images) -> images`."""
+    import jax
+
+    key = jax.random.key(0)
+
+    def x2y(params, model_state, images):
+        return game.sample(params, model_state, {"x": images}, key)
+
+    def y2x(params, model_state, images):
+        return game.sample(params, model_state, {"y": images}, key)
+
+    return x2y, y2x
+
+
+def columns(x2y: Translate, y2x: Translate):
+    """The sheet's columns: x, its translation, and back again; and the same of y."""
+
+    def of_state(state, batch):
+        learned, x, y = (state.params, state.model_state), batch["x"], batch["y"]
+        fake_y, fake_x = x2y(*learned, x), y2x(*learned, y)
+        return [x, fake_y, y2x(*learned, fake_y), y, fake_x, x2y(*learned, fake_x)]
+
+    return of_state
 
 
 def make_game(config: Config, channels: dict[str, int]) -> Game:
@@ -116,39 +137,38 @@ def make_game(config: Config, channels: dict[str, int]) -> Game:
     )
 
 
-def make_evaluation(config: Config, test, x2y, y2x) -> Evaluation:
-    """Both cycles, both distances from the other kind; and the truth, where it is known."""
+def make_evaluation(config: Config, test, x2y: Translate, y2x: Translate) -> Evaluation:
+    """Both cycles, both distances from the other domain; and the truth, where it is known."""
     from jaxgan import metrics
     from jaxgan.evaluation import Evaluation
 
     pairs = {"pairs": metrics.reconstruction()}
-    kinds = {"swd": metrics.sliced_wasserstein(), "kid": metrics.kernel_distance()}
-    translated = {
-        "x2y": lambda params, state, batch, key: x2y(params, state, batch["x"]),
-        "y2x": lambda params, state, batch, key: y2x(params, state, batch["y"]),
-    }
-    cycles = {
-        "x2y2x": lambda params, state, batch, key: y2x(
-            params, state, x2y(params, state, batch["x"])
-        ),
-        "y2x2y": lambda params, state, batch, key: x2y(
-            params, state, y2x(params, state, batch["y"])
-        ),
-    }
-    parts = {
-        way: Evaluation(kinds, test, target=way[-1], sample=f) for way, f in translated.items()
-    }
-    parts |= {way: Evaluation(pairs, test, target=way[-1], sample=f) for way, f in cycles.items()}
-    if config.data == "recoloured":
-        truth = {way: parts[way]._replace(metrics=pairs) for way in translated}
-        parts |= {f"truth_{way}": part for way, part in truth.items()}
-        start = {"x2y": "x", "y2x": "y"}
-        unchanged = {
-            way: part._replace(sample=lambda p, s, batch, key, way=way: batch[start[way]])
-            for way, part in truth.items()
-        }
-        parts |= {f"identity_{way}": part for way, part in unchanged.items()}
+    distances = {"swd": metrics.sliced_wasserstein(), "kid": metrics.kernel_distance()}
+    parts = {}
+    for source, target, there, back in (("x", "y", x2y, y2x), ("y", "x", y2x, x2y)):
+        way = f"{source}2{target}"
+        translated, cycled, unchanged = samples(source, there, back)
+        parts[way] = Evaluation(distances, test, target=target, sample=translated)
+        parts[f"{way}2{source}"] = Evaluation(pairs, test, target=source, sample=cycled)
+        if config.data == "recoloured":
+            parts[f"truth_{way}"] = Evaluation(pairs, test, target=target, sample=translated)
+            parts[f"identity_{way}"] = Evaluation(pairs, test, target=target, sample=unchanged)
     return Evaluation({}, test, target="y", best="x2y/swd_pixels", parts=parts)
+
+
+def samples(source: str, there: Translate, back: Translate):
+    """What is evaluated of a domain's images: their translations, their cycles, and themselves."""
+
+    def translated(params, model_state, batch, key):
+        return there(params, model_state, batch[source])
+
+    def cycled(params, model_state, batch, key):
+        return back(params, model_state, there(params, model_state, batch[source]))
+
+    def unchanged(params, model_state, batch, key):
+        return batch[source]
+
+    return translated, cycled, unchanged
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from jaxgan.runs import Config as BaseConfig
 from jaxgan.runs import Experiment, main
@@ -57,8 +59,8 @@ class Config(BaseConfig):
     """Adam's at first, of both players."""
     ema: float = 0.999
     """Decay of the generator's average, which draws the samples, after a warm-up."""
-    scan_steps: int = 20
-    """Rounds that are one program; so small a game would wait for its dispatch otherwise."""
+    scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
+    """Steps per compiled call; for so small a game the dispatch would take longer otherwise."""
     log_every: int = 200
     """Steps between logged metrics."""
     sample_every: int = 500

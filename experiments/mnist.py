@@ -3,6 +3,7 @@
 Commands:
 
     python -m experiments.mnist
+    python -m experiments.mnist --r1 0 --discriminator-norm batch
     python -m experiments.mnist --loss minimax --r1 0 --network maxout
     python -m experiments.mnist --loss relativistic_paired --r1 0.1 --r2 0.1
     python -m experiments.mnist --loss wasserstein --r1 0 --gradient-penalty 10 --penalty-every 1 \
@@ -43,6 +44,9 @@ class Config(BaseConfig):
     """Convolutional; fully connected; or the fully connected pair of Goodfellow et al., 2014."""
     features: int = 32
     """Channels of the DCGAN's widest layers."""
+    discriminator_norm: Literal["none", "batch"] = "none"
+    """Normalisation of the DCGAN's discriminator. The paper's is batch; gradient penalties want
+    none, since batch statistics make an example's logit depend on the others."""
     latent: int = 64
     """Dimension of the normal prior."""
     conditional: bool = False
@@ -58,7 +62,8 @@ class Config(BaseConfig):
     ] = "non_saturating"
     """What the players pay."""
     r1: float = 1.0
-    """Weight gamma of the penalty on the discriminator's gradient at real images."""
+    """Weight gamma of the penalty on the discriminator's gradient at real images; 0 for none. It
+    changes the loss alone: the paper's DCGAN is --r1 0 --discriminator-norm batch."""
     r2: float = 0.0
     """The same at generated images."""
     gradient_penalty: float = 0.0
@@ -90,14 +95,13 @@ def make(config: Config) -> Experiment:
     dataset = data.load(config.data, data_dir=config.data_dir)
     if config.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
-    penalty = make_penalty(config)
-    generator, discriminator = make_networks(config, dataset, batch_norm=penalty is None)
+    generator, discriminator = make_networks(config, dataset)
     game = jaxgan.gan(
         jaxgan.from_linen(generator),
         jaxgan.from_linen(discriminator),
         latent=latents.normal(config.latent),
         loss=getattr(losses, config.loss)(),
-        penalty=penalty,
+        penalty=make_penalty(config),
         condition=("label",) if config.conditional else (),
     )
     algorithm = jaxgan.alternating(
@@ -122,8 +126,8 @@ def make(config: Config) -> Experiment:
     )
 
 
-def make_networks(config: Config, dataset: Dataset, *, batch_norm: bool) -> tuple[Module, Module]:
-    """Generator and discriminator; no batch normalisation in one that is penalised by example."""
+def make_networks(config: Config, dataset: Dataset) -> tuple[Module, Module]:
+    """Generator and discriminator."""
     import jax
     import jax.numpy as jnp
 
@@ -135,7 +139,9 @@ def make_networks(config: Config, dataset: Dataset, *, batch_norm: bool) -> tupl
         return (
             networks.DCGANGenerator(shape, config.features, num_classes=classes),
             networks.DCGANDiscriminator(
-                config.features, batch_norm=batch_norm, num_classes=classes
+                config.features,
+                batch_norm=config.discriminator_norm == "batch",
+                num_classes=classes,
             ),
         )
     generator = networks.MLP(
