@@ -1,0 +1,90 @@
+"""`config.json`: what a run was trained with, on which data, with which versions."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import jaxgan
+from jaxgan.errors import RunError
+from jaxgan.runs.experiment import Config, Experiment, resumable_fields
+from jaxgan.runs.files import write_atomically
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """The run's `config.json`.
+
+    Raises:
+      RunError: the directory holds no run, or the file is damaged.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise RunError(f"{directory} holds no run: it has no config.json")
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
+
+
+def check_same_config(directory: Path, config: Config, name: str) -> None:
+    """Raises a `RunError` if the directory's run has another experiment or configuration.
+
+    Fields that leave the numbers of a step alone may differ (`Config`'s metadata says which).
+    """
+    record = read_record(directory)
+    if record["experiment"] != name:
+        raise RunError(
+            f"{directory} holds a run of {record['experiment']}, not of {name}; "
+            "choose another --run-dir"
+        )
+    found, expected = record["config"], dataclasses.asdict(config)
+    for field in sorted((found.keys() | expected.keys()) - resumable_fields(type(config))):
+        if found.get(field) != expected.get(field):
+            raise RunError(
+                f"{directory} holds a run with {field}={found.get(field)}, and this one has "
+                f"{field}={expected.get(field)}; choose another --run-dir, or give the same flags"
+            )
+
+
+def write_record(directory: Path, config: Config, name: str, experiment: Experiment) -> None:
+    """Writes the run, its data, and an entry for every session it was trained in.
+
+    Raises:
+      RunError: the directory's run was trained on other data.
+    """
+    path = directory / "config.json"
+    sessions = []
+    if path.exists():
+        record = read_record(directory)
+        sessions = record["sessions"]
+        if record["data"]["fingerprint"] != experiment.data["fingerprint"]:
+            raise RunError(
+                f"{directory} was trained on {record['data']['name']} "
+                f"({record['data']['source']}), and what was found now is other data: "
+                f"{experiment.data['name']} ({experiment.data['source']}); "
+                "give the same data, or choose another --run-dir"
+            )
+    session = {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "devices": [device.device_kind for device in jax.devices()],
+        "processes": jax.process_count(),
+        "python": platform.python_version(),
+        "versions": {"jaxgan": jaxgan.__version__}
+        | {package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+    content = {
+        "experiment": name,
+        "config": dataclasses.asdict(config),
+        "data": dict(experiment.data),
+        "sessions": [*sessions, session],
+    }
+    write_atomically(path, json.dumps(content, indent=2) + "\n")
