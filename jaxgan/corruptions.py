@@ -1,7 +1,7 @@
-"""What is taken from an image before a network is to restore it, or drawn of it before it is seen.
+"""Input corruptions for denoising autoencoders, and stochastic binarisation.
 
-A corruption is a function `(key, images) -> images`. What it draws for an example comes from the
-example's own key (see `jaxgan.parallel.axis`), so it is the same on any number of devices.
+A corruption is a function `(key, images) -> images`. The randomness of an example comes from the
+example's own key (see `jaxgan.parallel.axis`), so results are the same on any number of devices.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,11 @@ LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in ITU-R BT.601
 
 
 def gaussian_noise(std: float) -> Corruption:
-    """Adds independent normal noise to every value, `x + std N(0, 1)`; the result is not clipped.
+    """Additive Gaussian noise, `x + std N(0, 1)`, independent for every value and not clipped.
 
     Args:
-      std: standard deviation on the scale of [-1, 1]; papers whose images are in [0, 1] mean half
-        of it by the same number.
+      std: standard deviation on the scale of [-1, 1], at least 0: twice that of papers with images
+        in [0, 1].
 
     Returns:
       `(key, [batch, ...]) -> [batch, ...]`.
@@ -46,16 +46,16 @@ def gaussian_noise(std: float) -> Corruption:
 
 
 def masking(rate: float) -> Corruption:
-    """Sets values to -1 (black), each with the probability `rate`.
+    """Masking noise: each value is set to -1 (black) with probability `rate`.
 
     Args:
-      rate: in [0, 1].
+      rate: probability in [0, 1].
 
     Returns:
       `(key, [batch, ...]) -> [batch, ...]`.
 
     Raises:
-      ValueError: `rate` is no probability.
+      ValueError: `rate` is not in [0, 1].
 
     Reference:
       Vincent, Larochelle, Bengio and Manzagol, *Extracting and Composing Robust Features with
@@ -71,12 +71,13 @@ def masking(rate: float) -> Corruption:
 
 
 def binarized() -> Corruption:
-    """Draws every pixel as on or off, 1 with the probability `(x + 1) / 2`, and -1 otherwise.
+    """Stochastic binarisation: each value is 1 with probability `(x + 1) / 2`, and -1 otherwise.
 
-    Drawn anew in every round, it is the binarised data of the literature on bounds of likelihoods.
+    With a new key at every training step it is the dynamically binarised data of the literature on
+    likelihood bounds.
 
     Returns:
-      `(key, [batch, ...]) -> [batch, ...]`, of -1 and 1.
+      `(key, [batch, ...]) -> [batch, ...]`, with values -1 and 1.
 
     Reference:
       Salakhutdinov and Murray, *On the Quantitative Analysis of Deep Belief Networks*, 2008,
@@ -86,16 +87,16 @@ def binarized() -> Corruption:
       >>> sorted(set(binarized()(jax.random.key(0), jnp.zeros((1, 20))).ravel().tolist()))
       [-1.0, 1.0]
     """
-    draw = lambda key, x: 2.0 * jax.random.bernoulli(key, (x + 1.0) / 2.0).astype(x.dtype) - 1.0
-    return _per_example(draw)
+    sample = lambda key, x: 2.0 * jax.random.bernoulli(key, (x + 1.0) / 2.0).astype(x.dtype) - 1.0
+    return _per_example(sample)
 
 
 def grey() -> Corruption:
-    """Takes the colour away: luma alone, `0.299 R + 0.587 G + 0.114 B`; nothing is drawn.
+    """Conversion to greyscale: luma `0.299 R + 0.587 G + 0.114 B`; deterministic.
 
     Returns:
-      `(key, [batch, height, width, 3]) -> [batch, height, width, 1]`; images of one channel stay
-      as they are.
+      `(key, [batch, height, width, 3]) -> [batch, height, width, 1]`; images of one channel are
+      unchanged.
 
     Reference:
       ITU-R Recommendation BT.601.
@@ -114,5 +115,5 @@ def grey() -> Corruption:
     return luma
 
 
-def _per_example(draw: Callable[[PRNGKey, Array], Array]) -> Corruption:
-    return lambda key, x: jax.vmap(draw)(axis.example_keys(key, x.shape[0]), x)
+def _per_example(corrupt: Callable[[PRNGKey, Array], Array]) -> Corruption:
+    return lambda key, x: jax.vmap(corrupt)(axis.example_keys(key, x.shape[0]), x)

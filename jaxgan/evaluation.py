@@ -1,8 +1,8 @@
-"""What a generator is worth: its samples, measured against real examples.
+"""Evaluation of generators: metrics of their samples against real examples.
 
-An evaluator draws samples on all devices, computes their features there, and hands both to metrics
-on the host. Samples depend on the seed and their number alone, so that a value is the same on any
-number of devices and processes, up to the order of floating-point sums.
+An evaluator generates samples on all devices, computes their features there, and passes the
+features to metrics on the host. Samples depend only on the seed and their index, so results are the
+same on any number of devices and processes, up to the order of floating-point sums.
 """
 
 import dataclasses
@@ -22,26 +22,26 @@ from jaxgan.metrics import Features, Metric, Records
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Array, Batch, ByPlayer, Examples, PRNGKey
 
-BATCH = 500  # rows computed at once
+BATCH = 500  # rows per batch, over all devices
 
 Outputs = dict[str, Any]  # {features/output: rows}
 
 
 class Evaluation(NamedTuple):
-    """What a game is measured by, and on which real examples.
+    """Metrics of a game, and the real examples that they are computed on.
 
     Attributes:
-      metrics: what is measured, by the names that people ask for it.
-      examples: real examples, which samples are compared with, and which bring the conditions for
-        drawing them; images may be bytes.
-      split: what the examples are called in records.
-      target: the entry of the examples that samples are compared with.
-      others: real examples apart from those, such as the training set. What they score in place of
-        samples is recorded as the floor.
+      metrics: metrics by name, as users select them on the command line.
+      examples: real examples, which samples are compared with, and whose other entries condition
+        the samples; images may be `uint8`.
+      split: name of the examples' split in records.
+      target: name of the entry of `examples` that samples are compared with.
+      others: further real examples, such as the training set. Their score in place of samples is
+        recorded as the floor, the score of a perfect generator at that sample size.
       best: name of the record by which checkpoints are compared; `None` for none.
-      mode: whether a good one is small (`min`) or large (`max`).
-      more: what is measured only when it is asked for by name; made when it is.
-      sample: what is measured, in place of the game's own `sample`.
+      mode: whether lower (`min`) or higher (`max`) values of `best` are better.
+      more: metrics that are computed only when selected by name, as functions that make them.
+      sample: sampling function to evaluate in place of the game's own `sample`.
       parts: further evaluations of the same game, whose records are named `<part>/<name>`.
     """
 
@@ -65,44 +65,50 @@ def evaluator(
     seed: int = 0,
     average: bool = True,
 ) -> Callable[[TrainState], Records]:
-    """A function that measures a state; what concerns real examples alone is computed once.
+    """Makes a function that evaluates training states.
+
+    Accumulators and floors of real examples are computed once, at the first call.
 
     Args:
-      game: whose `sample` is measured.
-      evaluation: by what, and on which examples.
-      num_samples: how many samples are drawn, for the examples' conditions again and again if need
-        be; as many as there are examples when left out, and never more where there are metrics of
-        pairs.
-      seed: of the samples, and of the order in which examples are taken.
-      average: draw with the moving averages, where there are some.
+      game: game whose `sample` is evaluated.
+      evaluation: metrics and real examples.
+      num_samples: number of samples, at least 1; the examples' conditions are repeated if there are
+        fewer. The number of examples if `None`, and at most that if there are paired metrics.
+      seed: seed of the samples, and of the order of the examples.
+      average: whether to sample with the moving averages of the parameters, if there are any.
 
     Returns:
-      `state -> {name: MetricRecord}`. All processes have to call it, and all get the same.
+      `state -> {name: MetricRecord}`. All processes must call it, and all get the same records.
 
     Raises:
-      ValueError: `num_samples` is out of its range, the examples lack the target, or the game has
-        no `sample`.
-      MetricError: in the call: samples that are not finite, or too few for a metric.
+      ValueError: `num_samples` is below 1, the examples lack the target, or the game has no
+        `sample`.
+      MetricError: raised by the returned function: samples are not finite, or too few for a metric.
 
     Example:
-      >>> measure = evaluator(game, Evaluation({"fid": frechet_distance()}, test))  # doctest: +SKIP
-      >>> print(measure(state)["fid_pixels"])  # doctest: +SKIP
+      >>> evaluate = evaluator(
+      ...     game, Evaluation({"fid": frechet_distance()}, test)
+      ... )  # doctest: +SKIP
+      >>> print(evaluate(state)["fid_pixels"])  # doctest: +SKIP
     """
-    every = {"": evaluation._replace(parts={})} if evaluation.metrics else {}
-    every |= {f"{name}/": part for name, part in evaluation.parts.items()}
-    looks = {
+    parts = {"": evaluation._replace(parts={})} if evaluation.metrics else {}
+    parts |= {f"{name}/": part for name, part in evaluation.parts.items()}
+    evaluators = {
         prefix: _Evaluator(
-            _sample_of(game, part), part, _number_wanted(part, num_samples), seed, average
+            _sample_function(game, part), part, _num_samples(part, num_samples), seed, average
         )
-        for prefix, part in every.items()
+        for prefix, part in parts.items()
     }
 
-    def measure(state: TrainState) -> Records:
-        found = ((p, record) for p, look in looks.items() for record in look(state).values())
-        named = (dataclasses.replace(record, name=p + record.name) for p, record in found)
-        return {record.name: record for record in named}
+    def evaluate(state: TrainState) -> Records:
+        records = (
+            dataclasses.replace(record, name=prefix + record.name)
+            for prefix, part_evaluator in evaluators.items()
+            for record in part_evaluator(state).values()
+        )
+        return {record.name: record for record in records}
 
-    return measure
+    return evaluate
 
 
 MEASURES: Mapping[str, Callable[[Features], Metric]] = {
@@ -113,26 +119,26 @@ MEASURES: Mapping[str, Callable[[Features], Metric]] = {
     "ms_ssim": lambda _: metrics.ms_ssim_diversity(),
     "swd": metrics.sliced_wasserstein,
 }
-"""What images are measured by, by the names that commands know."""
+"""Metrics of generated images, as functions of the features, by their names in commands."""
 
-OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")
+OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")  # metrics over a network's features
 
 
 def of_images(
     test: Examples, train: Examples | None = None, *, features: Features | None = None
 ) -> Evaluation:
-    """The usual evaluation of generated images.
+    """Default evaluation of generated images.
 
-    Over features of a network: Fréchet distance (by which checkpoints are compared), kernel
-    distance, precision, recall, density and coverage, and the score of the classes that it sees.
-    Without one: the sliced Wasserstein distance of pixels, and the mean MS-SSIM of pairs. The rest,
-    and `memorization`, on demand.
+    Over a network's features: FID (by which checkpoints are compared), KID, precision, recall,
+    density and coverage, and Inception score. Over pixels: the sliced Wasserstein distance (by
+    which checkpoints are compared) and the mean MS-SSIM of pairs. The remaining metrics of
+    `MEASURES`, and `memorization` given `train`, are computed when selected.
 
     Args:
-      test: real images, `image` `[n, height, width, channels]`, held out.
-      train: those that the generator was trained on.
-      features: what to measure by; the digit classifier for images of MNIST's shape, and pixels for
-        others, when left out.
+      test: held-out real images, `image` `[n, height, width, channels]`.
+      train: the generator's training images.
+      features: feature extractor; if `None`, the digit classifier for images of MNIST's shape, and
+        pixels for others.
 
     Example:
       >>> import numpy as np
@@ -143,13 +149,13 @@ def of_images(
     if features is None:
         features = mnist_classifier() if shape == (28, 28, 1) else metrics.PIXELS
     pixels = features is metrics.PIXELS
-    usual = ("swd", "ms_ssim") if pixels else OVER_NETWORKS
-    known = [name for name in MEASURES if not (pixels and name == "inception_score")]
-    more = {name: partial(MEASURES[name], features) for name in known if name not in usual}
+    default = ("swd", "ms_ssim") if pixels else OVER_NETWORKS
+    names = [name for name in MEASURES if not (pixels and name == "inception_score")]
+    more = {name: partial(MEASURES[name], features) for name in names if name not in default}
     if train is not None:
         more["memorization"] = partial(_memorization, train["image"])
     return Evaluation(
-        {name: MEASURES[name](features) for name in usual},
+        {name: MEASURES[name](features) for name in default},
         test,
         others=train,
         best=features.score_name("swd" if pixels else "fid"),
@@ -158,19 +164,19 @@ def of_images(
 
 
 def over(evaluation: Evaluation, features: Features) -> Evaluation:
-    """The same evaluation by other features, of a network such as Inception's.
+    """The same evaluation with the metrics over another network's features, such as Inception's.
 
-    Fréchet and kernel distance, precision, recall, density, coverage and the classes' score take
-    the place of the metrics. What only compares pairs is left out.
+    The metrics of the evaluation and its parts are replaced by FID, KID, precision, recall, density
+    and coverage, and Inception score. Parts with paired metrics only are dropped.
 
     Example:
-      >>> over(what, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
+      >>> over(evaluation, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
     """
-    of_samples = any(not metric.paired for metric in evaluation.metrics.values())
-    measures = {name: MEASURES[name](features) for name in OVER_NETWORKS}
+    has_unpaired = any(not metric.paired for metric in evaluation.metrics.values())
+    network_metrics = {name: MEASURES[name](features) for name in OVER_NETWORKS}
     parts = {name: over(part, features) for name, part in evaluation.parts.items()}
     return evaluation._replace(
-        metrics=measures if of_samples else {},
+        metrics=network_metrics if has_unpaired else {},
         more={},
         parts={name: part for name, part in parts.items() if part.metrics or part.parts},
     )
@@ -182,7 +188,7 @@ def _memorization(images: np.ndarray) -> Metric:
 
 @dataclasses.dataclass(frozen=True)
 class _Evaluator:
-    """Measures one `Evaluation`, without its parts."""
+    """Evaluator of one `Evaluation`, without its parts."""
 
     sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
     evaluation: Evaluation
@@ -191,7 +197,7 @@ class _Evaluator:
     average: bool
 
     def __call__(self, state: TrainState) -> Records:
-        records = self.computed(self.of_generated(self.samples(state)))
+        records = self.records(self.accumulated(self.samples(state)))
         return {
             name: dataclasses.replace(
                 record,
@@ -205,8 +211,8 @@ class _Evaluator:
     # ---- computed on all devices
 
     @cached_property
-    def draw(self) -> Callable[..., Outputs]:
-        """What the metrics need of samples for a batch."""
+    def generated_outputs(self) -> Callable[..., Outputs]:
+        """Data-parallel function from a batch to the features of samples for it."""
         return parallel.data_parallel(
             lambda batch, params, model_state, key: _outputs(
                 self.metrics, self.sample(params, model_state, batch, key)
@@ -214,8 +220,8 @@ class _Evaluator:
         )
 
     @cached_property
-    def look(self) -> Callable[[Batch], Outputs]:
-        """What the metrics need of a batch's real examples."""
+    def real_outputs(self) -> Callable[[Batch], Outputs]:
+        """Data-parallel function from a batch to the features of its real examples."""
         return parallel.data_parallel(
             lambda batch: _outputs(self.metrics, batch[self.evaluation.target])
         )
@@ -227,109 +233,108 @@ class _Evaluator:
         return tuple(self.evaluation.metrics.values())
 
     @property
-    def pairs(self) -> bool:
+    def paired(self) -> bool:
         return any(metric.paired for metric in self.metrics)
 
     def samples(self, state: TrainState) -> Iterator[tuple[Outputs, Outputs | None]]:
-        """Samples, and where they are compared in pairs, their targets."""
+        """Yields features of samples, and of their targets if there are paired metrics."""
         learned = with_ema(state) if self.average else (state.params, state.model_state)
         batches = _batches(self.evaluation.examples, self.num_samples, self.seed)
-        for number, (batch, count) in enumerate(batches):
-            key = jax.random.fold_in(jax.random.key(self.seed), number)
-            generated = _first(count, self.draw(batch, *learned, key))
-            yield generated, _first(count, self.look(batch)) if self.pairs else None
+        for i, (batch, count) in enumerate(batches):
+            key = jax.random.fold_in(jax.random.key(self.seed), i)
+            generated = _first(count, self.generated_outputs(batch, *learned, key))
+            yield generated, _first(count, self.real_outputs(batch)) if self.paired else None
 
-    def of_generated(self, rows: Iterator[tuple[Outputs, Outputs | None]]) -> list[Any]:
-        """Accumulators of generated rows, and of the real ones that they are paired with."""
+    def accumulated(self, rows: Iterator[tuple[Outputs, Outputs | None]]) -> list[Any]:
+        """Accumulators of generated rows, and of the real rows that they are paired with."""
         accs = [metric.init() for metric in self.metrics]
         for generated, real in rows:
             accs = [
                 metric.update(
                     acc,
-                    real=_of(metric, real) if metric.paired else None,
-                    generated=_of(metric, generated),
+                    real=_select(metric, real) if metric.paired else None,
+                    generated=_select(metric, generated),
                 )
                 for metric, acc in zip(self.metrics, accs, strict=True)
             ]
         return accs
 
     @cached_property
-    def of_real(self) -> list[Any]:
-        """Accumulators of the real examples, for metrics that take them by themselves."""
+    def real_accumulators(self) -> list[Any]:
+        """Accumulators of the real examples; initial ones for metrics that use none or pairs."""
         examples = self.evaluation.examples
         accs = [metric.init() for metric in self.metrics]
-        takes = [metric.takes_real and not metric.paired for metric in self.metrics]
-        number = len(examples[self.evaluation.target]) if any(takes) else 0
-        for batch, count in _batches(examples, number, self.seed):
-            real = _first(count, self.look(batch))
+        takes_real = [metric.takes_real and not metric.paired for metric in self.metrics]
+        n = len(examples[self.evaluation.target]) if any(takes_real) else 0
+        for batch, count in _batches(examples, n, self.seed):
+            real = _first(count, self.real_outputs(batch))
             accs = [
-                metric.update(acc, real=_of(metric, real)) if taken else acc
-                for metric, acc, taken in zip(self.metrics, accs, takes, strict=True)
+                metric.update(acc, real=_select(metric, real)) if takes else acc
+                for metric, acc, takes in zip(self.metrics, accs, takes_real, strict=True)
             ]
         return accs
 
     @cached_property
     def floors(self) -> dict[str, float]:
-        """What other real examples score in place of samples, as many as there are."""
+        """Scores of `evaluation.others` in place of samples, up to the same number."""
         others = self.evaluation.others
-        if others is None or self.pairs:
+        if others is None or self.paired:
             return {}
-        count = min(self.num_samples, len(others[self.evaluation.target]))
-        batches = _batches(others, count, self.seed)
-        rows = ((_first(number, self.look(batch)), None) for batch, number in batches)
-        return {
-            name: record.value for name, record in self.computed(self.of_generated(rows)).items()
-        }
+        n = min(self.num_samples, len(others[self.evaluation.target]))
+        batches = _batches(others, n, self.seed)
+        rows = ((_first(count, self.real_outputs(batch)), None) for batch, count in batches)
+        return {name: record.value for name, record in self.records(self.accumulated(rows)).items()}
 
-    def computed(self, generated: list[Any]) -> Records:
-        """The records of accumulators, merged with those of the real examples."""
+    def records(self, generated: list[Any]) -> Records:
+        """Records of the generated rows' accumulators merged with those of the real examples."""
         records: Records = {}
-        for metric, real, acc in zip(self.metrics, self.of_real, generated, strict=True):
+        for metric, real, acc in zip(self.metrics, self.real_accumulators, generated, strict=True):
             records |= metric.compute(metric.merge(real, acc))
         return records
 
 
-def _sample_of(
+def _sample_function(
     game: Game, evaluation: Evaluation
 ) -> Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]:
     sample = evaluation.sample or game.sample
     if sample is None:
-        raise ValueError("the game has no sample; there is nothing to measure")
+        raise ValueError("the game has no sample to evaluate; pass Evaluation(..., sample=...)")
     return sample
 
 
-def _number_wanted(evaluation: Evaluation, num_samples: int | None) -> int:
+def _num_samples(evaluation: Evaluation, requested: int | None) -> int:
     examples, target = evaluation.examples, evaluation.target
     if target not in examples:
         raise ValueError(f"the examples have {', '.join(examples)} and no {target}")
     n = len(examples[target])
-    wanted = n if num_samples is None else num_samples
-    if wanted < 1:
-        raise ValueError(f"num_samples is {wanted}, expected at least 1")
+    num_samples = n if requested is None else requested
+    if num_samples < 1:
+        raise ValueError(f"num_samples is {num_samples}, expected at least 1")
     paired = any(metric.paired for metric in evaluation.metrics.values())
-    return min(wanted, n) if paired else wanted
+    return min(num_samples, n) if paired else num_samples
 
 
-def _batches(examples: Examples, wanted: int, seed: int) -> Iterator[tuple[Batch, int]]:
-    """Batches of one size that the devices divide, and how many rows of each are wanted."""
+def _batches(examples: Examples, num_rows: int, seed: int) -> Iterator[tuple[Batch, int]]:
+    """Yields batches of one size, divisible by the devices, and their number of rows to keep."""
     n = len(next(iter(examples.values())))
     devices = jax.device_count()
-    step = max(min(BATCH, wanted), 1)
+    step = max(min(BATCH, num_rows), 1)
     size = -(-step // devices) * devices
-    for start in range(0, wanted, step):
+    for start in range(0, num_rows, step):
         position = (start + np.arange(size)) % n
         rows = shuffled(position, n=n, seed=seed, epoch=0)
         batch = {name: as_float(array[rows]) for name, array in examples.items()}
-        yield batch, min(step, wanted - start)
+        yield batch, min(step, num_rows - start)
 
 
-def _outputs(measures: Sequence[Metric], images: Array) -> Outputs:
-    """What the metrics need of images; a network that several need is computed once, by XLA."""
-    needed = {f"{m.features.name}/{m.output}": m for m in measures}
+def _outputs(metrics: Sequence[Metric], images: Array) -> Outputs:
+    """Features that the metrics need of images; XLA computes a shared network only once."""
+    needed = {f"{m.features.name}/{m.output}": m for m in metrics}
     return {name: m.features.apply(images)[m.output] for name, m in needed.items()}
 
 
-def _of(metric: Metric, outputs: Outputs | None) -> Any:
+def _select(metric: Metric, outputs: Outputs | None) -> Any:
+    """The output that a metric's `update` takes."""
     return None if outputs is None else outputs[f"{metric.features.name}/{metric.output}"]
 
 

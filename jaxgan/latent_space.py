@@ -1,7 +1,7 @@
-"""What codes are for: reconstructions, paths, maps, arithmetic, anomalies.
+"""Latent-space tools: reconstruction, interpolation, manifolds, arithmetic, anomaly detection.
 
-Functions of games that have `encode` and `decode`: autoencoders, VAEs, VAE-GANs, BiGANs; those that
-only decode take GANs too. Argument order as everywhere: the game, *learned, observed*.
+They take games that have `encode` and `decode`: autoencoders, VAEs, VAE-GANs and BiGANs; functions
+that only decode take GANs too. The argument order is the game, learned values, data.
 """
 
 from collections.abc import Callable
@@ -17,21 +17,21 @@ from jaxgan.types import Array, ByPlayer
 
 
 def reconstruct(game: Game, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
-    """Images, encoded and decoded, without chance.
+    """Deterministic reconstruction of images, `decode(encode(images))`.
 
     Args:
-      game: one that encodes and decodes.
-      params, model_state: everybody's.
+      game: a game with `encode` and `decode`.
+      params, model_state: those of all players.
       images: `[n, height, width, channels]`.
 
     Returns:
-      Of their shape.
+      Reconstructions, of the shape of `images`.
 
     Raises:
-      ValueError: the game has no codes.
+      ValueError: the game has no `encode` or no `decode`.
 
     Example:
-      >>> again = reconstruct(game, state.params, state.model_state, images)  # doctest: +SKIP
+      >>> outputs = reconstruct(game, state.params, state.model_state, images)  # doctest: +SKIP
     """
     encode, decode = _halves(game)
     return decode(params, model_state, encode(params, model_state, images))
@@ -47,27 +47,27 @@ def interpolate(
     num: int = 8,
     path: Callable[[Array, Array, Array], Array] = latents.lerp,
 ) -> Array:
-    """Images on the way from the codes of some to the codes of others.
+    """Decoded images along the path between the codes of two batches of images.
 
     Args:
-      game: one that encodes and decodes.
-      params, model_state: everybody's.
-      start, end: `[n, height, width, channels]` each.
-      num: images on a way, both ends among them; at least 2.
-      path: `latents.lerp`, or `latents.slerp`.
+      game: a game with `encode` and `decode`.
+      params, model_state: those of all players.
+      start, end: images `[n, height, width, channels]` each.
+      num: number of images per path, including both ends; at least 2.
+      path: `latents.lerp` or `latents.slerp`.
 
     Returns:
       `[n, num, height, width, channels]`.
 
     Raises:
-      ValueError: the game has no codes, or `num` is below 2.
+      ValueError: the game has no `encode` or no `decode`, or `num` is below 2.
 
     Example:
-      >>> ways = interpolate(game, params, model_state, threes, eights)  # doctest: +SKIP
+      >>> paths = interpolate(game, params, model_state, threes, eights)  # doctest: +SKIP
     """
     encode, decode = _halves(game)
     if num < 2:
-        raise ValueError(f"num is {num}, expected at least 2: a way has two ends")
+        raise ValueError(f"num is {num}, expected at least 2: a path has two ends")
     a, b = (encode(params, model_state, images) for images in (start, end))
     codes = jax.vmap(lambda t: path(a, b, t), out_axes=1)(jnp.linspace(0.0, 1.0, num))
     flat = decode(params, model_state, codes.reshape(-1, *codes.shape[2:]))
@@ -75,18 +75,19 @@ def interpolate(
 
 
 def latent_map(game: Game, params: ByPlayer, model_state: ByPlayer, *, side: int = 20) -> Array:
-    """What the plane of a latent space of two dimensions decodes to, over the prior's quantiles.
+    """Learned manifold of a two-dimensional latent space: a grid of decoded prior quantiles.
 
     Args:
-      game: one that decodes, of codes with two dimensions and a standard normal prior.
-      params, model_state: everybody's.
-      side: images along either axis.
+      game: a game with `decode`, a two-dimensional code and a standard normal prior.
+      params, model_state: those of all players.
+      side: number of images along each axis.
 
     Returns:
-      `[side * side, height, width, channels]`, row after row, the second coordinate downwards.
+      `[side * side, height, width, channels]`, in row-major order; the first coordinate increases
+      left to right, the second top to bottom.
 
     Raises:
-      ValueError: the game does not decode.
+      ValueError: the game has no `decode`.
 
     Reference:
       Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014, https://arxiv.org/abs/1312.6114,
@@ -96,7 +97,7 @@ def latent_map(game: Game, params: ByPlayer, model_state: ByPlayer, *, side: int
       >>> images.save_sheet("map.png", latent_map(game, params, state))  # doctest: +SKIP
     """
     if game.decode is None:
-        raise ValueError("the game does not decode; there is nothing to map")
+        raise ValueError("the game does not decode; use a game with decode, such as vae")
     return game.decode(params, model_state, latents.normal_grid(side))
 
 
@@ -110,22 +111,23 @@ def analogy(
     minus: Array,
     strength: Array | float = 1.0,
 ) -> Array:
-    """Latent arithmetic: images, with what `plus` has and `minus` has not.
+    """Latent arithmetic: adds the attribute that `plus` has and `minus` lacks to images.
 
     `decode(encode(images) + strength (mean encode(plus) - mean encode(minus)))`.
 
     Args:
-      game: one that encodes and decodes.
-      params, model_state: everybody's.
-      images: `[n, height, width, channels]`, what is changed.
-      plus, minus: examples with and without an attribute, `[m, ...]` each; the more, the better.
-      strength: how much of the difference is added; a number, or one for each image `[n]`.
+      game: a game with `encode` and `decode`.
+      params, model_state: those of all players.
+      images: images to change, `[n, height, width, channels]`.
+      plus, minus: examples with and without the attribute, `[m, ...]` each; more examples give a
+        better estimate of the direction.
+      strength: multiple of the difference that is added; a float, or one per image `[n]`.
 
     Returns:
       `[n, height, width, channels]`.
 
     Raises:
-      ValueError: the game has no codes.
+      ValueError: the game has no `encode` or no `decode`.
 
     Reference:
       Radford, Metz and Chintala, *Unsupervised Representation Learning with Deep Convolutional
@@ -145,21 +147,21 @@ def analogy(
 
 
 def code_distance(codes: Array, normal: Array, *, k: int = 5) -> Array:
-    """Mean Euclidean distance of codes to the k nearest of normal examples' codes.
+    """Mean Euclidean distance of codes to their k nearest neighbours among normal codes.
 
-    Several kinds of normal examples are several clouds of codes; a distance from their common mean
-    would call what lies between them normal.
+    Normal examples of several classes form several clusters of codes; a distance from their common
+    mean would score the region between the clusters as normal.
 
     Args:
       codes: `[n, ...]`.
-      normal: `[m, ...]`, m at least k.
-      k: how many neighbours.
+      normal: codes of normal examples, `[m, ...]`, m at least k.
+      k: number of neighbours, at least 1.
 
     Returns:
       `[n]`.
 
     Raises:
-      ValueError: there are fewer than k normal examples.
+      ValueError: k is below 1, or there are fewer than k normal examples.
 
     Reference:
       Ramaswamy, Rastogi and Shim, *Efficient Algorithms for Mining Outliers from Large Data Sets*,
@@ -172,9 +174,12 @@ def code_distance(codes: Array, normal: Array, *, k: int = 5) -> Array:
       [1.5]
     """
     if not 0 < k <= normal.shape[0]:
-        raise ValueError(f"k is {k} and there are {normal.shape[0]} normal examples")
+        raise ValueError(
+            f"k is {k} and there are {normal.shape[0]} normal examples; choose k from 1 to their "
+            "number"
+        )
     flat = lambda x: x.reshape(x.shape[0], -1)
-    centre = jnp.mean(flat(normal), axis=0, keepdims=True)  # fewer digits are lost around it
+    centre = jnp.mean(flat(normal), axis=0, keepdims=True)  # centring reduces rounding errors
     squares = squared_distances(flat(codes) - centre, flat(normal) - centre)
     return jnp.mean(jnp.sqrt(-jax.lax.top_k(-squares, k)[0]), axis=1)
 
@@ -189,14 +194,14 @@ def anomaly_scores(
     images: Array,
     normal: Array,
 ) -> dict[str, Array]:
-    """How unlike normal examples images are, in two ways; higher is more anomalous.
+    """Two anomaly scores of images; higher is more anomalous.
 
-    `reconstruction`: mean squared error of the reconstruction, for what the decoder cannot draw.
-    `latent`: `code_distance`, for codes where normal examples have none.
+    `reconstruction`: mean squared reconstruction error, high for images that the decoder cannot
+    generate. `latent`: `code_distance`, high for codes far from those of normal examples.
 
     Args:
-      game: one that encodes and decodes, trained on normal examples.
-      params, model_state: everybody's.
+      game: a game with `encode` and `decode`, trained on normal examples.
+      params, model_state: those of all players.
       images: `[n, height, width, channels]` in [-1, 1].
       normal: codes of normal examples, `game.encode(params, model_state, train)`.
 
@@ -204,7 +209,8 @@ def anomaly_scores(
       `{"reconstruction": [n], "latent": [n]}`.
 
     Raises:
-      ValueError: the game has no codes.
+      ValueError: the game has no `encode` or no `decode`, or there are fewer normal examples than
+        neighbours in `code_distance`.
 
     Reference:
       Sakurada and Yairi, *Anomaly Detection Using Autoencoders with Nonlinear Dimensionality
@@ -216,18 +222,19 @@ def anomaly_scores(
     """
     encode, decode = _halves(game)
     codes = encode(params, model_state, images)
-    again = decode(params, model_state, codes)
-    chex.assert_equal_shape([images, again])
+    outputs = decode(params, model_state, codes)
+    chex.assert_equal_shape([images, outputs])
     return {
-        "reconstruction": losses.squared_error(again, images),
+        "reconstruction": losses.squared_error(outputs, images),
         "latent": code_distance(codes, normal),
     }
 
 
-Half = Callable[[ByPlayer, ByPlayer, Array], Array]
+Half = Callable[[ByPlayer, ByPlayer, Array], Array]  # encoder or decoder
 
 
 def _halves(game: Game) -> tuple[Half, Half]:
+    """The game's encoder and decoder."""
     if game.encode is None or game.decode is None:
-        raise ValueError("the game has no encode or no decode; this is for games that learn codes")
+        raise ValueError("the game has no encode or no decode; use a game with both, such as vae")
     return game.encode, game.decode

@@ -1,7 +1,7 @@
-"""Distributions over the latent space, and paths through it.
+"""Priors over the latent space, the reparameterisation trick, and interpolation between codes.
 
-A prior is a function `(key, n) -> [n, dim]` float32. Each of the `n` rows is drawn from its own
-key (see `jaxgan.parallel.axis`), so the first rows do not depend on how many are drawn, nor on the devices.
+A prior is a function `(key, n) -> [n, dim]` float32. Each of the `n` rows is sampled with its own
+key (see `jaxgan.parallel.axis`), so row i depends neither on n nor on the number of devices.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Latent:
 
     Args:
       dim: dimension of the latent space, at least 1.
-      low, high: the interval.
+      low, high: bounds of the interval.
 
     Returns:
       `(key, n) -> [n, dim]`.
@@ -60,18 +60,18 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
     Returns:
       `(key, n) -> [n, dim]`.
     """
-    draw = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,))
-    return _per_example(draw, dim)
+    sample = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,))
+    return _per_example(sample, dim)
 
 
 def gaussian(key: PRNGKey, mean: Array, log_var: Array) -> Array:
-    """Codes of Gaussians with means and variances of their own, `mean + exp(log_var / 2) N(0, I)`.
+    """Reparameterised sample of a diagonal Gaussian, `mean + exp(log_var / 2) N(0, I)`.
 
-    Differentiable in both (the reparameterisation of Kingma and Welling, *Auto-Encoding Variational
-    Bayes*, 2014, https://arxiv.org/abs/1312.6114, section 2.4).
+    Differentiable in `mean` and `log_var` (Kingma and Welling, *Auto-Encoding Variational Bayes*,
+    2014, https://arxiv.org/abs/1312.6114, section 2.4).
 
     Args:
-      key: a scalar key.
+      key: a single key; each row is sampled with its own key derived from it.
       mean, log_var: `[batch, dim]`.
 
     Returns:
@@ -88,10 +88,10 @@ def gaussian(key: PRNGKey, mean: Array, log_var: Array) -> Array:
 
 
 def mean_and_log_var(q: Array) -> tuple[Array, Array]:
-    """The two halves of what an encoder says of q(z|x).
+    """Splits an encoder's output into mean and log-variance of q(z|x).
 
     Args:
-      q: `[batch, 2, dim]`.
+      q: encoder output, `[batch, 2, dim]`.
 
     Returns:
       Mean and log-variance, `[batch, dim]` each.
@@ -106,21 +106,24 @@ def mean_and_log_var(q: Array) -> tuple[Array, Array]:
       (8, 20)
     """
     if q.ndim != 3 or q.shape[1] != 2:
-        raise ValueError(f"the encoder gives {q.shape}, expected [batch, 2, dim]")
+        raise ValueError(f"the encoder returns {q.shape}, expected [batch, 2, dim]")
     return q[:, 0], q[:, 1]
 
 
 def normal_grid(side: int) -> Array:
-    """Points of the plane that divide a standard normal prior evenly, row after row.
+    """Grid of quantiles of a two-dimensional standard normal prior.
 
-    Coordinates are the quantiles `(i + 1/2) / side` of N(0, 1): left to right the first, top to
-    bottom the second.
+    Coordinates are the quantiles `(i + 1/2) / side` of N(0, 1); the first increases left to right,
+    the second top to bottom.
 
     Args:
-      side: points along either axis, at least 1.
+      side: number of points along each axis, at least 1.
 
     Returns:
-      `[side * side, 2]`.
+      `[side * side, 2]`, in row-major order.
+
+    Raises:
+      ValueError: `side` is below 1.
 
     Example:
       >>> normal_grid(2).round(4).tolist()[0]  # the lower quartile, twice
@@ -138,7 +141,8 @@ def lerp(start: Array, end: Array, t: Array | float) -> Array:
 
     Args:
       start, end: `[..., dim]`, of equal shapes.
-      t: position in [0, 1], broadcast against `[...]` with a last axis of 1, or a number.
+      t: position in [0, 1]: a float, or an array with a last axis of 1 that broadcasts against
+        `start`.
 
     Returns:
       `[..., dim]`: `start` at `t = 0`, `end` at `t = 1`.
@@ -152,14 +156,15 @@ def lerp(start: Array, end: Array, t: Array | float) -> Array:
 
 
 def slerp(start: Array, end: Array, t: Array | float) -> Array:
-    """Spherical interpolation, which stays where a Gaussian prior has its mass.
+    """Spherical linear interpolation, which stays in the high-density shell of a Gaussian prior.
 
     `slerp(a, b; t) = sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b`, with `w` the angle between
     `a` and `b`; linear interpolation where they are parallel or opposite.
 
     Args:
       start, end: `[..., dim]`, of equal shapes.
-      t: position in [0, 1], broadcast against `[...]` with a last axis of 1, or a number.
+      t: position in [0, 1]: a float, or an array with a last axis of 1 that broadcasts against
+        `start`.
 
     Returns:
       `[..., dim]`: `start` at `t = 0`, `end` at `t = 1`.
@@ -175,7 +180,7 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
     chex.assert_equal_shape([start, end])
     norm = lambda x: jnp.linalg.norm(x, axis=-1, keepdims=True)
     a, b = start / norm(start), end / norm(end)
-    angle = 2.0 * jnp.arctan2(norm(a - b), norm(a + b))  # exact where arccos(a . b) is not, near pi
+    angle = 2.0 * jnp.arctan2(norm(a - b), norm(a + b))  # accurate near pi, unlike arccos(a . b)
     straight = jnp.sin(angle) < 1e-4
     sine = jnp.where(straight, 1.0, jnp.sin(angle))
     start_weight = jnp.where(straight, 1.0 - t, jnp.sin((1.0 - t) * angle) / sine)
@@ -183,7 +188,7 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
     return start_weight * start + end_weight * end
 
 
-def _per_example(draw: Callable[[PRNGKey], Array], dim: int) -> Latent:
+def _per_example(sample: Callable[[PRNGKey], Array], dim: int) -> Latent:
     if dim < 1:
         raise ValueError(f"latent dimension is {dim}, expected at least 1")
-    return lambda key, n: jax.vmap(draw)(axis.example_keys(key, n))
+    return lambda key, n: jax.vmap(sample)(axis.example_keys(key, n))

@@ -1,4 +1,4 @@
-"""Learning rates and decays over time, as optax schedules."""
+"""Schedules of learning rates and moving-average decays, as optax schedules."""
 
 import jax.numpy as jnp
 import optax
@@ -7,12 +7,12 @@ from jaxgan.types import Schedule
 
 
 def constant_then_linear(learning_rate: float, *, constant: int, decay: int) -> Schedule:
-    """A learning rate that stays, and then falls to 0 along a line.
+    """Constant learning rate followed by linear decay to 0.
 
     Args:
-      learning_rate: at first.
-      constant: steps for which it stays.
-      decay: steps in which it falls to 0, where it remains.
+      learning_rate: initial learning rate.
+      constant: number of steps at the initial rate, at least 0.
+      decay: number of steps of linear decay to 0, at least 0; the rate stays 0 afterwards.
 
     Returns:
       A schedule, for any optax optimizer.
@@ -22,7 +22,7 @@ def constant_then_linear(learning_rate: float, *, constant: int, decay: int) -> 
 
     Reference:
       Zhu et al., *Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks*,
-      2017, https://arxiv.org/abs/1703.10593 (100 epochs of either; pix2pix's published models too).
+      2017, https://arxiv.org/abs/1703.10593 (100 epochs each, as in pix2pix's published models).
 
     Example:
       >>> schedule = constant_then_linear(2e-4, constant=100, decay=100)
@@ -36,20 +36,20 @@ def constant_then_linear(learning_rate: float, *, constant: int, decay: int) -> 
 
 
 def ema_warmup(decay: float) -> Schedule:
-    """The decay of a moving average that forgets quickly at first: `min(decay, (1 + t)/(10 + t))`.
+    """Decay schedule of an exponential moving average with warm-up, `min(decay, (1 + t)/(10 + t))`.
 
-    A plain average is for the first `1 / (1 - decay)` rounds mostly what the networks were before
-    they had learned anything. This one is over about the last tenth of the rounds played until it
-    is over as many as `decay` says.
+    With a constant decay the average is dominated by the initial parameters for the first
+    `1 / (1 - decay)` steps. With this schedule it covers about the last tenth of the steps so far,
+    until that is the `1 / (1 - decay)` steps of the final decay.
 
     Args:
-      decay: in the end, in [0, 1].
+      decay: final decay, in [0, 1].
 
     Returns:
-      A schedule, for `ema` of any way of playing.
+      A schedule, for the `ema` argument of any training algorithm.
 
     Raises:
-      ValueError: the decay is outside [0, 1].
+      ValueError: the decay is not in [0, 1].
 
     Reference:
       Abadi et al., *TensorFlow*, 2015, https://www.tensorflow.org (`ExponentialMovingAverage` with
@@ -61,5 +61,5 @@ def ema_warmup(decay: float) -> Schedule:
       [0.1, 0.91, 0.99, 0.999]
     """
     if not 0.0 <= decay <= 1.0:
-        raise ValueError(f"the decay of an average is {decay}, expected one in [0, 1]")
+        raise ValueError(f"the decay of an average is {decay}, expected a value in [0, 1]")
     return lambda step: jnp.minimum(decay, (1.0 + step) / (10.0 + step))

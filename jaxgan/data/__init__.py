@@ -1,4 +1,4 @@
-"""Data: one door to image sets, and minibatches as a pure function of their number."""
+"""Data: loading of image sets, and minibatches as a pure function of (seed, index)."""
 
 from jaxgan.data.idx import read_idx as read_idx
 from jaxgan.data.load import Dataset as Dataset

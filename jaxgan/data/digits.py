@@ -1,4 +1,4 @@
-"""The real handwritten digits that come with scikit-learn: there without any download.
+"""Handwritten digits bundled with scikit-learn, available without a download.
 
 1797 images of 8 x 8 pixels and 17 grey levels, a test set of Alpaydin and Kaynak, *Optical
 Recognition of Handwritten Digits*, UCI Machine Learning Repository, 1998,
@@ -14,11 +14,11 @@ NUM_TRAIN = 1500
 
 
 def read_digits() -> dict[str, Examples]:
-    """The digits drawn as MNIST draws its own: 20 x 20 pixels in the middle of 28 x 28.
+    """Reads the digits in MNIST's layout: scaled to 20 x 20 pixels, centred in 28 x 28.
 
     Returns:
       `{"train": ..., "test": ...}` with `image` `uint8[n, 28, 28, 1]` and `label` `int32[n]`: the
-      first 1500 and the last 297.
+      first 1500 examples and the remaining 297.
     """
     from sklearn.datasets import load_digits  # importing scikit-learn takes seconds
 
@@ -32,5 +32,5 @@ def read_digits() -> dict[str, Examples]:
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:
-    picture = Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8))
-    return np.pad(np.asarray(picture.resize((20, 20), Image.Resampling.BICUBIC)), 4)
+    small = Image.fromarray(np.round(image * (255 / 16)).astype(np.uint8))
+    return np.pad(np.asarray(small.resize((20, 20), Image.Resampling.BICUBIC)), 4)

@@ -1,4 +1,4 @@
-"""The door to image sets: a name in, arrays out, and where they came from."""
+"""Loading of image sets by name, as arrays with a record of their source."""
 
 import hashlib
 import os
@@ -18,13 +18,13 @@ ORIGINALS = ("mnist", "fashion_mnist", "kmnist")  # published as idx files
 
 
 class Dataset(NamedTuple):
-    """An image set in memory.
+    """Image set in memory.
 
     Attributes:
-      name: of the set that was found, which `auto` leaves open.
-      source: where it came from, for people.
-      stands_in: whether it was taken in place of a set that could not be had.
-      train, test: `image` `uint8[n, height, width, channel]`, and perhaps `label` `int32[n]`.
+      name: name of the set, also if it was loaded as `auto`.
+      source: human-readable description of where the set was loaded from.
+      stands_in: whether it is the fallback for a set that is not available.
+      train, test: `image` `uint8[n, height, width, channels]`, and optionally `label` `int32[n]`.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Dataset(NamedTuple):
 
     @property
     def num_classes(self) -> int | None:
-        """Number of labels, or `None` when there are none."""
+        """Number of classes, or `None` if there are no labels."""
         return int(self.train["label"].max()) + 1 if "label" in self.train else None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the training examples: what a run's record says it was trained on."""
+        """SHA-256 of the training examples, for the record of a run."""
         digest = hashlib.sha256()
         for name, array in sorted(self.train.items()):
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -54,7 +54,7 @@ class Dataset(NamedTuple):
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a run writes down of its data."""
+        """Description of the data for the record of a run."""
         return {
             "name": self.name,
             "source": self.source,
@@ -66,27 +66,28 @@ class Dataset(NamedTuple):
 
 
 def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
-    """Finds an image set: in files of yours, prepared by TFDS, by download, or bundled.
+    """Loads an image set from local files, a TFDS folder, a download, or scikit-learn.
 
-    In this order:
+    Sources are tried in this order:
 
-    1. original idx files (MNIST, Fashion-MNIST, KMNIST) in `data_dir` or its folder `name`;
-    2. the set prepared by TFDS in `data_dir`, or else `$TFDS_DATA_DIR`, `~/tensorflow_datasets`;
-    3. a download into the same place, if its host answers within seconds;
-    4. for `auto` alone: scikit-learn's bundled digits in place of MNIST.
+    1. original idx files (MNIST, Fashion-MNIST, KMNIST) in `data_dir` or its subfolder `name`;
+    2. the set prepared by TFDS in `data_dir`, or else in `$TFDS_DATA_DIR` or
+       `~/tensorflow_datasets`;
+    3. a download into the same folder, if its host responds within seconds;
+    4. for `auto` only: scikit-learn's bundled digits in place of MNIST.
 
     Args:
-      name: `auto` (MNIST if it can be had, else the digits), `mnist`, `digits` (scikit-learn's),
-        any TFDS image set whose images have one size, such as `cifar10`, or `folder`: pictures of
-        yours, of one size, in `data_dir/train` and `data_dir/test`.
-      data_dir: where to look first; `$JAXGAN_DATA_DIR` when left out.
+      name: `auto` (MNIST if available, else the digits), `mnist`, `digits` (scikit-learn's), any
+        TFDS image set whose images have one size, such as `cifar10`, or `folder`: the user's image
+        files, of one size, in `data_dir/train` and `data_dir/test`.
+      data_dir: folder that is searched first; `$JAXGAN_DATA_DIR` if `None`.
 
     Returns:
-      The set, its `source` saying where it was found.
+      The set; its `source` describes where it was loaded from.
 
     Raises:
-      DataError: the set cannot be had, with the ways to get it; or a file of it is damaged, which
-        no other source makes up for.
+      DataError: the set is not available (the message says how to get it), or one of its files is
+        damaged; a damaged file is an error even if another source has the set.
 
     Example:
       >>> digits = load("digits")
@@ -95,43 +96,44 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
     """
     if name == "digits":
         return _digits()
-    wanted = "mnist" if name == "auto" else name
-    given = data_dir or os.environ.get("JAXGAN_DATA_DIR")
-    folder = Path(given).expanduser() if given else None
+    set_name = "mnist" if name == "auto" else name
+    data_dir = data_dir or os.environ.get("JAXGAN_DATA_DIR")
+    folder = Path(data_dir).expanduser() if data_dir else None
     if folder is not None and not folder.is_dir():
-        raise DataError(f"the data directory {folder} does not exist")
+        raise DataError(f"the data directory {folder} does not exist; create it, or pass another")
     if name == "folder":
         return _folder(folder)
-    if folder is not None and wanted in ORIGINALS:
-        for place in (folder / wanted, folder):
-            if mnist.has_original(place):
-                return _originals(wanted, place)
+    if folder is not None and set_name in ORIGINALS:
+        for root in (folder / set_name, folder):
+            if mnist.has_original(root):
+                return _originals(set_name, root)
     try:
-        return _from_tfds(wanted, folder)
+        return _from_tfds(set_name, folder)
     except DataError as error:
         if name == "auto":
             return _digits(f"IN PLACE OF MNIST, which was not found: {error}")
-        if wanted not in ORIGINALS:
+        if set_name not in ORIGINALS:
             raise
         raise DataError(
-            f"{wanted} was not found: {error}; put its four *-ubyte.gz files into DIR/{wanted} and "
-            "pass --data-dir DIR, or point --data-dir to a folder where TFDS has prepared it"
+            f"{set_name} was not found: {error}; put its four *-ubyte.gz files into DIR/{set_name} "
+            "and pass --data-dir DIR, or point --data-dir to a folder where TFDS has prepared it"
         ) from None
 
 
 def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None) -> SetsAB:
-    """Two sets of pictures without pairs of a TFDS set such as `cycle_gan/horse2zebra`.
+    """Loads the two unpaired domains of a TFDS set such as `cycle_gan/horse2zebra`.
 
     Args:
-      name: of the set, whose splits are `trainA`, `trainB`, `testA` and `testB`.
+      name: name of the set, whose splits are `trainA`, `trainB`, `testA` and `testB`.
       split: `train` or `test`.
-      data_dir: where it is prepared, or is to be.
+      data_dir: TFDS folder in which the set is prepared if it is not yet; `$TFDS_DATA_DIR` or
+        `~/tensorflow_datasets` if `None`.
 
     Returns:
-      A and B.
+      The domains A and B.
 
     Raises:
-      DataError: the set cannot be had, or has no such splits.
+      DataError: the set is not available, or has no such splits.
 
     Example:
       >>> x, y = load_tfds_sets("cycle_gan/horse2zebra", "train")  # doctest: +SKIP
@@ -147,27 +149,27 @@ def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None)
 
 def _folder(folder: Path | None) -> Dataset:
     if folder is None:
-        raise DataError("there are no pictures; give --data-dir, with train/ and test/ in it")
+        raise DataError("the data set folder needs images; give --data-dir, with train/ and test/")
     train, test = ({"image": _of_one_size(folder / split)} for split in ("train", "test"))
     if train["image"].shape[1:] != test["image"].shape[1:]:
         raise DataError(
-            f"the pictures in {folder}/train have the shape {train['image'].shape[1:]} and those "
-            f"in test {test['image'].shape[1:]}; resize or convert them to one"
+            f"the images in {folder}/train have the shape {train['image'].shape[1:]} and those "
+            f"in test {test['image'].shape[1:]}; resize or convert them to one shape"
         )
-    return Dataset(folder.name, f"pictures in {folder}", train, test)
+    return Dataset(folder.name, f"images in {folder}", train, test)
 
 
 def _of_one_size(folder: Path) -> np.ndarray:
     pictures = load_folder(folder)
-    found = [pictures.read(i) for i in range(len(pictures))]
-    for name, picture in zip(pictures.names, found, strict=True):
-        if picture.shape != found[0].shape:
+    images = [pictures.read(i) for i in range(len(pictures))]
+    for name, image in zip(pictures.names, images, strict=True):
+        if image.shape != images[0].shape:
             raise DataError(
-                f"{folder}: {name} has {picture.shape[0]} x {picture.shape[1]} pixels and "
-                f"{pictures.names[0]} has {found[0].shape[0]} x {found[0].shape[1]}; resize them "
+                f"{folder}: {name} has {image.shape[0]} x {image.shape[1]} pixels and "
+                f"{pictures.names[0]} has {images[0].shape[0]} x {images[0].shape[1]}; resize them "
                 "to one size"
             )
-    return np.stack(found)
+    return np.stack(images)
 
 
 def _digits(why: str = "") -> Dataset:
@@ -188,21 +190,21 @@ def _originals(name: str, folder: Path) -> Dataset:
 
 
 def _from_tfds(name: str, folder: Path | None) -> Dataset:
-    from jaxgan.data import tfds  # only when it is needed: start-up is short without
+    from jaxgan.data import tfds  # imported lazily, for a short start-up
 
     default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    places = [place for place in (folder, Path(default).expanduser()) if place is not None]
-    for place in places:
-        if _prepared_folder(name, place) and (builder := tfds.builder(name, place)).is_prepared():
+    roots = [root for root in (folder, Path(default).expanduser()) if root is not None]
+    for root in roots:
+        if _prepared_folder(name, root) and (builder := tfds.builder(name, root)).is_prepared():
             break
     else:
-        builder = tfds.builder(name, places[0])
+        builder = tfds.builder(name, roots[0])
         tfds.prepare(builder)
     train, test = (tfds.read(builder, split) for split in ("train", "test"))
     return Dataset(name, f"TFDS {builder.info.full_name} in {builder.data_dir}", train, test)
 
 
-def _prepared_folder(name: str, place: Path) -> bool:
-    """Whether anything by that name was prepared; asking a builder of nothing logs warnings."""
+def _prepared_folder(name: str, root: Path) -> bool:
+    """Whether a set of that name may be prepared; a builder of a missing set logs warnings."""
     names = ("mnist", "idx_mnist") if name == "mnist" else (name.split("/")[0],)
-    return any((place / folder).is_dir() for folder in names)
+    return any((root / folder).is_dir() for folder in names)

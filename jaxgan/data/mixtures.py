@@ -1,4 +1,4 @@
-"""Distributions whose density is known: equal Gaussians around points of a ring, grid or curve."""
+"""Toy distributions with known density: Gaussian mixtures on a ring, a grid or a curve."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from jaxgan.types import Array, Batch, PRNGKey
 
 
 class Mixture(NamedTuple):
-    """A mixture of equally likely Gaussians with one covariance, `std^2 I`.
+    """Mixture of equally weighted Gaussians with one covariance, `std^2 I`.
 
     Attributes:
-      name: of the distribution.
-      centres: `[K, d]`.
+      name: name of the distribution.
+      centres: means of the K Gaussians, `[K, d]`.
       std: standard deviation of every Gaussian along every axis.
     """
 
@@ -26,18 +26,18 @@ class Mixture(NamedTuple):
     std: float
 
     def sample(self, key: PRNGKey, n: int) -> Array:
-        """`[n, d]`; a row depends on the key and its number alone."""
+        """Samples `[n, d]`; row i depends only on the key and on i."""
         centres = jnp.asarray(self.centres, jnp.float32)
 
-        def draw(key: PRNGKey) -> Array:
+        def sample_one(key: PRNGKey) -> Array:
             key_mode, key_noise = jax.random.split(key)
             mode = jax.random.randint(key_mode, (), 0, len(centres))
             return centres[mode] + self.std * jax.random.normal(key_noise, centres.shape[1:])
 
-        return jax.vmap(draw)(axis.example_keys(key, n))
+        return jax.vmap(sample_one)(axis.example_keys(key, n))
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
-        """`log p(x)` in nats, `[n, d] -> [n]`."""
+        """Log density `log p(x)` in nats, `[n, d] -> [n]`."""
         x, width = np.asarray(x, np.float64), self.centres.shape[1]
         exponents = -np.sum((x[:, None] - self.centres) ** 2, axis=2) / (2.0 * self.std**2)
         largest = exponents.max(axis=1, keepdims=True)
@@ -46,12 +46,16 @@ class Mixture(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of what defines it."""
+        """SHA-256 of the centres and the standard deviation."""
         return hashlib.sha256(self.centres.tobytes() + np.float64(self.std).tobytes()).hexdigest()
 
 
 def gaussian(mean: float, std: float) -> Mixture:
-    """One Gaussian on the line.
+    """One-dimensional Gaussian.
+
+    Args:
+      mean: mean.
+      std: standard deviation, positive.
 
     Example:
       >>> gaussian(3.0, 1.0).log_density(np.array([[3.0]])).round(4)  # -log(2 pi) / 2
@@ -61,13 +65,30 @@ def gaussian(mean: float, std: float) -> Mixture:
 
 
 def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Mixture:
-    """Gaussians on a circle, as Lin et al., *PacGAN*, 2018, https://arxiv.org/abs/1712.04086."""
+    """Mixture of Gaussians on a circle (Lin et al., *PacGAN*, 2018).
+
+    Args:
+      modes: number of Gaussians.
+      radius: radius of the circle.
+      std: standard deviation of every Gaussian along every axis, positive.
+
+    Reference:
+      https://arxiv.org/abs/1712.04086
+    """
     angles = 2.0 * np.pi * np.arange(modes) / modes
     return Mixture("ring", radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
 
 
 def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
-    """Gaussians on a square grid around the origin, as in the same paper.
+    """Mixture of Gaussians on a square grid around the origin (Lin et al., *PacGAN*, 2018).
+
+    Args:
+      side: number of Gaussians along each axis.
+      spacing: distance of neighbouring centres.
+      std: standard deviation of every Gaussian along every axis, positive.
+
+    Reference:
+      https://arxiv.org/abs/1712.04086
 
     Example:
       >>> grid().centres[:3].tolist()
@@ -78,14 +99,14 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
 
 
 def spiral(turns: float = 2.0, std: float = 0.02) -> Mixture:
-    """Two arms that wind around each other out to radius 1, as 2000 Gaussians along them."""
-    t = np.sqrt(np.linspace(0.02, 1.0, 1000))  # evenly along an arm, nearly
+    """Two intertwined spiral arms out to radius 1, as a mixture of 2000 Gaussians along them."""
+    t = np.sqrt(np.linspace(0.02, 1.0, 1000))  # nearly uniform along an arm
     arm = t[:, None] * np.stack([np.cos(2 * np.pi * turns * t), np.sin(2 * np.pi * turns * t)], 1)
     return Mixture("spiral", np.concatenate([arm, -arm]), std)
 
 
 def swiss_roll(std: float = 0.02) -> Mixture:
-    """A rolled-up line of one and a half turns out to radius 1, as 1000 Gaussians along it."""
+    """Swiss roll of one and a half turns out to radius 1, as a mixture of 1000 Gaussians."""
     t = np.linspace(1.5 * np.pi, 4.5 * np.pi, 1000)
     return Mixture("swiss_roll", np.stack([np.cos(t), np.sin(t)], 1) * (t / t[-1])[:, None], std)
 
@@ -93,31 +114,35 @@ def swiss_roll(std: float = 0.02) -> Mixture:
 def sampled_minibatches(
     sample: Callable[[PRNGKey, int], Array], *, batch_size: int, seed: int = 0
 ) -> Callable[[int, int], Batch]:
-    """Fresh minibatches of a distribution, a pure function of (seed, number).
+    """Minibatch sampler of a distribution: a pure function of (seed, index).
 
     Args:
       sample: `(key, n) -> [n, ...]`.
       batch_size: examples per minibatch, over all devices.
-      seed: what they depend on.
+      seed: seed of the samples.
 
     Returns:
-      `(start, count) -> {"image": [count, batch_size / processes, ...]}`, this process's rows.
+      `(start, count) -> {"image": [count, batch_size / processes, ...]}`: minibatches `start` to
+      `start + count - 1`, this process's rows.
 
     Raises:
-      ValueError: the batch size does not divide over the processes.
+      ValueError: the batch size is not divisible by the number of processes.
 
     Example:
-      >>> draws(ring().sample, batch_size=4)(0, 2)["image"].shape
+      >>> sampled_minibatches(ring().sample, batch_size=4)(0, 2)["image"].shape
       (2, 4, 2)
     """
     process, processes = jax.process_index(), jax.process_count()
     if batch_size % processes:
-        raise ValueError(f"a batch of {batch_size} does not divide over {processes} processes")
-    mine = slice(process * batch_size // processes, (process + 1) * batch_size // processes)
+        raise ValueError(
+            f"the batch size is {batch_size} and there are {processes} processes; "
+            f"choose a multiple of {processes}"
+        )
+    local = slice(process * batch_size // processes, (process + 1) * batch_size // processes)
 
     @jax.jit
-    def drawn(numbers: Array) -> Array:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), numbers)
-        return jax.vmap(lambda key: sample(key, batch_size)[mine])(keys)
+    def images(indices: Array) -> Array:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), indices)
+        return jax.vmap(lambda key: sample(key, batch_size)[local])(keys)
 
-    return lambda start, count: {"image": drawn(np.arange(start, start + count, dtype=np.uint32))}
+    return lambda start, count: {"image": images(np.arange(start, start + count, dtype=np.uint32))}

@@ -1,9 +1,9 @@
-"""Pictures in people's own folders, read when they are wanted and checked before.
+"""Image files in the user's folders: headers are checked up front, pixels are read lazily.
 
 Layouts, for a split such as `train`:
 
     DIR/train/*.jpg                    pairs side by side, as pix2pix publishes them
-    DIR/trainA/*.jpg DIR/trainB/*.jpg  two folders: pairs by equal names, or two sets without pairs
+    DIR/trainA/*.jpg DIR/trainB/*.jpg  two folders: pairs by equal names, or two unpaired sets
 """
 
 import hashlib
@@ -17,16 +17,16 @@ from PIL import Image, UnidentifiedImageError
 from jaxgan.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-MODES = {"L": 1, "RGB": 3}  # Pillow's names, and their channels
+MODES = {"L": 1, "RGB": 3}  # Pillow's modes and their number of channels
 
 
 class Pictures(NamedTuple):
-    """Pictures on the disk.
+    """Lazily read set of image files.
 
     Attributes:
-      names: what each is called, for people and for pairing.
-      channels: of all of them, 1 or 3.
-      read: `i -> uint8[height, width, channels]`.
+      names: name of each image, for error messages and for pairing.
+      channels: number of channels of all images, 1 or 3.
+      read: `i -> uint8[height, width, channels]`, reads and decodes image i.
       fingerprint: SHA-256 of the files.
     """
 
@@ -40,20 +40,20 @@ class Pictures(NamedTuple):
 
 
 def load_pairs(folder: str | Path, split: str, *, swap: bool = False) -> tuple[Pictures, Pictures]:
-    """Pictures A and B, of which those of equal number belong together.
+    """Opens paired images: images of A and B with equal index form a pair.
 
     Args:
-      folder: holds `<split>/` with pairs side by side, A on the left, or `<split>A/` and
-        `<split>B/` with equal names.
+      folder: folder with `<split>/` of pairs side by side, A on the left, or with `<split>A/` and
+        `<split>B/` of equal names.
       split: `train`, `test`, ...
-      swap: give B and A.
+      swap: whether to return B and A instead.
 
     Returns:
       A and B.
 
     Raises:
-      DataError: there is neither layout; the two folders have unequal numbers or names; a picture
-        side by side has an odd width; the two of a pair have unequal sizes; or as `load_folder`.
+      DataError: the folder has neither layout; the two folders have unequal numbers or names of
+        files; an image with a pair side by side has an odd width; or as in `load_folder`.
 
     Example:
       >>> source, target = load_pairs("facades", "train", swap=True)  # doctest: +SKIP
@@ -73,12 +73,20 @@ def load_pairs(folder: str | Path, split: str, *, swap: bool = False) -> tuple[P
 
 
 def load_sets(folder: str | Path, split: str, *, swap: bool = False) -> tuple[Pictures, Pictures]:
-    """Two sets of pictures, without pairs, from `<split>A/` and `<split>B/`.
+    """Opens two unpaired sets of images, `<split>A/` and `<split>B/`.
 
-    Where there is `<split>/` with pairs side by side instead, its halves are the sets.
+    If there is `<split>/` with pairs side by side instead, the halves of its images are the sets.
+
+    Args:
+      folder: folder with the folders of the split.
+      split: `train`, `test`, ...
+      swap: whether to return B and A instead.
+
+    Returns:
+      A and B.
 
     Raises:
-      DataError: there are no such folders, or as `load_folder`.
+      DataError: there are no such folders, or as in `load_folder`.
 
     Example:
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
@@ -92,18 +100,32 @@ def load_sets(folder: str | Path, split: str, *, swap: bool = False) -> tuple[Pi
 
 
 def load_folder(folder: str | Path) -> Pictures:
-    """The pictures in a folder, in the order of their names.
+    """Opens the image files of a folder, sorted by name.
+
+    Args:
+      folder: the folder; its subfolders are not searched.
+
+    Returns:
+      The images.
 
     Raises:
-      DataError: the folder does not exist or holds no picture; a file cannot be read as a picture;
-        or they differ in their channels, or have other than grey or RGB.
+      DataError: the folder does not exist or holds no image file; a file cannot be read as an
+        image; or the modes of the images differ, or are neither greyscale nor RGB.
     """
     files = _files(Path(folder).expanduser())
     return _pictures(files, _read)
 
 
 def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture in bytes `[height, width, channels]`, to `(height, width)`, by Pillow's bicubic."""
+    """Resizes an image with Pillow's bicubic filter.
+
+    Args:
+      picture: `uint8[height, width, channels]`.
+      size: target `(height, width)`.
+
+    Returns:
+      `uint8[*size, channels]`.
+    """
     if picture.shape[:2] == size:
         return picture
     image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
@@ -118,7 +140,7 @@ def _side_by_side(folder: Path) -> tuple[Pictures, Pictures]:
         if width % 2:
             raise DataError(
                 f"{file} is {width} pixels wide; pairs side by side have an even width, half of it "
-                "for either picture"
+                "for each image"
             )
     half = lambda i: lambda file: np.split(_read(file), 2, axis=1)[i]
     return _pictures(files, half(0)), _pictures(files, half(1))
@@ -133,7 +155,7 @@ def _pictures(files: list[Path], read: Callable[[Path], np.ndarray]) -> Pictures
         if mode != first:
             raise DataError(
                 f"{file} has the mode {mode}, and {files[0].name} has {first}; "
-                "convert the pictures to one of them"
+                "convert the images to one of them"
             )
     digest = hashlib.sha256()
     for file in files:
@@ -146,36 +168,37 @@ def _pictures(files: list[Path], read: Callable[[Path], np.ndarray]) -> Pictures
 def _check_names(folder: Path, split: str, a: Pictures, b: Pictures) -> None:
     if len(a) != len(b):
         raise DataError(
-            f"{folder} has {len(a)} pictures in {split}A and {len(b)} in {split}B; pairs need as "
-            f"many of either, and {_first_odd(a.names, b.names)} has no partner"
+            f"{folder} has {len(a)} images in {split}A and {len(b)} in {split}B; pairs need equal "
+            f"numbers, and {_first_unpaired(a.names, b.names)} has no partner"
         )
-    for one, other in zip(a.names, b.names, strict=True):
-        if one != other:
+    for name_a, name_b in zip(a.names, b.names, strict=True):
+        if name_a != name_b:
             raise DataError(
-                f"{folder}: {split}A has {one} where {split}B has {other}; pairs have equal names"
+                f"{folder}: {split}A has {name_a} where {split}B has {name_b}; pairs need equal "
+                "names"
             )
 
 
-def _first_odd(a: Iterable[str], b: Iterable[str]) -> str:
+def _first_unpaired(a: Iterable[str], b: Iterable[str]) -> str:
     return min(set(a) ^ set(b), default="one of them")
 
 
 def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise DataError(f"the folder {folder} does not exist")
+        raise DataError(f"the folder {folder} does not exist; create it, or pass another")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise DataError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{folder} holds no image files, expected {', '.join(sorted(SUFFIXES))}")
     return files
 
 
 def _header(file: Path) -> tuple[str, tuple[int, int]]:
-    """Mode and (width, height), without decoding."""
+    """Mode and (width, height) of an image file, without decoding it."""
     try:
         with Image.open(file) as image:
             return image.mode, image.size
     except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{file} cannot be read as a picture: {error}") from None
+        raise DataError(f"{file} cannot be read as an image: {error}") from None
 
 
 def _read(file: Path) -> np.ndarray:
@@ -183,5 +206,5 @@ def _read(file: Path) -> np.ndarray:
         with Image.open(file) as image:
             pixels = np.asarray(image)
     except (UnidentifiedImageError, OSError) as error:
-        raise DataError(f"{file} cannot be read as a picture: {error}") from None
+        raise DataError(f"{file} cannot be read as an image: {error}") from None
     return pixels[..., None] if pixels.ndim == 2 else pixels

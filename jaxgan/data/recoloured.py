@@ -1,7 +1,8 @@
-"""A translation whose truth is known: digits in one pair of colours, and in another.
+"""Synthetic translation task with known ground truth: digits in two colour schemes.
 
-The map is affine in every pixel, and invertible: a grey value t becomes `(1 - t) background +
-t ink`. So what a translation is wrong by can be measured exactly, with pairs or without.
+The map from one domain to the other is affine in every pixel and invertible: a grey value t becomes
+`(1 - t) background + t ink`. So the error of a translation can be computed exactly, for paired and
+unpaired training alike.
 """
 
 import numpy as np
@@ -14,12 +15,12 @@ Y = ((0.9, 0.75, 0.7), (0.05, 0.35, 0.25))
 
 
 def recoloured(digits: np.ndarray, *, paired: bool = True) -> Examples:
-    """Both renderings of grey digits, at 32 pixels.
+    """Renders grey digits in the colours of the domains x and y, at 32 x 32 pixels.
 
     Args:
       digits: `uint8[n, 28, 28, 1]`.
-      paired: both of every digit; otherwise x of those of even number and y of the others, so that
-        no digit is in both sets.
+      paired: whether every digit is rendered in both domains; otherwise those with even index are
+        in x and those with odd index in y, so that no digit is in both.
 
     Returns:
       `x` and `y`, `uint8[n or n / 2, 32, 32, 3]`.

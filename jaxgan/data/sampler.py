@@ -1,7 +1,7 @@
-"""Minibatches as a pure function of their number.
+"""Minibatch sampler: a pure function of (seed, index).
 
-Minibatch i is the same whenever and wherever it is asked for: nothing is consumed, so there is no
-position to save, and resuming is exact.
+Minibatch i does not depend on when or in which process it is computed. There is no iterator state
+to save, and resuming is exact.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,27 +24,27 @@ def minibatches(
     on_device: bool = False,
     process: tuple[int, int] | None = None,
 ) -> Callable[[int, int], Batch]:
-    """Shuffled minibatches of arrays in memory, a pure function of (seed, number).
+    """Shuffled minibatches of arrays in memory: a pure function of (seed, index).
 
-    Every epoch is a fresh random order of the examples; the few that do not fill a minibatch at its
-    end wait for another epoch. Images stored as bytes come out as float32 in [-1, 1].
+    Every epoch is a new random permutation of the examples; its remainder that does not fill a
+    minibatch is dropped. `uint8` images are converted to float32 in [-1, 1].
 
     Args:
       examples: `{name: array[n, ...]}`, all of one length.
       batch_size: examples per minibatch, over all devices.
-      seed: what the orders depend on.
-      on_device: keep the arrays on the default device and gather there, in a compiled program;
-        otherwise in host memory with NumPy. The minibatches are the same.
-      process: `(i, n)`, to get the i-th of n equal parts of every minibatch, rows in order; this
-        process's part among all of jax's processes when left out.
+      seed: seed of the permutations.
+      on_device: whether to keep the arrays on the default device and gather there, in a compiled
+        program; otherwise in host memory with NumPy. The minibatches are the same.
+      process: `(i, n)`, to get the i-th of n equal parts of every minibatch, with rows in order;
+        if `None`, the part of this process among all JAX processes.
 
     Returns:
-      `(start, count) -> batches`: minibatches number `start` to `start + count - 1`, with leaves
+      `(start, count) -> batches`: minibatches `start` to `start + count - 1`, with leaves
       `[count, batch_size / n, ...]`.
 
     Raises:
-      DataError: no examples, arrays of unequal lengths, or a batch that is larger than the data set
-        or does not divide over the processes.
+      DataError: there are no examples, arrays have unequal lengths, or the batch size is larger
+        than the data set or not divisible by the number of processes.
       ValueError: `batch_size` is below 1.
 
     Example:
@@ -71,19 +71,19 @@ def minibatches(
         resident = jax.device_put(dict(examples))
         gather = jax.jit(_gathered)
 
-        def draw(start: int, count: int) -> Batch:
+        def batches(start: int, count: int) -> Batch:
             return gather(resident, indices(start, count))
     else:
-        held = {name: np.asarray(array) for name, array in examples.items()}
+        arrays = {name: np.asarray(array) for name, array in examples.items()}
 
-        def draw(start: int, count: int) -> Batch:
-            return _gathered(held, indices(start, count))
+        def batches(start: int, count: int) -> Batch:
+            return _gathered(arrays, indices(start, count))
 
-    return draw
+    return batches
 
 
 def as_float(image: Any) -> Any:
-    """Bytes 0 ... 255 as float32 in [-1, 1]; anything else as it is.
+    """Converts `uint8` 0 ... 255 to float32 in [-1, 1]; other dtypes are unchanged.
 
     Example:
       >>> as_float(np.array([0, 255], np.uint8))
@@ -91,15 +91,15 @@ def as_float(image: Any) -> Any:
     """
     if image.dtype != np.uint8:
         return image
-    # The difference is exact, so there is one rounding, and the same one in NumPy and XLA (which
-    # would replace a division by its own approximation).
+    # The difference is exact, so there is a single rounding, identical in NumPy and XLA (which
+    # would replace a division by an approximation).
     return (image.astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
 
 
 def _indices(
     start: int, count: int, *, n: int, batch_size: int, rows: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Which examples the minibatches hold in these rows, `uint32[count, len(rows)]`."""
+    """Indices of the examples in these rows of the minibatches, `uint32[count, len(rows)]`."""
     per_epoch = n // batch_size
     epoch, within = np.divmod(start + np.arange(count), per_epoch)
     position = within[:, None] * batch_size + rows
@@ -113,5 +113,5 @@ def _gathered(arrays: Mapping[str, Any], indices: Any) -> Batch:
 def _num_examples(examples: Mapping[str, Any]) -> int:
     lengths = {name: len(array) for name, array in examples.items()}
     if not lengths or len(set(lengths.values())) > 1:
-        raise DataError(f"the arrays have lengths {lengths}, expected one length for all")
+        raise DataError(f"the arrays have lengths {lengths}, expected one length for all arrays")
     return next(iter(lengths.values()))

@@ -1,8 +1,8 @@
-"""A random order of n examples that can be asked for any position, without drawing the others.
+"""Random-access shuffle: a keyed permutation of n examples, computed position by position.
 
-A sampler must know example number i of epoch e from (seed, e, i) alone: on the host, on a device,
-in any process, before or after a restart. So the order is not drawn, it is computed: a keyed
-bijection of {0, ..., n - 1}, made from a balanced Feistel cipher by cycle walking.
+A stateless sampler needs example i of epoch e from (seed, e, i) alone: on the host or on a device,
+in any process, before or after a restart. So the permutation is not stored but computed: a keyed
+bijection of {0, ..., n - 1}, constructed from a balanced Feistel cipher by cycle walking.
 """
 
 import numpy as np
@@ -14,15 +14,16 @@ ROUNDS = 8
 def shuffled(
     position: ArrayLike, *, n: int, seed: ArrayLike, epoch: ArrayLike
 ) -> NDArray[np.uint32]:
-    """Which example stands at `position` in the order of the epoch.
+    """Index of the example at `position` in the permutation of an epoch.
 
     Args:
       position: integers in [0, n), any shape.
       n: number of examples, at least 1 and at most 2^31.
-      seed, epoch: integers, what the order depends on; they broadcast against `position`.
+      seed, epoch: integers that key the permutation; they broadcast against `position`.
 
     Returns:
-      `uint32`, the shape of `position`: for the n positions of an epoch, each of 0 ... n - 1 once.
+      `uint32`, of the shape of `position`: over the n positions of an epoch, each of 0 ... n - 1
+      once.
 
     Reference:
       Black and Rogaway, *Ciphers with Arbitrary Finite Domains*, 2002,
@@ -35,8 +36,8 @@ def shuffled(
     half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
     keys = _round_keys(seed, epoch)
     x = _feistel(np.asarray(position, np.uint32), keys, half_bits)
-    # The cipher permutes the smallest even power of two that holds n. A value outside [0, n) is
-    # encrypted again until it falls inside, which it does in its own cycle.
+    # The cipher permutes {0, ..., 4^k - 1} with the smallest k >= 1 such that 4^k >= n. A value
+    # outside [0, n) is encrypted again until it lies inside, at the latest when its cycle closes.
     while (outside := x >= n).any():
         x = np.where(outside, _feistel(x, keys, half_bits), x)
     return x
@@ -45,7 +46,7 @@ def shuffled(
 def _round_keys(seed: ArrayLike, epoch: ArrayLike) -> list[NDArray[np.uint32]]:
     seed, epoch = np.asarray(seed, np.uint32), np.asarray(epoch, np.uint32)
     key = _mixed(_mixed(seed) ^ epoch)
-    golden = 0x9E3779B9  # 2^32 over the golden ratio: round numbers far apart in every bit
+    golden = 0x9E3779B9  # 2^32 over the golden ratio: spreads the Feistel rounds' keys
     return [_mixed(key ^ np.uint32(golden * i & 0xFFFFFFFF)) for i in range(1, ROUNDS + 1)]
 
 
@@ -60,12 +61,12 @@ def _feistel(
 
 
 def _mixed(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """A bijection of 32-bit words in which every bit of the input reaches every bit of the output.
+    """Hash of 32-bit words: a bijection in which every input bit affects every output bit.
 
     The constants are those of Chris Wellons, *Prospecting for Hash Functions*, 2018,
     https://nullprogram.com/blog/2018/07/31/ (lowbias32).
     """
-    with np.errstate(over="ignore"):  # wrapping around is what is meant
+    with np.errstate(over="ignore"):  # multiplication modulo 2^32 is intended
         x = x ^ (x >> np.uint32(16))
         x = x * np.uint32(0x7FEB352D)
         x = x ^ (x >> np.uint32(15))

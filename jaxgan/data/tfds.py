@@ -1,7 +1,7 @@
-"""TensorFlow Datasets, as far as possible without TensorFlow.
+"""TensorFlow Datasets (TFDS), where possible without TensorFlow.
 
-Reading a set that was prepared as `array_record` needs no TensorFlow, nor does preparing MNIST with
-the builder below. Preparing most other sets does (`pip install 'jaxgan[tfds]'`), once.
+Reading a set that was prepared as `array_record` does not need TensorFlow, nor does preparing MNIST
+with the builder below. Preparing most other sets needs it once (`pip install 'jaxgan[tfds]'`).
 """
 
 import hashlib
@@ -85,10 +85,16 @@ class IdxMnist(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type
 
 
 def builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
-    """The builder of a TFDS set stored as `array_record`; for `mnist`, `IdxMnist`.
+    """Returns the builder of a TFDS set stored as `array_record`.
+
+    For `mnist` it is `IdxMnist`, unless TFDS's own `mnist` is already in `data_dir`.
+
+    Args:
+      name: TFDS name of the set.
+      data_dir: TFDS folder.
 
     Raises:
-      DataError: there is no such set.
+      DataError: there is no set of that name.
     """
     if name == "mnist" and not (data_dir / "mnist").is_dir():
         return IdxMnist(data_dir=data_dir, file_format="array_record")
@@ -104,14 +110,15 @@ def builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
 def prepare(
     builder: tfds.core.DatasetBuilder, config: tfds.download.DownloadConfig | None = None
 ) -> None:
-    """Downloads and prepares a set, after a short look whether that can work.
+    """Downloads and prepares a set, after checking that TensorFlow and the host are available.
 
     Args:
-      builder: what to prepare.
-      config: as for `download_and_prepare`; files found in its `manual_dir` are not downloaded.
+      builder: builder of the set.
+      config: as in `download_and_prepare`; files in its `manual_dir` are not downloaded.
 
     Raises:
-      DataError: TensorFlow is needed and missing, or the set's host cannot be reached.
+      DataError: TensorFlow is needed and not installed, the set's host cannot be reached, or the
+        preparation fails.
     """
     if not isinstance(builder, IdxMnist) and importlib.util.find_spec("tensorflow") is None:
         raise DataError(
@@ -120,7 +127,7 @@ def prepare(
         )
     if config is None or config.manual_dir is None:
         for host in sorted({f"https://{urlsplit(url).netloc}" for url in builder.url_infos or ()}):
-            _probe(host)  # the downloader itself would retry for minutes before it gave up
+            _probe(host)  # the downloader itself would retry for minutes
     try:
         builder.download_and_prepare(download_config=config)
     except (OSError, NonMatchingChecksumError) as error:
@@ -128,13 +135,17 @@ def prepare(
 
 
 def read(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
-    """One split of a prepared image set, in memory.
+    """Reads one split of a prepared image set into memory.
+
+    Args:
+      builder: builder of the prepared set.
+      split: name of the split.
 
     Returns:
-      `image` `uint8[n, height, width, channel]`, and `label` `int32[n]` if the set has one.
+      `image` `uint8[n, height, width, channels]`, and `label` `int32[n]` if the set has labels.
 
     Raises:
-      DataError: the set has no `image`, or images of several sizes.
+      DataError: the set has no `image`, or its images differ in size.
     """
     if "image" not in builder.info.features:
         raise DataError(f"{builder.name} has {list(builder.info.features)}, expected an image set")
@@ -153,7 +164,11 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
 
 
 def pictures(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
-    """One split of a prepared set as pictures of any sizes, decoded when they are wanted.
+    """Opens one split of a prepared set as lazily decoded images of any sizes.
+
+    Args:
+      builder: builder of the prepared set.
+      split: name of the split.
 
     Raises:
       DataError: the set has no such split, or no `image`.
@@ -175,7 +190,7 @@ def _probe(host: str) -> None:
     try:
         urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
     except urllib.error.HTTPError:
-        pass  # an answer of any kind: the host is there
+        pass  # any HTTP response shows that the host is reachable
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise DataError(f"{host} cannot be reached ({reason})") from None
+        raise DataError(f"{host} cannot be reached ({reason}); check the connection") from None

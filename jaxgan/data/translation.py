@@ -1,4 +1,4 @@
-"""Minibatches of pictures for translation: resized, cropped and mirrored, decoded in parallel."""
+"""Minibatches for image-to-image translation: decoded in parallel, resized, cropped and flipped."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +18,12 @@ THREADS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Jitter:
-    """What is done to a picture in training, drawn anew every time.
+    """Random jitter of training images (resize, crop, flip), sampled anew for each use.
 
     Attributes:
-      load_size: side that it is resized to, a square; `None` to keep its size.
-      crop_size: side of the square that is cut out of it, anywhere.
-      flip: whether it is mirrored, left to right, half of the time.
+      load_size: side in pixels of the square that images are resized to; `None` to keep their size.
+      crop_size: side in pixels of the square crop at a random position.
+      flip: whether to flip images left to right with probability 1/2.
     """
 
     load_size: int | None = 286
@@ -39,32 +39,32 @@ def translation_minibatches(
     seed: int = 0,
     jitter: Jitter = Jitter(),
 ) -> Callable[[int, int], Batch]:
-    """Minibatches of pictures on the disk, a pure function of (seed, number).
+    """Minibatches of image files: a pure function of (seed, index).
 
-    Every example is a pure function of (seed, its number): which picture, where it is cut and
-    whether it is mirrored. Threads decode the next ones ahead (grain), so that a step does not wait
-    for the disk.
+    Every example is a pure function of (seed, its index): image, crop position and flip. Threads
+    decode ahead of use (with grain), so that training steps do not wait for the disk.
 
     Args:
-      sets: by the batch's names, such as `source` and `target`.
-      paired: pictures of equal number belong together, and are cut and mirrored alike. Otherwise
-        every set has an order of its own, and a shorter one begins anew earlier.
+      sets: images by entry of the batch, such as `source` and `target`.
+      paired: whether images of equal index form pairs, which are cropped and flipped alike.
+        Otherwise every set has its own random order, and a shorter set starts its next epoch
+        earlier.
       batch_size: examples per minibatch, over all devices.
-      seed: what order and jitter depend on.
-      jitter: what is done to pictures.
+      seed: seed of the order and the jitter.
+      jitter: resize, crop and flip of the images.
 
     Returns:
       `(start, count) -> {name: float32[count, batch_size / processes, crop, crop, channels]}` in
       [-1, 1], this process's rows.
 
     Raises:
-      DataError: a picture is smaller than what is to be cut out of it, which is noticed when it is
-        read; `load_size` is smaller; the pairs are not as many; or the batch size does not divide
-        over the processes.
+      DataError: `load_size` is smaller than the crop; paired sets have unequal numbers of images;
+        or the batch size is not divisible by the number of processes. The returned function raises
+        it for an image that is smaller than the crop.
 
     Example:
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
-      >>> draw = translation_minibatches(
+      >>> batches = translation_minibatches(
       ...     {"x": x, "y": y}, paired=False, batch_size=1
       ... )  # doctest: +SKIP
     """
@@ -75,30 +75,30 @@ def translation_minibatches(
             f"the batch size is {batch_size} and there are {processes} processes; "
             f"choose a multiple of {processes}"
         )
-    mine = batch_size // processes
-    examples = _Examples(sets, paired, seed, jitter, batch_size, mine, process)
-    stream: dict[str, Any] = {"next": None, "rows": None}  # where reading ahead has come to
+    local_size = batch_size // processes
+    examples = _Examples(sets, paired, seed, jitter, batch_size, local_size, process)
+    stream: dict[str, Any] = {"next": None, "rows": None}  # prefetch iterator and its position
 
-    def draw(start: int, count: int) -> Batch:
+    def batches(start: int, count: int) -> Batch:
         if stream["next"] != start:
-            stream["rows"] = _read_ahead(examples, start * mine)
-        rows = [next(stream["rows"]) for _ in range(count * mine)]
+            stream["rows"] = _read_ahead(examples, start * local_size)
+        rows = [next(stream["rows"]) for _ in range(count * local_size)]
         stream["next"] = start + count
         stacked = {name: np.stack([row[name] for row in rows]) for name in sets}
-        return jax.tree.map(lambda x: x.reshape(count, mine, *x.shape[1:]), stacked)
+        return jax.tree.map(lambda x: x.reshape(count, local_size, *x.shape[1:]), stacked)
 
-    return draw
+    return batches
 
 
 def resized_examples(
     sets: Mapping[str, Pictures], size: int, *, limit: int | None = None
 ) -> Examples:
-    """The first pictures of every set, resized to squares, in memory: for evaluation and sheets.
+    """First images of every set, resized to squares, in memory: for evaluation and image grids.
 
     Args:
-      sets: by name.
-      size: side of the squares.
-      limit: how many of each; as many as the smallest set has when left out.
+      sets: images by name.
+      size: side of the squares in pixels.
+      limit: maximum number of images per set; the size of the smallest set if `None`.
 
     Returns:
       `{name: uint8[n, size, size, channels]}`.
@@ -113,46 +113,46 @@ def resized_examples(
 
 @dataclasses.dataclass(frozen=True)
 class _Examples:
-    """This process's rows, one after the other, as a source that grain reads from."""
+    """Stream of this process's rows, as a random-access data source for grain."""
 
     sets: Mapping[str, Pictures]
     paired: bool
     seed: int
     jitter: Jitter
     batch_size: int
-    mine: int
+    local_size: int
     process: int
 
     def __len__(self) -> int:
         return 1 << 40
 
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
-        minibatch, within = divmod(int(i), self.mine)
-        row = minibatch * self.batch_size + self.process * self.mine + within
+        minibatch, within = divmod(int(i), self.local_size)
+        row = minibatch * self.batch_size + self.process * self.local_size + within
         example = {}
-        for number, (name, pictures) in enumerate(self.sets.items()):
-            stream = 0 if self.paired else number
+        for set_index, (name, pictures) in enumerate(self.sets.items()):
+            stream = 0 if self.paired else set_index
             epoch, position = divmod(row, len(pictures))
-            which = int(shuffled(position, n=len(pictures), seed=self.seed + stream, epoch=epoch))
+            index = int(shuffled(position, n=len(pictures), seed=self.seed + stream, epoch=epoch))
             rng = np.random.Generator(
                 np.random.Philox(key=[self.seed, stream], counter=[0, 0, 0, row])
             )
-            example[name] = as_float(_jittered(pictures, which, self.jitter, rng))
+            example[name] = as_float(_jittered(pictures, index, self.jitter, rng))
         return example
 
 
 def _jittered(
-    pictures: Pictures, which: int, jitter: Jitter, rng: np.random.Generator
+    pictures: Pictures, index: int, jitter: Jitter, rng: np.random.Generator
 ) -> np.ndarray:
-    picture = pictures.read(which)
+    picture = pictures.read(index)
     if jitter.load_size is not None:
         picture = resized(picture, (jitter.load_size, jitter.load_size))
     height, width, _ = picture.shape
     crop = jitter.crop_size
     if min(height, width) < crop:
         raise DataError(
-            f"{pictures.names[which]} has {height} x {width} pixels, and {crop} x {crop} are to be "
-            "cut out of it; give a load size, or a smaller crop size"
+            f"{pictures.names[index]} has {height} x {width} pixels, expected at least {crop} x "
+            f"{crop} for the crop; set a load size, or a smaller crop size"
         )
     top, left = rng.integers(0, [height - crop + 1, width - crop + 1])
     picture = picture[top : top + crop, left : left + crop]
@@ -160,11 +160,11 @@ def _jittered(
 
 
 def _read_ahead(examples: _Examples, first: int) -> Iterator[dict[str, np.ndarray]]:
-    import grain  # takes a second
+    import grain  # imported lazily: it takes a second
 
     rows = grain.MapDataset.source(examples).slice(slice(first, None))
     options = grain.ReadOptions(
-        num_threads=THREADS, prefetch_buffer_size=max(2 * examples.mine, THREADS)
+        num_threads=THREADS, prefetch_buffer_size=max(2 * examples.local_size, THREADS)
     )
     return iter(rows.to_iter_dataset(options))
 
@@ -177,4 +177,4 @@ def _check(sets: Mapping[str, Pictures], paired: bool, jitter: Jitter) -> None:
         )
     lengths = {name: len(pictures) for name, pictures in sets.items()}
     if paired and len(set(lengths.values())) > 1:
-        raise DataError(f"there are {lengths} pictures; pairs need as many of either")
+        raise DataError(f"there are {lengths} images; pairs need equal numbers")

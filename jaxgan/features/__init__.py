@@ -1,4 +1,4 @@
-"""Networks by whose features samples are measured, with their weights."""
+"""Pretrained feature extractors for metrics."""
 
 from jaxgan.features.classifier import mnist_classifier as mnist_classifier
 from jaxgan.features.fid_inception import inception as inception

@@ -1,4 +1,4 @@
-"""The digit classifier that comes with jaxgan, trained by `python -m experiments.classifier`."""
+"""MNIST classifier bundled with jaxgan, trained by `python -m experiments.classifier`."""
 
 import hashlib
 from pathlib import Path
@@ -15,18 +15,18 @@ WEIGHTS = Path(__file__).parent / "mnist_classifier.safetensors"
 
 
 def mnist_classifier() -> Features:
-    """Features and logits of a small classifier of MNIST's digits.
+    """Feature extractor of MNIST digits: features and logits of a small classifier.
 
-    Its 128 features are means of rectified maps. Scores over them are called
-    `fid_mnist_classifier` and so on: they compare generators of digits with each other, and with no
-    score over another network. How it was trained, on what and how accurate it is stands in the
-    weights' own metadata.
+    Its 128 features are spatial means of rectified feature maps. Scores over them are named
+    `fid_mnist_classifier` and so on: they compare generators of digits with each other, and are not
+    comparable to scores over another network. The metadata of the weight file records training,
+    data and accuracy.
 
     Returns:
       Features of images `[n, 28, 28, 1]` in [-1, 1]: `features` `[n, 128]`, `logits` `[n, 10]`.
 
     Raises:
-      MetricError: in `apply`, images of another shape.
+      MetricError: in `apply`, images have another shape.
 
     Example:
       >>> import jax.numpy as jnp
@@ -40,8 +40,8 @@ def mnist_classifier() -> Features:
     def apply(images: Array) -> dict[str, Array]:
         if images.shape[1:] != (28, 28, 1):
             raise MetricError(
-                f"the digit classifier sees images of the shape (28, 28, 1), found "
-                f"{images.shape[1:]}; choose other features"
+                f"images have shape {images.shape[1:]}, the MNIST classifier expects (28, 28, 1); "
+                "choose other features"
             )
         return network.apply(params, model_state, images, train=False)[0]
 

@@ -1,4 +1,4 @@
-"""Inception's features, from the weight file that PyTorch's FID packages have in their caches."""
+"""Inception features of FID, from the weight file that PyTorch's FID packages download."""
 
 import hashlib
 from pathlib import Path
@@ -13,16 +13,16 @@ from jaxgan.networks import InceptionV3, from_linen
 from jaxgan.types import Array, ModelState, Params
 from jaxgan.weights import load_torch
 
-SHA256 = "6726825d"  # how the digest of FID's weights begins; PyTorch puts it into the file's name
+SHA256 = "6726825d"  # first digits of the digest of FID's weights, as in the file's name
 SIDE = 299
 
 
 def inception(path: str | Path) -> Features:
-    """Features of Inception v3, over which the Fréchet distance is the FID.
+    """Inception v3 feature extractor, over which the Fréchet distance is the FID.
 
     Args:
-      path: the file `pt_inception-2015-12-05-6726825d.pth`, as packages for PyTorch download it
-        (into `~/.cache/torch/hub/checkpoints`). It is read without running anything in it.
+      path: the file `pt_inception-2015-12-05-6726825d.pth`, as PyTorch's FID packages download it
+        (to `~/.cache/torch/hub/checkpoints`). It is read without executing code from it.
 
     Returns:
       Features of images `[n, height, width, 1 or 3]` in [-1, 1], any size: `features` `[n, 2048]`,
@@ -30,7 +30,7 @@ def inception(path: str | Path) -> Features:
       others `fid_inception_<first digits of their SHA-256>`.
 
     Raises:
-      WeightsError: the file cannot be read, or its tensors are not those of Inception.
+      WeightsError: the file cannot be read, or its tensors are not those of Inception v3.
 
     References:
       Heusel et al., 2017, https://arxiv.org/abs/1706.08500; resizing: Parmar, Zhang and Zhu, *On
@@ -42,7 +42,7 @@ def inception(path: str | Path) -> Features:
       ... # doctest: +SKIP
     """
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
-    is_fids = digest.startswith(SHA256)
+    is_fid = digest.startswith(SHA256)
     params, model_state = from_torch(load_torch(path))
     network = from_linen(InceptionV3())
 
@@ -52,21 +52,27 @@ def inception(path: str | Path) -> Features:
         return outputs
 
     return Features(
-        "inception" if is_fids else f"inception_{digest[:8]}",
+        "inception" if is_fid else f"inception_{digest[:8]}",
         apply,
         sha256=digest,
         preprocessing=f"rounded to bytes; bicubic, antialiased, in float to {SIDE} x {SIDE}; "
         "(x - 128) / 128",
-        suffix="" if is_fids else None,
+        suffix="" if is_fid else None,
     )
 
 
 def prepared(images: Array) -> Array:
-    """Images `[n, height, width, 1 or 3]` in [-1, 1] as Inception is given them.
+    """Preprocessing of images for Inception.
 
-    Rounded to bytes, as if they had been saved; grey ones repeated to three channels; resized to
-    299 x 299 by a cubic filter that is widened when it shrinks (as Pillow's, in float, without
-    rounding); scaled as `(x - 128) / 128`.
+    Images are rounded to bytes, as if they had been saved; greyscale is repeated to three channels;
+    they are resized to 299 x 299 by an antialiased cubic filter (as Pillow's, in float, without
+    rounding) and scaled as `(x - 128) / 128`.
+
+    Args:
+      images: `[n, height, width, 1 or 3]` in [-1, 1].
+
+    Returns:
+      `[n, 299, 299, 3]`.
 
     Example:
       >>> prepared(jnp.zeros((1, 32, 32, 1))).shape
@@ -80,10 +86,10 @@ def prepared(images: Array) -> Array:
 
 
 def from_torch(arrays: dict[str, np.ndarray]) -> tuple[Params, ModelState]:
-    """PyTorch's arrays by its names, as parameters and batch statistics of `InceptionV3`.
+    """Converts a PyTorch state dict to parameters and batch statistics of `InceptionV3`.
 
     Raises:
-      WeightsError: one is missing or has another shape.
+      WeightsError: an array is missing or has another shape.
     """
     names = {
         "conv/kernel": ("conv.weight", (2, 3, 1, 0)),
@@ -95,7 +101,7 @@ def from_torch(arrays: dict[str, np.ndarray]) -> tuple[Params, ModelState]:
         "fc/bias": ("fc.bias", (0,)),
     }
 
-    def found(
+    def convert(
         path: tuple[jax.tree_util.DictKey, ...], expected: jax.ShapeDtypeStruct
     ) -> np.ndarray:
         *module, last, leaf = (key.key for key in path[1:])
@@ -104,14 +110,17 @@ def from_torch(arrays: dict[str, np.ndarray]) -> tuple[Params, ModelState]:
         array = arrays.get(name)
         if array is None or array.ndim != len(order):
             raise WeightsError(
-                f"the weights have no {name} of {len(order)} axes; is it Inception's?"
+                f"the weights have no {name} of {len(order)} axes; use Inception's weight file"
             )
         array = np.transpose(array, order).astype(np.float32)
         if array.shape != expected.shape:
-            raise WeightsError(f"{name} has the shape {array.shape}, expected {expected.shape}")
+            raise WeightsError(
+                f"{name} has the shape {array.shape}, expected {expected.shape}; use Inception's "
+                "weight file"
+            )
         return array
 
     image = jax.ShapeDtypeStruct((1, SIDE, SIDE, 3), jnp.float32)
     shapes = jax.eval_shape(InceptionV3().init, jax.random.key(0), image)
-    variables = dict(jax.tree_util.tree_map_with_path(found, shapes))
+    variables = dict(jax.tree_util.tree_map_with_path(convert, shapes))
     return variables.pop("params"), variables

@@ -1,4 +1,4 @@
-"""Losses, one value per example: what each player pays, before any mean is taken."""
+"""Loss functions, unreduced: one value per example."""
 
 from jaxgan.losses.adversarial import AdversarialLoss as AdversarialLoss
 from jaxgan.losses.adversarial import hinge as hinge

@@ -1,9 +1,9 @@
-"""Adversarial losses: one line of a paper each, on logits, unreduced.
+"""Adversarial losses on logits, unreduced; each is one line of a paper.
 
-Throughout, `r` are the discriminator's logits on real examples and `f` on generated ones, float of
+Throughout, `r` are the discriminator's logits on real examples and `f` on generated ones, floats of
 one shape: `[batch]`, or `[batch, height, width]` for a patch discriminator. Every loss returns
-that shape. D(x) = sigmoid(logit) where the paper has a probability; logits are never squashed
-first, so losses and gradients stay finite at any logit.
+that shape. D(x) = sigmoid(logit) where the paper has a probability; losses are computed from the
+logits directly, so losses and gradients are finite at any logit.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,15 @@ from jaxgan.types import Array
 
 
 class AdversarialLoss(NamedTuple):
-    """What generator and discriminator pay, given the discriminator's logits.
+    """Pair of generator and discriminator losses, as functions of the discriminator's logits.
 
     Attributes:
-      generator: `(real_logits, fake_logits) -> loss`, shapes as the logits.
-      discriminator: `(real_logits, fake_logits) -> loss`, shapes as the logits.
-      output: `logits -> D(x)`, the discriminator's output as the paper means it: a probability for
-        the logistic losses, the logit itself for critics. It is reported, never trained on.
-      monotone: the discriminator's loss strictly grows with every fake logit. Then its gradient
-        tells the generator everything, as `one_stage` makes use of.
+      generator: `(real_logits, fake_logits) -> loss`, of the shape of the logits.
+      discriminator: `(real_logits, fake_logits) -> loss`, of the shape of the logits.
+      output: `logits -> D(x)`, the discriminator's output as defined in the paper: a probability
+        for the logistic losses, the logit itself for critics. It is for reporting only.
+      monotone: whether the discriminator's loss strictly increases in every fake logit. Then the
+        generator's gradient can be computed from the discriminator's, as `one_stage` does.
     """
 
     generator: Callable[[Array, Array], Array]
@@ -36,10 +36,10 @@ class AdversarialLoss(NamedTuple):
 
 
 def minimax(real_label: float = 1.0) -> AdversarialLoss:
-    """The original game: D maximises, and G minimises, `log D(x) + log(1 - D(G(z)))`.
+    """Minimax (saturating) GAN loss: D maximises, G minimises `log D(x) + log(1 - D(G(z)))`.
 
     Discriminator: `softplus(-r) + softplus(f)`. Generator: `-softplus(f)`, whose gradient vanishes
-    where the discriminator is sure (`f << 0`); see `non_saturating`.
+    where the discriminator is confident (`f << 0`); see `non_saturating`.
 
     Args:
       real_label: target of D on real examples, in (0, 1]; below 1 it is one-sided label smoothing
@@ -47,8 +47,8 @@ def minimax(real_label: float = 1.0) -> AdversarialLoss:
         https://arxiv.org/abs/1606.03498).
 
     Returns:
-      An `AdversarialLoss`. At equilibrium every logit is 0, D = 1/2, and the discriminator pays
-      log 4.
+      An `AdversarialLoss`. At equilibrium every logit is 0, D = 1/2, and the discriminator's loss
+      is log 4.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,
@@ -68,9 +68,9 @@ def minimax(real_label: float = 1.0) -> AdversarialLoss:
 
 
 def non_saturating(real_label: float = 1.0) -> AdversarialLoss:
-    """The original game, its generator's loss replaced by one that does not saturate.
+    """Non-saturating GAN loss: the generator maximises `log D(G(z))`.
 
-    Discriminator as in `minimax`. Generator: `softplus(-f)`, it maximises `log D(G(z))`.
+    Discriminator as in `minimax`. Generator: `softplus(-f)`.
 
     Args:
       real_label: as in `minimax`.
@@ -91,12 +91,13 @@ def non_saturating(real_label: float = 1.0) -> AdversarialLoss:
 
 
 def wasserstein() -> AdversarialLoss:
-    """The critic estimates the Wasserstein-1 distance; it must be kept Lipschitz by other means.
+    """Wasserstein loss: the critic estimates the Wasserstein-1 distance.
 
-    Critic: `f - r`. Generator: `-f`.
+    Critic: `f - r`. Generator: `-f`. The critic must be kept Lipschitz by other means, such as
+    `penalties.wgan_gp`.
 
     Returns:
-      An `AdversarialLoss`; minus the critic's mean loss is the estimate of the distance.
+      An `AdversarialLoss`; the negative mean loss of the critic estimates the distance.
 
     Reference:
       Arjovsky, Chintala and Bottou, *Wasserstein GAN*, 2017, https://arxiv.org/abs/1701.07875;
@@ -111,7 +112,7 @@ def wasserstein() -> AdversarialLoss:
 
 
 def hinge() -> AdversarialLoss:
-    """The margin form: the critic gains nothing from logits beyond ±1 on the right side.
+    """Hinge loss: the critic's loss is zero for logits beyond ±1 on the correct side.
 
     Critic: `max(0, 1 - r) + max(0, 1 + f)`. Generator: `-f`.
 
@@ -128,15 +129,15 @@ def hinge() -> AdversarialLoss:
 
 
 def least_squares(real: float = 1.0, fake: float = 0.0, target: float = 1.0) -> AdversarialLoss:
-    """Regression of the discriminator's output to codes for real and generated.
+    """Least-squares loss: regression of the discriminator's output on labels for real and fake.
 
     Discriminator: `((r - real)^2 + (f - fake)^2) / 2`. Generator: `(f - target)^2 / 2`.
 
     Args:
-      real: code of real examples (the paper's b).
-      fake: code of generated examples (a).
-      target: what the generator wants its examples to be taken for (c). The generator minimises a
-        Pearson chi-squared divergence for `real - target = 1` and `real - fake = 2`.
+      real: label of real examples (the paper's b).
+      fake: label of generated examples (the paper's a).
+      target: the generator's target for generated examples (the paper's c). The generator minimises
+        a Pearson chi-squared divergence for `real - target = 1` and `real - fake = 2`.
 
     Returns:
       An `AdversarialLoss`.
@@ -152,12 +153,12 @@ def least_squares(real: float = 1.0, fake: float = 0.0, target: float = 1.0) -> 
 
 
 def relativistic_paired() -> AdversarialLoss:
-    """The critic says which of a real and a generated example is the real one.
+    """Relativistic pairing loss: the critic classifies which example of a pair is the real one.
 
     Critic: `softplus(f - r)`. Generator: `softplus(r - f)`. Rows of `r` and `f` are pairs.
 
     Returns:
-      An `AdversarialLoss`. At equilibrium each player pays log 2.
+      An `AdversarialLoss`. At equilibrium each player's loss is log 2.
 
     Reference:
       Jolicoeur-Martineau, *The relativistic discriminator: a key element missing from standard
@@ -172,9 +173,9 @@ def relativistic_paired() -> AdversarialLoss:
 
 
 def relativistic_average() -> AdversarialLoss:
-    """The critic says whether an example is more real than the average one of the other kind.
+    """Relativistic average loss: the critic compares each example to the other class on average.
 
-    With `r' = r - mean f` and `f' = f - mean r`, means over the batch of all devices:
+    With `r' = r - mean f` and `f' = f - mean r`, means over the global batch of all devices:
     critic `softplus(-r') + softplus(f')`, generator `softplus(r') + softplus(-f')`.
 
     Returns:
@@ -200,7 +201,7 @@ def relativistic_average() -> AdversarialLoss:
 
 
 def _logistic(real_label: float) -> Callable[[Array, Array], Array]:
-    """Cross entropy of sigmoid(r) with `real_label`, and of sigmoid(f) with 0."""
+    """Sum of the cross entropies of sigmoid(r) with `real_label` and of sigmoid(f) with 0."""
     if not 0.0 < real_label <= 1.0:
         raise ValueError(f"real_label is {real_label}, expected a probability in (0, 1]")
     return _checked(lambda r, f: jax.nn.softplus(-r) + (1.0 - real_label) * r + jax.nn.softplus(f))

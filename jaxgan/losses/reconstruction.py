@@ -1,4 +1,4 @@
-"""Errors of an output against its target, one value per example, for images in [-1, 1]."""
+"""Reconstruction losses, one value per example, for images in [-1, 1]."""
 
 import chex
 import jax.numpy as jnp
@@ -7,7 +7,13 @@ from jaxgan.types import Array
 
 
 def squared_error(output: Array, target: Array) -> Array:
-    """`mean (output - target)^2` over each example: `[batch, ...] x 2 -> [batch]`.
+    """Mean squared error of each example, `mean (output - target)^2`.
+
+    Args:
+      output, target: `[batch, ...]`, of one shape.
+
+    Returns:
+      `[batch]`.
 
     Example:
       >>> squared_error(jnp.zeros((1, 4)), jnp.full((1, 4), 0.5)).tolist()
@@ -18,10 +24,16 @@ def squared_error(output: Array, target: Array) -> Array:
 
 
 def absolute_error(output: Array, target: Array) -> Array:
-    """`mean |output - target|` over each example: `[batch, ...] x 2 -> [batch]`.
+    """Mean absolute error of each example, `mean |output - target|`.
 
-    Its best constant is the median, where that of the squared error is the mean: outputs are
-    sharper where the target is uncertain.
+    It is minimised by the conditional median, the squared error by the conditional mean: outputs
+    are sharper where the target is uncertain.
+
+    Args:
+      output, target: `[batch, ...]`, of one shape.
+
+    Returns:
+      `[batch]`.
 
     Example:
       >>> absolute_error(jnp.zeros((1, 4)), jnp.full((1, 4), 0.5)).tolist()

@@ -1,8 +1,9 @@
-"""What the evidence lower bound is made of: likelihoods of images, and divergences of Gaussians.
+"""Terms of the evidence lower bound (ELBO): likelihoods of images, and Gaussian KL divergences.
 
     log p(x) >= E_q(z|x) log p(x|z) - KL(q(z|x) || p(z)),    q(z|x) = N(mean, exp(log_var)),
 
-with the prior p(z) = N(0, I). Everything is in nats, summed over pixels and latent dimensions.
+with the prior p(z) = N(0, I). All values are in nats, summed over pixels and latent dimensions
+unless stated otherwise.
 """
 
 import math
@@ -17,13 +18,14 @@ from jaxgan.types import Array, Params
 
 
 class Likelihood(NamedTuple):
-    """p(x|z), given what the decoder makes of z.
+    """Likelihood p(x|z), given the decoder's outputs for z.
 
     Attributes:
-      init: `() -> params`, what the likelihood itself learns; `{}` for nothing.
+      init: `() -> params`, learned parameters of the likelihood itself; `{}` if there are none.
       log_prob: `(params, outputs, x) -> [batch]` in nats; `outputs` and `x` are `[batch, ...]`, of
         one shape, `x` in [-1, 1].
-      mean: `outputs -> images`, the mean of p(x|z), in [-1, 1] if the decoder is.
+      mean: `outputs -> images`, the mean of p(x|z); in [-1, 1] for `bernoulli`, and for `gaussian`
+        if the decoder's outputs are.
     """
 
     init: Callable[[], Params]
@@ -32,11 +34,12 @@ class Likelihood(NamedTuple):
 
 
 def bernoulli() -> Likelihood:
-    """Pixels that are on or off, independently; the decoder gives logits.
+    """Bernoulli likelihood with independent pixels; the decoder's outputs are logits.
 
     `log p(x|z) = sum_i t_i l_i - softplus(l_i)` with the logits l and `t = (x + 1) / 2` in [0, 1].
-    It is a likelihood where every t is 0 or 1; between them it is the cross entropy, which leads to
-    the same mean, and whose value compares with nothing but itself.
+    It is a likelihood only if every t is 0 or 1. For t in between it is the negative cross entropy,
+    which has the same optimal mean, but whose values are not comparable to those of other
+    likelihoods.
 
     Returns:
       A `Likelihood`; `mean` is `2 sigmoid(l) - 1 = tanh(l / 2)`.
@@ -60,15 +63,17 @@ def bernoulli() -> Likelihood:
 
 
 def gaussian(std: float | None = None) -> Likelihood:
-    """Pixels with normal noise of one standard deviation; the decoder gives means.
+    """Gaussian likelihood with one standard deviation for all pixels; the decoder outputs means.
 
     `log p(x|z) = -|x - m|^2 / 2 std^2 - d log std - d/2 log 2 pi` in d dimensions.
 
     Args:
-      std: of the noise, positive, on the scale of [-1, 1]; learned, from 1 on, when left out.
+      std: standard deviation of the noise on the scale of [-1, 1], positive; if `None`, it is
+        learned, with initial value 1.
 
     Returns:
-      A `Likelihood`; its parameters are `{"log_std": scalar}` where it learns, and `mean` is m.
+      A `Likelihood`; its parameters are `{"log_std": scalar}` if the standard deviation is learned,
+      and `mean` is m.
 
     Raises:
       ValueError: `std` is not positive.
@@ -100,15 +105,15 @@ def gaussian(std: float | None = None) -> Likelihood:
 
 
 def gaussian_kl(mean: Array, log_var: Array) -> Array:
-    """KL divergence of `N(mean, exp(log_var))` from `N(0, 1)`, dimension by dimension, in nats.
+    """KL divergence of `N(mean, exp(log_var))` from `N(0, 1)`, per dimension, in nats.
 
     `(mean^2 + exp(log_var) - 1 - log_var) / 2`.
 
     Args:
-      mean, log_var: of one shape.
+      mean, log_var: arrays of one shape.
 
     Returns:
-      The same shape; the divergence of independent dimensions is their sum.
+      An array of that shape; the divergence of a diagonal Gaussian is the sum over its dimensions.
 
     Reference:
       Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014, https://arxiv.org/abs/1312.6114,
@@ -127,7 +132,7 @@ def gaussian_log_prob(x: Array, mean: Array | float = 0.0, log_var: Array | floa
 
     Args:
       x: `[..., dim]`.
-      mean, log_var: of x's shape, or numbers.
+      mean, log_var: arrays of x's shape, or floats.
 
     Returns:
       `[...]`.

@@ -1,4 +1,4 @@
-"""Measures of samples, each streaming and mergeable; `compute` gives records, not bare numbers."""
+"""Evaluation metrics: streaming, mergeable, and computed into records with their provenance."""
 
 from jaxgan.metrics.accuracy import accuracy as accuracy
 from jaxgan.metrics.averages import averages as averages

@@ -1,4 +1,4 @@
-"""The share of examples that a classifier gets right."""
+"""Classification accuracy."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, chec
 
 
 def accuracy() -> Metric:
-    """Share of rows whose largest logit is that of their label.
+    """Classification accuracy: share of rows whose largest logit is that of their label.
 
     Returns:
-      A metric of pairs with one number, `accuracy`: `update(acc, real=labels int[n],
+      A paired metric with one record, `accuracy`: `update(acc, real=labels int[n],
       generated=logits [n, classes])`.
 
     Raises:
-      MetricError: logits that are not finite, or not one row of them for each label.
+      MetricError: the logits are not finite, or there is not one row of logits per label.
 
     Example:
       >>> import numpy as np
@@ -26,11 +26,11 @@ def accuracy() -> Metric:
 
     def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
         if real is None or generated is None:
-            raise MetricError("labels and logits are compared in pairs; give both")
+            raise MetricError("labels and logits are compared in pairs; pass both")
         labels, logits = checked(real, "real"), checked(generated, "generated")
         if labels.ndim != 1 or logits.ndim != 2 or len(labels) != len(logits):
             raise MetricError(
-                f"labels have the shape {labels.shape} and logits {logits.shape}; "
+                f"labels have shape {labels.shape} and logits {logits.shape}; "
                 "expected [n] and [n, classes]"
             )
         return acc.plus((logits.argmax(axis=1) == labels)[None])

@@ -1,4 +1,4 @@
-"""Means of numbers that a game itself gives for every example, such as bounds of a likelihood."""
+"""Means of per-example values that a game computes itself, such as likelihood bounds."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, chec
 
 
 def averages(*names: str) -> Metric:
-    """Means over the examples, and their standard errors.
+    """Means of per-example values over the examples, with standard errors.
 
     Args:
-      *names: what the columns of a row are.
+      *names: names of the columns.
 
     Returns:
-      A metric with one number per name: `update(acc, generated=rows [n, len(names)])`. Evaluations
-      take every example once at most.
+      A metric with one record per name: `update(acc, generated=rows [n, len(names)])`. Evaluations
+      use each example at most once.
 
     Raises:
-      ValueError: no names.
-      MetricError: rows that are not finite or of another width.
+      ValueError: no names are given.
+      MetricError: rows are not finite or have another width.
 
     Example:
       >>> import numpy as np
@@ -28,7 +28,7 @@ def averages(*names: str) -> Metric:
       elbo -99 ± 1
     """
     if not names:
-        raise ValueError("averages() was given no names")
+        raise ValueError("averages() got no names, expected at least one")
 
     def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
         if generated is None:
@@ -36,18 +36,19 @@ def averages(*names: str) -> Metric:
         rows = checked(generated, "generated")
         if rows.ndim != 2 or rows.shape[1] != len(names):
             raise MetricError(
-                f"rows have the shape {rows.shape[1:]}, expected a number for each of "
+                f"rows have shape {rows.shape[1:]}, expected one value for each of "
                 f"{', '.join(names)}"
             )
         return acc.plus(rows.T)
 
     def compute(acc: Sums) -> Records:
         check_enough(acc.n, "generated", 1)
-        numbers = zip(names, acc.mean, acc.standard_error, strict=True)
+        per_name = zip(names, acc.mean, acc.standard_error, strict=True)
         return {
             name: MetricRecord(name, float(value), float(error), num_generated=acc.n)
-            for name, value, error in numbers
+            for name, value, error in per_name
         }
 
-    # A number belongs to an example, and an example that is taken twice tells nothing new.
+    # A value belongs to an example, so repeating an example adds no information: `paired` keeps
+    # evaluations from repeating one.
     return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False, paired=True)

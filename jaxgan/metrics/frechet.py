@@ -1,4 +1,4 @@
-"""The Fréchet distance between two samples' features; over Inception's features it is the FID."""
+"""Fréchet distance between Gaussians fitted to features (the FID, over Inception features)."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from jaxgan.metrics.metric import (
 
 
 class Moments(NamedTuple):
-    """Mean and scatter of rows, in float64: `scatter = sum (x - mean)(x - mean)^T`."""
+    """Mean and scatter matrix of rows, in float64: `scatter = sum (x - mean)(x - mean)^T`."""
 
     n: int
     mean: np.ndarray
@@ -27,35 +27,35 @@ class Moments(NamedTuple):
 
     @property
     def covariance(self) -> np.ndarray:
-        """The unbiased estimate, `scatter / (n - 1)`."""
+        """Unbiased covariance estimate, `scatter / (n - 1)`."""
         return self.scatter / (self.n - 1)
 
 
 class Accumulator(NamedTuple):
-    """Moments of both sides, `None` before the first rows."""
+    """Moments of the real and the generated rows, `None` before the first rows."""
 
     real: Moments | None = None
     generated: Moments | None = None
 
 
 def frechet_distance(features: Features = PIXELS) -> Metric:
-    """Fréchet distance between Gaussians fitted to the features of real and generated examples.
+    """Fréchet distance between Gaussians fitted to features of real and generated examples (FID).
 
-    `|m_r - m_g|^2 + tr(S_r + S_g - 2 (S_r S_g)^(1/2))`, with means m and covariances S. It falls
-    with the number of samples, for d features of unit covariance and equal distributions about as
-    `(1/n + 1/m) (d + d (d + 1) / 4)`: compare values at equal numbers only.
+    `|m_r - m_g|^2 + tr(S_r + S_g - 2 (S_r S_g)^(1/2))`, with means m and covariances S. The
+    estimate is biased upwards: for d features of unit covariance and equal distributions by about
+    `(1/n + 1/m) (d + d (d + 1) / 4)`, so compare values only at equal sample sizes.
 
     Args:
-      features: what to measure by.
+      features: feature extractor.
 
     Returns:
-      A metric with one number, `fid_<features>`; `fid` alone over the Inception weights that FID is
-      defined by. The record says where a sample was smaller than the features are wide, so that its
+      A metric with one record, `fid_<features>`; `fid` alone over the Inception weights that define
+      FID. `details["singular"]` is true if a sample has no more rows than features, so that its
       covariance is singular.
 
     Raises:
-      MetricError: in `update`, rows that are not finite or of another width; in `compute`, fewer
-        than two rows of either side.
+      MetricError: in `update`, rows are not finite or have another width; in `compute`, there are
+        fewer than two real or generated rows.
 
     Reference:
       Heusel et al., *GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
@@ -104,9 +104,9 @@ def gaussian_distance(
 ) -> float:
     """Squared Fréchet (2-Wasserstein) distance between two Gaussians, in float64.
 
-    `|m1 - m2|^2 + tr(S1) + tr(S2) - 2 |S1^(1/2) S2^(1/2)|_*`: the trace of the root of S1 S2 is the
-    sum of the singular values of the product of the roots. Computed so, nothing is squared, and
-    singular covariances lose no digits, as they do where the root of the product is taken.
+    `|m1 - m2|^2 + tr(S1) + tr(S2) - 2 |S1^(1/2) S2^(1/2)|_*`: the trace of the square root of S1 S2
+    is the nuclear norm (sum of singular values) of the product of the roots. Unlike the square root
+    of the product, this form loses no precision for singular covariances.
 
     Args:
       mean_1, mean_2: `[d]`.
@@ -125,13 +125,13 @@ def gaussian_distance(
 
 
 def moments(rows: np.ndarray) -> Moments:
-    """Moments of `rows` `[n, d]`.
+    """Mean and scatter matrix of `rows` `[n, d]`.
 
     Raises:
-      MetricError: the rows are no vectors.
+      MetricError: `rows` does not have rank 2.
     """
     if rows.ndim != 2:
-        raise MetricError(f"features have the shape {rows.shape}, expected [n, width]")
+        raise MetricError(f"features have shape {rows.shape}, expected [n, width]")
     rows = rows.astype(np.float64)
     mean = rows.mean(axis=0)
     deviations = rows - mean
@@ -139,7 +139,7 @@ def moments(rows: np.ndarray) -> Moments:
 
 
 def _merged(a: Moments | None, b: Moments | None) -> Moments | None:
-    """Moments of both, without cancellation (Chan, Golub and LeVeque, 1983)."""
+    """Moments of the union of two samples, without cancellation (Chan, Golub and LeVeque, 1983)."""
     if a is None or b is None:
         return a or b
     _check_widths(a, b)
@@ -149,21 +149,21 @@ def _merged(a: Moments | None, b: Moments | None) -> Moments | None:
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """R with `R^T R = covariance`; eigenvalues that rounding made of zeros are zero again."""
+    """Square root R with `R^T R = covariance`; eigenvalues at rounding level count as zero."""
     values, vectors = np.linalg.eigh(covariance)
     noise = values[-1] * len(values) * np.finfo(np.float64).eps
     return np.sqrt(np.where(values > noise, values, 0.0))[:, None] * vectors.T
 
 
-def _at_least_two(found: Moments | None, side: str) -> Moments:
-    check_enough(found.n if found else 0, side, 2)
-    assert found is not None
-    return found
+def _at_least_two(acc: Moments | None, side: str) -> Moments:
+    check_enough(acc.n if acc else 0, side, 2)
+    assert acc is not None
+    return acc
 
 
 def _check_widths(a: Moments, b: Moments) -> None:
     if len(a.mean) != len(b.mean):
         raise MetricError(
             f"features have widths {len(a.mean)} and {len(b.mean)}; "
-            "compute both by the same features"
+            "compute both with the same feature extractor"
         )

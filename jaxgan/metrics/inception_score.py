@@ -1,4 +1,4 @@
-"""The Inception score, over any classifier."""
+"""Inception score over any classifier (Salimans et al., 2016)."""
 
 import math
 
@@ -11,21 +11,22 @@ BLOCKS = 10
 
 
 def classifier_score(features: Features) -> Metric:
-    """`exp(mean KL(p(y | x) || p(y)))`, with the classes y that a classifier sees in samples x.
+    """Inception score `exp(mean KL(p(y | x) || p(y)))` of samples x under a classifier p(y | x).
 
-    From 1 (all samples look alike, or like nothing) to the number of classes (every one is certain,
-    and all are equally frequent). It looks at generated samples alone, so it sees neither copies
-    nor a lack of variety within classes. p(y) is that of all samples, not of ten parts as in the
-    paper; the standard error is a jackknife over ten blocks.
+    The range is from 1 (every prediction equals the marginal p(y)) to the number of classes (every
+    prediction is certain, and all classes are equally frequent). Only generated samples are used,
+    so it detects neither memorisation nor a lack of variety within classes. p(y) is estimated from
+    all samples, not from ten splits as in the paper; the standard error is a jackknife over ten
+    blocks.
 
     Args:
-      features: a classifier, whose outputs have `logits`.
+      features: a classifier, whose outputs include `logits`.
 
     Returns:
-      A metric with one number, `inception_score_<features>`; `inception_score` over Inception.
+      A metric with one record, `inception_score_<features>`; `inception_score` over Inception.
 
     Raises:
-      MetricError: logits that are not finite, or fewer than two samples.
+      MetricError: logits are not finite, or there are fewer than two samples.
 
     Reference:
       Salimans et al., *Improved Techniques for Training GANs*, 2016,
@@ -43,14 +44,14 @@ def classifier_score(features: Features) -> Metric:
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         probabilities = np.exp(log_softmax(generated.astype(np.float64), axis=1))
         blocks = np.array_split(probabilities, min(BLOCKS, len(probabilities)))
-        without = np.array(
+        leave_one_out = np.array(
             [_score(np.concatenate(blocks[:i] + blocks[i + 1 :])) for i in range(len(blocks))]
         )
-        spread = np.sum((without - without.mean()) ** 2)
+        sum_of_squares = np.sum((leave_one_out - leave_one_out.mean()) ** 2)
         record = MetricRecord(
             name,
             _score(probabilities),
-            math.sqrt((len(blocks) - 1) / len(blocks) * spread),
+            math.sqrt((len(blocks) - 1) / len(blocks) * sum_of_squares),
             num_generated=len(generated),
             details={"classes": generated.shape[1]},
             **described(features),

@@ -1,4 +1,4 @@
-"""Kernel inception distance: the squared maximum mean discrepancy under a cubic kernel."""
+"""Kernel Inception distance (KID): squared maximum mean discrepancy with a cubic kernel."""
 
 import math
 from functools import partial
@@ -18,27 +18,29 @@ from jaxgan.metrics.metric import (
 )
 from jaxgan.types import Array
 
-BLOCKS = 10  # at least; the standard error is a jackknife over them
-MOST_ROWS = 5000  # of a block, so that no more than its square of kernel values is in memory
+BLOCKS = 10  # minimum number of jackknife blocks
+MOST_ROWS = 5000  # maximum rows per block: at most MOST_ROWS^2 kernel values are in memory
 
 
 def kernel_distance(features: Features = PIXELS) -> Metric:
-    """Unbiased squared maximum mean discrepancy, with the kernel `k(x, y) = (x . y / d + 1)^3`.
+    """Kernel Inception distance: unbiased squared MMD with the kernel `(x . y / d + 1)^3`.
 
     `mean_{i != j} k(x_i, x_j) + mean_{i != j} k(y_i, y_j) - 2 mean_{i, j} k(x_i, y_j)` over all
-    pairs, not over random subsets as is common: so it depends on no order, and its error is least.
-    It is unbiased: for equal distributions zero on average at any number of samples, and as often
-    below. Its standard error is a delete-one-block jackknife over blocks of rows in their order;
-    for equal distributions, where the statistic is degenerate, it is too large by sqrt(2).
+    pairs rather than the usual random subsets, so the value does not depend on the order of rows
+    and has the smallest variance. The estimate is unbiased: for equal distributions its mean is
+    zero at any sample size, and negative values are as common as positive ones. The standard error
+    is a delete-one-block jackknife over consecutive blocks of rows; for equal distributions, where
+    the statistic is degenerate, it is too large by a factor of sqrt(2).
 
     Args:
-      features: what to measure by.
+      features: feature extractor.
 
     Returns:
-      A metric with one number, `kid_<features>`; `kid` over the Inception features of FID.
+      A metric with one record, `kid_<features>`; `kid` over the Inception features of FID.
 
     Raises:
-      MetricError: rows that are not finite, of another width, or fewer than two of either side.
+      MetricError: rows are not finite or have another width, or there are fewer than two real or
+        generated rows.
 
     Reference:
       Bińkowski, Sutherland, Arbel and Gretton, *Demystifying MMD GANs*, 2018,
@@ -71,18 +73,18 @@ def kernel_distance(features: Features = PIXELS) -> Metric:
 
 
 def _in_blocks(rows: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
-    """Blocks of rows; as many on either side, and no block empty."""
+    """Splits rows into non-empty blocks, the same number for `rows` and `others`."""
     blocks = max(BLOCKS, math.ceil(max(len(rows), len(others)) / MOST_ROWS))
     return np.array_split(rows, min(blocks, len(rows), len(others)))
 
 
 def _distance(real: list[np.ndarray], generated: list[np.ndarray]) -> tuple[float, float | None]:
-    """The distance and its jackknife error, from sums of the kernel over pairs of blocks."""
+    """Squared MMD and its jackknife error, from kernel sums over pairs of blocks."""
     within_real, within_generated = _sums_within(real), _sums_within(generated)
     between = np.array([[_sum(x, y) for y in generated] for x in real])
     sizes = np.array([[len(x) for x in real], [len(y) for y in generated]])
 
-    def of(kept: np.ndarray) -> float:
+    def estimate(kept: np.ndarray) -> float:
         n, m = (side[kept].sum() for side in sizes)
         part = np.ix_(kept, kept)
         pairs = within_real[part].sum() / (n * (n - 1)) + within_generated[part].sum() / (
@@ -91,26 +93,26 @@ def _distance(real: list[np.ndarray], generated: list[np.ndarray]) -> tuple[floa
         return float(pairs - 2.0 * between[part].sum() / (n * m))
 
     blocks = np.arange(len(real))
-    if sizes.sum(axis=1).min() - sizes.max() < 2:  # without a block too few remain
-        return of(blocks), None
-    without = np.array([of(np.delete(blocks, i)) for i in blocks])
-    spread = np.sum((without - without.mean()) ** 2)
-    return of(blocks), math.sqrt((len(blocks) - 1) / len(blocks) * spread)
+    if sizes.sum(axis=1).min() - sizes.max() < 2:  # too few rows remain without a block
+        return estimate(blocks), None
+    leave_one_out = np.array([estimate(np.delete(blocks, i)) for i in blocks])
+    sum_of_squares = np.sum((leave_one_out - leave_one_out.mean()) ** 2)
+    return estimate(blocks), math.sqrt((len(blocks) - 1) / len(blocks) * sum_of_squares)
 
 
 def _sums_within(blocks: list[np.ndarray]) -> np.ndarray:
-    """Sums over pairs of blocks of one sample, without the pairs of a row with itself."""
+    """Kernel sums over pairs of blocks of one sample, without the diagonal `k(x_i, x_i)`."""
     sums = np.zeros((len(blocks), len(blocks)))
     for i, x in enumerate(blocks):
         for j in range(i):
             sums[i, j] = sums[j, i] = _sum(x, blocks[j])
-        itself = np.sum(x.astype(np.float64) ** 2, axis=1) / x.shape[1]
-        sums[i, i] = _sum(x, x) - np.sum((itself + 1.0) ** 3)
+        diagonal = np.sum(x.astype(np.float64) ** 2, axis=1) / x.shape[1]
+        sums[i, i] = _sum(x, x) - np.sum((diagonal + 1.0) ** 3)
     return sums
 
 
 def _sum(x: np.ndarray, y: np.ndarray) -> float:
-    """Sum of the kernel over all pairs; rows of the kernel in float32, their sum in float64."""
+    """Sum of the kernel over all pairs: row sums in float32, their sum in float64."""
     return float(np.sum(np.asarray(_row_sums(x, y), np.float64)))
 
 

@@ -1,4 +1,4 @@
-"""Whether a generator copies: generated samples and their nearest training examples."""
+"""Memorisation: nearest-neighbour distances from generated samples to the training set."""
 
 import numpy as np
 
@@ -17,23 +17,25 @@ from jaxgan.metrics.neighbours import nearest
 
 
 def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
-    """Share of samples that are as close to a training example as hardly any held-out example is.
+    """Share of generated samples that are closer to the training set than held-out examples are.
 
-    The distance to the nearest training example is taken for every generated sample and for every
-    held-out real one. The number is the share of generated samples below the hundredth part of
-    the held-out distances: .01 for a generator that draws like the data, towards 1 for one that
-    copies. The details have both medians; their ratio is below 1 for samples that hug the training
-    set. (`nearest` gives the neighbours themselves; `python -m jaxgan neighbours RUN` draws them.)
+    The distance to the nearest training example is computed for every generated sample and for
+    every held-out real one. The value is the share of generated samples below the 1 % quantile of
+    the held-out distances: 0.01 for a perfect generator (its floor), towards 1 for one that
+    memorises. The details have both median distances; a ratio of generated to held-out below 1
+    means that samples are closer to the training set than new data. (`nearest` returns the
+    neighbours themselves; `python -m jaxgan neighbours RUN` writes them as an image grid.)
 
     Args:
       training: features of the training examples, `[n, d]`.
-      features: what to measure by; pixels find copies, a classifier's features find likenesses.
+      features: feature extractor: pixels detect copies, a classifier's features detect similar
+        images.
 
     Returns:
-      A metric with one number, `memorization_<features>`, whose `real` rows are held-out examples.
+      A metric with one record, `memorization_<features>`, whose `real` rows are held-out examples.
 
     Raises:
-      MetricError: rows that are not finite, or fewer than 100 held-out ones.
+      MetricError: rows are not finite, or there are fewer than 100 held-out rows.
 
     Example:
       >>> rng = np.random.default_rng(0)

@@ -1,13 +1,13 @@
-"""What a measure is, and the record that it ends in.
+"""Metric interface: `(init, update, merge, compute)` on immutable accumulators, and its records.
 
     metric = frechet_distance()
     acc = metric.update(metric.init(), real=features_of_real)
     acc = metric.update(acc, generated=features_of_generated)
     records = metric.compute(acc)
 
-Accumulators are values: nothing is changed in place. So the real examples are accumulated once, and
-merged with the samples of every evaluation; halves of a sample that were accumulated apart merge
-into the whole. They live in host memory, in NumPy: what a measure sums, it sums in float64.
+Accumulators are immutable values. So the real examples are accumulated once and merged with the
+samples of every evaluation, and parts of a sample that were accumulated separately merge into the
+accumulator of all of it. Accumulators live in host memory, in NumPy; sums are in float64.
 """
 
 import dataclasses
@@ -21,16 +21,17 @@ from jaxgan.types import Array
 
 
 class Features(NamedTuple):
-    """What examples are measured by: a function of images, and what identifies it in a record.
+    """Feature extractor: a function of images, and what identifies it in records.
 
     Attributes:
-      name: of the network or transformation, for records.
-      apply: `images [n, ...] -> {"features": [n, d], ...}`, jitted where it pays. A classifier also
-        gives `"logits"` `[n, classes]`, a perceptual network `"maps"`, a list of `[n, h, w, c]`.
-      sha256: of the weights; `None` where there are none.
-      preprocessing: what is done to images before, for the record.
-      suffix: what a metric's name ends in over these features, `_<name>` by default; empty for the
-        features that the literature means where it names none, as the FID means Inception's.
+      name: name of the network or transformation, for records.
+      apply: `images [n, ...] -> {"features": [n, d], ...}`, jitted where that is faster. A
+        classifier also returns `"logits"` `[n, classes]`, a perceptual network `"maps"`, a list of
+        `[n, h, w, c]`.
+      sha256: SHA-256 of the weights; `None` if there are none.
+      preprocessing: preprocessing that `apply` does, in words, for records.
+      suffix: suffix of metric names over these features, `_<name>` if `None`; empty for the
+        features that the literature implies, as FID implies Inception's.
     """
 
     name: str
@@ -40,25 +41,26 @@ class Features(NamedTuple):
     suffix: str | None = None
 
     def score_name(self, metric: str) -> str:
-        """Name of a metric over these features, such as `fid_pixels`."""
+        """Returns the name of a metric over these features, such as `fid_pixels`."""
         return metric + (f"_{self.name}" if self.suffix is None else self.suffix)
 
 
 @dataclasses.dataclass(frozen=True)
 class MetricRecord:
-    """A number, and what one has to know to get it again.
+    """Metric value with what is needed to reproduce it.
 
     Attributes:
-      name: of the number; names the features, where there are any.
-      value: the number.
-      standard_error: of the value over the drawing of the samples; `None` where no estimate is
-        known.
-      num_real, num_generated: how many of either the value was computed of.
-      floor: what a perfect generator would score at these numbers, where that is known.
+      name: name of the value, with that of the features if there are any.
+      value: the value.
+      standard_error: standard error of the value over random samples; `None` if there is no
+        estimate.
+      num_real, num_generated: number of real and generated examples that the value is computed
+        from.
+      floor: score of a perfect generator at this sample size, if known.
       features, features_sha256, preprocessing: from the `Features`.
-      split: which examples are the real ones.
-      seed: of the samples.
-      details: settings and by-products of the metric, such as k or the bandwidth.
+      split: name of the split that the real examples come from.
+      seed: seed of the samples.
+      details: settings and intermediate results of the metric, such as k or the bandwidth.
     """
 
     name: str
@@ -81,24 +83,24 @@ class MetricRecord:
 
 
 Records = dict[str, MetricRecord]
-"""Records by name, one per number; most metrics have one."""
+"""Metric records by name; most metrics compute one."""
 
 
 class Metric(NamedTuple):
-    """A streaming, mergeable measure of samples.
+    """Streaming, mergeable evaluation metric of samples.
 
     Attributes:
       init: `() -> acc`.
-      update: `(acc, *, real=None, generated=None) -> acc`, with arrays `[n, ...]` of what
-        `features` gives for either. They may come together or one by one, in any numbers; a metric
-        of pairs wants both, row by row.
-      merge: `(acc, acc) -> acc`, the accumulator of both.
+      update: `(acc, *, real=None, generated=None) -> acc`, with arrays `[n, ...]` of `features`'
+        outputs for real and generated examples. They may be passed together or separately, in any
+        numbers; a paired metric needs both, row by row.
+      merge: `(acc, acc) -> acc`, the accumulator of the rows of both.
       compute: `acc -> {name: MetricRecord}`.
-      features: what `update` is to be given of images.
-      output: which output of the features.
-      takes_real: whether it looks at real examples.
-      paired: whether generated rows belong to the real ones that they come with; evaluations then
-        take every example once at most.
+      features: feature extractor whose outputs are passed to `update`.
+      output: name of the feature extractor's output that is passed.
+      takes_real: whether it uses real examples.
+      paired: whether generated rows correspond to the real rows that they are passed with;
+        evaluations then use each example at most once.
     """
 
     init: Callable[[], Any]
@@ -112,9 +114,9 @@ class Metric(NamedTuple):
 
 
 class Collected(NamedTuple):
-    """All rows so far, for measures that need every one of them; chunks as they came.
+    """Accumulator of all rows, as the chunks passed to `update`, for metrics that need every row.
 
-    `shape` is that of a row, as `update` was given it.
+    `shape` is the shape of a row as passed to `update`, before `prepare`.
     """
 
     real: tuple[np.ndarray, ...] = ()
@@ -123,14 +125,14 @@ class Collected(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over pairs of every number and of its square, in float64."""
+    """Accumulator of means: sums over examples of each value and of its square, in float64."""
 
     n: int = 0
     first: np.ndarray | float = 0.0
     second: np.ndarray | float = 0.0
 
     def plus(self, values: np.ndarray) -> "Sums":
-        """With more pairs, `values` `[numbers, n]`."""
+        """Adds n examples, `values` `[num_values, n]`."""
         values = values.astype(np.float64)
         return Sums(
             self.n + values.shape[1],
@@ -139,7 +141,7 @@ class Sums(NamedTuple):
         )
 
     def merge(self, other: "Sums") -> "Sums":
-        """Of both."""
+        """Sums over the examples of both."""
         return Sums(self.n + other.n, self.first + other.first, self.second + other.second)
 
     @property
@@ -161,13 +163,16 @@ def collecting(
     min_real: int = 2,
     min_generated: int = 2,
 ) -> Metric:
-    """A metric whose accumulator is the rows themselves.
+    """Makes a metric whose accumulator collects the rows themselves.
 
     Args:
       compute: `(real [n, ...], generated [m, ...]) -> records`.
       features, output: as in `Metric`.
-      prepare: what is kept of the rows, to keep less.
-      min_real, min_generated: how many rows there must be; with `min_real=0` real rows are ignored.
+      prepare: function of the rows whose result is stored in their place, to save memory.
+      min_real, min_generated: minimum number of rows; with `min_real=0` real rows are ignored.
+
+    Returns:
+      The metric.
 
     Example:
       >>> mean = lambda real, generated: {"mean": MetricRecord("mean", float(generated.mean()))}
@@ -191,39 +196,39 @@ def collecting(
         shape = _one_shape(a.shape, b.shape)
         return Collected(a.real + b.real, a.generated + b.generated, shape)
 
-    def of_all(acc: Collected) -> Records:
+    def compute_all(acc: Collected) -> Records:
         check_enough(sum(map(len, acc.real)), "real", min_real)
         check_enough(sum(map(len, acc.generated)), "generated", min_generated)
-        whole = lambda chunks: np.concatenate(chunks) if chunks else np.zeros((0, 0), np.float32)
-        return compute(whole(acc.real), whole(acc.generated))
+        joined = lambda chunks: np.concatenate(chunks) if chunks else np.zeros((0, 0), np.float32)
+        return compute(joined(acc.real), joined(acc.generated))
 
-    return Metric(Collected, update, merge, of_all, features, output, takes_real)
+    return Metric(Collected, update, merge, compute_all, features, output, takes_real)
 
 
 def checked(rows: Any, side: str) -> np.ndarray:
-    """Rows as an array on the host, all of them finite.
+    """Returns rows as a NumPy array after checking that all are finite.
 
     Raises:
-      MetricError: some are not; the message says how many.
+      MetricError: rows are not finite; the message has their number.
     """
     rows = np.asarray(rows)
     finite = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
     if not finite.all():
         raise MetricError(
-            f"{np.sum(~finite)} of {len(rows)} {side} rows are not finite; there is nothing to "
-            "measure: look at the run's losses and samples for the step at which it diverged"
+            f"{np.sum(~finite)} of {len(rows)} {side} rows are not finite, expected finite values: "
+            "find the step at which training diverged in the run's losses and samples"
         )
     return rows
 
 
-def check_enough(found: int, side: str, least: int) -> None:
-    """Raises a `MetricError` if there are fewer rows than a metric needs."""
-    if found < least:
-        raise MetricError(f"there are {found} {side} rows, expected at least {least}")
+def check_enough(count: int, side: str, least: int) -> None:
+    """Raises `MetricError` if there are fewer rows than a metric needs."""
+    if count < least:
+        raise MetricError(f"there are {count} {side} rows, expected at least {least}")
 
 
 def described(features: Features) -> dict[str, Any]:
-    """The fields of a record that say what was measured by."""
+    """Returns the fields of a record that identify the feature extractor."""
     return {
         "features": features.name,
         "features_sha256": features.sha256,
@@ -242,6 +247,6 @@ RAW = Features("raw", lambda x: {"features": x}, preprocessing="values as they a
 def _one_shape(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:
     if a is not None and b is not None and a != b:
         raise MetricError(
-            f"rows have the shapes {a} and {b}; compute all of them by the same features"
+            f"rows have shapes {a} and {b}; compute all rows with the same feature extractor"
         )
     return b if a is None else a

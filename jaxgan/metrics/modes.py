@@ -1,4 +1,4 @@
-"""How many of the modes of a known distribution a generator has found."""
+"""Mode coverage: modes of a known distribution that a generator covers, and reverse KL."""
 
 from typing import Any, NamedTuple
 
@@ -21,32 +21,32 @@ from jaxgan.metrics.metric import (
 
 
 class Counts(NamedTuple):
-    """Samples by their mode: all of them, and those of high quality."""
+    """Samples per mode: all samples, and those of high quality."""
 
     all: np.ndarray
     good: np.ndarray
 
 
 def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Metric:
-    """Modes found, share of high quality and reverse KL, for a mixture of equal Gaussians.
+    """Covered modes, share of high-quality samples and reverse KL for a mixture of equal Gaussians.
 
-    A sample belongs to the nearest centre, and is of high quality if it lies within 3 standard
-    deviations of it (in two dimensions 98.9 % of a perfect generator's do). A mode counts as found
-    when a sample of high quality belongs to it. The reverse KL is `sum p log(K p)` of the shares p
-    of all samples over K modes, in nats; its floor is what K equal shares score on average at this
-    number of samples.
+    A sample is assigned to the nearest centre, and is of high quality if it lies within 3 standard
+    deviations of it (98.9 % of a perfect generator's samples in two dimensions). A mode is covered
+    if a high-quality sample is assigned to it. The reverse KL is `sum p log(K p)` of the shares p
+    of all samples over K modes, in nats; its floor is the mean score of a uniform distribution over
+    the K modes at this sample size.
 
     Args:
       centres: `[K, d]`.
       std: standard deviation of every Gaussian along every axis; positive.
-      within: standard deviations up to which a sample is of high quality.
+      within: largest distance of a high-quality sample from its centre, in standard deviations.
 
     Returns:
-      A metric with the numbers `modes`, `high_quality` (a share) and `reverse_kl`; it looks at
-      generated samples `[n, d]` alone.
+      A metric with the records `modes`, `high_quality` (a share) and `reverse_kl`, of generated
+      samples `[n, d]` alone.
 
     Raises:
-      MetricError: samples that are not finite or of another dimension, or none at all.
+      MetricError: samples are not finite or have another dimension, or there are none.
 
     Reference:
       Srivastava et al., *VEEGAN*, 2017, https://arxiv.org/abs/1705.07761; Lin et al., *PacGAN*,
@@ -71,7 +71,7 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
             return acc
         rows = checked(generated, "generated").astype(np.float64)
         if rows.shape[1:] != (width,):
-            raise MetricError(f"samples have the shape {rows.shape[1:]}, the modes ({width},)")
+            raise MetricError(f"samples have shape {rows.shape[1:]}, expected ({width},)")
         distances = np.linalg.norm(rows[:, None] - centres, axis=2)
         mode, good = distances.argmin(axis=1), distances.min(axis=1) <= within * std
         return Counts(acc.all + _count(mode, num_modes), acc.good + _count(mode[good], num_modes))
@@ -83,23 +83,23 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
 
 
 def class_coverage(features: Features, *, digits: int = 1) -> Metric:
-    """Classes found and reverse KL, as a classifier sees the samples.
+    """Covered classes and reverse KL of the samples' predicted labels, under a classifier.
 
-    With `digits=3` it is the protocol of Stacked-MNIST: the channels of an image are three digits,
-    classified one by one, and the modes are the 1000 numbers that they make. `features` then gives
-    logits `[n, digits, classes]`.
+    With `digits=3` it is the Stacked-MNIST protocol: the channels of an image are three digits,
+    classified separately, and the modes are the 1000 three-digit numbers. The classifier then
+    returns logits `[n, digits, classes]`.
 
     Args:
-      features: a classifier, whose outputs have `logits`, `[n, classes]` or
+      features: a classifier, whose outputs include `logits`, `[n, classes]` or
         `[n, digits, classes]`.
-      digits: how many labels make a mode.
+      digits: number of labels per mode.
 
     Returns:
-      A metric with the numbers `modes_<features>` and `reverse_kl_<features>`, the latter against
-      the uniform distribution, with the floor at this number of samples.
+      A metric with the records `modes_<features>` and `reverse_kl_<features>`; the latter is
+      relative to the uniform distribution, with the floor at this sample size.
 
     Raises:
-      MetricError: logits that are not finite, of another shape than those before, or none at all.
+      MetricError: logits are not finite or change shape between updates, or there are none.
 
     Reference:
       Metz et al., *Unrolled Generative Adversarial Networks*, 2017,
@@ -116,7 +116,8 @@ def class_coverage(features: Features, *, digits: int = 1) -> Metric:
         counts = _count(mode, classes**digits)
         if acc is not None and acc.all.shape != counts.shape:
             raise MetricError(
-                f"logits are of {classes} classes, those before of {len(acc.all)} modes"
+                f"logits are of {len(counts)} modes ({classes} classes), expected {len(acc.all)} "
+                "as in earlier updates; use one classifier for all samples"
             )
         return _merged(acc, Counts(counts, counts))
 
@@ -129,9 +130,13 @@ def class_coverage(features: Features, *, digits: int = 1) -> Metric:
 
 
 def reverse_kl_floor(num_modes: int, n: int) -> float:
-    """What n samples of a uniform distribution over K modes score on average, in nats.
+    """Mean reverse KL of n samples of a uniform distribution over K modes, in nats.
 
     `sum_k E[(c_k / n) log(K c_k / n)]` with binomial counts c_k; about `(K - 1) / 2n`.
+
+    Args:
+      num_modes: number of modes K.
+      n: number of samples.
 
     Example:
       >>> round(reverse_kl_floor(1000, 26_000), 4)
@@ -149,7 +154,7 @@ def _records(
     n, num_modes = int(acc.all.sum()), len(acc.all)
     check_enough(n, "generated", 1)
     shares = acc.all / n
-    numbers: dict[str, tuple[float, float | None, float | None]] = {
+    scores: dict[str, tuple[float, float | None, float | None]] = {
         "modes": (float(np.sum(acc.good > 0)), None, None),
         "reverse_kl": (
             float(np.sum(xlogy(shares, num_modes * shares))),
@@ -160,7 +165,7 @@ def _records(
     if high_quality_floor is not None:
         share = float(acc.good.sum() / n)
         error = float(np.sqrt(share * (1.0 - share) / n))
-        numbers["high_quality"] = share, error, high_quality_floor
+        scores["high_quality"] = share, error, high_quality_floor
     return {
         features.score_name(name): MetricRecord(
             features.score_name(name),
@@ -171,7 +176,7 @@ def _records(
             details={"num_modes": num_modes},
             **described(features),
         )
-        for name, (value, error, floor) in numbers.items()
+        for name, (value, error, floor) in scores.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Parzen-window log-likelihood, as Goodfellow et al. (2014) evaluated the first GANs."""
+"""Parzen-window log-likelihood, the evaluation protocol of Goodfellow et al. (2014)."""
 
 import jax
 import jax.numpy as jnp
@@ -16,29 +16,31 @@ CHUNK = 500  # examples whose distances to all samples are in memory at once
 def parzen_log_likelihood(
     validation: np.ndarray, *, bandwidths: tuple[float, ...] = BANDWIDTHS
 ) -> Metric:
-    """Mean log-likelihood of real examples under Gaussian windows around generated ones, in nats.
+    """Parzen-window estimate of the mean log-likelihood of real examples, in nats.
 
-    `log p(x) = logsumexp_j(-|x - s_j|^2 / 2 sigma^2) - log n - d/2 log(2 pi sigma^2)`, both in
-    [0, 1] (what is given in [-1, 1] is scaled), with the sigma of 10 values between 0.1 and 1 under
-    which the validation examples are likeliest. The paper: 10 000 samples, sigma from the first
-    1000 of MNIST's training images 50 000 to 59 999 (the rest of which trained nothing either), the
-    mean over the 10 000 test images with its standard error.
+    `log p(x) = logsumexp_j(-|x - s_j|^2 / 2 sigma^2) - log n - d/2 log(2 pi sigma^2)`, with
+    Gaussian windows at the n generated samples s_j. Images x and s in [-1, 1] are rescaled to
+    [0, 1]. Of `bandwidths`, sigma is the one that maximises the likelihood of the validation
+    examples. The paper's protocol: 10 000 samples, sigma chosen on the first 1000 of MNIST's
+    training images 50 000 to 59 999 (none of which is used for training), and the mean over the
+    10 000 test images with its standard error.
 
-    **A caveat**: Theis, van den Oord and Bethge (*A Note on the Evaluation of Generative Models*,
+    **Caveat**: Theis, van den Oord and Bethge (*A Note on the Evaluation of Generative Models*,
     2016, https://arxiv.org/abs/1511.01844) show that this estimate ranks models neither by
-    likelihood nor by looks: k-means centroids of the training set beat the true distribution. It
-    is for comparing with papers that report it, under their protocol.
+    likelihood nor by visual quality: k-means centroids of the training set score above the true
+    distribution. Use it only to compare with papers that report it, under their protocol.
 
     Args:
-      validation: real examples that choose sigma, `[n, ...]` in [-1, 1]; none of those that
-        `update` will be given.
-      bandwidths: the sigmas to choose from, on the scale of [0, 1].
+      validation: real examples for choosing sigma, `[n, ...]` in [-1, 1], disjoint from those
+        passed to `update`.
+      bandwidths: candidate values of sigma, on the scale of [0, 1]; by default 10 values from 0.1
+        to 1, evenly spaced in log scale.
 
     Returns:
-      A metric with one number, `parzen_log_likelihood`; `update` takes flat rows in [-1, 1].
+      A metric with one record, `parzen_log_likelihood`; `update` takes flat rows in [-1, 1].
 
     Raises:
-      MetricError: rows that are not finite or of another width, or none at all.
+      MetricError: rows are not finite or have another width, or there are none.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,
@@ -56,7 +58,8 @@ def parzen_log_likelihood(
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         if held_out.shape[1] != generated.shape[1]:
             raise MetricError(
-                f"validation rows have width {held_out.shape[1]}, samples {generated.shape[1]}"
+                f"validation rows have width {held_out.shape[1]} and samples "
+                f"{generated.shape[1]}; pass images of one shape"
             )
         likelihoods = [log_likelihoods(held_out, generated, sigma).mean() for sigma in bandwidths]
         sigma = bandwidths[int(np.argmax(likelihoods))]
@@ -76,12 +79,12 @@ def parzen_log_likelihood(
 
 
 def log_likelihoods(x: np.ndarray, samples: np.ndarray, bandwidth: float) -> np.ndarray:
-    """Log-likelihood of each row of `x` under the Parzen windows, in nats.
+    """Parzen-window log-likelihood of each row of `x`, in nats.
 
     Args:
       x: `[n, d]`.
-      samples: `[m, d]`, where the windows stand.
-      bandwidth: their standard deviation.
+      samples: centres of the Gaussian windows, `[m, d]`.
+      bandwidth: standard deviation of the windows, positive.
 
     Returns:
       `float64[n]`.

@@ -1,4 +1,4 @@
-"""LPIPS: the learned perceptual distance, over a network of the user's."""
+"""LPIPS: learned perceptual image patch similarity, over a network that the user provides."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,11 +22,13 @@ from jaxgan.types import Array
 
 
 def lpips_distance(x: Sequence[Array], y: Sequence[Array], heads: Sequence[Array]) -> Array:
-    """`sum over layers l of mean over pixels of w_l . (x_l / |x_l| - y_l / |y_l|)^2`.
+    """LPIPS distance between the feature maps of pairs of images.
+
+    `sum over layers l of mean over pixels of w_l . (x_l / |x_l| - y_l / |y_l|)^2`.
 
     Args:
-      x, y: a network's maps of two batches of images, layer by layer `[n, height, width,
-        channels]`.
+      x, y: a network's feature maps of two batches of images, one array `[n, height, width,
+        channels]` per layer.
       heads: the learned weights of every layer, `[channels]`, not negative.
 
     Returns:
@@ -51,20 +53,20 @@ def lpips_distance(x: Sequence[Array], y: Sequence[Array], heads: Sequence[Array
 
 
 def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
-    """Mean LPIPS distance of outputs from their targets, pair by pair; smaller is more alike.
+    """Mean LPIPS distance between outputs and their targets, pair by pair; lower is more similar.
 
     Args:
-      backbone: a network of yours whose outputs have `maps`, a list of `[n, height, width,
-        channels]`, and which does its own scaling of images in [-1, 1].
-      heads: the weights that were learned for it, one array `[channels]` per map.
+      backbone: a network whose outputs include `maps`, a list of `[n, height, width, channels]`,
+        and which rescales images in [-1, 1] itself.
+      heads: the weights learned for the backbone, one array `[channels]` per map.
 
     Returns:
-      A metric of pairs with one number, `lpips_<backbone>`: `update(acc, real=maps of targets,
+      A paired metric with one record, `lpips_<backbone>`: `update(acc, real=maps of targets,
       generated=maps of outputs)`.
 
     Raises:
-      MetricError: maps that are not finite, do not match the heads, or come without their pair; a
-        head with a negative weight.
+      MetricError: maps are not finite, do not match the heads, or are passed without their pair; a
+        head has a negative weight.
     """
     weights = [jnp.asarray(head, jnp.float32).reshape(-1) for head in heads]
     if any(float(head.min()) < 0.0 for head in weights):
@@ -73,12 +75,12 @@ def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
 
     def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
         if real is None or generated is None:
-            raise MetricError("targets and outputs are compared in pairs; give both")
+            raise MetricError("targets and outputs are compared in pairs; pass both")
         shapes = [[m.shape for m in maps] for maps in (real, generated)]
         if shapes[0] != shapes[1] or [s[-1] for s in shapes[0]] != [len(w) for w in weights]:
             raise MetricError(
-                f"maps have the shapes {shapes[0]} and {shapes[1]}, and the heads "
-                f"{[len(w) for w in weights]} channels; expected equal ones"
+                f"maps have shapes {shapes[0]} and {shapes[1]}, and the heads "
+                f"{[len(w) for w in weights]} channels; expected equal shapes and channels"
             )
         maps = [
             [checked(m, side) for m in side_maps]

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: fidelity and variety apart."""
+"""Precision, recall, density and coverage: fidelity and diversity as separate metrics."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,29 +23,32 @@ from jaxgan.types import Array
 def precision_recall_density_coverage(
     features: Features = PIXELS, *, k_precision: int = 3, k_density: int = 5
 ) -> Metric:
-    """Overlap of the supports of two samples, each estimated by balls around its points.
+    """Precision, recall, density and coverage: overlap of the estimated supports of two samples.
 
-    With B_k(x) the ball around x up to its k-th nearest neighbour in its own sample:
+    The support of a sample is estimated by balls. With B_k(x) the ball around x whose radius is the
+    distance to its k-th nearest neighbour in its own sample:
 
     * precision: share of generated y that lie in some B_k(x) of a real x;
     * recall: share of real x that lie in some B_k(y) of a generated y;
     * density: mean over generated y of `(number of B_k(x) that y lies in) / k`; about 1 for equal
       distributions, and may exceed 1;
-    * coverage: share of real x whose B_k(x) holds some generated y; `1 - 2^-k` about, for equal
-      distributions and numbers.
+    * coverage: share of real x whose B_k(x) contains some generated y; about `1 - 2^-k` for equal
+      distributions and sample sizes.
 
-    Standard errors are those of a mean over the rows counted, the other sample held fixed.
+    Standard errors are those of the mean over rows, with the other sample held fixed.
 
     Args:
-      features: what to measure by.
+      features: feature extractor.
       k_precision: k of precision and recall.
       k_density: k of density and coverage.
 
     Returns:
-      A metric with four numbers, `precision_<features>` and so on.
+      A metric with the four records `precision_<features>`, `recall_<features>`,
+      `density_<features>` and `coverage_<features>`.
 
     Raises:
-      MetricError: rows that are not finite, of another width, or at most k of either side.
+      MetricError: rows are not finite or have another width, or there are at most k real or
+        generated rows, with k the larger of both.
 
     Reference:
       Kynkäänniemi et al., *Improved Precision and Recall Metric for Assessing Generative Models*,
@@ -55,15 +58,15 @@ def precision_recall_density_coverage(
     Example:
       >>> metric, rng = precision_recall_density_coverage(), np.random.default_rng(0)
       >>> acc = metric.update(metric.init(), real=rng.normal(size=(500, 2)))
-      >>> acc = metric.update(acc, generated=np.zeros((500, 2)))  # one point, again and again
+      >>> acc = metric.update(acc, generated=np.zeros((500, 2)))  # one repeated point
       >>> records = metric.compute(acc)
       >>> [records[f"{name}_pixels"].value for name in ("precision", "recall")]
       [1.0, 0.0]
     """
-    most = max(k_precision, k_density)
+    max_k = max(k_precision, k_density)
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
-        real_radii, _ = neighbours.nearest(real, real, most, same=True)
+        real_radii, _ = neighbours.nearest(real, real, max_k, same=True)
         generated_radii, _ = neighbours.nearest(generated, generated, k_precision, same=True)
         overlap = _overlap(
             real,
@@ -93,17 +96,17 @@ def precision_recall_density_coverage(
 
     prepare = partial(np.asarray, dtype=np.float32)
     return collecting(
-        compute, features=features, prepare=prepare, min_real=most + 1, min_generated=most + 1
+        compute, features=features, prepare=prepare, min_real=max_k + 1, min_generated=max_k + 1
     )
 
 
 class _Overlap(NamedTuple):
-    """Which rows lie in which balls."""
+    """Which rows lie in balls of the other sample."""
 
-    precise: Any  # generated rows in some real ball, bool[m]
-    balls: Any  # how many real balls a generated row lies in, int[m]
-    covered: Any  # real balls with some generated row, bool[n]
-    recalled: Any  # real rows in some generated ball, bool[n]
+    precise: Any  # whether a generated row lies in some real ball, bool[m]
+    balls: Any  # number of real balls that a generated row lies in, int[m]
+    covered: Any  # whether a real ball contains some generated row, bool[n]
+    recalled: Any  # whether a real row lies in some generated ball, bool[n]
 
 
 def _overlap(
@@ -114,10 +117,16 @@ def _overlap(
     dense: np.ndarray,
     recalling: np.ndarray,
 ) -> _Overlap:
-    """From one pass over the distances between the samples, and the balls' radii."""
+    """Computes the overlap in one pass over the distances between the samples.
+
+    Args:
+      real, generated: `[n, d]` and `[m, d]`.
+      precise, dense: radii of the real balls for precision, and for density and coverage, `[n]`.
+      recalling: radii of the generated balls, `[m]`.
+    """
     centre = real.mean(axis=0)
     resident, points = jnp.asarray(real - centre), generated - centre
-    # A touch wider: a point that is a ball's own k-th neighbour lies in it, however it was rounded.
+    # Slightly enlarged radii: the k-th neighbour of a centre lies in its ball despite rounding.
     squared = lambda radii: jnp.asarray((radii * (1 + 1e-5)) ** 2, jnp.float32)
     chunks = []
     for start in range(0, len(points), neighbours.CHUNK):

@@ -1,4 +1,4 @@
-"""How well a score tells two kinds of examples apart, at all thresholds together."""
+"""Area under the ROC curve: how well a score separates two classes over all thresholds."""
 
 from typing import Any, NamedTuple
 
@@ -10,30 +10,31 @@ from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, checked
 
 
 class Scored(NamedTuple):
-    """Labels and scores so far."""
+    """Accumulator of labels and scores."""
 
     labels: tuple[np.ndarray, ...] = ()
     scores: tuple[np.ndarray, ...] = ()
 
 
 def roc_auc(*names: str) -> Metric:
-    """Area under the curve of true against false positives, of scores that should be high for 1.
+    """Area under the receiver operating characteristic curve of scores for the label 1.
 
-    It is the probability that a positive example has a higher score than a negative one, ties
-    counted half. The standard error is DeLong's: with the share P of negatives below each positive
-    and the share N of positives above each negative, `var P / positives + var N / negatives`.
+    It is the probability that a positive example has a higher score than a negative one, with ties
+    counted as one half. The standard error is DeLong's: with the share P of negatives below each
+    positive and the share N of positives above each negative, the variance is
+    `var P / positives + var N / negatives`.
 
     Args:
-      *names: of several scores, the columns of a row; none for a single score.
+      *names: names of several scores, one per column; none for a single score.
 
     Returns:
-      A metric of pairs, in [0, 1], 1/2 by chance: `update(acc, real=labels [n], generated=scores)`
-      with labels 0 or 1, and scores `[n]`, or `[n, len(names)]`. Its numbers are `roc_auc`, or
-      `roc_auc_<name>` for each.
+      A paired metric in [0, 1], 1/2 at chance level: `update(acc, real=labels [n],
+      generated=scores)` with labels 0 or 1, and scores `[n]`, or `[n, len(names)]`. Its records are
+      `roc_auc`, or `roc_auc_<name>` for each name.
 
     Raises:
-      MetricError: scores that are not finite, other labels, not a row of scores for each of them,
-        or fewer than two examples of either kind.
+      MetricError: scores are not finite, a label is neither 0 nor 1, there is not one row of scores
+        per label, or there are fewer than two examples of either class.
 
     Reference:
       DeLong, DeLong and Clarke-Pearson, *Comparing the Areas under Two or More Correlated Receiver
@@ -50,15 +51,15 @@ def roc_auc(*names: str) -> Metric:
 
     def update(acc: Scored, *, real: Any = None, generated: Any = None) -> Scored:
         if real is None or generated is None:
-            raise MetricError("labels and scores are compared in pairs; give both")
+            raise MetricError("labels and scores are compared in pairs; pass both")
         labels, scores = checked(real, "real"), checked(generated, "generated")
         if labels.ndim != 1 or scores.shape != (*labels.shape, *shape):
             raise MetricError(
-                f"labels have the shape {labels.shape} and scores {scores.shape}; expected [n] and "
+                f"labels have shape {labels.shape} and scores {scores.shape}; expected [n] and "
                 f"{['n', *shape]}".replace("'", "")
             )
         if unknown := sorted(set(np.unique(labels).tolist()) - {0, 1}):
-            raise MetricError(f"labels are 0 and 1, found {unknown[0]}")
+            raise MetricError(f"a label is {unknown[0]}, expected 0 or 1")
         scores = scores.reshape(len(labels), -1).astype(np.float64)
         return Scored((*acc.labels, labels.astype(bool)), (*acc.scores, scores))
 
@@ -71,7 +72,7 @@ def roc_auc(*names: str) -> Metric:
         if min(positives, n - positives) < 2:
             raise MetricError(
                 f"there are {positives} positive and {n - positives} negative examples, "
-                "expected at least 2 of either"
+                "expected at least 2 of each"
             )
         details = {"num_positive": positives, "num_negative": n - positives}
         columns = np.concatenate(acc.scores).T
@@ -84,7 +85,7 @@ def roc_auc(*names: str) -> Metric:
 
 
 def _area(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
-    """The area, and its standard error."""
+    """Area under the curve and its standard error."""
     positive, negative = scores[labels], scores[~labels]
     ranks = rankdata(scores)
     below = (ranks[labels] - rankdata(positive)) / len(negative)  # for each positive

@@ -1,4 +1,4 @@
-"""How much fine detail images have, next to how much they should have."""
+"""Sharpness: fine detail of generated images relative to real ones, by Laplacian variance."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from jaxgan.types import Array
 
 
 def laplacian_variance(images: Array) -> Array:
-    """Variance of the Laplacian over the inner pixels, the usual measure of focus.
+    """Variance of the Laplacian over the inner pixels, a standard focus measure.
 
-    The Laplacian of a pixel is the sum of its four neighbours less four times itself; channels are
-    averaged.
+    The Laplacian of a pixel is the sum of its four neighbours minus four times itself; the variance
+    is averaged over channels.
 
     Args:
       images: `[n, height, width, channels]`, at least 3 x 3 pixels.
@@ -37,18 +37,19 @@ def laplacian_variance(images: Array) -> Array:
 
 
 def sharpness() -> Metric:
-    """Mean `laplacian_variance` of generated images over that of real ones: 1 for equal sharpness.
+    """Ratio of the mean `laplacian_variance` of generated to that of real images.
 
-    Below 1 images are blurred. Above 1 they have more detail than real ones, such as noise: it says
-    how much detail there is and not whether it is right, so read it beside another measure.
+    It is 1 for equal sharpness. Below 1 generated images are blurred; above 1 they have more detail
+    than real ones, such as noise. It measures the amount of detail, not whether it is correct, so
+    report it together with another metric.
 
     Returns:
-      A metric with one number, `sharpness`; its standard error is that of a ratio of means, to
+      A metric with one record, `sharpness`; its standard error is that of a ratio of means, to
       first order.
 
     Raises:
-      MetricError: images that are not finite, not images or below 3 x 3 pixels; fewer than two of
-        either side; or real ones that are flat.
+      MetricError: rows are not finite, not images or below 3 x 3 pixels; there are fewer than two
+        real or generated images; or the real images are constant.
 
     Example:
       >>> metric, noise = sharpness(), np.random.default_rng(0).normal(size=(50, 8, 8, 1))
@@ -58,7 +59,7 @@ def sharpness() -> Metric:
     """
 
     def update(acc: tuple[Sums, Sums], *, real: Any = None, generated: Any = None) -> Any:
-        plus = lambda sums, rows, side: sums if rows is None else sums.plus(_of(rows, side))
+        plus = lambda sums, rows, side: sums if rows is None else sums.plus(_values(rows, side))
         return plus(acc[0], real, "real"), plus(acc[1], generated, "generated")
 
     def merge(a: tuple[Sums, Sums], b: tuple[Sums, Sums]) -> tuple[Sums, Sums]:
@@ -69,7 +70,10 @@ def sharpness() -> Metric:
         check_enough(real.n, "real", 2)
         check_enough(generated.n, "generated", 2)
         if not real.mean[0]:
-            raise MetricError("the real images are flat; there is no sharpness to compare with")
+            raise MetricError(
+                "the real images are flat (Laplacian variance 0); sharpness needs real images "
+                "with detail"
+            )
         value = float(generated.mean[0] / real.mean[0])
         error = np.hypot(generated.standard_error[0], value * real.standard_error[0])
         error = float(error / real.mean[0])
@@ -78,12 +82,13 @@ def sharpness() -> Metric:
     return Metric(lambda: (Sums(), Sums()), update, merge, compute, RAW)
 
 
-def _of(images: Any, side: str) -> np.ndarray:
+def _values(images: Any, side: str) -> np.ndarray:
+    """Laplacian variance of images, `[1, n]` as `Sums.plus` takes it."""
     rows = checked(images, side)
     if rows.ndim != 4 or min(rows.shape[1:3]) < 3:
         raise MetricError(
-            f"sharpness is of images of at least 3 x 3 pixels, found rows of the shape "
-            f"{rows.shape[1:]}"
+            f"{side} rows have shape {rows.shape[1:]}, sharpness expects images of at least "
+            "3 x 3 pixels"
         )
     return np.asarray(_laplacian_variance(rows))[None]
 

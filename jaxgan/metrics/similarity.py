@@ -1,4 +1,4 @@
-"""Pictures compared pixel by pixel and patch by patch: errors, PSNR, SSIM, MS-SSIM."""
+"""Image similarity: pixel errors, PSNR, SSIM and MS-SSIM."""
 
 from typing import Any
 
@@ -11,20 +11,20 @@ from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
 from jaxgan.types import Array
 
-RANGE = 2.0  # of images, which are in [-1, 1]
+RANGE = 2.0  # dynamic range of images in [-1, 1]
 WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of Wang, Simoncelli and Bovik, 2003
-EQUAL = 100.0  # PSNR in dB, where it would be infinite
+EQUAL = 100.0  # upper bound of the PSNR in dB, reached for equal images
 
 
 def ssim(x: Array, y: Array) -> Array:
-    """Structural similarity of pairs of images, 1 for equal ones.
+    """Structural similarity (SSIM) of pairs of images, 1 for equal images.
 
     The mean over pixels and channels of
     `(2 m_x m_y + C1)(2 s_xy + C2) / ((m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2))`, with means m,
-    variances s^2 and the covariance s_xy in a Gaussian window of 11 x 11 pixels and sigma 1.5,
-    where it lies inside the image.
+    variances s^2 and the covariance s_xy in a Gaussian window of 11 x 11 pixels and sigma 1.5, at
+    the positions where the window lies inside the image.
 
     Args:
       x, y: `[n, height, width, channels]` in [-1, 1], at least 11 x 11 pixels.
@@ -49,12 +49,12 @@ def ssim(x: Array, y: Array) -> Array:
 
 
 def ms_ssim(x: Array, y: Array) -> Array:
-    """Multi-scale structural similarity of pairs of images, 1 for equal ones.
+    """Multi-scale structural similarity (MS-SSIM) of pairs of images, 1 for equal images.
 
-    The product over five scales, each half as fine as the one before, of the mean contrast and
-    structure term of `ssim`, with the luminance term at the last, each to the power of its weight.
-    Images below 176 pixels have as many scales as their window fits, with weights scaled to sum to
-    one; terms below zero count as zero.
+    The product over five scales, each at half the resolution of the previous one, of the mean
+    contrast-structure term of `ssim`, times the luminance term at the coarsest scale, each raised
+    to the power of its weight. Images below 176 pixels have only the scales that the window fits
+    into, with weights renormalised to sum to one; negative terms are clipped to zero.
 
     Args:
       x, y: `[n, height, width, channels]` in [-1, 1], at least 11 x 11 pixels.
@@ -80,7 +80,7 @@ def ms_ssim(x: Array, y: Array) -> Array:
 
 
 def scale_weights(side: int) -> tuple[float, ...]:
-    """The weights of the scales at which a window fits into an image of this side.
+    """MS-SSIM weights of the scales at which the window fits into an image of this side in pixels.
 
     Example:
       >>> [round(weight, 3) for weight in scale_weights(28)]
@@ -91,7 +91,7 @@ def scale_weights(side: int) -> tuple[float, ...]:
 
 
 def psnr(x: Array, y: Array) -> Array:
-    """Peak signal-to-noise ratio, `10 log10(2^2 / mean (x - y)^2)` in decibels; 100 at most.
+    """Peak signal-to-noise ratio, `10 log10(2^2 / mean (x - y)^2)` in decibels, at most 100.
 
     Args:
       x, y: `[n, ...]` in [-1, 1].
@@ -108,16 +108,17 @@ def psnr(x: Array, y: Array) -> Array:
 
 
 def reconstruction() -> Metric:
-    """Errors of outputs against their targets, row by row, averaged over the pairs.
+    """Reconstruction errors of outputs against their targets, averaged over the pairs.
 
-    `l1 = mean |x - y|` and `mse = mean (x - y)^2`, both on [-1, 1]; `psnr` in decibels (the mean
-    over images, 100 for equal ones); `ssim` where images have at least 11 x 11 pixels.
+    `l1 = mean |x - y|` and `mse = mean (x - y)^2`, both on the scale of [-1, 1]; `psnr` in decibels
+    (mean over images, 100 for equal images); `ssim` for images of at least 11 x 11 pixels.
 
     Returns:
-      A metric of pairs: `update(acc, real=targets, generated=outputs)`.
+      A paired metric with the records `l1`, `mse`, `psnr` and `ssim`: `update(acc, real=targets,
+      generated=outputs)`.
 
     Raises:
-      MetricError: rows that are not finite, or not as many targets as outputs of one shape.
+      MetricError: rows are not finite, or targets and outputs differ in number or shape.
 
     Example:
       >>> metric, targets = reconstruction(), np.zeros((2, 8, 8, 1), np.float32)
@@ -129,38 +130,39 @@ def reconstruction() -> Metric:
 
     def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
         if real is None or generated is None:
-            raise MetricError("targets and outputs are compared in pairs; give both")
+            raise MetricError("targets and outputs are compared in pairs; pass both")
         real, generated = checked(real, "real"), checked(generated, "generated")
         if real.shape != generated.shape:
             raise MetricError(
-                f"targets have the shape {real.shape} and outputs {generated.shape}; "
+                f"targets have shape {real.shape} and outputs {generated.shape}; "
                 "expected one output for each target"
             )
         return acc.plus(np.stack(_errors(real, generated)))
 
     def compute(acc: Sums) -> Records:
         check_enough(acc.n, "paired", 1)
-        numbers = zip(names, acc.mean, acc.standard_error, strict=False)
+        per_name = zip(names, acc.mean, acc.standard_error, strict=False)
         return {
             name: MetricRecord(name, float(value), float(error), acc.n, acc.n)
-            for name, value, error in numbers
+            for name, value, error in per_name
         }
 
     return Metric(Sums, update, Sums.merge, compute, RAW, paired=True)
 
 
 def ms_ssim_diversity() -> Metric:
-    """Mean MS-SSIM of random pairs of generated images: variety, and the lack of it.
+    """Mean MS-SSIM of random pairs of generated images: a metric of diversity, lower is more.
 
-    The pairs are rows 0 and 1, 2 and 3, and so on of what `update` is given, so the rows are to be
-    in random order. A value well above that of real images (the floor, where it is recorded) says
-    that the samples resemble each other more than real images do. It says nothing of quality.
+    The pairs are rows 0 and 1, 2 and 3, and so on of each update, so rows must be in random order.
+    A value well above that of real images (the floor, if recorded) means that samples are more
+    similar to each other than real images are. It does not measure quality.
 
     Returns:
-      A metric with one number, `ms_ssim`, in [0, 1].
+      A metric with one record, `ms_ssim`, in [0, 1].
 
     Raises:
-      MetricError: images that are not finite, not images or smaller than 11 x 11; fewer than two.
+      MetricError: rows are not finite, not images or below 11 x 11 pixels; or there are fewer than
+        two.
 
     Reference:
       Odena, Olah and Shlens, *Conditional Image Synthesis with Auxiliary Classifier GANs*, 2017,
@@ -173,8 +175,8 @@ def ms_ssim_diversity() -> Metric:
         rows = checked(generated, "generated")
         if rows.ndim != 4 or min(rows.shape[1:3]) < WINDOW:
             raise MetricError(
-                f"ms_ssim compares images of at least {WINDOW} x {WINDOW} pixels, "
-                f"found rows of the shape {rows.shape[1:]}"
+                f"generated rows have shape {rows.shape[1:]}, ms_ssim expects images of at least "
+                f"{WINDOW} x {WINDOW} pixels"
             )
         rows = rows[: len(rows) // 2 * 2]
         return acc.plus(np.asarray(_ms_ssim(rows[0::2], rows[1::2]))[None])
@@ -205,11 +207,11 @@ def _has_windows(images: Array) -> bool:
 
 
 def _ssim_terms(x: Array, y: Array) -> tuple[Array, Array]:
-    """Luminance, and contrast times structure, `[n, height - 10, width - 10, channels]`."""
+    """Luminance term and contrast-structure term, `[n, height - 10, width - 10, channels]` each."""
     chex.assert_equal_shape([x, y])
     if not _has_windows(x):
         raise ValueError(
-            f"images have the shape {x.shape}, expected [n, height, width, channels] with "
+            f"images have shape {x.shape}, expected [n, height, width, channels] with "
             f"at least {WINDOW} x {WINDOW} pixels"
         )
     m_x, m_y = _windowed(x), _windowed(y)
@@ -220,14 +222,14 @@ def _ssim_terms(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _windowed(x: Array) -> Array:
-    """Means in the Gaussian window: a product with a banded matrix along either side."""
+    """Means in the Gaussian window, as products with a banded matrix along height and width."""
     rows, columns = (_bands(side) for side in x.shape[1:3])
     high = jax.lax.Precision.HIGHEST
     return jnp.einsum("nhwc,hi,wj->nijc", x, rows, columns, precision=high)
 
 
 def _bands(side: int) -> np.ndarray:
-    """`[side, side - 10]`; column i has the window's weights in rows i to i + 10."""
+    """Banded matrix `[side, side - 10]`; column i has the window's weights in rows i to i + 10."""
     offsets = np.arange(WINDOW) - WINDOW // 2
     window = np.exp(-(offsets**2) / (2 * SIGMA**2))
     bands = np.zeros((side, side - WINDOW + 1), np.float32)
@@ -237,7 +239,7 @@ def _bands(side: int) -> np.ndarray:
 
 
 def _halved(x: Array) -> Array:
-    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    """Means of 2 x 2 pixels; an odd last row or column is dropped."""
     n, height, width, channels = x.shape
     x = x[:, : height // 2 * 2, : width // 2 * 2]
     return x.reshape(n, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

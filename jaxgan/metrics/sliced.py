@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: optimal transport along random directions."""
+"""Sliced Wasserstein distance: one-dimensional optimal transport along random directions."""
 
 from functools import cache
 
@@ -18,22 +18,23 @@ from jaxgan.metrics.metric import (
 def sliced_wasserstein(
     features: Features = PIXELS, *, num_projections: int = 256, seed: int = 0
 ) -> Metric:
-    """`sqrt(mean over unit directions v of W_2(v . x, v . y)^2)`, on any features.
+    """Sliced Wasserstein-2 distance, `sqrt(mean over unit directions v of W_2(v . x, v . y)^2)`.
 
-    In one dimension the optimal transport is known: it is between equal quantiles. The value is
-    zero for equal distributions only; that of two finite samples is above zero.
+    In one dimension optimal transport maps quantiles to equal quantiles. The distance is zero only
+    for equal distributions; its estimate from two finite samples is positive.
 
     Args:
-      features: what to measure by.
-      num_projections: random directions; the standard error is over their choice, not over that of
-        the samples.
-      seed: of the directions, which are the same in every evaluation.
+      features: feature extractor.
+      num_projections: number of random directions; the standard error is over the directions, not
+        over the samples.
+      seed: seed of the directions, which are the same in every evaluation.
 
     Returns:
-      A metric with one number, `swd_<features>`, in the units of the features.
+      A metric with one record, `swd_<features>`, in the units of the features.
 
     Raises:
-      MetricError: rows that are not finite, of another width, or fewer than two of either side.
+      MetricError: rows are not finite or have another width, or there are fewer than two real or
+        generated rows.
 
     Reference:
       Bonneel, Rabin, Peyré and Pfister, *Sliced and Radon Wasserstein Barycenters of Measures*,
@@ -50,8 +51,8 @@ def sliced_wasserstein(
 
     @cache
     def directions(width: int) -> np.ndarray:
-        drawn = np.random.default_rng(seed).normal(size=(width, num_projections))
-        return (drawn / np.linalg.norm(drawn, axis=0)).astype(np.float32)
+        normals = np.random.default_rng(seed).normal(size=(width, num_projections))
+        return (normals / np.linalg.norm(normals, axis=0)).astype(np.float32)
 
     def project(rows: np.ndarray) -> np.ndarray:
         return np.asarray(rows, np.float32) @ directions(rows.shape[1])
@@ -77,7 +78,8 @@ def sliced_wasserstein(
 def _squared_w2(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """`W_2^2` of each column of sorted samples `[n, p]` and `[m, p]`: the integral over quantiles.
 
-    Both quantile functions are steps, so it is a sum over the levels where either steps.
+    Both quantile functions are step functions, so the integral is a sum over the levels at which
+    either has a step.
     """
     n, m = len(x), len(y)
     steps = np.union1d(np.arange(1, n + 1) * m, np.arange(1, m + 1) * n)  # levels times n m, exact

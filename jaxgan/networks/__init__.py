@@ -1,6 +1,7 @@
-"""Networks: linen modules of the usual architectures, and the two doors for any other.
+"""Network architectures as flax linen modules, and adapters for any linen or nnx module.
 
-`from_linen(module)` and `from_nnx(make)` turn a module into the pure pair that games play with.
+`from_linen(module)` and `from_nnx(make)` convert a module into a `Network`, the pure pair
+`(init, apply)` that games take.
 """
 
 from jaxgan.networks.adapters import from_linen as from_linen

@@ -1,4 +1,4 @@
-"""From a flax module to a `Network`, the pure pair `(init, apply)`."""
+"""Adapters from flax modules to `Network`, the pure pair `(init, apply)`."""
 
 import inspect
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from jaxgan.types import ModelState, Params, PRNGKey
 
 
 def from_linen(module: nn.Module) -> Network:
-    """A linen module as a `Network`.
+    """Adapter from a linen module to a `Network`.
 
-    The collection `params` is what is learned, every other collection is model state. `train` is
-    handed to modules whose `__call__` takes it. The key serves every random stream by whatever
-    name (`dropout`, ...).
+    The collection `params` holds the learned parameters, every other collection is model state.
+    `train` is passed to modules whose `__call__` takes it. The key serves all random streams
+    (`dropout`, ...).
 
     Args:
-      module: any linen module called as `module(*inputs)` or `module(*inputs, train=...)`.
+      module: a linen module that is called as `module(*inputs)` or `module(*inputs, train=...)`.
 
     Returns:
       The network.
@@ -62,15 +62,16 @@ def from_linen(module: nn.Module) -> Network:
 
 
 def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
-    """An nnx module as a `Network`.
+    """Adapter from an nnx module to a `Network`.
 
-    `nnx.Param`s are what is learned. Random streams are not state: the module is given fresh ones
-    from the key of every call. Everything else (batch statistics, ...) is model state. `train`
-    becomes `module.train()` or `module.eval()`.
+    `nnx.Param`s are the learned parameters. Random streams are not state: each call makes new ones
+    from its key. Everything else (batch statistics, ...) is model state. `train` selects
+    `module.train()` or `module.eval()`.
 
     Args:
-      make: makes the module, `lambda rngs: MyModule(..., rngs=rngs)`. It is called to initialise,
-        and once more without computing anything, to learn the module's structure.
+      make: constructor of the module, `lambda rngs: MyModule(..., rngs=rngs)`. It is called to
+        initialise, under `nnx.eval_shape` to get the module's structure, and while `apply` is
+        traced for new random streams.
 
     Returns:
       The network.
@@ -97,7 +98,7 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
         key: PRNGKey | None = None,
         train: bool,
     ) -> tuple[Any, ModelState]:
-        # A module made now brings fresh random streams; its initial values are never computed.
+        # A new module provides new random streams; jit eliminates its unused initial values.
         _, _, streams, _ = _parts(make(nnx.Rngs(jax.random.key(0) if key is None else key)))
         module = nnx.merge(
             graph, _filled(abstract[0], params), streams, _filled(abstract[2], model_state)
@@ -111,13 +112,13 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
 
 
 def _parts(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
-    """Structure, parameters, random streams, and all other state."""
+    """Splits a module into structure, parameters, random streams and all other state."""
     parts: tuple[Any, Any, Any, Any] = nnx.split(module, nnx.Param, nnx.RngState, ...)  # type: ignore
     return parts
 
 
 def _filled(abstract: nnx.State, values: Any) -> nnx.State:
-    """The state with the structure of `abstract` and the leaves of the plain dict `values`."""
-    state = jax.tree.map(lambda leaf: leaf, abstract)  # a copy, for the next line writes into it
+    """State with the structure of `abstract` and the leaves of the plain dict `values`."""
+    state = jax.tree.map(lambda leaf: leaf, abstract)  # a copy: the next line modifies it in place
     nnx.replace_by_pure_dict(state, values)
     return state

@@ -1,4 +1,4 @@
-"""A small convolutional classifier, by whose features small pictures are measured."""
+"""Small convolutional classifier, a feature extractor for the metrics of small images."""
 
 import flax.linen as nn
 import jax
@@ -9,14 +9,14 @@ from jaxgan.types import Array
 
 
 class ConvClassifier(nn.Module):
-    """Four convolutions, halving twice, the mean over space, and one affine layer.
+    """Convolutional classifier: four convolutions (two of stride 2), global average pooling, dense.
 
     With 10 classes and one channel it has 203 146 parameters.
 
     Attributes:
-      num_classes: how many there are.
+      num_classes: number of classes.
       features: channels of the first layer; the last has four times as many.
-      dropout: rate before the affine layer.
+      dropout: dropout rate before the dense layer, in [0, 1).
     """
 
     num_classes: int = 10
@@ -25,7 +25,7 @@ class ConvClassifier(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array, *, train: bool) -> dict[str, Array]:
-        """`image [batch, height, width, channels]` in [-1, 1].
+        """Computes features and logits of `image` `[batch, height, width, channels]` in [-1, 1].
 
         Returns:
           `features` `[batch, 4 features]`, not negative, and `logits` `[batch, num_classes]`.

@@ -1,10 +1,11 @@
-"""Deep convolutional GAN, for images of any size that halves a few times.
+"""DCGAN generator, discriminator and encoder, for sides that are 4 to 7 times a power of two.
 
 Radford, Metz and Chintala, *Unsupervised Representation Learning with Deep Convolutional
 Generative Adversarial Networks*, 2016, https://arxiv.org/abs/1511.06434.
 
 The number of levels follows from the size: 28 is 7 doubled twice, 32 is 4 doubled three times, 64
-is 4 doubled four times. The finest layer has `features` channels, each coarser one twice as many.
+is 4 doubled four times. The finest layer has `features` channels, each coarser layer twice as many
+as the one before.
 """
 
 import math
@@ -32,15 +33,16 @@ LARGEST_BASE = 7
 
 
 class DCGANGenerator(nn.Module):
-    """Latent vectors to images: one dense layer, then transposed convolutions of stride 2.
+    """DCGAN generator: one dense layer, then transposed convolutions of stride 2.
 
     Attributes:
       image_shape: `(height, width, channels)`.
-      features: channels of the layer below the image.
-      batch_norm: batch normalisation after every hidden layer.
-      num_classes: how many labels there are, or `None`; an embedding of the label joins the latent.
+      features: channels of the last hidden layer.
+      batch_norm: whether every hidden layer has batch normalisation.
+      num_classes: number of classes, or `None` for an unconditional network; an embedding of the
+        label is concatenated to the latent.
       dtype: dtype of the computation; parameters and output are float32.
-      output_activation: after the last layer; `None` for none, such as for a VAE's logits.
+      output_activation: activation of the output; `None` for none, as for a VAE's logits.
     """
 
     image_shape: tuple[int, int, int]
@@ -52,7 +54,7 @@ class DCGANGenerator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
-        """`z [batch, latent]`, `label int[batch] -> [batch, *image_shape]`, by tanh in [-1, 1]."""
+        """`z [batch, latent]`, `label int[batch] -> [batch, *image_shape]`, in [-1, 1] by tanh."""
         check_widths(latent=z.shape[-1], features=self.features)
         height, width, channels = self.image_shape
         levels = num_levels(height, width)
@@ -78,18 +80,18 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    """Images to logits: convolutions of stride 2, then one dense layer.
+    """DCGAN discriminator: convolutions of stride 2, then one dense layer to a logit.
 
     Attributes:
-      features: channels of the layer above the image.
-      batch_norm: batch normalisation after every hidden layer but the first. Leave it out under a
-        gradient penalty, which is defined example by example.
-      num_classes: how many labels there are, or `None`. The logit then gains the inner product of
-        the label's embedding with the features (Miyato and Koyama, *cGANs with Projection
-        Discriminator*, 2018, https://arxiv.org/abs/1802.05637).
+      features: channels of the first hidden layer.
+      batch_norm: whether every hidden layer but the first has batch normalisation. Turn it off
+        with a gradient penalty, which is defined per example.
+      num_classes: number of classes, or `None` for an unconditional network. With classes, the
+        inner product of the label's embedding and the features is added to the logit (Miyato and
+        Koyama, *cGANs with Projection Discriminator*, 2018, https://arxiv.org/abs/1802.05637).
       dtype: dtype of the computation; parameters and output are float32.
-      with_features: give `(logits, features)`, with what the dense layer sees, `[batch, width]`, as
-        `vae_gan` wants it.
+      with_features: whether to return `(logits, features)`, with the dense layer's input as
+        features `[batch, width]`, as `vae_gan` needs it.
     """
 
     features: int = 64
@@ -109,13 +111,13 @@ class DCGANDiscriminator(nn.Module):
 
 
 class DCGANEncoder(nn.Module):
-    """Images to codes: the discriminator's convolutions, and a dense layer of any shape.
+    """DCGAN encoder: the discriminator's convolutions, then one dense layer to any output shape.
 
     Attributes:
       output_shape: shape of one example's output: `(dim,)` for a code, `(2, dim)` for mean and
-        log-variance, as `vae` wants them.
-      features: channels of the layer above the image.
-      batch_norm: batch normalisation after every hidden layer but the first.
+        log-variance, as `vae` needs it.
+      features: channels of the first hidden layer.
+      batch_norm: whether every hidden layer but the first has batch normalisation.
       dtype: dtype of the computation; parameters and output are float32.
     """
 
@@ -134,10 +136,10 @@ class DCGANEncoder(nn.Module):
 
 
 def num_levels(height: int, width: int) -> int:
-    """How often a size is halved until both sides are at most 7.
+    """Number of times an image size is halved until both sides are at most 7.
 
     Raises:
-      SizeError: the size does not halve that often, or not even once.
+      SizeError: a side is not divisible by two that many times, or both are at most 7.
     """
     levels = 0
     while max(height, width) >> levels > LARGEST_BASE:
@@ -151,7 +153,7 @@ def num_levels(height: int, width: int) -> int:
 
 
 def _halvings(x: Array, features: int, batch_norm: bool, dtype: Any, train: bool) -> Array:
-    """Convolutions of stride 2 down to the base, flattened; within a compact module."""
+    """Convolutions of stride 2 down to the base, flattened; called within a compact module."""
     for level in range(num_levels(x.shape[1], x.shape[2])):
         x = Conv(features << level, KERNEL, stride=2, kernel_init=DCGAN_KERNEL_INIT, dtype=dtype)(x)
         if batch_norm and level > 0:
@@ -161,7 +163,9 @@ def _halvings(x: Array, features: int, batch_norm: bool, dtype: Any, train: bool
 
 
 def _embedded(label: Array | None, num_classes: int, width: int) -> Array:
-    """A learned vector of `width` per label, `[batch, width]`."""
+    """Learned embedding of the label, `[batch, width]`."""
     if label is None:
-        raise ValueError(f"the network has num_classes={num_classes} and was called without labels")
+        raise ValueError(
+            f"the network has num_classes={num_classes} and was called without labels; pass labels"
+        )
     return nn.Embed(num_classes, width, embedding_init=DCGAN_KERNEL_INIT)(label)

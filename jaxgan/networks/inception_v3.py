@@ -1,8 +1,8 @@
-"""Inception v3 as the Fréchet Inception distance uses it.
+"""Inception v3, the variant of the Fréchet Inception distance (FID).
 
-The graph of 2015-12-05 differs from the paper's network, and from the one of today's libraries:
-averages at the border count only what lies inside, the last block pools by maxima, and there are
-1008 classes. Modules are named as in the weight files that PyTorch's FID packages share.
+The TensorFlow graph of 2015-12-05 differs from the paper's network and from the one of current
+libraries: average pooling excludes padding, the last block uses max pooling, and there are 1008
+classes. Modules are named as in the weight file that PyTorch's FID packages share.
 """
 
 from typing import Any
@@ -21,10 +21,10 @@ class BasicConv(nn.Module):
     """Convolution without a bias, batch normalisation, ReLU.
 
     Attributes:
-      features: output channels.
-      size: taps along height and width.
-      stride: how many times smaller the output is.
-      same: zeros around, so that the size stays (at stride 1); none otherwise.
+      features: number of output channels.
+      size: kernel size along height and width.
+      stride: stride along height and width.
+      same: whether to pad with zeros so that stride 1 keeps the size; no padding otherwise.
     """
 
     features: int
@@ -35,20 +35,20 @@ class BasicConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
-        around = tuple((side // 2, side // 2) if self.same else (0, 0) for side in self.size)
+        padding = tuple((side // 2, side // 2) if self.same else (0, 0) for side in self.size)
         x = Conv(
-            self.features, self.size, self.stride, padding=around, use_bias=False, name="conv"
+            self.features, self.size, self.stride, padding=padding, use_bias=False, name="conv"
         )(x)
         return jax.nn.relu(BatchNorm(epsilon=1e-3, name="bn")(x, train=False))
 
 
 class InceptionV3(nn.Module):
-    """Inception v3 of 2015-12-05, in evaluation only.
+    """Inception v3 of 2015-12-05, for inference only.
 
-    It has 23 850 960 parameters with the 1008 classes, of which the last layer has 2 065 392.
+    With 1008 classes it has 23 850 960 parameters, 2 065 392 of them in the last layer.
 
     Attributes:
-      num_classes: of the last layer.
+      num_classes: number of classes of the last layer.
 
     Reference:
       Szegedy et al., *Rethinking the Inception Architecture for Computer Vision*, 2016,
@@ -60,11 +60,14 @@ class InceptionV3(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> dict[str, Any]:
-        """`x [batch, height, width, 3]`, bytes scaled as `(x - 128) / 128`; FID has 299 x 299.
+        """Computes features, logits and feature maps of images.
+
+        Args:
+          x: `[batch, height, width, 3]`, bytes scaled as `(x - 128) / 128`; 299 x 299 for FID.
 
         Returns:
-          `features` `[batch, 2048]` (means over space of the last block), `logits`
-          `[batch, num_classes]`, and `maps`, the outputs of stem and blocks in their order.
+          `features` `[batch, 2048]` (the last block's global average), `logits`
+          `[batch, num_classes]`, and `maps`, the outputs of the stem's two stages and the blocks.
         """
         maps = []
         x = BasicConv(32, (3, 3), 2, same=False, name="Conv2d_1a_3x3")(x)
@@ -96,7 +99,7 @@ class InceptionV3(nn.Module):
 
 
 class BlockA(nn.Module):
-    """1 x 1, 5 x 5, twice 3 x 3, and an average."""
+    """Inception block of branches 1 x 1, 5 x 5, double 3 x 3 and average pooling."""
 
     pool_features: int
 
@@ -109,12 +112,12 @@ class BlockA(nn.Module):
             BasicConv(64, name="branch1x1")(x),
             BasicConv(64, (5, 5), name="branch5x5_2")(five),
             BasicConv(96, (3, 3), name="branch3x3dbl_3")(three),
-            BasicConv(self.pool_features, name="branch_pool")(_average(x)),
+            BasicConv(self.pool_features, name="branch_pool")(_average_pool(x)),
         )
 
 
 class BlockB(nn.Module):
-    """Half the size, by strides and by maxima."""
+    """Reduction block: halves the size by strided convolutions and max pooling."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -128,7 +131,7 @@ class BlockB(nn.Module):
 
 
 class BlockC(nn.Module):
-    """7 x 7, factored into rows and columns."""
+    """Inception block of 7 x 7 branches, factorised into 1 x 7 and 7 x 1 convolutions."""
 
     features: int
 
@@ -144,12 +147,12 @@ class BlockC(nn.Module):
             BasicConv(192, name="branch1x1")(x),
             BasicConv(192, (7, 1), name="branch7x7_3")(seven),
             BasicConv(192, (1, 7), name="branch7x7dbl_5")(double),
-            BasicConv(192, name="branch_pool")(_average(x)),
+            BasicConv(192, name="branch_pool")(_average_pool(x)),
         )
 
 
 class BlockD(nn.Module):
-    """Half the size again."""
+    """Reduction block: halves the size by strided 3 x 3 and 7 x 7 branches and max pooling."""
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -165,7 +168,7 @@ class BlockD(nn.Module):
 
 
 class BlockE(nn.Module):
-    """3 x 3, as a row and a column beside each other."""
+    """Inception block of 3 x 3 branches that end in parallel 1 x 3 and 3 x 1 convolutions."""
 
     pool_by_maximum: bool = False
 
@@ -174,7 +177,7 @@ class BlockE(nn.Module):
         three = BasicConv(384, name="branch3x3_1")(x)
         double = BasicConv(448, name="branch3x3dbl_1")(x)
         double = BasicConv(384, (3, 3), name="branch3x3dbl_2")(double)
-        pooled = _max_pool(x, stride=1) if self.pool_by_maximum else _average(x)
+        pooled = _max_pool(x, stride=1) if self.pool_by_maximum else _average_pool(x)
         return _joined(
             BasicConv(320, name="branch1x1")(x),
             BasicConv(384, (1, 3), name="branch3x3_2a")(three),
@@ -190,10 +193,10 @@ def _joined(*branches: Array) -> Array:
 
 
 def _max_pool(x: Array, *, stride: int = 2) -> Array:
-    around = "VALID" if stride == 2 else ((1, 1), (1, 1))
-    return nn.max_pool(x, (3, 3), (stride, stride), around)
+    padding = "VALID" if stride == 2 else ((1, 1), (1, 1))
+    return nn.max_pool(x, (3, 3), (stride, stride), padding)
 
 
-def _average(x: Array) -> Array:
-    """Mean of 3 x 3 pixels; at the border of those that there are."""
+def _average_pool(x: Array) -> Array:
+    """Average pooling over 3 x 3 pixels, excluding the padding."""
     return nn.avg_pool(x, (3, 3), (1, 1), ((1, 1), (1, 1)), count_include_pad=False)

@@ -1,6 +1,6 @@
-"""Layers whose result does not depend on how a batch is spread over devices.
+"""Layers whose results do not depend on how the batch is sharded over devices.
 
-Parameters and statistics are laid out as in the layers of the same name in `flax.linen`.
+The layout of parameters and statistics is that of the layers of the same name in `flax.linen`.
 """
 
 from collections.abc import Sequence
@@ -16,28 +16,29 @@ from jaxgan.errors import SizeError
 from jaxgan.parallel import axis
 from jaxgan.types import Array
 
-# Weights and batch normalisation scales of Radford et al., 2016, section 4.
+# Initialisers of weights and batch normalisation scales of Radford et al., 2016, section 4.
 DCGAN_KERNEL_INIT = nn.initializers.normal(0.02)
 DCGAN_SCALE_INIT = lambda *args: 1.0 + DCGAN_KERNEL_INIT(*args)
 
 
 def check_widths(**widths: int | Sequence[int]) -> None:
-    """Raises `SizeError` for a width below 1, or several with one among them, by the name."""
-    for name, found in widths.items():
-        if np.min(found, initial=1) < 1:
-            raise SizeError(f"{name} is {found}, expected at least 1")
+    """Raises `SizeError` if any of the named widths, or a width in a named sequence, is below 1."""
+    for name, width in widths.items():
+        if np.min(width, initial=1) < 1:
+            raise SizeError(f"{name} is {width}, expected at least 1")
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over all but the last axis, over the batch of *all* devices.
+    """Batch normalisation over all axes but the last, with statistics of the global batch.
 
     `y = (x - m) / sqrt(v + epsilon) * scale + bias`, with the mean m and the (biased) variance v
-    of the batch in training, and their running averages otherwise. Written plainly, so that XLA
-    sees equal forward passes of a round as equal and computes them once.
+    of the batch of all devices in training, and their running averages otherwise. The
+    implementation lets XLA recognise equal forward passes within a training step and compute them
+    once.
 
     Attributes:
-      momentum: weight of the past in the running averages.
-      epsilon: added to the variance.
+      momentum: decay of the running averages, in [0, 1].
+      epsilon: constant added to the variance.
       scale_init: initialiser of the scale, `[features]`.
       dtype: dtype of the output; statistics are always float32.
 
@@ -52,7 +53,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
-        """Normalises `x` `[..., features]`; in training updates the running averages."""
+        """Normalises `x` `[..., features]`, and updates the running averages in training."""
         features = (x.shape[-1],)
         scale = self.param("scale", self.scale_init, features)
         bias = self.param("bias", nn.initializers.zeros, features)
@@ -74,13 +75,13 @@ class BatchNorm(nn.Module):
 
 
 class InstanceNorm(nn.Module):
-    """Normalisation of each channel of each example by itself, without learned parameters.
+    """Instance normalisation, per example and channel, without learned parameters.
 
     `y = (x - m) / sqrt(v + epsilon)`, with the mean m and the (biased) variance v over height and
     width; the same in training and evaluation.
 
     Attributes:
-      epsilon: added to the variance.
+      epsilon: constant added to the variance.
       dtype: dtype of the output; statistics are always float32.
 
     Reference:
@@ -100,10 +101,10 @@ class InstanceNorm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout whose mask belongs to the example: the same on any number of devices.
+    """Dropout with a key per example, so that masks are the same on any number of devices.
 
     Attributes:
-      rate: probability of setting a unit to 0; the others are divided by `1 - rate`.
+      rate: probability of setting a unit to 0, in [0, 1); the others are divided by `1 - rate`.
 
     Raises:
       SizeError: the rate is not in [0, 1).
@@ -127,14 +128,14 @@ class Dropout(nn.Module):
 
 
 class Conv(nn.Module):
-    """Convolution with a bias, in the form that the platform does fast (`jaxgan.ops`).
+    """Convolution layer, with the fast algorithm of the platform (`jaxgan.ops`).
 
     Attributes:
-      features: output channels.
-      kernel_size: taps along height and width.
-      stride: how many times smaller the output is.
+      features: number of output channels.
+      kernel_size: kernel size along height and width.
+      stride: stride along height and width.
       padding: `SAME`, `VALID`, or `((top, bottom), (left, right))`.
-      use_bias: whether a bias is added.
+      use_bias: whether to add a bias.
       kernel_init: initialiser of the kernel, `[*kernel_size, in, features]`.
       dtype: dtype of the computation; parameters are float32.
     """
@@ -158,14 +159,14 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """Transposed convolution with a bias, in the form that the platform does fast (`jaxgan.ops`).
+    """Transposed convolution layer, with the fast algorithm of the platform (`jaxgan.ops`).
 
     Attributes:
-      features: output channels.
-      kernel_size: taps along height and width.
-      stride: how many times larger the output is.
-      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))` of the dilated input, as in jax.
-      use_bias: whether a bias is added.
+      features: number of output channels.
+      kernel_size: kernel size along height and width.
+      stride: stride along height and width, the factor of upsampling.
+      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))` of the dilated input, as in JAX.
+      use_bias: whether to add a bias.
       kernel_init: initialiser of the kernel, `[*kernel_size, in, features]`.
       dtype: dtype of the computation; parameters are float32.
     """

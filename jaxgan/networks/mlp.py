@@ -1,8 +1,8 @@
-"""Fully connected networks: generators of anything, and discriminators of anything.
+"""Fully connected networks, for generators, discriminators and encoders of arrays of any shape.
 
-Both take class labels `int[batch]` as a second input when `num_classes` is set, and append the
-one-hot code of the label to their input (Mirza and Osindero, *Conditional Generative Adversarial
-Nets*, 2014, https://arxiv.org/abs/1411.1784).
+If `num_classes` is set, `MLP` and `MaxoutMLP` take class labels `int[batch]` as a second input and
+append the label's one-hot encoding to their input (Mirza and Osindero, *Conditional Generative
+Adversarial Nets*, 2014, https://arxiv.org/abs/1411.1784).
 """
 
 import math
@@ -18,12 +18,12 @@ from jaxgan.types import Array
 
 
 def leaky_relu(x: Array) -> Array:
-    """`max(x, 0.2 x)`, the discriminators' activation since Radford et al., 2016."""
+    """Leaky ReLU `max(x, 0.2 x)`, the discriminator's activation in Radford et al., 2016."""
     return jax.nn.leaky_relu(x, 0.2)
 
 
 class MLP(nn.Module):
-    """A multilayer perceptron from flattened inputs to an array of any shape.
+    """Multilayer perceptron from flattened inputs to an array of any shape.
 
     As a generator: `MLP((256, 512), output_shape=(28, 28, 1), output_activation=jnp.tanh)`. As a
     discriminator: `MLP((512, 256))`, which returns one logit per example.
@@ -31,11 +31,12 @@ class MLP(nn.Module):
     Attributes:
       features: widths of the hidden layers.
       output_shape: shape of one example's output; `()` for a logit.
-      activation: after each hidden layer.
-      output_activation: after the last layer; `None` for none.
-      num_classes: how many labels there are, or `None` for an unconditional network.
+      activation: activation of the hidden layers.
+      output_activation: activation of the output; `None` for none.
+      num_classes: number of classes, or `None` for an unconditional network.
       kernel_init: initialiser of the weights.
-      dtype: dtype of the computation; parameters are float32, and so is the output at least.
+      dtype: dtype of the computation; parameters are float32, and the output has at least float32
+        precision.
     """
 
     features: Sequence[int]
@@ -62,16 +63,17 @@ class MLP(nn.Module):
 
 
 class MaxoutMLP(nn.Module):
-    """The discriminator of Goodfellow et al., 2014: maxout layers with dropout, then one logit.
+    """Maxout discriminator of Goodfellow et al., 2014: maxout layers with dropout, then one logit.
 
     Each hidden unit is the maximum of `pieces` affine functions of its inputs.
 
     Attributes:
-      features: units of the hidden layers; the original has 240 and 240.
-      pieces: affine functions per unit; the original has 5.
-      input_dropout, dropout: rates before the first layer, and before each of the others.
-      num_classes: how many labels there are, or `None` for an unconditional network.
-      kernel_init: initialiser of the weights; small and uniform in the original.
+      features: widths of the hidden layers; 240 and 240 in the paper.
+      pieces: number of affine functions per unit; 5 in the paper.
+      input_dropout, dropout: dropout rates before the first layer, and before each later layer, in
+        [0, 1).
+      num_classes: number of classes, or `None` for an unconditional network.
+      kernel_init: initialiser of the weights; uniform with small values in the paper.
 
     Reference:
       Goodfellow et al., *Maxout Networks*, 2013, https://arxiv.org/abs/1302.4389; *Generative
@@ -99,7 +101,7 @@ class MaxoutMLP(nn.Module):
 
 
 class JointMLP(nn.Module):
-    """An `MLP` over several inputs at once, such as image and code: a discriminator of pairs.
+    """Joint discriminator: an `MLP` over several concatenated inputs, such as image and code.
 
     Attributes:
       features: widths of the hidden layers.
@@ -109,16 +111,18 @@ class JointMLP(nn.Module):
 
     @nn.compact
     def __call__(self, *inputs: Array) -> Array:
-        """Inputs `[batch, ...]`, flattened, one behind the other `-> logits [batch]`."""
+        """Inputs `[batch, ...]`, flattened and concatenated, `-> logits [batch]`."""
         flat = [x.reshape(x.shape[0], -1) for x in inputs]
         return MLP(self.features)(jnp.concatenate(flat, axis=-1))
 
 
 def _joined(x: Array, label: Array | None, num_classes: int | None) -> Array:
-    """`x` flattened, and the label's one-hot code behind it."""
+    """Flattens `x` and appends the label's one-hot encoding, if there are classes."""
     x = x.reshape(x.shape[0], -1)
     if num_classes is None:
         return x
     if label is None:
-        raise ValueError(f"the network has num_classes={num_classes} and was called without labels")
+        raise ValueError(
+            f"the network has num_classes={num_classes} and was called without labels; pass labels"
+        )
     return jnp.concatenate([x, jax.nn.one_hot(label, num_classes, dtype=x.dtype)], axis=-1)

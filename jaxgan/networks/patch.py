@@ -1,4 +1,4 @@
-"""The discriminator that judges patches, of pix2pix and CycleGAN.
+"""PatchGAN discriminator of pix2pix and CycleGAN.
 
 Isola et al., *Image-to-Image Translation with Conditional Adversarial Networks*, 2017,
 https://arxiv.org/abs/1611.07004, section 3.2.2 and appendix 6.1.2.
@@ -20,21 +20,21 @@ from jaxgan.networks.layers import (
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
 
-WIDEST = 8  # times the first layer's channels
+WIDEST = 8  # maximum width as a multiple of the first layer's channels
 
 
 class PatchDiscriminator(nn.Module):
-    """Images to a map of logits, one for each patch.
+    """PatchGAN discriminator: images to a map of logits, one per patch.
 
-    Convolutions 4 x 4: `num_layers` of stride 2 and two of stride 1, the last of which gives the
-    logits. A logit sees 16, 34, 70, 142, 286 pixels for 1 to 5 layers; with 0
-    layers all convolutions are 1 x 1, and it sees one pixel.
+    4 x 4 convolutions: `num_layers` of stride 2 and two of stride 1, the last of which outputs the
+    logits. The receptive field of a logit is 16, 34, 70, 142, 286 pixels wide for 1 to 5 layers.
+    With 0 layers all convolutions are 1 x 1, and the receptive field is one pixel.
 
     Attributes:
-      features: channels of the first layer; they double up to eight times as many.
-      num_layers: how many convolutions of stride 2; 3 is the papers' "70 x 70".
-      norm: normalisation of all layers but the first and the last: of the batch, as in pix2pix, of
-        each example, as in CycleGAN, or none.
+      features: channels of the first layer; they double per layer, up to eight times as many.
+      num_layers: number of convolutions of stride 2; 3 is the papers' "70 x 70".
+      norm: normalisation of all layers but the first and the last: `batch` as in pix2pix,
+        `instance` as in CycleGAN, or `none`.
       dtype: dtype of the computation; parameters and output are float32.
     """
 

@@ -1,4 +1,4 @@
-"""The residual generator of CycleGAN: image to image, through a narrow middle.
+"""ResNet generator of CycleGAN, for image-to-image translation.
 
 Zhu et al., *Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks*, 2017,
 https://arxiv.org/abs/1703.10593, appendix 7.2, after Johnson et al., *Perceptual Losses for
@@ -20,16 +20,18 @@ NUM_HALVINGS = 2
 
 
 class ResNetGenerator(nn.Module):
-    """Images to images of the same size.
+    """Residual generator: images to images of the same size.
 
     A 7 x 7 convolution, two of stride 2, residual blocks of two 3 x 3 convolutions, two transposed
     convolutions of stride 2, and a 7 x 7 convolution; instance normalisation after all but the
-    last, borders reflected.
+    last. The 7 x 7 convolutions and the blocks use reflection padding.
 
     Attributes:
-      channels: of the output.
-      features: channels at full size; twice as many at half of it, four times in the blocks.
-      num_blocks: 9 for images of 256 pixels and more, 6 below, in the paper.
+      channels: number of output channels.
+      features: channels at full resolution; twice as many at half resolution, four times in the
+        residual blocks.
+      num_blocks: number of residual blocks; in the paper 9 for images of 256 pixels and more, and
+        6 below.
       dtype: dtype of the computation; parameters and output are float32.
     """
 
@@ -73,5 +75,5 @@ class ResNetGenerator(nn.Module):
 
 
 def reflected(x: Array, border: int) -> Array:
-    """`[batch, height, width, channels]`, larger by a border that mirrors what is inside."""
+    """Reflection padding of `x` `[batch, height, width, channels]` by `border` pixels."""
     return jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)), mode="reflect")

@@ -1,4 +1,4 @@
-"""The U-Net of pix2pix: image to image, with a short cut at every size.
+"""U-Net generator of pix2pix, for image-to-image translation.
 
 Isola et al., *Image-to-Image Translation with Conditional Adversarial Networks*, 2017,
 https://arxiv.org/abs/1611.07004, section 3.2.1 and appendix 6.1.1.
@@ -25,26 +25,26 @@ from jaxgan.networks.layers import (
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
 
-WIDEST = 8  # times the first layer's channels
-DROPPED = 3  # inner levels with dropout
+WIDEST = 8  # maximum width as a multiple of the first layer's channels
+DROPPED = 3  # number of inner levels with dropout
 
 
 class UNetGenerator(nn.Module):
-    """Images to images of the same size.
+    """U-Net generator: images to images of the same size, with skip connections at every level.
 
-    Convolutions 4 x 4 of stride 2 down to one pixel (for images of `2^num_levels` pixels), and
-    transposed ones back, each of which sees what was at its size on the way down. Dropout in three
-    inner levels on the way up is the noise of pix2pix. With 8 levels, 64 features and 3 channels in
-    and out it has 54 413 955 parameters.
+    4 x 4 convolutions of stride 2 down to one pixel (for images of `2^num_levels` pixels), and
+    transposed convolutions back up, each of which takes the output of its level on the way down as
+    additional input. Dropout in three inner levels on the way up is the noise of pix2pix. With 8
+    levels, 64 features and 3 input and output channels it has 54 413 955 parameters.
 
     Attributes:
-      channels: of the output.
-      features: channels at half size; they double up to eight times as many.
-      num_levels: how often the size is halved; down to one pixel of the shorter side (8 for 256
-        pixels) when `None`.
-      dropout: rate in the inner levels.
-      norm: normalisation of the batch, as in pix2pix (which is that of the example where it has
-        one), of each example, or none.
+      channels: number of output channels.
+      features: channels at half resolution; they double per level, up to eight times as many.
+      num_levels: number of times that the size is halved; if `None`, down to one pixel of the
+        shorter side (8 for 256 pixels).
+      dropout: dropout rate in the inner levels, in [0, 1).
+      norm: `batch` normalisation as in pix2pix (equal to instance normalisation at batch size 1),
+        `instance` normalisation, or `none`.
       dtype: dtype of the computation; parameters and output are float32.
     """
 
@@ -74,21 +74,21 @@ class UNetGenerator(nn.Module):
         down = partial(make, Conv, stride=2, padding=((1, 1), (1, 1)))
         up = partial(make, ConvTranspose)
 
-        seen = []
+        skips = []
         for level in range(levels):
             innermost = level == levels - 1
             x = down(self._width(level))(leaky_relu(x) if level else x)
-            # One pixel has no statistics of its own.
+            # A single pixel has no instance statistics.
             x = x if innermost or level == 0 else self._normalised(x, train)
-            seen.append(x)
+            skips.append(x)
         for level in reversed(range(1, levels)):
             x = jax.nn.relu(
-                x if level == levels - 1 else jnp.concatenate([x, seen[level]], axis=-1)
+                x if level == levels - 1 else jnp.concatenate([x, skips[level]], axis=-1)
             )
             x = self._normalised(up(self._width(level - 1))(x), train)
             if 0 < levels - 1 - level <= DROPPED:
                 x = Dropout(self.dropout)(x, train=train)
-        x = jax.nn.relu(jnp.concatenate([x, seen[0]], axis=-1) if levels > 1 else x)
+        x = jax.nn.relu(jnp.concatenate([x, skips[0]], axis=-1) if levels > 1 else x)
         x = up(self.channels, use_bias=True)(x)
         return jnp.tanh(x.astype(jnp.float32))
 

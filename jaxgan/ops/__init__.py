@@ -1,4 +1,4 @@
-"""Operations that networks are made of, in the forms that compile well."""
+"""Convolutions and normalisation moments, in forms that XLA compiles to fast programs."""
 
 from jaxgan.ops.conv import conv as conv
 from jaxgan.ops.conv import conv_transpose as conv_transpose

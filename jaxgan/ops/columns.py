@@ -1,6 +1,6 @@
-"""The kernel's gradient as one matrix product, over all taps of all pixels ("im2col").
+"""Kernel gradient of a convolution as one matrix product over all taps and pixels (im2col).
 
-For images of few channels, where the taps take little memory.
+It is for images of few channels, where the columns take little memory.
 """
 
 import jax
@@ -11,7 +11,7 @@ from jaxgan.types import Array
 
 
 def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps: Pair) -> Array:
-    """W."""
+    """W(x, g), the gradient of the kernel (see `ops/plain.py` for shapes)."""
     x = jax.lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *((*p, 0) for p in padding), (0, 0, 0)))
     channels = x.shape[3]
     x = _gathered(x, 2, taps[1], stride[1], g.shape[2])
@@ -21,7 +21,7 @@ def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps:
 
 
 def _gathered(x: Array, axis: int, taps: int, stride: int, size: int) -> Array:
-    """What each of `size` pixels of the output meets along an axis, joined in front of channels."""
+    """Input values of every tap along an axis, for `size` outputs, concatenated along channels."""
     span = stride * (size - 1) + 1
     shifted = [jax.lax.slice_in_dim(x, tap, tap + span, stride, axis=axis) for tap in range(taps)]
     return jnp.concatenate(shifted, axis=3)

@@ -1,7 +1,7 @@
-"""Convolution and transposed convolution, in forms that compile well.
+"""Convolution and transposed convolution as primitives with a fast lowering on CPU.
 
 A strided convolution C is linear in the image and in the kernel. So all its derivatives, of every
-order and in both modes, are made of three bilinear operations:
+order, in forward and in reverse mode, are compositions of three bilinear operations:
 
     C(x, w)   the convolution
     T(g, w)   its transpose in x: a transposed convolution
@@ -9,11 +9,11 @@ order and in both modes, are made of three bilinear operations:
 
     <C(x, w), g> = <x, T(g, w)> = <w, W(x, g)>
 
-Each is a primitive here, which knows that its transposes are the other two. What a primitive is
-computed *by* is decided when a program is lowered for a platform. On GPU and TPU that is the plain
-`jax.lax` convolution and its transposes. On a CPU it is the form that XLA compiles well
-(`ops/cpu.py`): composing plain derivatives leads XLA's CPU backend into naive loops, for the
-weight gradient of a transposed convolution, and for every gradient of a gradient penalty.
+Each is a primitive here, whose transposes are the other two. The algorithm of a primitive is chosen
+when a program is lowered for a platform. On GPU and TPU it is the plain `jax.lax` convolution and
+its transposes. On CPU it is a form that XLA compiles to fast code (`ops/cpu.py`): composed plain
+derivatives make XLA's CPU backend fall back to naive loops, for the kernel gradient of a transposed
+convolution and for every gradient of a gradient penalty.
 """
 
 from collections.abc import Callable
@@ -34,21 +34,21 @@ from jaxgan.types import Array
 def conv(
     x: Array, kernel: Array, *, stride: int | Pair = 1, padding: str | Padding = "SAME"
 ) -> Array:
-    """Two-dimensional convolution (cross-correlation, as everywhere in deep learning).
+    """Two-dimensional convolution (cross-correlation, as usual in deep learning).
 
     Equals `jax.lax.conv_general_dilated` of NHWC images and HWIO kernels, up to the order of sums.
 
     Args:
       x: `[batch, height, width, in]`.
-      kernel: `[kernel_height, kernel_width, in, out]`, as `flax.linen.Conv` stores it.
-      stride: along height and width, at least 1.
+      kernel: `[kernel_height, kernel_width, in, out]`, the layout of `flax.linen.Conv`.
+      stride: stride along height and width, at least 1.
       padding: `SAME`, `VALID`, or `((top, bottom), (left, right))`.
 
     Returns:
       `[batch, out_height, out_width, out]`.
 
     Raises:
-      AssertionError: `x` or `kernel` has not rank 4, or their channels do not agree.
+      AssertionError: `x` or `kernel` does not have rank 4, or their input channels differ.
 
     Example:
       >>> import jax.numpy as jnp
@@ -71,19 +71,19 @@ def conv_transpose(
     """Two-dimensional transposed convolution ("deconvolution").
 
     Equals `jax.lax.conv_transpose(x, kernel, stride, padding)`, up to the order of sums: with
-    `SAME` padding, `stride` times the height and width.
+    `SAME` padding, the output has `stride` times the height and width.
 
     Args:
       x: `[batch, height, width, in]`.
-      kernel: `[kernel_height, kernel_width, in, out]`, as `flax.linen.ConvTranspose` stores it.
-      stride: along height and width, at least 1.
-      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))` of the dilated input, as in jax.
+      kernel: `[kernel_height, kernel_width, in, out]`, the layout of `flax.linen.ConvTranspose`.
+      stride: stride along height and width, at least 1.
+      padding: `SAME`, `VALID`, or `((top, bottom), (left, right))` of the dilated input, as in JAX.
 
     Returns:
       `[batch, out_height, out_width, out]`.
 
     Raises:
-      AssertionError: `x` or `kernel` has not rank 4, or their channels do not agree.
+      AssertionError: `x` or `kernel` does not have rank 4, or their input channels differ.
 
     Reference:
       Dumoulin and Visin, *A guide to convolution arithmetic for deep learning*, 2016,
@@ -101,15 +101,15 @@ def conv_transpose(
         dilated = [_dilated_padding(taps[i], strides[i], padding) for i in (0, 1)]
     else:
         dilated = list(padding)
-    # This is the transpose of a convolution of images of `size`, padded by `pads`, whose kernel is
-    # read backwards.
+    # The result is the transpose of a convolution of images of `size`, padded by `pads`, with the
+    # flipped kernel.
     pads = tuple((taps[i] - 1 - low, taps[i] - 1 - high) for i, (low, high) in enumerate(dilated))
     size = tuple(
         (x.shape[1 + i] - 1) * strides[i] + low + high - taps[i] + 2
         for i, (low, high) in enumerate(dilated)
     )
-    backwards = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    return input_gradient_p.bind(x, backwards, stride=strides, padding=pads, size=size)
+    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    return input_gradient_p.bind(x, flipped, stride=strides, padding=pads, size=size)
 
 
 def _pair(stride: int | Pair) -> Pair:
@@ -117,7 +117,7 @@ def _pair(stride: int | Pair) -> Pair:
 
 
 def _dilated_padding(taps: int, stride: int, mode: str) -> Pair:
-    """Padding of the dilated input, as `jax.lax.conv_transpose` means `SAME` and `VALID`."""
+    """Padding of the dilated input for `SAME` and `VALID`, as in `jax.lax.conv_transpose`."""
     if mode == "VALID":
         total = taps + stride - 2 + max(taps - stride, 0)
         return taps - 1, total - (taps - 1)
@@ -130,7 +130,7 @@ def _dilated_padding(taps: int, stride: int, mode: str) -> Pair:
 
 
 def _primitive(name: str, plain: Callable[..., Array], on_cpu: Callable[..., Array]) -> Primitive:
-    """A bilinear operation with a plain form, and another one for the CPU."""
+    """Makes the primitive of a bilinear operation with separate lowerings, `on_cpu` for CPU."""
     primitive = Primitive(name)
 
     def abstract(a: Any, b: Any, **params: Any) -> Any:
@@ -142,8 +142,8 @@ def _primitive(name: str, plain: Callable[..., Array], on_cpu: Callable[..., Arr
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=names))
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
-    fast = mlir.lower_fun(on_cpu, multiple_results=False)
-    mlir.register_lowering(primitive, fast, platform="cpu")
+    cpu_lowering = mlir.lower_fun(on_cpu, multiple_results=False)
+    mlir.register_lowering(primitive, cpu_lowering, platform="cpu")
     return primitive
 
 
@@ -175,8 +175,8 @@ ad.defbilinear(
 # ---- vmap
 
 
-def _batched_over_images(primitive: Primitive, plain: Callable[..., Array]) -> None:
-    """For C and T: a mapped axis of images joins the batch; mapped kernels go the plain way."""
+def _join_batches(primitive: Primitive, plain: Callable[..., Array]) -> None:
+    """Batching rule of C and T: mapped images join the batch; mapped kernels use `jax.lax`."""
 
     def rule(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
         (images, w), (images_dim, w_dim) = args, dims
@@ -190,8 +190,8 @@ def _batched_over_images(primitive: Primitive, plain: Callable[..., Array]) -> N
     batching.primitive_batchers[primitive] = rule
 
 
-def _batched_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
-    """For W, whose two arguments share their batch: mapped axes go the plain way."""
+def _batch_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
+    """Batching rule of W, whose arguments share their batch: mapped axes use `jax.lax`."""
 
     def rule(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
         return jax.vmap(partial(plain, **params), in_axes=dims)(*args), 0
@@ -199,6 +199,6 @@ def _batched_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
     batching.primitive_batchers[primitive] = rule
 
 
-_batched_over_images(conv_p, plain.conv)
-_batched_over_images(input_gradient_p, plain.input_gradient)
-_batched_plainly(kernel_gradient_p, plain.kernel_gradient)
+_join_batches(conv_p, plain.conv)
+_join_batches(input_gradient_p, plain.input_gradient)
+_batch_plainly(kernel_gradient_p, plain.kernel_gradient)

@@ -1,6 +1,6 @@
-"""Which form the three operations of a convolution take on a CPU, by their shapes.
+"""Choice of algorithm for C, T and W on CPU, by their shapes.
 
-docs/performance.md has the measurements behind the choices.
+docs/performance.md has the benchmarks behind the choices.
 """
 
 import jax.numpy as jnp
@@ -9,72 +9,76 @@ from jaxgan.ops import columns, phases, plain, spectral
 from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
 
-FEW = 4  # channels, as pictures have them and hidden layers do not
+FEW = 4  # maximum number of channels of images; hidden layers have more
 
 
 def conv(x: Array, w: Array, *, stride: Pair, padding: Padding) -> Array:
-    """C."""
+    """C(x, w), the convolution."""
     kernel, size = w.shape, (x.shape[1], x.shape[2])
-    if _in_frequencies(x, size, kernel, stride, padding):
+    if _uses_spectral(x, size, kernel, stride, padding):
         return spectral.conv(x, w, stride=stride, padding=padding)
-    if _turns(kernel, stride):
-        around = _around(padding, kernel)
+    if _uses_adjoint(kernel, stride):
+        pads = _adjoint_padding(padding, kernel)
         out = plain.output_size(size, kernel, padding)
-        return phases.sum_of_taps(x, _turned(w), stride=stride, padding=around, size=out)
+        return phases.sum_of_taps(x, _adjoint_kernel(w), stride=stride, padding=pads, size=out)
     return plain.conv(x, w, stride=stride, padding=padding)
 
 
 def input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
-    """T."""
+    """T(g, w), the transposed convolution."""
     *taps, n_in, n_out = w.shape
-    if _in_frequencies(g, size, w.shape, stride, padding):
-        form = spectral.input_gradient
+    if _uses_spectral(g, size, w.shape, stride, padding):
+        algorithm = spectral.input_gradient
     elif min(taps) < max(stride):
-        form = plain.input_gradient
+        algorithm = plain.input_gradient
     elif n_in <= FEW < n_out:
-        form = phases.sum_of_taps
+        algorithm = phases.sum_of_taps
     elif stride != (1, 1) and n_in > FEW:
-        form = phases.input_gradient
+        algorithm = phases.input_gradient
     else:
-        form = plain.input_gradient
-    return form(g, w, stride=stride, padding=padding, size=size)
+        algorithm = plain.input_gradient
+    return algorithm(g, w, stride=stride, padding=padding, size=size)
 
 
 def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps: Pair) -> Array:
-    """W."""
+    """W(x, g), the gradient of the kernel."""
     kernel, size = (*taps, x.shape[3], g.shape[3]), (x.shape[1], x.shape[2])
-    if _in_frequencies(x, size, kernel, stride, padding):
+    if _uses_spectral(x, size, kernel, stride, padding):
         return spectral.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
     if stride == (1, 1) and kernel[2] <= FEW < kernel[3]:
         return columns.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
-    if _turns(kernel, stride):
-        around = _around(padding, kernel)
-        return _turned(columns.kernel_gradient(g, x, stride=stride, padding=around, taps=taps))
+    if _uses_adjoint(kernel, stride):
+        pads = _adjoint_padding(padding, kernel)
+        w = columns.kernel_gradient(g, x, stride=stride, padding=pads, taps=taps)
+        return _adjoint_kernel(w)
     return plain.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
 
 
-def _in_frequencies(
+def _uses_spectral(
     x: Array, size: Pair, kernel: tuple[int, ...], stride: Pair, padding: Padding
 ) -> bool:
-    """An exported program may leave the size of the batch open: then nothing is known of it."""
+    """Whether the spectral algorithm is faster; only for float32 and a known batch size.
+
+    The batch size of an exported program may be symbolic.
+    """
     known = isinstance(x.shape[0], int) and x.dtype == jnp.float32
     return known and spectral.saves(x.shape[0], size, kernel, stride, padding)
 
 
-# With stride 1 a convolution is also the transpose of one, whose kernel is turned around and whose
-# channels change places. XLA is slow with few channels on the one side and fast on the other.
+# A convolution with stride 1 equals the transpose of a convolution with flipped kernel and swapped
+# channels. Of the two forms, XLA is slow for few channels on one side and fast on the other.
 
 
-def _turns(kernel: tuple[int, ...], stride: Pair) -> bool:
+def _uses_adjoint(kernel: tuple[int, ...], stride: Pair) -> bool:
     *taps, n_in, n_out = kernel
     return stride == (1, 1) and min(taps) > 1 and n_out <= FEW < n_in
 
 
-def _turned(w: Array) -> Array:
+def _adjoint_kernel(w: Array) -> Array:
     return w[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
-def _around(padding: Padding, kernel: tuple[int, ...]) -> Padding:
+def _adjoint_padding(padding: Padding, kernel: tuple[int, ...]) -> Padding:
     (top, bottom), (left, right) = padding
     height, width = kernel[0] - 1, kernel[1] - 1
     return (height - top, height - bottom), (width - left, width - right)

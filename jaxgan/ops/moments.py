@@ -1,4 +1,4 @@
-"""Mean and variance, as normalisation layers need them."""
+"""Mean and variance over the global batch, for normalisation layers."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,18 +11,19 @@ from jaxgan.types import Array
 
 
 def moments(x: Array, axes: Sequence[int]) -> tuple[Array, Array]:
-    """Mean and (biased) variance over `axes`, and over all devices if axis 0, the batch, is one.
+    """Mean and (biased) variance over `axes`, and over all devices if `axes` includes the batch, 0.
 
         m = E x        v = E (x - m)^2
         dm = E dx      dv = 2 E (x - m) dx
 
-    The derivatives are written out: that of the mean inside the variance vanishes, which autodiff
-    does not see. Then the gradient ends with the sum of two images, instead of an image and a
-    number per channel, and XLA computes it once, instead of once for each of its readers.
+    The derivatives are explicit: the derivative of the variance with respect to the mean vanishes,
+    which autodiff does not exploit. The gradient then ends in a sum of two images instead of an
+    image and a scalar per channel, and XLA materialises it once instead of recomputing it for each
+    consumer.
 
     Args:
-      x: any shape.
-      axes: axes that are averaged over, not negative. They stay, with length 1.
+      x: array of any shape.
+      axes: axes to average over, not negative. They are kept with length 1.
 
     Returns:
       Mean and variance, of `x`'s rank.
@@ -48,7 +49,7 @@ def _(
 ) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (x,), (dx,) = primals, tangents
     mean, var = _moments(x, axes)
-    dx = jnp.copy(dx)  # so that both cotangents are added up before they meet any other of x's
+    dx = jnp.copy(dx)  # both cotangents are summed before they are added to other cotangents of x
     return (mean, var), (_mean(dx, axes), 2.0 * _mean((x - mean) * dx, axes))
 
 

@@ -1,8 +1,8 @@
-"""Transposed convolutions with a stride, one phase of the output after the other.
+"""Strided transposed convolution by phases of the output (sub-pixel convolution).
 
-The textbook form of T convolves an image with zeros between its pixels, and multiplies mostly
-zeros. But the pixels `stride * i + phase` of the output meet every `stride`-th tap of the kernel
-only, and they meet pixels of the input that lie side by side.
+The textbook form of T convolves an image with zeros between its pixels, so that most products are
+with zeros. But the output pixels `stride * i + phase` depend only on every `stride`-th tap of the
+kernel, and on adjacent pixels of the input: each phase is a convolution without a stride.
 
 Reference:
   Shi et al., *Is the deconvolution layer the same as a convolutional layer?*, 2016,
@@ -21,28 +21,28 @@ from jaxgan.types import Array
 
 
 def input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
-    """T, each phase an ordinary convolution; no stride is longer than the kernel."""
+    """T(g, w) with one ordinary convolution per phase; no stride exceeds the kernel."""
     kernel = w.transpose(0, 1, 3, 2)
 
-    def one(row: _Phase, column: _Phase) -> Array:
+    def phase_output(row: _Phase, column: _Phase) -> Array:
         return plain.conv(
             g,
-            kernel[row.every, column.every][::-1, ::-1],
+            kernel[row.tap_slice, column.tap_slice][::-1, ::-1],
             stride=(1, 1),
             padding=(row.padding, column.padding),
         )
 
-    return _interleave(one, g, w, stride, padding, size)
+    return _interleave(phase_output, g, w, stride, padding, size)
 
 
 def sum_of_taps(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
-    """T as one matrix product, to all taps of all pixels, and a sum of shifted taps for each phase.
+    """T(g, w) as one matrix product to all taps of all pixels, and sums of shifted taps per phase.
 
-    For images of few channels, where the taps do not take much more memory than `g` does.
+    It is for images of few channels, where the taps do not take much more memory than `g`.
     """
     taps = jnp.einsum("nhwo,abio->nhwabi", g, w)
 
-    def one(row: _Phase, column: _Phase) -> Array:
+    def phase_output(row: _Phase, column: _Phase) -> Array:
         zero = jnp.zeros((), g.dtype)
         shifted = [
             jax.lax.pad(taps[:, :, :, i, j], zero, ((0, 0, 0), (*top, 0), (*left, 0), (0, 0, 0)))
@@ -51,12 +51,18 @@ def sum_of_taps(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pai
         ]
         return sum(shifted[1:], start=shifted[0])
 
-    return _interleave(one, g, w, stride, padding, size)
+    return _interleave(phase_output, g, w, stride, padding, size)
 
 
 def _interleave(
-    one: Callable[..., Array], g: Array, w: Array, stride: Pair, padding: Padding, size: Pair
+    phase_output: Callable[..., Array],
+    g: Array,
+    w: Array,
+    stride: Pair,
+    padding: Padding,
+    size: Pair,
 ) -> Array:
+    """Computes the output of every phase and interleaves them into `[batch, *size, in]`."""
     rows, columns = (
         [
             _phase(w.shape[i], stride[i], padding[i][0], g.shape[1 + i], size[i], phase)
@@ -64,7 +70,7 @@ def _interleave(
         ]
         for i in (0, 1)
     )
-    phases = [jnp.stack([one(row, column) for column in columns], axis=3) for row in rows]
+    phases = [jnp.stack([phase_output(row, column) for column in columns], axis=3) for row in rows]
     interleaved = jnp.stack(phases, axis=2)
     batch, height, _, width, _, channels = interleaved.shape
     x = interleaved.reshape(batch, stride[0] * height, stride[1] * width, channels)
@@ -72,29 +78,30 @@ def _interleave(
 
 
 class _Phase(NamedTuple):
-    """Along one axis: the taps that a phase of the output meets, and its convolution's padding."""
+    """One phase along one axis: the taps that it uses, and the padding of its convolution."""
 
     taps: range
     padding: Pair
 
     @property
-    def every(self) -> slice:
-        """The taps, to index with."""
+    def tap_slice(self) -> slice:
+        """The taps as a slice."""
         return slice(self.taps.start, None, self.taps.step)
 
     def shifts(self) -> list[tuple[int, Pair]]:
-        """Every tap, and the padding that brings what it gives to its place."""
+        """Taps, each with the padding that aligns its products with the output."""
         low, high = self.padding
         last = len(self.taps) - 1
         return [(tap, (low - (last - i), high - i)) for i, tap in enumerate(self.taps)]
 
 
-def _phase(taps: int, stride: int, before: int, given: int, size: int, phase: int) -> _Phase:
-    """Output p = stride i + phase meets input j through tap p + before - stride j.
+def _phase(taps: int, stride: int, before: int, in_size: int, size: int, phase: int) -> _Phase:
+    """Taps and padding of a phase along one axis.
 
-    All phases are made `ceil(size / stride)` long; what is beyond the size is cut off afterwards.
+    Output `p = stride * i + phase` depends on input j through tap `p + before - stride * j`. All
+    phases have length `ceil(size / stride)`; outputs beyond `size` are dropped afterwards.
     """
-    met = range((phase + before) % stride, taps, stride)
-    low = len(met) - 1 - (phase + before - met.start) // stride
-    high = -(size // -stride) - given - low + len(met) - 1
-    return _Phase(met, (low, high))
+    used = range((phase + before) % stride, taps, stride)
+    low = len(used) - 1 - (phase + before - used.start) // stride
+    high = -(size // -stride) - in_size - low + len(used) - 1
+    return _Phase(used, (low, high))

@@ -1,18 +1,18 @@
-"""Convolutions of small images with stride 1, by products of Fourier coefficients.
+"""Fourier-domain convolution of small images with stride 1.
 
-A convolution is bilinear, and every way to compute it by r products has the form
+A convolution is bilinear, and every algorithm that computes it with r products has the form
 
     C(x, w) = Q' [(P x) (R w)]      P [r, pixels of x], R [r, taps], Q [r, pixels of the output]
 
-where the products are of matrices, over channels and examples, one for each of the r rows. The
-transposes are made of the same three matrices:
+where each of the r products is a matrix product over channels and examples. The transposes use the
+same three matrices:
 
     T(g, w) = P' [(Q g) (R w)]      W(x, g) = R' [(P x) (Q g)]
 
-Here the rows are the frequencies of a grid that is large enough that what wraps around meets zeros.
-For real signals half of them are enough, and a product of complex numbers takes three of real ones:
-1.5 products for every point of the grid, where the convolution as it is written takes one for each
-tap at each pixel of the output. That is a tenth of the work for 5 x 5 taps on 7 x 7 pixels.
+Here the rows are the frequencies of a grid that is zero-padded so that circular and linear
+convolution agree. For real signals half of the frequencies suffice, and a complex product takes
+three real ones: 1.5 products per grid point, where direct convolution takes one per tap and pixel
+of the output. That is a tenth of the work for 5 x 5 taps on 7 x 7 pixels.
 
 References:
   Mathieu, Henaff and LeCun, *Fast training of convolutional networks through FFTs*, 2013,
@@ -32,7 +32,7 @@ from jaxgan.types import Array
 
 
 def conv(x: Array, w: Array, *, stride: Pair, padding: Padding) -> Array:
-    """C for stride 1."""
+    """C(x, w) for stride 1."""
     size, taps = x.shape[1:3], w.shape[:2]
     p, q, r = _matrices(size, taps, padding)
     y = jnp.einsum("fni,fio->fno", _apply(p, x), _apply_to_kernel(r, w))
@@ -40,23 +40,23 @@ def conv(x: Array, w: Array, *, stride: Pair, padding: Padding) -> Array:
 
 
 def input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
-    """T for stride 1."""
+    """T(g, w) for stride 1."""
     p, q, r = _matrices(size, w.shape[:2], padding)
     x = jnp.einsum("fno,fio->fni", _apply(q, g), _apply_to_kernel(r, w))
     return _apply_transposed(p, x, size)
 
 
 def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps: Pair) -> Array:
-    """W for stride 1."""
+    """W(x, g) for stride 1."""
     p, q, r = _matrices(x.shape[1:3], taps, padding)
     w = jnp.einsum("fni,fno->fio", _apply(p, x), _apply(q, g))
     return (r.T @ w.reshape(len(w), -1)).reshape(*taps, *w.shape[1:])
 
 
 def saves(batch: int, size: Pair, kernel: tuple[int, ...], stride: Pair, padding: Padding) -> bool:
-    """Whether three quarters of the multiplications are saved, those of the transforms included.
+    """Whether at least three quarters of the multiplications are saved, transforms included.
 
-    Measured: where that is so, the additional memory that is written does not eat it up.
+    Benchmarks show that the savings then outweigh the additional memory traffic.
     """
     if stride != (1, 1) or min(map(min, padding)) < 0:
         return False
@@ -70,7 +70,7 @@ def saves(batch: int, size: Pair, kernel: tuple[int, ...], stride: Pair, padding
 
 
 def _grid_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding) -> Pair:
-    """So many points that what wraps around meets zeros."""
+    """Height and width of the grid: large enough that wrapped values are multiplied by zeros."""
     rows, columns = padding
     height, width = output_size(size, kernel, padding)
     return (
@@ -80,15 +80,15 @@ def _grid_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding)
 
 
 def _matrices(size: tuple[int, ...], taps: tuple[int, ...], padding: Padding) -> list[Array]:
-    """P, Q and R."""
-    return [jnp.asarray(matrix) for matrix in _products(size, taps, padding)]
+    """The matrices P, Q and R."""
+    return [jnp.asarray(matrix) for matrix in _real_matrices(size, taps, padding)]
 
 
 @functools.cache
-def _products(
+def _real_matrices(
     size: tuple[int, ...], taps: tuple[int, ...], padding: Padding
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Y_f = X_f conj(K_f) for every frequency f of the grid, in real numbers.
+    """Matrices P, Q and R of `Y_f = X_f conj(K_f)` for every frequency f, in real arithmetic.
 
     (a + ib)(c - id) = (p + q) + i(s - p + q), with p = ac, q = bd and s = (a + b)(c - d).
     """
@@ -107,9 +107,10 @@ def _products(
 
 
 class _Fourier(NamedTuple):
-    """`[coefficients, points]`: those that are real, then real and imaginary parts.
+    """Fourier matrices `[coefficients, points]`, for real signals.
 
-    Of two frequencies f and -f, whose coefficients are conjugate, one is here.
+    `alone` has the frequencies f = -f, whose coefficients are real; `real` and `imaginary` have one
+    of each pair f and -f, whose coefficients are conjugate.
     """
 
     alone: np.ndarray
@@ -118,6 +119,7 @@ class _Fourier(NamedTuple):
 
 
 def _fourier(grid: Pair, points: np.ndarray) -> _Fourier:
+    """Fourier matrices from the given points of the grid to its frequencies."""
     frequencies = [(i, j) for i in range(grid[0]) for j in range(grid[1])]
     opposite = {f: (-f[0] % grid[0], -f[1] % grid[1]) for f in frequencies}
     alone = np.array([f for f in frequencies if f == opposite[f]]).reshape(-1, 2)
@@ -132,19 +134,19 @@ def _stack(*parts: np.ndarray) -> np.ndarray:
 
 
 def _apply(matrix: Array, x: Array) -> Array:
-    """`[batch, height, width, channels] -> [rows, batch, channels]`."""
+    """Applies a matrix to pixels, `[batch, height, width, channels] -> [rows, batch, channels]`."""
     batch, height, width, channels = x.shape
     pixels = x.reshape(batch, -1, channels).transpose(1, 0, 2).reshape(height * width, -1)
     return (matrix @ pixels).reshape(-1, batch, channels)
 
 
 def _apply_to_kernel(matrix: Array, w: Array) -> Array:
-    """`[kh, kw, in, out] -> [rows, in, out]`."""
+    """Applies a matrix to taps, `[kh, kw, in, out] -> [rows, in, out]`."""
     return (matrix @ w.reshape(matrix.shape[1], -1)).reshape(-1, *w.shape[2:])
 
 
 def _apply_transposed(matrix: Array, y: Array, size: Pair) -> Array:
-    """`[rows, batch, channels] -> [batch, *size, channels]`."""
+    """Applies the transpose of a matrix, `[rows, batch, channels] -> [batch, *size, channels]`."""
     _, batch, channels = y.shape
     pixels = matrix.T @ y.reshape(len(y), -1)
     return pixels.reshape(-1, batch, channels).transpose(1, 0, 2).reshape(batch, *size, channels)

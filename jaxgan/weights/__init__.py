@@ -1,4 +1,4 @@
-"""Weight files: safetensors, written and read, and PyTorch's `.pth`, read without PyTorch."""
+"""Weight files: reading and writing of safetensors, reading of PyTorch's `.pth` without PyTorch."""
 
 from jaxgan.weights.safetensors import load as load
 from jaxgan.weights.safetensors import record as record

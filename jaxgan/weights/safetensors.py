@@ -1,7 +1,7 @@
-"""A network's weights in a file of their own, for other programs and other networks.
+"""Weights of a single network as a safetensors file, for use in other programs.
 
-safetensors is a header in JSON and the bytes of the arrays: it holds no code, and every framework
-reads it. https://github.com/huggingface/safetensors
+A safetensors file is a JSON header followed by the bytes of the arrays: it contains no code, and
+all major frameworks read it. https://github.com/huggingface/safetensors
 """
 
 import json
@@ -21,12 +21,12 @@ from jaxgan.types import ModelState, Params
 def save(
     path: str | Path, params: Params, model_state: ModelState, *, record: Mapping[str, Any]
 ) -> None:
-    """Writes `params/...` and `model_state/...` of one network, and a record of their making.
+    """Writes a network's `params/...` and `model_state/...`, with a record of their origin.
 
     Args:
       path: the file to write, `.safetensors`.
       params, model_state: nested dictionaries of arrays.
-      record: what is known of the weights; anything that JSON can hold.
+      record: metadata of the weights, serialisable as JSON.
 
     Example:
       >>> save("w.safetensors", {"kernel": np.ones(2)}, {}, record={"step": 1})  # doctest: +SKIP
@@ -37,10 +37,10 @@ def save(
 
 
 def load(path: str | Path) -> tuple[Params, ModelState]:
-    """What `save` wrote.
+    """Reads the parameters and model state written by `save`.
 
     Raises:
-      WeightsError: the file is missing, damaged or no safetensors file.
+      WeightsError: the file is missing, damaged or not a safetensors file.
     """
     with _opened(path) as file:
         leaves = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
@@ -49,7 +49,11 @@ def load(path: str | Path) -> tuple[Params, ModelState]:
 
 
 def record(path: str | Path) -> dict[str, Any]:
-    """The record that `save` wrote beside the weights."""
+    """Reads the record written by `save`.
+
+    Raises:
+      WeightsError: the file is missing, damaged or not a safetensors file.
+    """
     with _opened(path) as file:
         return json.loads(file.metadata()["record"])
 

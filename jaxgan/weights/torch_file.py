@@ -1,7 +1,7 @@
-"""Reads the arrays of a PyTorch file (`.pth`) without PyTorch, and without running what is in it.
+"""Safe reader of PyTorch files (`.pth`) without PyTorch.
 
-Such a file is a pickle, which may name any function to be called. Here a name is looked up in a
-short list, and anything else is an error.
+Such a file is a pickle, which can call any function by name. This reader resolves only the names on
+a short allow-list; any other name is an error.
 """
 
 import pickle
@@ -31,7 +31,7 @@ DTYPES = {
 
 
 def load_torch(path: str | Path) -> dict[str, np.ndarray]:
-    """The state dict in a file of `torch.save`, in the format of today or of before 1.6.
+    """Reads the state dict of a file written by `torch.save`, in the zip or the pre-1.6 format.
 
     Args:
       path: the file.
@@ -40,8 +40,8 @@ def load_torch(path: str | Path) -> dict[str, np.ndarray]:
       Arrays by name.
 
     Raises:
-      WeightsError: the file is missing, damaged, no file of `torch.save`, holds anything but a dict
-        of tensors, or names a function beyond those that make one.
+      WeightsError: the file is missing, damaged, or not written by `torch.save`; it holds anything
+        but a dict of tensors; or it calls a function that is not on the allow-list.
 
     Example:
       >>> load_torch("pt_inception-2015-12-05-6726825d.pth")["fc.bias"].shape  # doctest: +SKIP
@@ -51,10 +51,10 @@ def load_torch(path: str | Path) -> dict[str, np.ndarray]:
         with open(path, "rb") as file:
             zipped = zipfile.is_zipfile(file)
             file.seek(0)
-            found = _load_zip(file) if zipped else _load_legacy(file)
-        if not isinstance(found, dict):
-            raise ValueError(f"it holds a {type(found).__name__}, expected a dict of tensors")
-        return {name: tensor.array() for name, tensor in found.items()}
+            state_dict = _load_zip(file) if zipped else _load_legacy(file)
+        if not isinstance(state_dict, dict):
+            raise ValueError(f"it holds a {type(state_dict).__name__}, expected a dict of tensors")
+        return {name: tensor.array() for name, tensor in state_dict.items()}
     except (
         OSError,
         EOFError,
@@ -73,7 +73,7 @@ def load_torch(path: str | Path) -> dict[str, np.ndarray]:
 
 
 class _Storage:
-    """A flat array, whose contents may be read later than its name."""
+    """Flat array of a tensor's data, which may be filled after it is referenced."""
 
     def __init__(self, dtype: type) -> None:
         self.dtype = dtype
@@ -120,7 +120,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it calls {module}.{name}, which is not done here")
+            raise pickle.UnpicklingError(f"it calls {module}.{name}, which is not allowed")
         return ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -131,37 +131,37 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _load_zip(file: IO[bytes]) -> Any:
-    """Since 1.6: `<name>/data.pkl`, and a file `<name>/data/<key>` for every storage."""
+    """Reads the format since 1.6: `<name>/data.pkl`, and `<name>/data/<key>` for every storage."""
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         pickled = next(name for name in names if name.endswith("data.pkl"))
         folder = pickled.removesuffix("data.pkl")
         if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") != b"little":
-            raise ValueError("its numbers are not little-endian")
-        read: dict[str, _Storage] = {}
+            raise ValueError("its byte order is not little-endian")
+        storages: dict[str, _Storage] = {}
 
         def storage(dtype: type, key: str, size: int) -> _Storage:
-            if key not in read:
-                read[key] = _Storage(dtype)
-                read[key].values = np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
-            return read[key]
+            if key not in storages:
+                storages[key] = _Storage(dtype)
+                storages[key].values = np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
+            return storages[key]
 
         with archive.open(pickled) as stream:
             return _Unpickler(stream, storage).load()
 
 
 def _load_legacy(file: IO[bytes]) -> Any:
-    """Before: pickles of magic, version, system, object and keys; then the storages, one by one."""
-    made: dict[str, _Storage] = {}
+    """Reads the older format: pickles of magic, version, system, object and keys; then storages."""
+    storages: dict[str, _Storage] = {}
 
     def storage(dtype: type, key: str, size: int) -> _Storage:
-        return made.setdefault(key, _Storage(dtype))
+        return storages.setdefault(key, _Storage(dtype))
 
-    magic, _, _, found, keys = (_Unpickler(file, storage).load() for _ in range(5))
+    magic, _, _, state_dict, keys = (_Unpickler(file, storage).load() for _ in range(5))
     if magic != MAGIC:
-        raise ValueError("it does not begin as one")
+        raise ValueError("it does not begin with PyTorch's magic number")
     for key in keys:
         (size,) = struct.unpack("<q", file.read(8))
-        dtype = np.dtype(made[key].dtype)
-        made[key].values = np.frombuffer(file.read(size * dtype.itemsize), dtype)
-    return found
+        dtype = np.dtype(storages[key].dtype)
+        storages[key].values = np.frombuffer(file.read(size * dtype.itemsize), dtype)
+    return state_dict
