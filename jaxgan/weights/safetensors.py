@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -25,19 +26,22 @@ def save(
 
     Args:
       path: the file to write, `.safetensors`.
-      params, model_state: nested dictionaries of arrays.
+      params, model_state: pytrees of arrays; leaves are named by their paths.
       record: metadata of the weights, serialisable as JSON.
 
     Example:
       >>> save("w.safetensors", {"kernel": np.ones(2)}, {}, record={"step": 1})  # doctest: +SKIP
     """
-    leaves = flatten_dict({"params": params, "model_state": model_state}, sep="/")
-    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in leaves.items()}
+    tree = {"params": params, "model_state": model_state}
+    arrays = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.ascontiguousarray(leaf)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }
     save_file(arrays, str(path), metadata={"record": json.dumps(record)})
 
 
 def load(path: str | Path) -> tuple[Params, ModelState]:
-    """Reads the parameters and model state written by `save`.
+    """Reads the parameters and model state written by `save`, as nested dictionaries.
 
     Raises:
       WeightsError: the file is missing, damaged or not a safetensors file.
