@@ -34,7 +34,7 @@ def save(
     """
     tree = {"params": params, "model_state": model_state}
     arrays = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.ascontiguousarray(leaf)
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf, order="C")
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
     }
     save_file(arrays, str(path), metadata={"record": json.dumps(record)})
