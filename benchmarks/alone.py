@@ -1,8 +1,8 @@
-"""One form of one workload in a process of its own: when it took its first step, and its memory.
+"""One implementation of one workload in its own process: time of the first step, and peak memory.
 
     python -m benchmarks.alone W2 jaxgan
 
-Run by `benchmarks.step`, which knows when the process was started.
+`benchmarks.step` runs it and records the start time of the process.
 """
 
 import json
@@ -17,9 +17,9 @@ from jaxgan.runs import xla_flags
 NUM_STEPS = 5
 
 
-def main(name: str, form: str) -> None:
+def main(name: str, implementation: str) -> None:
     """Prints `{"first_step": seconds since 1970, "peak_mib": ...}`."""
-    if form == "torch":
+    if implementation == "torch":
         from benchmarks import torch_workloads
         from benchmarks.workloads import WORKLOADS
 
@@ -30,10 +30,10 @@ def main(name: str, form: str) -> None:
 
         from benchmarks.workloads import OURS, PLAIN, WORKLOADS, make_step
 
-        if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # as the experiments set it up
+        if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # as in the experiments
             jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
             jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        step, _ = make_step(WORKLOADS[name], OURS if form == "jaxgan" else PLAIN)
+        step, _ = make_step(WORKLOADS[name], OURS if implementation == "jaxgan" else PLAIN)
     step()
     first_step = time.time()
     for _ in range(NUM_STEPS - 1):
@@ -42,7 +42,7 @@ def main(name: str, form: str) -> None:
 
 
 def peak_memory() -> float:
-    """The largest resident memory so far, in MiB; on Linux, whose `getrusage` counts the parent."""
+    """Peak resident memory of this process in MiB, on Linux; `getrusage` includes the parent's."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 

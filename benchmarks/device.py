@@ -1,11 +1,12 @@
-"""What a device makes of the GAN step: steps and images a second, share of its peak, memory.
+"""Throughput of the GAN training step on a device: steps and images per second, FLOP/s, memory.
 
     python -m benchmarks.device
     python -m benchmarks.device --size mnist cifar10 --dtype bfloat16
 
-DCGANs for MNIST's 28 x 28 x 1, CIFAR-10's 32 x 32 x 3 and for 128 x 128 x 3, each in float32 and in
-bfloat16, on random images that lie on the device. The peak is what a large matrix product reaches
-in the same dtype, here and now; the arithmetic of a step is what XLA counts in its program.
+DCGANs for MNIST (28 x 28 x 1), CIFAR-10 (32 x 32 x 3) and 128 x 128 x 3 images, each in float32 and
+in bfloat16, on random images in device memory. The peak is the measured rate of a large matrix
+product in the same dtype; the floating-point operations of a step are those that XLA counts in the
+compiled program.
 """
 
 import dataclasses
@@ -31,25 +32,25 @@ SIZES = {  # image shape, features, examples per step
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Prints a table, a row per image size and dtype."""
+    """Print the throughput of the GAN training step, one row per image size and dtype."""
 
     size: tuple[Literal["mnist", "cifar10", "128px"], ...] = ("mnist", "cifar10", "128px")
-    """Which DCGANs."""
+    """Image sizes of the DCGANs."""
     dtype: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
-    """Dtypes of the networks' computation; parameters are float32."""
+    """Dtypes in which the networks compute; parameters are float32."""
     repeats: int = 5
-    """How often each is timed; the median counts."""
+    """Number of timings of each, of which the median is reported."""
     seconds: float = 2.0
-    """How long at least."""
+    """Minimum total time of the timings of each, in seconds."""
     batch_size: int | None = None
-    """Examples per step; 256, 256 and 64 when left out."""
+    """Examples per step; default: 256, 256 and 64 for the three sizes."""
 
 
 def main(config: Config) -> None:
-    """Measures, and prints a row as soon as it is known."""
+    """Prints the table, each row as soon as it is measured."""
     device = jax.devices()[0]
     print(f"{device.device_kind}, jax {jax.__version__}\n")
-    print("| images | dtype | batch | steps/s | images/s | TFLOP/s | of peak | GB at most |")
+    print("| images | dtype | batch | steps/s | images/s | TFLOP/s | of peak | peak GB |")
     print("|---|---|---|---|---|---|---|---|")
     for dtype in config.dtype:
         peak = matmul_rate(jnp.dtype(dtype), config)
@@ -69,7 +70,7 @@ def main(config: Config) -> None:
 def step_time(
     shape: tuple[int, int, int], features: int, batch: int, dtype: Any, config: Config
 ) -> tuple[float, float]:
-    """Seconds of a round, and the floating-point operations that XLA counts in it."""
+    """Seconds per step, and floating-point operations per step as counted by XLA."""
     game = jaxgan.gan(
         jaxgan.from_linen(networks.DCGANGenerator(shape, features, dtype=dtype)),
         jaxgan.from_linen(networks.DCGANDiscriminator(features, dtype=dtype)),
@@ -91,7 +92,7 @@ def step_time(
 
 
 def matmul_rate(dtype: Any, config: Config) -> float:
-    """Operations a second of a square matrix product."""
+    """Floating-point operations per second of a square matrix product."""
     n = 8192 if jax.default_backend() != "cpu" else 2048
     matrix = jax.random.normal(jax.random.key(0), (n, n)).astype(dtype)
     product = jax.jit(lambda a: a @ a)
@@ -99,7 +100,7 @@ def matmul_rate(dtype: Any, config: Config) -> float:
 
 
 def median_seconds(run: Callable[[], Any], config: Config) -> float:
-    """Of one call, among calls dispatched one after the other."""
+    """Median time per call in seconds, over calls dispatched without waiting in between."""
     jax.block_until_ready(run())
     start = time.perf_counter()
     jax.block_until_ready(run())

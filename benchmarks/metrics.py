@@ -1,9 +1,9 @@
-"""Memory and time of metrics on large samples: 50 000 x 2048 features on either side.
+"""Time and peak memory of metrics on large samples: 50 000 x 2048 real and generated features.
 
     python -m benchmarks.metrics
     python -m benchmarks.metrics --rows 10000 --width 128
 
-Every metric has a process of its own, whose largest resident memory (VmHWM) is read at its end.
+Each metric runs in its own process, whose peak resident memory (VmHWM) is read at the end.
 """
 
 import dataclasses
@@ -27,22 +27,22 @@ BATCH = 500
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Prints seconds and gigabytes of metrics."""
+    """Print time and peak memory of metrics."""
 
     rows: int = 50_000
-    """Of either side."""
+    """Number of real, and of generated, feature rows."""
     width: int = 2048
-    """Of the features."""
+    """Number of features per row."""
     alone: str | None = None
-    """One metric, in this process."""
+    """Name of one metric to run in this process."""
 
 
 def main(config: Config) -> None:
-    """A table, a row per metric."""
+    """Prints a table, one row per metric."""
     if config.alone is not None:
         measure(config.alone, config.rows, config.width)
         return
-    print("| metric | rows of either side | width | seconds | GB at most |\n|---|---|---|---|---|")
+    print("| metric | rows per side | width | seconds | peak GB |\n|---|---|---|---|---|")
     for name in METRICS:
         flags = ["--rows", config.rows, "--width", config.width, "--alone", name]
         command = [sys.executable, "-m", "benchmarks.metrics", *map(str, flags)]
@@ -50,7 +50,7 @@ def main(config: Config) -> None:
 
 
 def measure(name: str, rows: int, width: int) -> None:
-    """Feeds random features, batch by batch, as an evaluation does."""
+    """Computes a metric over random features, passed in batches as in an evaluation."""
     metric, start = METRICS[name](), time.perf_counter()
     acc, rng = metric.init(), np.random.default_rng(0)
     for _ in range(rows // BATCH):
@@ -59,8 +59,8 @@ def measure(name: str, rows: int, width: int) -> None:
     metric.compute(acc)
     seconds = time.perf_counter() - start
     status = Path("/proc/self/status").read_text()
-    largest = int(status.split("VmHWM:")[1].split()[0]) / 1024**2
-    print(f"| {name} | {rows} | {width} | {seconds:.0f} | {largest:.2f} |", flush=True)
+    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024**2
+    print(f"| {name} | {rows} | {width} | {seconds:.0f} | {peak:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

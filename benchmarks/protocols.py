@@ -1,4 +1,4 @@
-"""The protocols of published numbers, as `benchmarks/published.py` plays them."""
+"""Protocols of published GAN results, run by `benchmarks/published.py`."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -17,12 +17,12 @@ from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Array, PRNGKey
 
 SEEDS = 10
-CHUNK = 1000  # rounds of a population that are one program
+CHUNK = 1000  # training steps per compiled call of a population
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of the table, and the records behind it."""
+    """Row of a results table, with the records of every seed."""
 
     what: str
     published: str
@@ -31,25 +31,29 @@ class Row:
     records: Sequence[Any] = ()
 
 
-# ---- exact truths
+# ---- games with known solutions
 
 
 def dirac() -> list[Row]:
-    """Dirac-GAN (Mescheder, Geiger and Nowozin, 2018): data at 0, a generator at θ, D(x) = ψx, the
-    logistic loss with f'(0) = 1/2, descended with step 0.1. Rates are exact: what is published is a
-    theorem, and what is measured is the factor per round by which the distance from equilibrium
-    changes, over 2000 rounds that begin close to it.
+    """Convergence rates of the Dirac-GAN (Mescheder, Geiger and Nowozin, 2018): data at 0, a
+    generator at θ, D(x) = ψx, the logistic loss with f'(0) = 1/2, gradient descent with learning
+    rate 0.1. The published rates are exact, by a theorem. The measured rate is the factor per step
+    by which the distance from the equilibrium changes, over 2000 steps that start close to it.
     """
     eta, slope = 0.1, 0.5
-    together, in_turn = (("discriminator", "generator"),), ("discriminator", "generator")
+    simultaneous, alternating = (("discriminator", "generator"),), ("discriminator", "generator")
     cases = {
-        "simultaneous, no penalty: √(1 + η²f'²)": (together, 0.0, np.sqrt(1 + (eta * slope) ** 2)),
+        "simultaneous, no penalty: √(1 + η²f'²)": (
+            simultaneous,
+            0.0,
+            np.sqrt(1 + (eta * slope) ** 2),
+        ),
         "simultaneous, R1 γ = 0.5: √(1 − ηγ + η²f'²)": (
-            together,
+            simultaneous,
             0.5,
             np.sqrt(1 - eta * 0.5 + (eta * slope) ** 2),
         ),
-        "alternating, no penalty: 1": (in_turn, 0.0, 1.0),
+        "alternating, no penalty: 1": (alternating, 0.0, 1.0),
     }
     with jax.enable_x64(True):
         return [
@@ -58,7 +62,7 @@ def dirac() -> list[Row]:
         ]
 
 
-def _dirac_rate(turns: Any, gamma: float, eta: float, rounds: int = 2000) -> float:
+def _dirac_rate(turns: Any, gamma: float, eta: float, num_steps: int = 2000) -> float:
     scalar = lambda key, *inputs: (jnp.zeros(()), {})
     game = jaxgan.gan(
         jaxgan.Network(scalar, lambda theta, state, z, **_: (theta * jnp.ones_like(z), state)),
@@ -77,19 +81,19 @@ def _dirac_rate(turns: Any, gamma: float, eta: float, rounds: int = 2000) -> flo
         state, _ = algorithm.update(state, batches, key)
         return state, jnp.hypot(state.params["discriminator"], state.params["generator"])
 
-    _, distance = jax.jit(lambda s: jax.lax.scan(step, s, None, length=rounds))(state)
-    # The slope of the logarithm, in which the turning round averages out.
-    slope = np.polyfit(np.arange(rounds), np.log(np.asarray(distance)), 1)[0]
+    _, distance = jax.jit(lambda s: jax.lax.scan(step, s, None, length=num_steps))(state)
+    # Slope of the log distance, over which the oscillation averages out.
+    slope = np.polyfit(np.arange(num_steps), np.log(np.asarray(distance)), 1)[0]
     return float(np.exp(slope))
 
 
 def gaussian() -> list[Row]:
-    """Figure 1 of Goodfellow et al. (2014): a GAN on the line, data N(2, 1), a uniform prior
-    (`experiments/gaussian1d.py` as it stands). At the equilibrium the densities are equal and D is
-    1/2 (proposition 1). Mean and standard deviation of 10 000 samples, and the mean of |D(x) − 1/2|
-    where the data lie.
+    """Figure 1 of Goodfellow et al. (2014): a GAN on a one-dimensional Gaussian N(2, 1), a uniform
+    prior (`experiments/gaussian1d.py` with its defaults). At the equilibrium the densities are
+    equal and D is 1/2 (proposition 1). Results: mean and standard deviation of 10 000 samples, and
+    the mean of |D(x) − 1/2| under the density of the data.
     """
-    found = []
+    results = []
     for seed in range(3):
         config = gaussian1d.Config(seed=seed)
         experiment = gaussian1d.make(config)
@@ -98,8 +102,10 @@ def gaussian() -> list[Row]:
         game, _, discriminator = gaussian1d.make_game(config)
         distribution = data.gaussian(config.mean, config.std)
         gap = gaussian1d.gap(gaussian1d.densities(game, discriminator, distribution, state))
-        found.append((records["mean"].value, records["std"].value, gap))
-    columns = [", ".join(f"{value:.3f}" for value in column) for column in zip(*found, strict=True)]
+        results.append((records["mean"].value, records["std"].value, gap))
+    columns = [
+        ", ".join(f"{value:.3f}" for value in column) for column in zip(*results, strict=True)
+    ]
     names = ("mean", "standard deviation", "mean of abs(D(x) − 1/2)")
     return [
         Row(name, truth, value, "0 to 2")
@@ -107,16 +113,17 @@ def gaussian() -> list[Row]:
     ]
 
 
-# ---- mixtures of the plane
+# ---- mixtures of Gaussians in the plane
 
 
 def ring() -> list[Row]:
-    """Eight Gaussians on a circle of radius 1, σ = 0.01; 2500 samples; protocol and published
-    numbers of PacGAN (Lin et al., 2018), table 1, mean ± standard error of 10 trials. Differences:
-    networks of 3 x 128 with a uniform prior, R1 that fades from 0.1 to 1e-5, Adam 2e-3 falling to
-    0, batches of 256, 20 000 rounds, the average of the generator (`experiments/mixture.py`); the
-    paper's have 4 x 400 with batch normalisation against 3 x 200 maxout, Adam 1e-4, batches of 100,
-    400 000 rounds. A perfect generator: 8 modes, 98.9 % of high quality, reverse KL .0014.
+    """Mode coverage of eight Gaussians on a circle of radius 1, σ = 0.01, with 2500 samples;
+    protocol and published results of PacGAN (Lin et al., 2018), table 1, mean ± standard error of
+    10 trials. Differences: `experiments/mixture.py` has networks of 3 x 128, a uniform prior, an R1
+    weight that decays from 0.1 to 1e-5, Adam with 2e-3 decaying to 0, batches of 256, 20 000 steps,
+    and the moving average of the generator; the paper has a generator of 4 x 400 with batch
+    normalisation, a discriminator of 3 x 200 maxout, Adam with 1e-4, batches of 100, 400 000 steps.
+    A perfect generator has 8 modes, 98.9 % high-quality samples, and a reverse KL of .0014.
     """
     published = {
         "modes": "GAN 6.3 ± .5, PacGAN4 7.8 ± .1",
@@ -127,8 +134,9 @@ def ring() -> list[Row]:
 
 
 def grid() -> list[Row]:
-    """Twenty-five Gaussians on {−4, −2, 0, 2, 4}², σ = 0.05; all else as under *ring*. A perfect
-    generator: 25 modes, 98.9 % of high quality, reverse KL .0048.
+    """Mode coverage of 25 Gaussians on {−4, −2, 0, 2, 4}², σ = 0.05; otherwise the protocol of
+    *ring*. A perfect generator has 25 modes, 98.9 % high-quality samples, and a reverse KL of
+    .0048.
     """
     published = {
         "modes": "GAN 17.3 ± .8, PacGAN4 24.8 ± .2",
@@ -143,9 +151,8 @@ def _modes(name: str, published: Mapping[str, str]) -> list[Row]:
     distribution = getattr(data, name)()
     game, algorithm = mixture.make_gan(config)
     states = _population(algorithm, distribution.sample, config.batch_size, config.num_steps)
-    what = mixture.make_evaluation(distribution)
-    measure = evaluator(game, what, num_samples=2500)
-    seeds = [measure(jax.tree.map(itemgetter(i), states)) for i in range(SEEDS)]
+    evaluate = evaluator(game, mixture.make_evaluation(distribution), num_samples=2500)
+    seeds = [evaluate(jax.tree.map(itemgetter(i), states)) for i in range(SEEDS)]
     rows = []
     for metric, quoted in published.items():
         values = np.array([records[metric].value for records in seeds])
@@ -153,8 +160,8 @@ def _modes(name: str, published: Mapping[str, str]) -> list[Row]:
         scale, unit = (100.0, " %") if metric == "high_quality" else (1.0, "")
         value = f"{scale * values.mean():.3g} ± {scale * error:.2g}{unit}"
         extremes = f"{scale * values.min():.3g} to {scale * values.max():.3g}{unit}"
-        listed = [dataclasses.asdict(records[metric]) for records in seeds]
-        rows.append(Row(metric, quoted, f"{value} ({extremes})", f"0 to {SEEDS - 1}", listed))
+        all_records = [dataclasses.asdict(records[metric]) for records in seeds]
+        rows.append(Row(metric, quoted, f"{value} ({extremes})", f"0 to {SEEDS - 1}", all_records))
     return rows
 
 
@@ -164,22 +171,22 @@ def _population(
     batch_size: int,
     num_steps: int,
 ) -> TrainState:
-    """Trains one member per seed, all in one program."""
+    """Final states of one run per seed, trained together in one program."""
     keys = jax.vmap(jax.random.key)(jnp.arange(SEEDS))
     width = sample(keys[0], 1).shape[1]
     init = lambda key: algorithm.init(key, {"image": jnp.zeros((batch_size, width))})
     states = jax.jit(jax.vmap(init))(keys)
 
-    def play(state: TrainState, key: PRNGKey) -> tuple[TrainState, None]:
-        drawn = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
-        fresh = jax.random.split(drawn, algorithm.num_minibatches)
-        batches = {"image": jax.vmap(lambda key: sample(key, batch_size))(fresh)}
+    def step(state: TrainState, key: PRNGKey) -> tuple[TrainState, None]:
+        key_data = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
+        keys_data = jax.random.split(key_data, algorithm.num_minibatches)
+        batches = {"image": jax.vmap(lambda key: sample(key, batch_size))(keys_data)}
         return algorithm.update(state, batches, key)[0], None
 
     @jax.jit
     def chunk(states: TrainState) -> TrainState:
         member = lambda state, key: jax.lax.scan(
-            lambda state, _: play(state, key), state, None, length=CHUNK
+            lambda state, _: step(state, key), state, None, length=CHUNK
         )[0]
         return jax.vmap(member)(states, keys)
 
@@ -192,17 +199,17 @@ def _population(
 
 
 def parzen() -> list[Row]:
-    """Parzen-window log-likelihood on MNIST, Goodfellow et al. (2014), table 1, in nats. Trained on
-    the first 50 000 training images; 10 000 samples; σ of 10 values in [0.1, 1], chosen on the
-    first 1000 of the last 10 000 training images; mean over the 10 000 test images in [0, 1], ±
-    their standard error. Generator 100 → 1200 → 1200 → 784, ReLU; discriminator two maxout layers
-    of 240 x 5 with dropout, as in the paper. Differences: Adam instead of momentum, and samples
-    by the average of the generator's parameters, with decay 0.9999 over 20 000 rounds of 100.
+    """Parzen-window log-likelihood on MNIST in nats, Goodfellow et al. (2014), table 1. Trained on
+    the first 50 000 training images; 10 000 samples; σ of 10 values in [0.1, 1], selected on the
+    first 1000 of the last 10 000 training images; mean over the 10 000 test images in [0, 1],
+    ± standard error. Generator 100 → 1200 → 1200 → 784, ReLU; discriminator two maxout layers of
+    240 x 5 with dropout, as in the paper. Differences: Adam instead of momentum, and samples of the
+    moving average of the generator's parameters, with decay 0.9999 over 20 000 steps of 100 images.
 
-    Theis, van den Oord and Bethge (2016) show that this number ranks models neither by likelihood
-    nor by looks; it stands here because the paper reports it. Seen here too: a shorter average
-    (0.999, 24 000 rounds) has a `fid_mnist_classifier` of 2.5 and 182 nats, the longer one after
-    18 000 rounds, blurred, 21 and 241 nats.
+    Theis, van den Oord and Bethge (2016) show that this estimate ranks models neither by likelihood
+    nor by visual quality; it is here because the paper reports it. The results agree: with a
+    shorter moving average (0.999, 24 000 steps), samples have a `fid_mnist_classifier` of 2.5 and
+    182 nats; with the longer one after 18 000 steps, samples are blurred and have 21 and 241 nats.
     """
     dataset = data.load("mnist")
     train = {name: array[:50_000] for name, array in dataset.train.items()}
@@ -228,8 +235,8 @@ def parzen() -> list[Row]:
         key=jax.random.key(0),
         num_steps=PARZEN_STEPS,
     )
-    what = Evaluation({"parzen": metrics.parzen_log_likelihood(validation)}, dataset.test)
-    (record,) = evaluator(game, what, num_samples=10_000)(state).values()
+    evaluation = Evaluation({"parzen": metrics.parzen_log_likelihood(validation)}, dataset.test)
+    (record,) = evaluator(game, evaluation, num_samples=10_000)(state).values()
     return [
         Row(
             "log-likelihood",
@@ -246,13 +253,14 @@ PARZEN_STEPS = 20_000
 
 
 def mnist_presets() -> list[Row]:
-    """Presets of `experiments/mnist.py` on MNIST over time: `fid_mnist_classifier`, the Fréchet
-    distance of 10 000 samples from the 10 000 test images over the features of the digit classifier
-    that comes with jaxgan (sha256 in the records). No paper has numbers over these features, and
-    they are not FID. The floor, 10 000 training images in place of samples, is in the last column.
+    """Losses and penalties of `experiments/mnist.py` on MNIST, over training steps. The metric is
+    `fid_mnist_classifier`, the Fréchet distance between 10 000 samples and the 10 000 test images
+    over the features of the digit classifier in the package (SHA-256 in the records). No published
+    results use these features, and the metric is not FID. The last column has the floor: the score
+    of 10 000 training images in place of samples.
     """
     presets = {
-        "default: non-saturating, R1 every 16th round": {},
+        "default: non-saturating, R1 every 16th step": {},
         "non-saturating, batch normalisation, no penalty": {
             "r1": 0.0,
             "discriminator_norm": "batch",
@@ -282,22 +290,24 @@ PRESET_STEPS = (500, 1000, 3000)
 def _preset(name: str, flags: Mapping[str, Any]) -> Row:
     config = mnist.Config(data="mnist", num_steps=PRESET_STEPS[-1], **flags)
     experiment = mnist.make(config)
-    what = experiment.evaluation._replace(metrics={"fid": experiment.evaluation.metrics["fid"]})
-    measure = evaluator(experiment.game, what, num_samples=10_000)
-    found = {}
+    fid = {"fid": experiment.evaluation.metrics["fid"]}
+    evaluation = experiment.evaluation._replace(metrics=fid)
+    evaluate = evaluator(experiment.game, evaluation, num_samples=10_000)
+    by_step = {}
 
-    def look(step: int, state: TrainState, _: Any) -> None:
+    def callback(step: int, state: TrainState, _: Any) -> None:
         if step in PRESET_STEPS:
-            found[step] = measure(state)["fid_mnist_classifier"]
+            by_step[step] = evaluate(state)["fid_mnist_classifier"]
 
-    trained(experiment, config, [look])
-    value = ", ".join(f"{record.value:.3g} after {step}" for step, record in found.items())
-    floor = found[PRESET_STEPS[-1]].floor
-    records = [{"step": step} | dataclasses.asdict(record) for step, record in found.items()]
+    trained(experiment, config, [callback])
+    value = ", ".join(f"{record.value:.3g} after {step}" for step, record in by_step.items())
+    floor = by_step[PRESET_STEPS[-1]].floor
+    records = [{"step": step} | dataclasses.asdict(record) for step, record in by_step.items()]
     return Row(name, "none", value, f"0; floor {floor:.2g}", records)
 
 
 def trained(experiment: Any, config: Any, callbacks: Sequence[Any] = ()) -> TrainState:
+    """Final state of an experiment, trained without a run directory."""
     return jaxgan.fit(
         jaxgan.jit(experiment.algorithm),
         experiment.minibatches,

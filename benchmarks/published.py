@@ -1,11 +1,12 @@
-"""Published numbers, and what jaxgan gets under the same protocol.
+"""Published results, and jaxgan's results under the same protocols.
 
     python -m benchmarks.published
     python -m benchmarks.published --only ring grid
 
-Every protocol is one function of `benchmarks/protocols.py` or `benchmarks/code_protocols.py`. Its
-rows go to a JSON file, from which the table in docs/results.md is written: with `--only`, those of
-the other protocols stay as they are. MNIST's are skipped, with a word, where MNIST is not.
+Each protocol is a function of `benchmarks/protocols.py` or `benchmarks/latent_protocols.py`. Its
+rows are written to docs/results.json, from which docs/results.md is rendered; with `--only`, the
+results of the other protocols are kept. Protocols on MNIST are skipped, with a message, where MNIST
+is not available.
 """
 
 import dataclasses
@@ -24,35 +25,35 @@ from jaxgan.runs import xla_flags
 ROOT = Path(__file__).parent.parent
 HEAD = """# Results
 
-Written by `python -m benchmarks.published` from `docs/results.json`, which also has every seed's
-numbers; `--only NAME` measures one protocol again. Numbers of papers are quoted with the protocol
-that they were measured under, and are to be compared under it only.
+`python -m benchmarks.published` renders this page from `docs/results.json`, which also has the
+results of every seed; `--only NAME` runs one protocol again. Published results are quoted with
+their protocol, and are comparable only under that protocol.
 
-What a GPU or TPU makes of the GAN step (steps and images a second, share of its peak, memory, in
-float32 and bfloat16) is measured by `python -m benchmarks.device`. None has been at hand so far, so
-there are no such numbers here; the time on CPUs is in [performance.md](performance.md).
+`python -m benchmarks.device` measures the GAN training step on a GPU or TPU (steps and images per
+second, share of the peak FLOP/s, memory, in float32 and bfloat16). No such results are available
+yet; times on CPUs are in [performance.md](performance.md).
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Measures under the protocols of papers, and writes docs/results.md."""
+    """Evaluate jaxgan under published protocols, and write docs/results.md."""
 
     only: tuple[str, ...] = ()
-    """Names of protocols; all of them when left out."""
+    """Names of the protocols to run; default: all."""
     json: Path = ROOT / "docs" / "results.json"
-    """Where the rows are kept."""
+    """File of the results."""
     page: Path = ROOT / "docs" / "results.md"
-    """Where the table is written."""
+    """Markdown page rendered from the results."""
 
 
 def main(config: Config) -> None:
-    """Plays the protocols one by one; what is done is written at once."""
+    """Runs the protocols one by one, and writes the results after each."""
     xla_flags.set_flags()
-    from benchmarks import code_protocols, protocols
+    from benchmarks import latent_protocols, protocols
     from jaxgan.errors import DataError
 
-    known = protocols.PROTOCOLS | code_protocols.PROTOCOLS
+    known = protocols.PROTOCOLS | latent_protocols.PROTOCOLS
     if unknown := sorted(set(config.only) - set(known)):
         print(
             f"error: no protocol {', '.join(unknown)}; there are {', '.join(known)}",
@@ -65,7 +66,7 @@ def main(config: Config) -> None:
         try:
             rows = known[name]()
         except DataError as error:
-            print(f"{name} is skipped: {error}")
+            print(f"skipped {name}: {error}")
             continue
         minutes = (time.perf_counter() - start) / 60
         results[name] = {
@@ -81,17 +82,17 @@ def main(config: Config) -> None:
 
 
 def about(protocol: Any) -> str:
-    """A protocol's docstring, its indentation taken off."""
+    """Docstring of a protocol, without indentation."""
     return "\n".join(line.strip() for line in protocol.__doc__.strip().splitlines())
 
 
 def page(results: dict[str, Any]) -> str:
-    """docs/results.md."""
+    """Text of docs/results.md."""
     return HEAD + "".join(f"\n{section(name, result)}" for name, result in results.items())
 
 
 def section(name: str, result: dict[str, Any]) -> str:
-    """Heading, protocol, table, and where and how long it ran."""
+    """Section of a protocol: heading, description, table, machine and run time."""
     lines = ["| | published | jaxgan | seeds |", "|---|---|---|---|"]
     lines += [
         f"| {row['what']} | {row['published']} | {row['value']} | {row['seeds']} |"
@@ -102,7 +103,7 @@ def section(name: str, result: dict[str, Any]) -> str:
 
 
 def machine() -> str:
-    """What it ran on."""
+    """Description of this machine."""
     import jax
 
     devices = f"{jax.device_count()} {jax.devices()[0].device_kind}"

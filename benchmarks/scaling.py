@@ -1,16 +1,17 @@
-"""Weak scaling on paper: what devices would tell each other in a round, and how long it would take.
+"""Analytical weak scaling: communication and compute time of a training step on many devices.
 
     python -m benchmarks.scaling
     python -m benchmarks.scaling --features 128 --devices 8 64 512 --tflops 50 --link-gbs 100
 
-Compiles the sharded update of a DCGAN on 64 x 64 pixels ahead of time for so many (virtual)
-devices, reads the collectives and their bytes from the compiled program, and adds the time of a
-ring of links to that of the arithmetic:
+Compiles the sharded update of a DCGAN on 64 x 64 pixels ahead of time for n virtual devices, reads
+the collectives and their bytes from the compiled program, and adds the time of ring collectives to
+that of the computation:
 
     t = operations / speed + (n - 1) / n * bytes / bandwidth + collectives * latency
 
-where the bytes of an all-reduce count twice: around a ring they go as sums and as results. Nothing
-is hidden behind anything, so this is a lower bound on efficiency for the given speeds.
+where the bytes of an all-reduce count twice, since it is a reduce-scatter and an all-gather around
+the ring. Communication and computation do not overlap in this model, so it gives a lower bound on
+the efficiency for the given speeds.
 """
 
 import dataclasses
@@ -28,49 +29,55 @@ BYTES = {"f32": 4, "bf16": 2, "s32": 4, "u32": 4, "pred": 1}
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Predicts the time of a round on many devices."""
+    """Predict the time of a training step on many devices."""
 
     devices: tuple[int, ...] = (8, 64, 512)
     """Numbers of devices."""
     batch: int = 64
-    """Examples for each device."""
+    """Examples per device."""
     features: int = 64
-    """Channels of the DCGAN's widest images."""
+    """Channels of the finest layer of the DCGAN."""
     fsdp: int = 1
-    """Length of the axis along which the state is divided."""
+    """Size of the mesh axis fsdp, along which the state is sharded."""
     tflops: float = 20.0
-    """What a device does of this, in 10^12 operations a second."""
+    """Sustained speed of a device, in 10^12 floating-point operations per second."""
     link_gbs: float = 50.0
-    """Bandwidth out of each device, in 10^9 bytes a second."""
+    """Outgoing bandwidth of a device, in 10^9 bytes per second."""
     latency_us: float = 10.0
-    """Of a collective."""
+    """Latency of a collective, in microseconds."""
 
 
 def main(config: Config) -> None:
-    """Prints a table, a row per number of devices."""
+    """Prints a table, one row per number of devices."""
     from benchmarks.step import print_row
 
     print_row(
         "devices",
         "collectives",
-        "MB around the ring",
-        "ms of arithmetic",
-        "ms of links",
+        "MB communicated",
+        "compute ms",
+        "communication ms",
         "efficiency",
     )
     print_row(*["---"] * 6)
     for n in config.devices:
-        found = json.loads(in_a_process_with(n, config))
-        compute = found["flops"] / config.tflops / 1e12
-        ring = (n - 1) / n * found["bytes"] / config.link_gbs / 1e9
-        links = ring + found["collectives"] * config.latency_us / 1e6
-        cells = [n, found["collectives"], f"{found['bytes'] / 1e6:.1f}", f"{1e3 * compute:.1f}"]
-        share = compute / (compute + links)
-        print_row(*map(str, cells), f"{1e3 * links:.2f}", f"{share:.1%}")
+        program = json.loads(run_compiled(n, config))
+        compute = program["flops"] / config.tflops / 1e12
+        transfer = (n - 1) / n * program["bytes"] / config.link_gbs / 1e9
+        communication = transfer + program["collectives"] * config.latency_us / 1e6
+        efficiency = compute / (compute + communication)
+        print_row(
+            str(n),
+            str(program["collectives"]),
+            f"{program['bytes'] / 1e6:.1f}",
+            f"{1e3 * compute:.1f}",
+            f"{1e3 * communication:.2f}",
+            f"{efficiency:.1%}",
+        )
 
 
-def in_a_process_with(num_devices: int, config: Config) -> str:
-    """What `compiled` finds, in a process that has so many virtual devices."""
+def run_compiled(num_devices: int, config: Config) -> str:
+    """Output of `compiled` in a process with that number of virtual devices."""
     flags = f"--xla_force_host_platform_device_count={num_devices}"
     code = f"from benchmarks import scaling; scaling.compiled({num_devices}, {config})"
     code = code.replace("Config(", "scaling.Config(")
@@ -80,7 +87,7 @@ def in_a_process_with(num_devices: int, config: Config) -> str:
 
 
 def compiled(num_devices: int, config: Config) -> None:
-    """Prints operations of a device, and collectives and their bytes, of one round."""
+    """Prints operations per device, number of collectives and their bytes, of one step."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -101,20 +108,20 @@ def compiled(num_devices: int, config: Config) -> None:
     key = jax.eval_shape(lambda: jax.random.key(0))
     image = (config.batch * num_devices, 64, 64, 3)
     state = jax.eval_shape(algorithm.init, key, {"image": jax.ShapeDtypeStruct(image, jnp.float32)})
-    placed = lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place)
-    state = jax.tree.map(placed, state, parallel.state_shardings(mesh, state))
+    with_sharding = lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    state = jax.tree.map(with_sharding, state, parallel.state_shardings(mesh, state))
     rows = parallel.batch_sharding(mesh)
     batches = {"image": jax.ShapeDtypeStruct((1, *image), jnp.float32, sharding=rows)}
     program = parallel.sharded_update(algorithm, mesh).lower(state, batches, key).compile()
     kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
-    found = re.findall(rf"= (.*?) ({kinds})(?:-start)?\(", program.as_text())
-    moved = [
+    collectives = re.findall(rf"= (.*?) ({kinds})(?:-start)?\(", program.as_text())
+    sizes = [
         size * (2 if kind == "all-reduce" else 1)
-        for result, kind in found
+        for result, kind in collectives
         for size in tensor_bytes(result)
     ]
     flops = program.cost_analysis()["flops"]
-    print(json.dumps({"flops": flops, "collectives": len(found), "bytes": sum(moved)}))
+    print(json.dumps({"flops": flops, "collectives": len(collectives), "bytes": sum(sizes)}))
 
 
 def tensor_bytes(result: str) -> list[int]:

@@ -1,12 +1,13 @@
-"""The GAN step against PyTorch's on the same work, and against flax's own layers.
+"""Time of the GAN training step in jaxgan, in PyTorch, and with flax's own layers.
 
     python -m benchmarks.step
     python -m benchmarks.step --workload W2 W3 --repeats 9 --json step.json
 
-Every form takes its steps in turn, again and again, so that whatever else the machine does meets
-all of them; what counts is the ratio of medians. Then every form starts in a process of its own,
-for the time to its first step and its memory. PyTorch is wanted: `pip install torch==2.13.0` (any
-CPU build), or the extra `bench`. Without it, jaxgan and plain flax are timed alone.
+The implementations are timed in interleaved blocks of steps, so that other load on the machine
+affects all of them; the result is the ratio of medians. Then each implementation starts in its own
+process, for the time to its first step and its peak memory. The comparison needs PyTorch:
+`pip install torch==2.13.0` (any CPU build), or the extra `bench`. Without it, only jaxgan and plain
+flax are timed.
 """
 
 import dataclasses
@@ -32,26 +33,26 @@ Step = Callable[[], Any]
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Times one GAN step in several forms, interleaved."""
+    """Time one GAN training step in several implementations, interleaved."""
 
     workload: tuple[str, ...] = ("W1", "W2", "W3", "W4-GP", "W4-R1", "W5-1", "W5-4")
-    """Which of benchmarks/workloads.py."""
+    """Workloads, defined in benchmarks/workloads.py."""
     repeats: int = 7
-    """How often each form has its turn."""
+    """Number of timed blocks per implementation."""
     seconds: float = 1.0
-    """How long a turn is, at least one step."""
+    """Minimum duration of a block, which has at least one step."""
     plain: bool = True
-    """Time flax's own layers too, turn by turn; they take seconds per step on a CPU."""
+    """Time flax's own layers too; they take seconds per step on a CPU."""
     compiled: bool = True
     """Time PyTorch's networks under torch.compile too, which takes a C++ compiler and a minute."""
     alone: bool = True
-    """Start every form in a process of its own too, for start-up and memory."""
+    """Start each implementation in its own process too, for start-up time and memory."""
     json: Path | None = None
     """Where to write the records."""
 
 
 def main(config: Config) -> None:
-    """Prints two tables, a row per workload."""
+    """Prints two tables, one row per workload."""
     xla_flags.set_flags()
     from benchmarks.workloads import WORKLOADS
 
@@ -71,7 +72,7 @@ def main(config: Config) -> None:
         records.append(measure(name, config, with_torch) | {"gemm_gflops": peak})
         print_times(records[-1])
     if config.alone:
-        print("\nIn a process of its own: seconds to the first step, and MiB at most\n")
+        print("\nIn its own process: seconds to the first step, and peak MiB\n")
         print_row("workload", "cold s", "warm s", "PyTorch s", "MiB", "PyTorch MiB")
         print_row(*["---"] * 6)
         for record in records:
@@ -81,11 +82,11 @@ def main(config: Config) -> None:
         config.json.write_text(json.dumps(records, indent=2) + "\n")
 
 
-# ---- one process, the forms taking turns
+# ---- step times, interleaved in one process
 
 
 def measure(name: str, config: Config, with_torch: bool) -> dict[str, Any]:
-    """Medians in milliseconds of every form's steps."""
+    """Median step time of each implementation, in milliseconds."""
     from benchmarks.workloads import OURS, PLAIN, WORKLOADS, make_step
 
     workload = WORKLOADS[name]
@@ -100,58 +101,59 @@ def measure(name: str, config: Config, with_torch: bool) -> dict[str, Any]:
     if config.plain and workload.has_plain:
         steps["plain"], _ = make_step(workload, PLAIN, share_minibatches=False)
     times = interleaved(steps, config)
-    medians = {form: 1e3 * statistics.median(values) for form, values in times.items()}
+    medians = {name: 1e3 * statistics.median(values) for name, values in times.items()}
     return {"workload": name, "gflop": flops / 1e9, "milliseconds": medians}
 
 
 def interleaved(steps: dict[str, Step], config: Config) -> dict[str, list[float]]:
-    """Seconds of every step, the forms taking turns."""
+    """Times of all steps in seconds, measured in interleaved blocks per implementation."""
     for step in steps.values():
-        step()  # compiled, and warm
+        step()  # compiles and warms up
         step()
-    times: dict[str, list[float]] = {form: [] for form in steps}
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(config.repeats):
-        for form, step in steps.items():
+        for name, step in steps.items():
             end = time.perf_counter() + config.seconds
             while True:
                 start = time.perf_counter()
                 step()
-                times[form].append(time.perf_counter() - start)
+                times[name].append(time.perf_counter() - start)
                 if time.perf_counter() > end:
                     break
     return times
 
 
 def print_times(record: dict[str, Any]) -> None:
-    """A row of the first table. The ratio is to PyTorch's better form."""
-    found = record["milliseconds"]
-    ours, plain = found["jaxgan"], found.get("plain")
-    theirs = [found[form] for form in ("torch", "torch compiled") if form in found]
+    """Prints a row of the first table; the ratio is to the faster of PyTorch eager and compiled."""
+    times = record["milliseconds"]
+    ours, plain = times["jaxgan"], times.get("plain")
+    torch = [times.get(name) for name in ("torch", "torch compiled")]
+    theirs = [value for value in torch if value is not None]
     share = record["gflop"] / ours * 1e3 / record["gemm_gflops"]
     print_row(
         record["workload"],
         f"{ours:.1f}",
-        *(f"{found[form]:.1f}" if form in found else "-" for form in ("torch", "torch compiled")),
+        *("-" if value is None else f"{value:.1f}" for value in torch),
         f"{ours / min(theirs):.2f}" if theirs else "-",
         *((f"{plain:.0f}", f"{plain / ours:.1f}x") if plain else ("-", "-")),
         f"{share:.0%}",
     )
 
 
-# ---- a process for each form
+# ---- start-up time and memory, one process per implementation
 
 
 def measure_alone(name: str, with_torch: bool) -> dict[str, dict[str, float]]:
-    """Seconds from start to first step, and the largest memory, of processes of their own."""
+    """Seconds from process start to first step, and peak memory, of each implementation."""
     with tempfile.TemporaryDirectory() as cache:
-        found = {"cold": started(name, "jaxgan", cache), "warm": started(name, "jaxgan", cache)}
-    return found | ({"torch": started(name, "torch")} if with_torch else {})
+        results = {"cold": started(name, "jaxgan", cache), "warm": started(name, "jaxgan", cache)}
+    return results | ({"torch": started(name, "torch")} if with_torch else {})
 
 
-def started(name: str, form: str, cache: str | None = None) -> dict[str, float]:
-    """What a fresh process reports."""
+def started(name: str, implementation: str, cache: str | None = None) -> dict[str, float]:
+    """Report of a fresh process: seconds to the first step, and peak memory."""
     more = {} if cache is None else {"JAX_COMPILATION_CACHE_DIR": cache}
-    command = [sys.executable, "-m", "benchmarks.alone", name, form]
+    command = [sys.executable, "-m", "benchmarks.alone", name, implementation]
     start = time.time()
     done = subprocess.run(command, env=os.environ | more, check=True, capture_output=True)
     report = json.loads(done.stdout)
@@ -159,23 +161,23 @@ def started(name: str, form: str, cache: str | None = None) -> dict[str, float]:
 
 
 def print_alone(record: dict[str, Any]) -> None:
-    """A row of the second table."""
-    found = record["alone"]
-    cells = [f"{found[form]['seconds']:.1f}" if form in found else "-" for form in FORMS_ALONE]
-    memory = [f"{found[f]['peak_mib']:.0f}" if f in found else "-" for f in ("warm", "torch")]
-    print_row(record["workload"], *cells, *memory)
+    """Prints a row of the second table."""
+    results = record["alone"]
+    seconds = [f"{results[k]['seconds']:.1f}" if k in results else "-" for k in STARTS]
+    memory = [f"{results[k]['peak_mib']:.0f}" if k in results else "-" for k in ("warm", "torch")]
+    print_row(record["workload"], *seconds, *memory)
 
 
-FORMS_ALONE = ("cold", "warm", "torch")
+STARTS = ("cold", "warm", "torch")
 
 
 def print_row(*cells: str) -> None:
-    """A row of a table in Markdown."""
+    """Prints a row of a Markdown table."""
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def gemm_gflops(size: int = 2048, repeats: int = 9) -> float:
-    """The best of several matrix products, in GFLOP/s."""
+    """Rate of a matrix product in GFLOP/s, the best of several."""
     import jax
     import jax.numpy as jnp
 

@@ -1,13 +1,13 @@
-"""The same games in PyTorch, in the forms that are fast there.
+"""The workloads in PyTorch, written to be fast there.
 
-Eager or compiled, channels last, one batch of fakes for both turns, and the discriminator's
-gradients off in the generator's turn.
+Networks run eagerly or under `torch.compile`, channels last. Both turns use the same batch of
+fakes, and the generator's turn computes no gradients of the discriminator's parameters.
 """
 
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F  # noqa: N812, the name that everybody gives it
+import torch.nn.functional as F  # noqa: N812, the conventional name
 from torch import nn
 
 from benchmarks.workloads import (
@@ -23,7 +23,7 @@ from benchmarks.workloads import (
 
 
 def make_step(workload: Workload | Translation, *, compiled: bool = False):
-    """`step()`, which plays one round; `compiled` networks are `torch.compile`d."""
+    """`step()`, which runs one training step; with `compiled`, the networks are compiled."""
     torch.manual_seed(0)
     if isinstance(workload, Translation):
         return _make_translation_step(workload, compiled)

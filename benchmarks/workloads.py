@@ -1,16 +1,16 @@
-"""The games that are timed: one architecture on two sets of layers, jaxgan's and flax's own.
+"""Workloads of the benchmarks: games with jaxgan's layers or with flax's own.
 
 | workload | networks | batch |
 |---|---|---|
 | W1 | MLP GAN on 28 x 28: G 100-256-512-1024-784, D 784-512-256-1 | 128 |
 | W2 | DCGAN on 28 x 28 x 1, 5 x 5: G 7x7x256, 128, 64 (stride 2), 1 (stride 2); D 64, 128 | 128 |
 | W3 | DCGAN on 64 x 64 x 3, 4 x 4 kernels, 64 features, four levels | 64 |
-| W4-GP, W4-R1 | W2 with a gradient penalty in every round (W4-GP: Wasserstein loss) | 128 |
+| W4-GP, W4-R1 | W2 with a gradient penalty at every step (W4-GP: Wasserstein loss) | 128 |
 | W5-1, W5-4 | CycleGAN on 64 x 64 x 3: two residual generators, 32 features, 6 blocks | 1, 4 |
 
-A step is one turn of the discriminator and one of the generator, over the same fakes, with
-Adam(2e-4, b1 0.5) in float32; batch normalisation in training mode, in W2 in the generator alone.
-W5's step is the turn of the two generators alone, with least squares, cycle and identity terms.
+A step is one turn of the discriminator and one of the generator, with the same fakes and
+Adam(2e-4, b1 0.5) in float32; batch normalisation is in training mode, in W2 in the generator only.
+The step of W5 is the turn of the two generators only, with least-squares, cycle and identity terms.
 """
 
 from functools import partial
@@ -31,7 +31,7 @@ LEAK = 0.2
 
 
 class Layers(NamedTuple):
-    """`conv(features, taps, stride)`, `conv_transpose(...)`, and `batch_norm(x, train)`."""
+    """Layers: `conv(features, taps, stride)`, `conv_transpose(...)`, `batch_norm(x, train)`."""
 
     conv: Any
     conv_transpose: Any
@@ -51,7 +51,7 @@ PLAIN = Layers(
 
 
 class ConvGenerator(nn.Module):
-    """A dense layer to `base`, then transposed convolutions `(features, taps, stride)`."""
+    """Generator: dense to `base`, then transposed convolutions `(features, taps, stride)`."""
 
     layers: Layers
     base: tuple[int, int, int]
@@ -68,7 +68,7 @@ class ConvGenerator(nn.Module):
 
 
 class ConvDiscriminator(nn.Module):
-    """Convolutions `(features, taps, stride)`, then a dense layer to one logit."""
+    """Discriminator: convolutions `(features, taps, stride)`, then a dense layer to one logit."""
 
     layers: Layers
     stack: tuple[tuple[int, int, int], ...]
@@ -85,15 +85,16 @@ class ConvDiscriminator(nn.Module):
 
 
 class Workload(NamedTuple):
-    """One game in numbers that JAX and PyTorch share.
+    """Sizes of a GAN workload, shared by the JAX and the PyTorch implementation.
 
     Attributes:
       image: `(height, width, channels)`.
       batch: examples per step.
-      base, generator: of the convolutional generator; `None` for the MLP.
-      discriminator: its convolutions.
-      batch_norm: in the discriminator too.
-      penalty: `None`, `"gp"` or `"r1"`.
+      base: shape of the output of the generator's dense layer; `None` for the MLPs.
+      generator: transposed convolutions of the generator, `(features, taps, stride)` each.
+      discriminator: convolutions of the discriminator, `(features, taps, stride)` each.
+      batch_norm: whether the discriminator has batch normalisation too.
+      penalty: gradient penalty, `None`, `"gp"` or `"r1"`.
     """
 
     image: tuple[int, int, int]
@@ -106,17 +107,17 @@ class Workload(NamedTuple):
 
     @property
     def has_plain(self) -> bool:
-        """Whether flax's own layers would make another program."""
+        """Whether flax's own layers give a different program."""
         return self.base is not None
 
     @property
     def compiles(self) -> bool:
-        """Whether torch.compile takes it: it does not derive twice."""
+        """Whether `torch.compile` supports it: it has no double backward."""
         return self.penalty is None
 
 
 class Translation(NamedTuple):
-    """The generators' turn of CycleGAN."""
+    """Sizes of a CycleGAN workload, the turn of the generators."""
 
     batch: int
     side: int = 64
@@ -160,7 +161,7 @@ def make_networks(workload: Workload, layers: Layers) -> tuple[nn.Module, nn.Mod
 
 
 def make_step(workload: Workload | Translation, layers: Layers, *, share_minibatches: bool = True):
-    """`step()`, which plays one round and waits for it, and the round's operations."""
+    """`step()`, which runs one training step and waits for it, and the FLOPs of the step."""
     if isinstance(workload, Translation):
         return _make_translation_step(workload)
     generator, discriminator = make_networks(workload, layers)
@@ -202,14 +203,15 @@ CYCLE, IDENTITY = 10.0, 5.0
 
 def _make_translation_step(workload: Translation):
     generator = networks.ResNetGenerator(3, workload.features, workload.num_blocks)
-    judge = networks.PatchDiscriminator(workload.features, norm="instance")
+    discriminator = networks.PatchDiscriminator(workload.features, norm="instance")
     shape = (workload.batch, workload.side, workload.side, 3)
     real = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), 4)
     params = {
         "generators": [jax.jit(generator.init)(key, real[0])["params"] for key in keys[:2]],
         "discriminators": [
-            jax.jit(partial(judge.init, train=True))(key, real[0])["params"] for key in keys[2:]
+            jax.jit(partial(discriminator.init, train=True))(key, real[0])["params"]
+            for key in keys[2:]
         ],
     }
     adam = optax.adam(2e-4, b1=0.5)
@@ -218,7 +220,8 @@ def _make_translation_step(workload: Translation):
     def loss(params, model_state, batch, key, step):
         to_b, to_a = (partial(generator.apply, {"params": p}) for p in params["generators"])
         d_a, d_b = (
-            partial(judge.apply, {"params": p}, train=True) for p in params["discriminators"]
+            partial(discriminator.apply, {"params": p}, train=True)
+            for p in params["discriminators"]
         )
         a, b = batch["image"]
         fake_b, fake_a = to_b(a), to_a(b)

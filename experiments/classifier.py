@@ -1,14 +1,14 @@
-"""A classifier of handwritten digits, by whose features generators of digits are measured.
+"""A convolutional classifier of handwritten digits, as feature extractor for metrics.
 
 Commands:
 
     python -m experiments.classifier
     python -m jaxgan export runs/classifier --out jaxgan/features/mnist_classifier.safetensors
 
-It is a game of one player. The weights that `jaxgan.features.mnist_classifier` reads were made by
-these commands on the real MNIST; their accuracy is in their metadata and in the run's
-`evaluation.json`. They are older than the averages of batch statistics, so a run now ends with
-others; they stay, so that numbers over them compare.
+It is a game of one player. These commands made the weights that `jaxgan.features.mnist_classifier`
+reads, on the real MNIST; their accuracy is in their metadata and in the run's `evaluation.json`.
+The weights predate the moving averages of batch statistics, so a run now gives different ones; they
+stay, so that metrics over them remain comparable.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(BaseConfig):
-    """Trains a classifier of handwritten digits."""
+    """Train a classifier of handwritten digits."""
 
     num_steps: int = 4000
-    """Rounds to train in all."""
+    """Total number of training steps."""
     decay_steps: int = 4000
-    """Rounds until the learning rate is 0."""
+    """Steps until the learning rate is 0."""
     batch_size: int = 128
     """Examples per minibatch."""
     sample_every: int = 2000
-    """Steps between pictures of the digits that are hardest for it."""
+    """Steps between sheets of the test images with the highest loss."""
     learning_rate: float = 3e-3
-    """Of AdamW at its height, after 300 rounds; it falls to 0 by half a cosine."""
+    """Peak learning rate of AdamW, after a warm-up of 300 steps, with cosine decay to 0."""
     ema: float = 0.998
-    """Decay of the parameters' average, which is evaluated and exported."""
+    """Decay of the moving average of the parameters, which is evaluated and exported."""
 
 
 def make(config: Config) -> Experiment:
-    """Network, game, algorithm and data."""
+    """Network, game, training algorithm and data."""
     import optax
 
     import jaxgan
@@ -82,7 +82,7 @@ def make(config: Config) -> Experiment:
 
 
 def classification(network: Network) -> Game:
-    """One player, `classifier`, that pays the cross entropy; `sample` gives the logits."""
+    """Game of one player, `classifier`, with the cross entropy; `sample` returns the logits."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -110,7 +110,10 @@ def classification(network: Network) -> Game:
 
 
 def moved(image, key):
-    """Each image turned by up to 12 degrees, scaled by up to 10 % and shifted by up to 2 pixels."""
+    """Random affine augmentation of each image: rotation, scaling and translation.
+
+    Rotations are of up to 12 degrees, scalings of up to 10 %, translations of up to 2 pixels.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -122,11 +125,11 @@ def moved(image, key):
     offsets = grid - centre[:, None, None]
 
     def move(image, key):
-        drawn = jax.random.uniform(key, (4,), minval=-1.0)
-        angle, scale, shift = jnp.pi / 15 * drawn[0], 1.0 + 0.1 * drawn[1], 2.0 * drawn[2:]
+        u = jax.random.uniform(key, (4,), minval=-1.0)
+        angle, scale, shift = jnp.pi / 15 * u[0], 1.0 + 0.1 * u[1], 2.0 * u[2:]
         sine, cosine = jnp.sin(angle), jnp.cos(angle)
-        turn = jnp.array([[cosine, -sine], [sine, cosine]]) / scale
-        source = jnp.einsum("ij,jhw->ihw", turn, offsets) + (centre + shift)[:, None, None]
+        rotation = jnp.array([[cosine, -sine], [sine, cosine]]) / scale
+        source = jnp.einsum("ij,jhw->ihw", rotation, offsets) + (centre + shift)[:, None, None]
         return jax.scipy.ndimage.map_coordinates(image, list(source), order=1, cval=-1.0)
 
     channels_first = jnp.moveaxis(image, -1, 1)
@@ -136,7 +139,7 @@ def moved(image, key):
 
 
 def hardest_digits(game: Game, test):
-    """Draws the hundred test images that are least likely to be what they are, worst first."""
+    """Writes a sheet of the 100 test images with the highest cross entropy, highest first."""
     import jax
     import numpy as np
     import optax
@@ -148,8 +151,9 @@ def hardest_digits(game: Game, test):
     logits = jax.jit(lambda params, state: game.sample(params, state, batch, jax.random.key(0)))
 
     def draw(path: Path, state: TrainState) -> None:
-        found = logits(*with_ema(state))
-        losses = optax.softmax_cross_entropy_with_integer_labels(found, batch["label"])
+        losses = optax.softmax_cross_entropy_with_integer_labels(
+            logits(*with_ema(state)), batch["label"]
+        )
         worst = np.argsort(-multihost.to_host(losses))[:100]
         if multihost.is_main():
             images.save_sheet(path, batch["image"][worst])

@@ -1,4 +1,4 @@
-"""CycleGAN: pictures of two kinds translated into each other, without pairs.
+"""CycleGAN: unpaired image-to-image translation between two domains.
 
 Commands:
 
@@ -8,19 +8,19 @@ Commands:
         --patch-layers 2 --batch-size 8 --num-steps 2000 --epochs 1 --decay-epochs 1
     python -m jaxgan translate runs/cyclegan --input DIR --output DIR --way y2x
 
-A sheet in `samples/` has a row per pair of test pictures: x, its translation, and back again; y,
-its translation, and back again. `evaluation.json` has the error of either cycle, and the distance
-of translations from pictures of their kind; of recoloured digits also that from the truth.
+A sheet in `samples/` has one row per pair of test images: x, its translation to y and its
+reconstruction; y, its translation to x and its reconstruction. `evaluation.json` has the
+reconstruction error of both cycles and the distance between translations and the images of their
+domain; for recoloured digits, also the distance from the true translation.
 
-Hardware: the first two are for a GPU; the third takes minutes on two CPU cores. What was seen:
-recoloured digits are translated to within 0.053 and 0.083 (L1) of the truth after 500 rounds, where
-the pictures as they are have 1.13. With 100 facades and 100 label maps in no order, at 64 pixels
+Hardware: the first two commands are for a GPU; the third takes minutes on two CPU cores. Results:
+recoloured digits are translated to within 0.053 and 0.083 (L1) of the truth after 500 steps; the
+untranslated images have 1.13. With 100 facades and 100 label maps, unpaired, at 64 pixels
 (`--features 16 --num-blocks 3 --patch-layers 2 --batch-size 4 --epochs 24 --decay-epochs 24`, ten
-minutes), the errors of the cycles fall from 0.225 and 0.194 after 400 rounds to 0.198 and 0.154
-after 1200.
+minutes), the cycle errors fall from 0.225 and 0.194 after 400 steps to 0.198 and 0.154 after 1200.
 
 Reference: Zhu, Park, Isola and Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
-Adversarial Networks*, 2017, https://arxiv.org/abs/1703.10593, whose defaults these are.
+Adversarial Networks*, 2017, https://arxiv.org/abs/1703.10593. The defaults are the paper's.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(translation.Config):
-    """Trains CycleGAN on two sets of pictures."""
+    """Train CycleGAN on two sets of images."""
 
     features: int = 64
     """Channels of the first layer of every network."""
     num_blocks: int | None = None
-    """Residual blocks of the generators; 9 from 256 pixels on and 6 below, when left out."""
+    """Number of residual blocks of the generators; default: 9 from 256 pixels on, 6 below."""
     patch_layers: int = 3
-    """Halvings of the discriminators: 3 sees 70 x 70 pixels."""
+    """Stride-2 layers of the discriminators; 3 give a receptive field of 70 x 70 pixels."""
     cycle_weight: float = 10.0
-    """Weight of the way there and back."""
+    """Weight of the cycle-consistency loss."""
     identity_weight: float = 0.5
-    """Weight, relative to it, of leaving pictures alone that are of the wanted kind."""
+    """Weight of the identity loss, relative to the cycle-consistency loss."""
     pool_size: int = 50
-    """Translations of either set that are shown to the discriminators again."""
+    """Size of the image buffer of each discriminator."""
 
 
 def make(config: Config) -> Experiment:
-    """Game, algorithm and data."""
+    """Game, training algorithm and data."""
     import jaxgan
 
     sets = translation.load(config, ("x", "y"), paired=False)
@@ -88,7 +88,7 @@ def make(config: Config) -> Experiment:
 
 
 def translators(game: Game) -> tuple[Translate, Translate]:
-    """Both generators, as `(params, model_state, images) -> images`."""
+    """Both generators, each as `(params, model_state, images) -> images`."""
     import jax
 
     key = jax.random.key(0)
@@ -103,7 +103,7 @@ def translators(game: Game) -> tuple[Translate, Translate]:
 
 
 def columns(x2y: Translate, y2x: Translate):
-    """The sheet's columns: x, its translation, and back again; and the same of y."""
+    """Columns of the sheet: x, its translation and its reconstruction, and the same for y."""
 
     def of_state(state, batch):
         learned, x, y = (state.params, state.model_state), batch["x"], batch["y"]
@@ -114,7 +114,7 @@ def columns(x2y: Translate, y2x: Translate):
 
 
 def make_game(config: Config, channels: dict[str, int]) -> Game:
-    """Networks of the paper."""
+    """CycleGAN with the networks of the paper."""
     import jax.numpy as jnp
 
     import jaxgan
@@ -138,32 +138,34 @@ def make_game(config: Config, channels: dict[str, int]) -> Game:
 
 
 def make_evaluation(config: Config, test, x2y: Translate, y2x: Translate) -> Evaluation:
-    """Both cycles, both distances from the other domain; and the truth, where it is known."""
+    """Cycle errors, distances from the target domains, and errors where the truth is known."""
     from jaxgan import metrics
     from jaxgan.evaluation import Evaluation
 
     pairs = {"pairs": metrics.reconstruction()}
     distances = {"swd": metrics.sliced_wasserstein(), "kid": metrics.kernel_distance()}
     parts = {}
-    for source, target, there, back in (("x", "y", x2y, y2x), ("y", "x", y2x, x2y)):
-        way = f"{source}2{target}"
-        translated, cycled, unchanged = samples(source, there, back)
-        parts[way] = Evaluation(distances, test, target=target, sample=translated)
-        parts[f"{way}2{source}"] = Evaluation(pairs, test, target=source, sample=cycled)
+    for source, target, forward, backward in (("x", "y", x2y, y2x), ("y", "x", y2x, x2y)):
+        direction = f"{source}2{target}"
+        translated, cycled, unchanged = samples(source, forward, backward)
+        parts[direction] = Evaluation(distances, test, target=target, sample=translated)
+        parts[f"{direction}2{source}"] = Evaluation(pairs, test, target=source, sample=cycled)
         if config.data == "recoloured":
-            parts[f"truth_{way}"] = Evaluation(pairs, test, target=target, sample=translated)
-            parts[f"identity_{way}"] = Evaluation(pairs, test, target=target, sample=unchanged)
+            parts[f"truth_{direction}"] = Evaluation(pairs, test, target=target, sample=translated)
+            parts[f"identity_{direction}"] = Evaluation(
+                pairs, test, target=target, sample=unchanged
+            )
     return Evaluation({}, test, target="y", best="x2y/swd_pixels", parts=parts)
 
 
-def samples(source: str, there: Translate, back: Translate):
-    """What is evaluated of a domain's images: their translations, their cycles, and themselves."""
+def samples(source: str, forward: Translate, backward: Translate):
+    """Sampling functions of a domain: translations, cycle reconstructions, unchanged images."""
 
     def translated(params, model_state, batch, key):
-        return there(params, model_state, batch[source])
+        return forward(params, model_state, batch[source])
 
     def cycled(params, model_state, batch, key):
-        return back(params, model_state, there(params, model_state, batch[source]))
+        return backward(params, model_state, forward(params, model_state, batch[source]))
 
     def unchanged(params, model_state, batch, key):
         return batch[source]

@@ -1,13 +1,16 @@
-"""The picture of the first GAN paper: on a line, D settles at 1/2 as the generator finds the data.
+"""A GAN on a one-dimensional Gaussian, after figure 1 of the first GAN paper.
 
 Commands:
 
     python -m experiments.gaussian1d
     python -m experiments.gaussian1d --loss minimax --discriminator-turns 5
 
-Hardware: a CPU, half a minute. The pictures in `samples/` and the animation `samples.gif`
-show the densities of the data and of the generator, D, and the optimal discriminator for that
-generator, `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`, with the paths from z to x below.
+At the equilibrium the generator has the density of the data, and D is 1/2 everywhere. The plots in
+`samples/` and the animation `samples.gif` show the densities of the data and of the generator, D,
+the optimal discriminator for that generator, `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`,
+and below them the map from z to x.
+
+Hardware: a CPU, half a minute.
 
 Reference: Goodfellow et al., *Generative Adversarial Nets*, 2014, figure 1 and proposition 1,
 https://arxiv.org/abs/1406.2661.
@@ -35,42 +38,42 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(BaseConfig):
-    """Trains a GAN on a Gaussian on the line."""
+    """Train a GAN on a one-dimensional Gaussian."""
 
     data: Literal["gaussian"] = "gaussian"
-    """There is one distribution; see the next two flags."""
+    """Distribution of the data, with --mean and --std."""
     mean: float = 2.0
-    """Of the data."""
+    """Mean of the data."""
     std: float = 1.0
     """Standard deviation of the data."""
     num_steps: int = 10_000
-    """Rounds to train in all."""
+    """Total number of training steps."""
     decay_steps: int = 10_000
-    """Rounds until learning rates are 0."""
+    """Steps until the learning rates are 0."""
     batch_size: int = 256
     """Points per minibatch, over all devices."""
     loss: Literal["minimax", "non_saturating"] = "non_saturating"
-    """What the players pay."""
+    """Adversarial loss of the players."""
     r1: float = 0.3
-    """Weight gamma of the penalty on D's slope at the data; 0 for none, as in the paper."""
+    """Weight gamma of the R1 penalty on D; 0 for none, as in the paper."""
     discriminator_turns: int = 1
-    """The paper's k."""
+    """Discriminator turns per step, the k of the paper."""
     learning_rate: float = 2e-3
-    """Adam's at first, of both players."""
+    """Initial learning rate of Adam for both players, with cosine decay to 0."""
     ema: float = 0.999
-    """Decay of the generator's average, which draws the samples, after a warm-up."""
+    """Decay of the moving average of the generator, used for sampling, after a warm-up."""
     scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
-    """Steps per compiled call; for so small a game the dispatch would take longer otherwise."""
+    """Steps per compiled call; the networks are so small that dispatch would dominate."""
     log_every: int = 100
     """Steps between logged metrics."""
     sample_every: int = 200
-    """Steps between pictures."""
+    """Steps between plots."""
     checkpoint_every: int = 5000
     """Steps between checkpoints."""
 
 
 class Densities(NamedTuple):
-    """What the picture shows, on a grid of x."""
+    """Curves of the plot, on a grid of x."""
 
     x: np.ndarray
     data: np.ndarray
@@ -80,7 +83,7 @@ class Densities(NamedTuple):
 
 
 def make(config: Config) -> Experiment:
-    """Game, algorithm and data."""
+    """Game, training algorithm and data."""
     import numpy as np
     import optax
 
@@ -114,12 +117,12 @@ def make(config: Config) -> Experiment:
             "fingerprint": mixture.fingerprint,
         },
         evaluation=make_evaluation(mixture),
-        draw=picture(game, generator, discriminator, mixture),
+        draw=plot_densities(game, generator, discriminator, mixture),
     )
 
 
 def make_game(config: Config) -> tuple[Game, Network, Network]:
-    """The game, and its generator and discriminator."""
+    """The game, its generator and its discriminator."""
     import jax
 
     import jaxgan
@@ -138,7 +141,7 @@ def make_game(config: Config) -> tuple[Game, Network, Network]:
 
 
 def make_evaluation(mixture: Mixture) -> Evaluation:
-    """Mean and standard deviation of the samples, and their distance from the data's."""
+    """Mean and standard deviation of the samples, and their distance from fresh data."""
     import jax
     import numpy as np
 
@@ -168,7 +171,7 @@ def make_evaluation(mixture: Mixture) -> Evaluation:
 
 
 def densities(game: Game, discriminator: Network, mixture: Mixture, state: TrainState) -> Densities:
-    """On a grid: both densities, D, and the optimal D for this generator.
+    """Both densities, D, and the optimal D for this generator, on a grid of x.
 
     The generator's density is a kernel estimate from 50 000 samples.
     """
@@ -193,15 +196,15 @@ def densities(game: Game, discriminator: Network, mixture: Mixture, state: Train
     return Densities(x, data, generated, np.asarray(jax.nn.sigmoid(logits)), optimal)
 
 
-def gap(found: Densities) -> float:
-    """Mean of |D(x) - 1/2| where the data lie, by their density."""
+def gap(curves: Densities) -> float:
+    """Mean of |D(x) - 1/2| under the density of the data."""
     import numpy as np
 
-    return float(np.average(np.abs(found.discriminator - 0.5), weights=found.data))
+    return float(np.average(np.abs(curves.discriminator - 0.5), weights=curves.data))
 
 
-def picture(game: Game, generator: Network, discriminator: Network, mixture: Mixture):
-    """Draws densities, D and the optimal D, and below them the paths from z to x."""
+def plot_densities(game: Game, generator: Network, discriminator: Network, mixture: Mixture):
+    """Plots the densities, D and the optimal D, and below them the map from z to x."""
 
     def draw(path: Path, state: TrainState) -> None:
         import jax.numpy as jnp
@@ -214,25 +217,23 @@ def picture(game: Game, generator: Network, discriminator: Network, mixture: Mix
         state = multihost.to_host(state)
         if not multihost.is_main():
             return
-        found = densities(game, discriminator, mixture, state)
+        curves = densities(game, discriminator, mixture, state)
         z = np.linspace(-1.0, 1.0, 41)
-        own, model_state = (of_all["generator"] for of_all in with_ema(state))
-        reached, _ = generator.apply(
-            own, model_state, jnp.asarray(z[:, None], jnp.float32), train=False
-        )
-        low, high = found.x[0], found.x[-1]
+        own, model_state = (by_player["generator"] for by_player in with_ema(state))
+        x, _ = generator.apply(own, model_state, jnp.asarray(z[:, None], jnp.float32), train=False)
+        low, high = curves.x[0], curves.x[-1]
         figure = Figure(figsize=(7, 5), layout="constrained")
         top, bottom = figure.subplots(2, sharex=True, height_ratios=(4, 1))
-        top.plot(found.x, found.data, "k:", label="data")
-        top.plot(found.x, found.generator, color="tab:green", label="generator")
-        top.plot(found.x, found.discriminator, "--", color="tab:blue", label="D(x)")
-        top.plot(found.x, found.optimal, color="tab:blue", alpha=0.3, label="optimal D(x)")
+        top.plot(curves.x, curves.data, "k:", label="data")
+        top.plot(curves.x, curves.generator, color="tab:green", label="generator")
+        top.plot(curves.x, curves.discriminator, "--", color="tab:blue", label="D(x)")
+        top.plot(curves.x, curves.optimal, color="tab:blue", alpha=0.3, label="optimal D(x)")
         top.axhline(0.5, color="grey", linewidth=0.5)
         top.set(ylim=(0.0, 1.0), ylabel="density, probability")
-        top.set_title(f"step {int(state.step)}: mean |D(x) - 1/2| over the data {gap(found):.3f}")
+        top.set_title(f"step {int(state.step)}: mean |D(x) - 1/2| over the data {gap(curves):.3f}")
         top.legend(loc="upper right", fontsize="small")
         starts = low + (z + 1.0) / 2.0 * (high - low)
-        bottom.plot([starts, np.asarray(reached)[:, 0]], [0, 1], color="grey", linewidth=0.7)
+        bottom.plot([starts, np.asarray(x)[:, 0]], [0, 1], color="grey", linewidth=0.7)
         bottom.set(xlim=(low, high), ylim=(0, 1), yticks=[0, 1], yticklabels=["z", "x"])
         figure.savefig(path, dpi=90)
 

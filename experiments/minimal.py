@@ -1,12 +1,13 @@
-"""A GAN on MNIST with its training loop in plain sight, to be copied and changed.
+"""A GAN on MNIST with an explicit training loop, to copy and change.
 
 Command:
 
     python -m experiments.minimal
 
-Hardware: two CPU cores, one minute. It writes `minimal.png` with samples of the averaged generator.
-Everything that `experiments.mnist` has beyond this is a run: a command line, a directory, logs,
-checkpoints, exact resume, evaluation.
+It writes `minimal.png` with samples of the averaged generator. What `experiments.mnist` adds is a
+run: a command line, a run directory, logs, checkpoints, exact resume, evaluation.
+
+Hardware: two CPU cores, one minute.
 """
 
 import jax
@@ -43,8 +44,8 @@ def main() -> None:
     key_init, key_run, key_sample = jax.random.split(jax.random.key(SEED), 3)
     state = init(key_init, jax.tree.map(lambda x: x[0], minibatches(0, 1)))
     for step in range(NUM_STEPS):
-        batches = minibatches(step, 1)  # minibatch number `step`: data have no position to save
-        state, metrics = update(state, batches, key_run)  # the update folds in the step
+        batches = minibatches(step, 1)  # a pure function of the step: the data have no state
+        state, metrics = update(state, batches, key_run)  # the update folds the step into the key
         if (step + 1) % 500 == 0:
             d, g = metrics["discriminator"], metrics["generator"]
             print(
@@ -52,7 +53,7 @@ def main() -> None:
                 f"D(x) {d['real_output']:.2f}  D(G(z)) {d['fake_output']:.2f}"
             )
 
-    batch = {"image": np.zeros((100, 28, 28, 1), np.float32)}  # asks for 100 samples
+    batch = {"image": np.zeros((100, 28, 28, 1), np.float32)}  # its length is the number of samples
     params, model_state = jaxgan.with_ema(state)
     images.save_sheet("minimal.png", game.sample(params, model_state, batch, key_sample))
 

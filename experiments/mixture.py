@@ -1,4 +1,4 @@
-"""A GAN on points of the plane, whose density is known: how many modes does it find?
+"""A GAN on mixtures of Gaussians in the plane, evaluated by mode coverage.
 
 Commands:
 
@@ -7,15 +7,16 @@ Commands:
     python -m experiments.mixture --data swiss_roll --run-dir runs/swiss_roll
     python -m experiments.mixture --data ring --r1 0 --run-dir runs/without_r1
 
-Hardware: a CPU, half a minute to a minute. Ring and grid, their 2500 samples, and what they are
-measured by are those of Lin et al., *PacGAN*, 2018, https://arxiv.org/abs/1712.04086, table 1; the
-networks are smaller. `python -m benchmarks.published --only ring grid` plays ten seeds of either.
+Hardware: a CPU, half a minute to a minute. The ring, the grid, their 2500 samples and their metrics
+are those of Lin et al., *PacGAN*, 2018, https://arxiv.org/abs/1712.04086, table 1; the networks are
+smaller. `python -m benchmarks.published --only ring grid` trains ten seeds of each.
 
-What finds all modes: a penalty R1 that is heavy at first, so that D is smooth while the generator
-spreads out, and fades by the time that D has to tell a mode's width. Without it a ring lost modes
-in one of ten seeds, a grid one to five in half of them (10 000 rounds, a normal prior). What makes
-samples sharp: learning rates that fall to zero, an average of the generator, and a uniform prior in
-two dimensions, which is cut into modes along a line where eight dimensions are cut along much more.
+All modes are covered because the R1 penalty is large at first, so that D is smooth while the
+generator spreads, and decays by the time that D has to resolve the width of a mode. Without it, a
+ring lost modes in one of ten seeds, and a grid lost one to five modes in half of them (10 000
+steps, a normal prior). Samples are sharp because the learning rates decay to 0, the generator is
+averaged, and the prior is uniform in two dimensions: the boundaries between modes are lines there,
+and take up more of the latent space in eight dimensions.
 """
 
 from __future__ import annotations
@@ -39,40 +40,40 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(BaseConfig):
-    """Trains a GAN on points of the plane."""
+    """Train a GAN on a mixture of Gaussians in the plane."""
 
     data: Literal["ring", "grid", "spiral", "swiss_roll"] = "ring"
-    """Where the points lie."""
+    """Mixture: eight or 25 Gaussians (ring, grid), or many along a curve."""
     num_steps: int = 20_000
-    """Rounds to train in all."""
+    """Total number of training steps."""
     decay_steps: int = 20_000
-    """Rounds until learning rates are 0 and the penalty has faded."""
+    """Steps until the learning rates are 0 and the R1 weight is --r1-last."""
     batch_size: int = 256
     """Points per minibatch, over all devices."""
     features: int = 128
-    """Width of the three hidden layers of either network."""
+    """Width of the three hidden layers of both networks."""
     r1: float = 0.1
-    """Weight gamma of R1 at first; 0 for none."""
+    """Initial weight gamma of the R1 penalty; 0 for none."""
     r1_last: float = 1e-5
-    """The same at the end."""
+    """Final weight of the R1 penalty."""
     learning_rate: float = 2e-3
-    """Adam's at first, of both players."""
+    """Initial learning rate of Adam for both players, with cosine decay to 0."""
     ema: float = 0.999
-    """Decay of the generator's average, which draws the samples, after a warm-up."""
+    """Decay of the moving average of the generator, used for sampling, after a warm-up."""
     scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
-    """Steps per compiled call; for so small a game the dispatch would take longer otherwise."""
+    """Steps per compiled call; the networks are so small that dispatch would dominate."""
     log_every: int = 200
     """Steps between logged metrics."""
     sample_every: int = 500
-    """Steps between pictures."""
+    """Steps between plots."""
     checkpoint_every: int = 5000
     """Steps between checkpoints."""
     evaluate_samples: int = 2500
-    """Samples of an evaluation, as in the paper."""
+    """Samples per evaluation, as in the paper."""
 
 
 def make(config: Config) -> Experiment:
-    """Game, algorithm and data."""
+    """Game, training algorithm and data."""
     import numpy as np
 
     import jaxgan
@@ -93,12 +94,12 @@ def make(config: Config) -> Experiment:
             "fingerprint": mixture.fingerprint,
         },
         evaluation=make_evaluation(mixture),
-        draw=picture(game, mixture),
+        draw=plot_samples(game, mixture),
     )
 
 
 def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
-    """Networks and penalty, and the way they are trained."""
+    """The game, with its networks and penalty, and its training algorithm."""
     import jax
     import optax
 
@@ -124,7 +125,7 @@ def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
 
 
 def fading_r1(config: Config) -> Penalty:
-    """R1 whose weight falls exponentially, from `r1` to `r1_last`."""
+    """R1 penalty whose weight decays exponentially from `r1` to `r1_last`."""
     import optax
 
     from jaxgan import penalties
@@ -136,7 +137,7 @@ def fading_r1(config: Config) -> Penalty:
 
 
 def make_evaluation(mixture: Mixture) -> Evaluation:
-    """Modes, for those that have some; and the distance along random directions."""
+    """Sliced Wasserstein distance; and mode coverage, for the ring and the grid."""
     import jax
 
     from jaxgan import metrics
@@ -155,8 +156,8 @@ def make_evaluation(mixture: Mixture) -> Evaluation:
     )
 
 
-def picture(game: Game, mixture: Mixture):
-    """Draws 2500 samples over the density."""
+def plot_samples(game: Game, mixture: Mixture):
+    """Plots 2500 samples over the density of the data."""
     import jax
     import numpy as np
 
@@ -168,7 +169,7 @@ def picture(game: Game, mixture: Mixture):
     reach = 1.15 * np.abs(mixture.centres).max()
     line = np.linspace(-reach, reach, 160)
     points = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    wide = mixture._replace(std=max(mixture.std, reach / 40))  # or a mode would be a pixel or two
+    wide = mixture._replace(std=max(mixture.std, reach / 40))  # so that modes are visible
     density = np.exp(wide.log_density(points)).reshape(160, 160)
 
     def draw(path: Path, state: TrainState) -> None:

@@ -1,4 +1,4 @@
-"""A GAN that learns to draw handwritten digits.
+"""A GAN on handwritten digits or other small images, with a choice of losses and penalties.
 
 Commands:
 
@@ -9,15 +9,15 @@ Commands:
     python -m experiments.mnist --loss wasserstein --r1 0 --gradient-penalty 10 --penalty-every 1 \
         --discriminator-turns 5
 
-Hardware: two CPU cores. The first command takes three to five minutes (60 rounds a second when it
-had both cores to itself). What was seen: strokes after 200 rounds, broken digits after 1000, most
-of them legible after 2000, a few broken ones to the end. D settles within 300 rounds and stays:
-0.505 on real images, 0.484 on generated ones at the end, with losses of 1.35 and 0.72 where
-equilibrium has log 4 = 1.386 and log 2 = 0.693.
+Hardware: two CPU cores. The first command takes three to five minutes (60 steps per second with
+both cores to itself). Results: strokes after 200 steps, broken digits after 1000, mostly legible
+digits after 2000, and a few broken ones until the end. The mean of D settles within 300 steps and
+stays: at the end it is 0.505 on real and 0.484 on generated images, with losses of 1.35 and 0.72;
+the equilibrium has log 4 = 1.386 and log 2 = 0.693.
 
-Why the defaults: the non-saturating loss with batch normalisation in D and no penalty lets D win
-(0.8 against 0.2 after 10 000 rounds), and digits stay more broken. R1 with gamma = 1, computed in
-every 16th round, keeps the balance for a tenth more time.
+Choice of the defaults: with the non-saturating loss, batch normalisation in D and no penalty, D
+wins (0.8 against 0.2 after 10 000 steps), and more digits stay broken. R1 with gamma = 1, computed
+at every 16th step, keeps the balance and takes a tenth more time.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(BaseConfig):
-    """Trains a GAN on handwritten digits, or on any other small images."""
+    """Train a GAN on handwritten digits, or on other small images."""
 
     network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
-    """Convolutional; fully connected; or the fully connected pair of Goodfellow et al., 2014."""
+    """Convolutional, fully connected, or the networks of Goodfellow et al. (2014)."""
     features: int = 32
-    """Channels of the DCGAN's widest layers."""
+    """Channels of the finest layer of the DCGAN."""
     discriminator_norm: Literal["none", "batch"] = "none"
-    """Normalisation of the DCGAN's discriminator. The paper's is batch; gradient penalties want
-    none, since batch statistics make an example's logit depend on the others."""
+    """Normalisation of the DCGAN's discriminator: batch as in the paper; none with gradient
+    penalties, since batch statistics make the logit of an example depend on the others."""
     latent: int = 64
-    """Dimension of the normal prior."""
+    """Latent dimension; the prior is standard normal."""
     conditional: bool = False
-    """Give both networks the label; the sheets' columns are then classes."""
+    """Condition both networks on the label; the columns of the sheets are then classes."""
     loss: Literal[
         "minimax",
         "non_saturating",
@@ -60,32 +60,32 @@ class Config(BaseConfig):
         "relativistic_paired",
         "relativistic_average",
     ] = "non_saturating"
-    """What the players pay."""
+    """Adversarial loss of the players."""
     r1: float = 1.0
-    """Weight gamma of the penalty on the discriminator's gradient at real images; 0 for none. It
-    changes the loss alone: the paper's DCGAN is --r1 0 --discriminator-norm batch."""
+    """Weight gamma of the R1 gradient penalty, at real images; 0 for none. Only the loss depends on
+    it: the DCGAN of the paper is --r1 0 --discriminator-norm batch."""
     r2: float = 0.0
-    """The same at generated images."""
+    """Weight gamma of the R2 gradient penalty, at generated images; 0 for none."""
     gradient_penalty: float = 0.0
-    """Weight of WGAN-GP's penalty, between real and generated images; the paper's is 10."""
+    """Weight of the WGAN-GP penalty, between real and generated images; 10 in the paper."""
     dragan: float = 0.0
-    """Weight of DRAGAN's penalty, near real images; the paper's is 10."""
+    """Weight of the DRAGAN penalty, near real images; 10 in the paper."""
     penalty_every: int = 16
-    """Rounds between penalties, each then that many times as heavy (lazy regularisation)."""
+    """Steps between penalties, each weighted by that number (lazy regularisation)."""
     discriminator_turns: int = 1
-    """The k of Goodfellow et al., 2014: turns of the discriminator in a round."""
+    """Discriminator turns per step, the k of Goodfellow et al. (2014)."""
     discriminator_lr: float = 1e-3
-    """Adam's learning rate."""
+    """Learning rate of Adam for the discriminator."""
     generator_lr: float = 1e-3
-    """Adam's learning rate."""
+    """Learning rate of Adam for the generator."""
     b1: float = 0.5
-    """Adam's first decay rate."""
+    """Decay rate b1 of Adam."""
     ema: float = 0.998
-    """Decay of the generator's average, which draws the samples, after a warm-up; 0 for none."""
+    """Decay of the moving average of the generator for sampling, after a warm-up; 0 for none."""
 
 
 def make(config: Config) -> Experiment:
-    """Networks, game, algorithm and data."""
+    """Networks, game, training algorithm and data."""
     import numpy as np
     import optax
 
@@ -127,7 +127,7 @@ def make(config: Config) -> Experiment:
 
 
 def make_networks(config: Config, dataset: Dataset) -> tuple[Module, Module]:
-    """Generator and discriminator."""
+    """Generator and discriminator modules."""
     import jax
     import jax.numpy as jnp
 
@@ -157,7 +157,7 @@ def make_networks(config: Config, dataset: Dataset) -> tuple[Module, Module]:
 
 
 def make_penalty(config: Config) -> Penalty | None:
-    """The weighted sum of the penalties that were asked for."""
+    """Weighted sum of the penalties whose weight is not 0; `None` if there are none."""
     from jaxgan import penalties
 
     terms = {

@@ -1,4 +1,4 @@
-"""pix2pix: pictures translated by example, such as label maps into photographs.
+"""pix2pix: paired image-to-image translation, such as label maps to photographs.
 
 Commands:
 
@@ -8,25 +8,26 @@ Commands:
     python -m experiments.pix2pix --data recoloured --crop-size 32 --epochs 1 --decay-epochs 1
     python -m jaxgan translate runs/pix2pix --input DIR --output DIR
 
-A sheet in `samples/` has a row per test pair: source, output, target. `evaluation.json` has the
-distance of outputs from targets (L1, PSNR, SSIM) beside what the mean of all training targets
-would score.
+A sheet in `samples/` has one row per test pair: source, output, target. `evaluation.json` has the
+distance between outputs and targets (L1, PSNR, SSIM), and the same for a baseline, the mean of all
+training targets.
 
 Hardware: the first command is for a GPU (the published models took hours); the second takes five
-minutes on two CPU cores for 100 pictures. What was seen with 100 facades for training and 20 for
-testing, 64 pixels, label maps to photographs: windows and walls stand where the label map has them
-after 500 rounds. The L1 distance is mostly that of every house's own colour, which a label map does
-not tell: 0.31 at best, where the mean photograph has 0.319 and the untrained network 0.37; without
-the mean colour of each picture 0.265, 0.284 and 0.336; SSIM 0.10, 0.05 and 0.01. That was with
-`--patch-layers 1 --l1-weight 1000`, after 750 rounds. With the paper's weight of 100 pictures are
-sharper and L1 grows while 100 pictures are learned by heart (0.314 after 500 rounds, 0.327 after
-1000): the checkpoint that is best by L1 stays, `--step best` translates with it.
+minutes on two CPU cores for 100 images. Results with 100 facades for training and 20 for testing,
+64 pixels, label maps to photographs: windows and walls are where the label map has them after 500
+steps. Most of the L1 distance is due to the colour of each house, which the label map does not
+contain: 0.31 at best, against 0.319 for the mean photograph and 0.37 for the untrained network;
+without the mean colour of each image 0.265, 0.284 and 0.336; SSIM 0.10, 0.05 and 0.01. These are
+with `--patch-layers 1 --l1-weight 1000`, after 750 steps. With the paper's weight of 100, outputs
+are sharper, and the L1 distance grows as the network overfits the 100 images (0.314 after 500
+steps, 0.327 after 1000). The checkpoint with the lowest L1 distance is kept; `--step best`
+translates with it.
 
 Reference: Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial
-Networks*, 2017, https://arxiv.org/abs/1611.07004. Its defaults are these, but for the
-normalisation: that of each example, which in batches of one, as in the paper, is the same in
-training, and in evaluation does not depend on what else is in the batch. `--norm batch
---stochastic` is the paper's.
+Networks*, 2017, https://arxiv.org/abs/1611.07004. The defaults are the paper's, except for the
+normalisation: instance normalisation equals the paper's batch normalisation in training with
+batches of one, and in evaluation it does not depend on the other examples of the batch. The paper
+has `--norm batch --stochastic`.
 """
 
 from __future__ import annotations
@@ -44,28 +45,28 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(translation.Config):
-    """Trains pix2pix on pairs of pictures."""
+    """Train pix2pix on pairs of images."""
 
     features: int = 64
-    """Channels of the first layer of either network."""
+    """Channels of the first layer of both networks."""
     patch_layers: int = 3
-    """Halvings of the discriminator: 3 sees 70 x 70 pixels, 0 sees one."""
+    """Stride-2 layers of the discriminator: 3 for a receptive field of 70 x 70, 0 for 1 x 1."""
     norm: Literal["instance", "batch"] = "instance"
     """Normalisation of both networks."""
     dropout: float = 0.5
-    """Of the generator, its noise."""
+    """Dropout rate of the generator, its only source of noise."""
     l1_weight: float = 100.0
-    """Weight of the distance between output and target."""
+    """Weight of the L1 distance between output and target."""
     conditional: bool = True
-    """Let the discriminator see the source too."""
+    """Condition the discriminator on the source image."""
     stochastic: bool = False
-    """Translate with dropout, as in training."""
+    """Apply dropout and batch statistics in translation, as in training."""
     ema: float = 0.0
-    """Decay of the generator's average, which then translates; 0 for none, as in the paper."""
+    """Decay of the moving average of the generator, used to translate; 0 for none (paper)."""
 
 
 def make(config: Config) -> Experiment:
-    """Game, algorithm and data."""
+    """Game, training algorithm and data."""
     import jax
 
     import jaxgan
@@ -110,12 +111,12 @@ def make(config: Config) -> Experiment:
 
 
 def num_levels(config: Config) -> int:
-    """Halvings of the generator: down to one pixel of what it is trained on."""
+    """Number of stride-2 levels of the U-Net, which reduce a training crop to one pixel."""
     return config.crop_size.bit_length() - 1
 
 
 def make_game(config: Config, channels: int) -> Game:
-    """Networks of the paper."""
+    """pix2pix with the networks of the paper."""
     import jax.numpy as jnp
 
     import jaxgan
@@ -143,7 +144,7 @@ def make_game(config: Config, channels: int) -> Game:
 
 
 def make_evaluation(pairs: translation.Data) -> Evaluation:
-    """Outputs against targets, pair by pair and as samples; and the mean target in their place."""
+    """Paired errors and distances of outputs from targets, and errors of the mean target."""
     import jax.numpy as jnp
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Sheets of pictures that several experiments draw."""
+"""Sheets (image grids) that several experiments write, as `Experiment.draw` functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from jaxgan.training import TrainState
     from jaxgan.types import Examples
 
-COLUMNS = 10
+COLUMNS = 10  # number of images per row
 
 
 def draw_columns(
@@ -21,7 +21,17 @@ def draw_columns(
     rows: int,
     abreast: int = 1,
 ) -> Callable[[Path, TrainState], None]:
-    """Draws what `columns` makes of the first test pictures, a row for each or for several."""
+    """Writes columns computed from the first test images, in `rows` rows.
+
+    Args:
+      columns: `(state, batch) -> images`, one array of images per column.
+      test: test examples.
+      rows: number of rows of the sheet.
+      abreast: number of examples per row.
+
+    Returns:
+      `(path, state) -> None`.
+    """
     import jax
     import numpy as np
 
@@ -32,38 +42,38 @@ def draw_columns(
     compute = jax.jit(columns)
 
     def draw(path: Path, state: TrainState) -> None:
-        found = multihost.to_host(compute(state, first))
+        outputs = multihost.to_host(compute(state, first))
         if multihost.is_main():
-            deep = max(column.shape[-1] for column in found)
-            found = [np.broadcast_to(column, (*column.shape[:3], deep)) for column in found]
-            page = np.stack(found, axis=1).reshape(-1, *found[0].shape[1:])
-            images.save_sheet(path, page, columns=len(found) * abreast)
+            channels = max(column.shape[-1] for column in outputs)
+            outputs = [np.broadcast_to(column, (*column.shape[:3], channels)) for column in outputs]
+            sheet = np.stack(outputs, axis=1).reshape(-1, *outputs[0].shape[1:])
+            images.save_sheet(path, sheet, columns=len(outputs) * abreast)
 
     return draw
 
 
 def draw_reconstructions(game: Game, test: Examples) -> Callable[[Path, TrainState], None]:
-    """Draws rows of held-out images, each above the row of their reconstructions."""
+    """Writes rows of held-out images, each above the row of their reconstructions."""
     return _draw(lambda params, model_state: _pairs(game, params, model_state, test, rows=5))
 
 
 def draw_reconstructions_and_samples(
     game: Game, test: Examples
 ) -> Callable[[Path, TrainState], None]:
-    """Draws two rows of held-out images, each above its reconstruction, and samples below."""
+    """Writes two rows of held-out images, each above its reconstructions, and samples below."""
     import jax
     import jax.numpy as jnp
 
-    def page(params, model_state):
+    def sheet(params, model_state):
         pairs = _pairs(game, params, model_state, test, rows=2)
-        like = {"image": jnp.zeros((6 * COLUMNS, *pairs.shape[1:]))}
-        return jnp.concatenate([pairs, game.sample(params, model_state, like, jax.random.key(0))])
+        batch = {"image": jnp.zeros((6 * COLUMNS, *pairs.shape[1:]))}
+        return jnp.concatenate([pairs, game.sample(params, model_state, batch, jax.random.key(0))])
 
-    return _draw(page)
+    return _draw(sheet)
 
 
 def draw_latent_map(game: Game) -> Callable[[Path, TrainState], None]:
-    """Draws what the plane of a latent space of two dimensions decodes to."""
+    """Writes the learned manifold of a two-dimensional latent space."""
     from jaxgan import latent_space
 
     side = 2 * COLUMNS
@@ -79,22 +89,22 @@ def _pairs(game: Game, params, model_state, test: Examples, *, rows: int):
     from jaxgan import data, latent_space
 
     first = jnp.asarray(data.as_float(test["image"][: rows * COLUMNS]))
-    again = latent_space.reconstruct(game, params, model_state, first)
+    outputs = latent_space.reconstruct(game, params, model_state, first)
     in_rows = lambda x: x.reshape(-1, COLUMNS, *first.shape[1:])
-    return jnp.concatenate([in_rows(first), in_rows(again)], axis=1).reshape(-1, *first.shape[1:])
+    return jnp.concatenate([in_rows(first), in_rows(outputs)], axis=1).reshape(-1, *first.shape[1:])
 
 
-def _draw(page: Callable, *, columns: int = COLUMNS) -> Callable[[Path, TrainState], None]:
+def _draw(sheet: Callable, *, columns: int = COLUMNS) -> Callable[[Path, TrainState], None]:
     import jax
 
     from jaxgan import images, with_ema
     from jaxgan.parallel import multihost
 
-    compute = jax.jit(page)
+    compute = jax.jit(sheet)
 
     def draw(path: Path, state: TrainState) -> None:
-        drawn = multihost.to_host(compute(*with_ema(state)))
+        outputs = multihost.to_host(compute(*with_ema(state)))
         if multihost.is_main():
-            images.save_sheet(path, drawn, columns=columns)
+            images.save_sheet(path, outputs, columns=columns)
 
     return draw

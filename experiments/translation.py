@@ -1,4 +1,4 @@
-"""What the two experiments of image translation share: flags and data."""
+"""Flags, data and learning rate schedule of the image translation experiments."""
 
 from __future__ import annotations
 
@@ -20,39 +20,48 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(BaseConfig):
-    """The flags of image translation."""
+    """Flags of the image translation experiments."""
 
     data: str = "folder"
-    """folder (pictures in --data-dir), recoloured (digits in two pairs of colours, whose truth is
-    known), or a TFDS set such as cycle_gan/horse2zebra."""
+    """folder (images in --data-dir), recoloured (digits in two pairs of colours, with known true
+    translations), or a TFDS data set such as cycle_gan/horse2zebra."""
     data_dir: str | None = None
-    """The folder: train/ and test/ with pairs side by side, or trainA/ trainB/ testA/ testB/."""
+    """Folder with train/ and test/ (pairs side by side), or trainA/ trainB/ testA/ testB/."""
     direction: Literal["a2b", "b2a"] = "a2b"
-    """Which side is translated into which; side by side, A is on the left."""
+    """Direction of the translation; A is the left half of side-by-side pairs."""
     load_size: int | None = None
-    """Side that pictures are resized to before cropping; 1.12 times the crop when left out."""
+    """Side length to which images are resized before cropping; default: 1.12 times the crop."""
     crop_size: int = 256
-    """Side of the squares that are trained on."""
+    """Side length of the square training crops."""
     flip: bool = True
-    """Mirror pictures half of the time."""
+    """Mirror images horizontally with probability 1/2."""
     num_steps: int | None = None
-    """Rounds to train in all; those of all epochs when left out."""
+    """Total number of training steps; default: those of all epochs."""
     epochs: int = 100
-    """Epochs with a constant learning rate."""
+    """Number of epochs with a constant learning rate."""
     decay_epochs: int = 100
-    """Epochs in which it falls to 0."""
+    """Number of epochs with linear decay of the learning rate to 0."""
     learning_rate: float = 2e-4
-    """Adam's at first, of both players."""
+    """Initial learning rate of Adam for both players."""
     batch_size: int = 1
-    """Pictures per minibatch, over all devices."""
+    """Images per minibatch, over all devices."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Dtype of the networks' computation."""
+    """Dtype in which the networks compute."""
     evaluate_samples: int | None = None
-    """Pictures of an evaluation; the whole test set when left out."""
+    """Images per evaluation; default: the whole test set."""
 
 
 class Data(NamedTuple):
-    """Two sets of pictures, for training and in memory for looking."""
+    """Two sets of images, or a set of pairs.
+
+    Attributes:
+      minibatches: training data, `(start, count) -> batches`.
+      num_train: number of training images, of the larger set.
+      test: test images, in memory.
+      train: the first training images, at most 1000, in memory.
+      channels: number of channels of each set.
+      record: the run's record of the data.
+    """
 
     minibatches: Minibatches
     num_train: int
@@ -63,7 +72,7 @@ class Data(NamedTuple):
 
 
 def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
-    """The two sets of pictures by these names, in the direction that was asked for."""
+    """Loads two sets of images under the given names, in the direction of the config."""
     if config.data == "recoloured":
         return _recoloured(config, names, paired=paired)
     from jaxgan import data
@@ -107,7 +116,7 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
 
 
 def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
-    """Digits in two renderings; the test set has pairs, for the truth, whatever is trained on."""
+    """Digits in two colourings; the test set is always paired, as the true translation."""
     from jaxgan import data
 
     digits = data.load("auto", data_dir=config.data_dir)
@@ -115,13 +124,13 @@ def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data
     rename = dict(zip(names[::-1] if swap else names, ("x", "y"), strict=True))
 
     def rendered(images, *, paired: bool) -> Examples:
-        found = data.recoloured(images, paired=paired)
-        return {name: found[rename[name]] for name in names}
+        examples = data.recoloured(images, paired=paired)
+        return {name: examples[rename[name]] for name in names}
 
     train = rendered(digits.train["image"], paired=paired)
-    # Without pairs, each set has an order of its own.
+    # Without pairs, each set is shuffled independently.
     groups = [names] if paired else [(name,) for name in names]
-    draws = [
+    samplers = [
         data.minibatches(
             {name: train[name] for name in group},
             batch_size=config.batch_size,
@@ -131,7 +140,7 @@ def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data
     ]
     return Data(
         minibatches=lambda start, count: {
-            name: images for draw in draws for name, images in draw(start, count).items()
+            name: images for sampler in samplers for name, images in sampler(start, count).items()
         },
         num_train=len(train[names[0]]),
         test=rendered(digits.test["image"], paired=True),
@@ -142,7 +151,7 @@ def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data
 
 
 def adam(config: Config, num_train: int) -> GradientTransformation:
-    """Adam as in both papers: constant, then along a line to 0."""
+    """Adam with the schedule of both papers: a constant learning rate, then linear decay to 0."""
     import optax
 
     from jaxgan import schedules
@@ -157,5 +166,5 @@ def adam(config: Config, num_train: int) -> GradientTransformation:
 
 
 def num_steps(config: Config, num_train: int) -> int:
-    """Rounds of all epochs."""
+    """Number of training steps of all epochs."""
     return (config.epochs + config.decay_epochs) * max(num_train // config.batch_size, 1)

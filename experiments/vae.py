@@ -1,4 +1,4 @@
-"""A variational autoencoder, and what it says of the likelihood.
+"""A variational autoencoder (VAE), evaluated by bounds of the log-likelihood.
 
 Commands:
 
@@ -9,17 +9,18 @@ Commands:
     python -m jaxgan reconstruct runs/vae
     python -m jaxgan interpolate runs/vae
 
-`evaluation.json` has both bounds of the log-likelihood of held-out images in nats, and what samples
-are worth by the measures of generators. A sheet in `samples/` has two rows of held-out images, each
-above its reconstruction, and samples below; with two latent dimensions it is the map of the plane.
+`evaluation.json` has the ELBO and the importance-weighted bound of the log-likelihood of held-out
+images, in nats, and the generator metrics of samples. A sheet in `samples/` has two rows of
+held-out images, each above its reconstructions, and samples below; with two latent dimensions it is
+the learned manifold.
 
 Hardware: two CPU cores. The first command takes two minutes, half a minute of which is the
-evaluation. What was seen on MNIST: -98.4 nats (ELBO) and -93.9 (importance-weighted, k = 500) on
-test images; reconstructions that differ from their images by smoothness alone; samples of which
-half are digits, blurred, and the others are between digits.
+evaluation. Results on MNIST: -98.4 nats (ELBO) and -93.9 (importance-weighted, k = 500) on test
+images; reconstructions that differ from their images only in smoothness; samples of which half are
+digits, blurred, and the others lie between digits.
 
 Reference: Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014,
-https://arxiv.org/abs/1312.6114, whose networks the defaults are.
+https://arxiv.org/abs/1312.6114. The default networks are the paper's.
 """
 
 from __future__ import annotations
@@ -39,48 +40,48 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(BaseConfig):
-    """Trains a variational autoencoder on small images."""
+    """Train a variational autoencoder on small images."""
 
     num_steps: int = 30_000
-    """Rounds to train in all."""
+    """Total number of training steps."""
     batch_size: int = 100
     """Examples per minibatch, over all devices."""
     network: Literal["mlp", "dcgan"] = "mlp"
-    """One hidden layer on either side, as in the first paper; or convolutions."""
+    """mlp: one hidden layer in encoder and decoder, as in the paper. dcgan: convolutions."""
     features: int = 500
-    """Hidden units of the mlp; 32 channels are enough for dcgan."""
+    """Hidden units of mlp, or channels of dcgan, for which 32 are enough."""
     latent: int = 20
-    """Dimension of the codes."""
+    """Latent dimension."""
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
-    """Of pixels: on or off, or with noise whose standard deviation is learned."""
+    """Likelihood p(x|z): Bernoulli, or Gaussian with a learned standard deviation."""
     binarize: bool = True
-    """Draw every pixel as on or off, anew in every round; test images once and for all."""
+    """Binarise pixels stochastically: training images at every step, test images once."""
     bound: Literal["elbo", "importance_weighted"] = "elbo"
-    """What is raised."""
+    """Bound of the log-likelihood that is maximised."""
     num_samples: int = 1
-    """Codes drawn for an image in training."""
+    """Latent samples per image in training."""
     beta: float = 1.0
-    """Weight of the divergence from the prior."""
+    """Weight of the KL divergence from the prior."""
     free_bits: float = 0.0
-    """Nats per latent dimension that cost nothing."""
+    """Nats per latent dimension that are free of cost."""
     learning_rate: float = 1e-3
-    """Of Adam at first; it falls to 0 by half a cosine."""
+    """Initial learning rate of Adam, with cosine decay to 0."""
     decay_steps: int = 30_000
-    """Rounds until the learning rate is 0."""
+    """Steps until the learning rate is 0."""
     bound_samples: int = 500
-    """k, codes drawn for an image in the evaluation's importance-weighted bound."""
+    """Latent samples per image, k, of the importance-weighted bound in evaluation."""
     evaluate_every: int = 30_000
     """Steps between evaluations, which take half a minute; the last step is evaluated too."""
     log_every: int = 500
     """Steps between logged metrics."""
     sample_every: int = 5000
-    """Steps between sheets."""
+    """Steps between sheets of reconstructions and samples."""
     checkpoint_every: int = 5000
     """Steps between checkpoints."""
 
 
 def make(config: Config) -> Experiment:
-    """Networks, game, algorithm and data."""
+    """Networks, game, training algorithm and data."""
     import numpy as np
     import optax
 
@@ -118,29 +119,29 @@ def make(config: Config) -> Experiment:
 
 
 def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
-    """Encoder and decoder; a decoder of logits has no activation at its end."""
+    """Encoder and decoder; a decoder of logits has no output activation."""
     import jax.numpy as jnp
 
     from jaxgan import from_linen, networks
 
     shape, codes = dataset.image_shape, (2, config.latent)
-    at_the_end = None if config.likelihood == "bernoulli" else jnp.tanh
+    output_activation = None if config.likelihood == "bernoulli" else jnp.tanh
     if config.network == "dcgan":
         return (
             from_linen(networks.DCGANEncoder(codes, config.features)),
             from_linen(
-                networks.DCGANGenerator(shape, config.features, output_activation=at_the_end)
+                networks.DCGANGenerator(shape, config.features, output_activation=output_activation)
             ),
         )
     hidden = {"features": (config.features,), "activation": jnp.tanh}
     return (
         from_linen(networks.MLP(output_shape=codes, **hidden)),
-        from_linen(networks.MLP(output_shape=shape, output_activation=at_the_end, **hidden)),
+        from_linen(networks.MLP(output_shape=shape, output_activation=output_activation, **hidden)),
     )
 
 
 def make_likelihood(config: Config) -> Likelihood:
-    """Of pixels."""
+    """Likelihood of pixels given the output of the decoder."""
     from jaxgan import losses
 
     return losses.bernoulli() if config.likelihood == "bernoulli" else losses.gaussian()
@@ -149,7 +150,7 @@ def make_likelihood(config: Config) -> Likelihood:
 def make_evaluation(
     config: Config, dataset: Dataset, encoder: Network, decoder: Network, likelihood: Likelihood
 ) -> Evaluation:
-    """Bounds of the log-likelihood of held-out images, and the measures of generators."""
+    """Bounds of the log-likelihood of held-out images, and generator metrics of samples."""
     import jax.numpy as jnp
 
     import jaxgan
@@ -160,26 +161,26 @@ def make_evaluation(
     )
     images = dataset.test["image"]
 
-    def of_seen(params, model_state, batch, key):
-        found = bounds(params, model_state, {"image": batch["seen"]}, key)
-        return jnp.stack(found, axis=1)
+    def bounds_per_image(params, model_state, batch, key):
+        observed = {"image": batch["seen"]}
+        return jnp.stack(bounds(params, model_state, observed, key), axis=1)
 
     return jaxgan.Evaluation(
         {"bounds": metrics.averages("elbo", f"importance_weighted_{config.bound_samples}")},
         {"image": images, "seen": binarized(images) if config.binarize else images},
         best="elbo",
         mode="max",
-        sample=of_seen,
+        sample=bounds_per_image,
         parts={"samples": evaluation.of_images(dataset.test, dataset.train)},
     )
 
 
 def binarized(images):
-    """Bytes drawn as 0 or 255, always the same."""
+    """Stochastic binarisation of `uint8` images to 0 and 255, with a fixed seed."""
     import numpy as np
 
-    drawn = np.random.default_rng(0).random(images.shape, np.float32)
-    return np.where(drawn * 255.0 < images, 255, 0).astype(np.uint8)
+    uniform = np.random.default_rng(0).random(images.shape, np.float32)
+    return np.where(uniform * 255.0 < images, 255, 0).astype(np.uint8)
 
 
 if __name__ == "__main__":

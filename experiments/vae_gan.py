@@ -1,4 +1,4 @@
-"""VAE-GAN: reconstructions and samples, compared through a discriminator's eyes.
+"""VAE-GAN, VAE, adversarial autoencoder and BiGAN over the same networks.
 
 Commands:
 
@@ -9,19 +9,20 @@ Commands:
     python -m jaxgan reconstruct runs/vae_gan
     python -m jaxgan interpolate runs/vae_gan
 
-Four games over the same networks, which differ in who tells whom what an image should look like. A
-sheet in `samples/` has two rows of held-out images, each above its reconstruction, and samples
-below. `evaluation.json` has errors, sharpness and Fréchet distance of reconstructions, and the
-measures of samples.
+The four games differ in their players and losses. The reconstruction error of the VAE-GAN is a
+distance between features of the discriminator. A sheet in `samples/` has two rows of held-out
+images, each above its reconstructions, and samples below. `evaluation.json` has errors, sharpness
+and Fréchet distance of reconstructions, and the generator metrics of samples.
 
-Hardware: two CPU cores, three minutes. What was seen on MNIST after 3000 rounds, beside a VAE of
-the same networks after as many: reconstructions are as sharp as images (1.06 of their sharpness,
-the VAE's 0.71), and samples are better (6.0 by the digit classifier's features, the VAE's 12.2).
-The VAE's reconstructions, for all their blur, have less squared error (0.015 against 0.037), which
-is what it minimises, and are closer in what the classifier sees (0.11 against 0.20). A smaller
-`--gamma` makes better samples and looser reconstructions, such as a 9 for a 4. BiGAN, after 4000
-rounds, draws better samples than either (3.2) and gives most digits back as themselves, which it
-was never asked to; the adversarial autoencoder's are blurred (7.7 after 3000).
+Hardware: two CPU cores, three minutes. Results of the VAE-GAN on MNIST after 3000 steps, and of a
+VAE with the same networks after as many: its reconstructions are as sharp as the images (1.06 times
+their sharpness, the VAE's 0.71), and its samples are better (a `fid_mnist_classifier` of 6.0, the
+VAE's 12.2). The VAE's reconstructions are blurred, but have a lower squared error (0.015 against
+0.037), which the VAE minimises, and a lower distance over the features of the classifier (0.11
+against 0.20). A smaller `--gamma` gives better samples and less faithful reconstructions, such as a
+9 for a 4. BiGAN, after 4000 steps, has better samples than both (3.2) and reconstructs most digits
+correctly, although its loss has no reconstruction error; the samples of the adversarial autoencoder
+are blurred (7.7 after 3000).
 
 Reference: Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
 similarity metric*, 2016, https://arxiv.org/abs/1512.09300.
@@ -43,33 +44,33 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Config(BaseConfig):
-    """Trains a VAE-GAN, or one of its relatives over the same networks, on small images."""
+    """Train a VAE-GAN, or a related game over the same networks, on small images."""
 
     game: Literal["vae_gan", "vae", "adversarial_autoencoder", "bigan"] = "vae_gan"
-    """Which one."""
+    """Game to train."""
     num_steps: int = 5000
-    """Rounds to train in all."""
+    """Total number of training steps."""
     features: int = 32
-    """Channels of the layer next to the image, in all networks."""
+    """Channels of the finest layer of all networks."""
     latent: int = 32
-    """Dimension of the codes."""
+    """Latent dimension."""
     gamma: float = 1.0
-    """VAE-GAN's weight of likeness against being taken for real, for the decoder."""
+    """VAE-GAN: weight of the reconstruction loss against the adversarial loss in the decoder."""
     prior_weight: float = 0.1
-    """VAE-GAN's weight of the divergence of codes from the prior."""
+    """VAE-GAN: weight of the KL divergence from the prior."""
     adversarial_weight: float = 0.01
-    """The adversarial autoencoder's weight of codes against pixels."""
+    """Adversarial autoencoder: weight of the adversarial loss against the reconstruction."""
     learning_rate: float = 1e-3
-    """Of Adam, of all players."""
+    """Learning rate of Adam for all players."""
     b1: float = 0.5
-    """Adam's first decay rate."""
+    """Decay rate b1 of Adam."""
     ema: float = 0.998
-    """Decay of the average of encoder and decoder, which are evaluated, after a warm-up; 0 for
-    none."""
+    """Decay of the moving averages of encoder and decoder, which are evaluated, after a warm-up; 0
+    for none."""
 
 
 def make(config: Config) -> Experiment:
-    """Networks, game, algorithm and data."""
+    """Networks, game, training algorithm and data."""
     import numpy as np
     import optax
 
@@ -96,8 +97,10 @@ def make(config: Config) -> Experiment:
 
 
 def make_game(config: Config, dataset: Dataset) -> tuple[Game, list[tuple[str, ...]]]:
-    """The game, and its turns. Discriminators have no batch normalisation, whose statistics would
-    tell them kinds of images apart that they see one after the other.
+    """The game, and its order of turns.
+
+    Discriminators have no batch normalisation: they receive real and generated images in separate
+    batches, and the batch statistics would tell the two apart.
     """
     import jaxgan
     from jaxgan import from_linen, latents, losses, networks
@@ -134,7 +137,7 @@ def make_game(config: Config, dataset: Dataset) -> tuple[Game, list[tuple[str, .
 
 
 def make_evaluation(game: Game, dataset: Dataset) -> Evaluation:
-    """Reconstructions of held-out images, and samples, which decide which checkpoint is best."""
+    """Metrics of samples, which choose the best checkpoint, and of reconstructions."""
     import jaxgan
     from jaxgan import evaluation, latent_space, metrics
 
