@@ -1,4 +1,4 @@
-"""Commands on a finished or running run: `python -m jaxgan COMMAND RUN`."""
+"""Commands on the directory of a run: `python -m jaxgan COMMAND RUN`."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -9,8 +9,8 @@ from tyro.extras import subcommand_cli_from_dict
 from jaxgan.runs import arguments
 from jaxgan.runs.cli import exit_on_user_error
 
-# A command's arguments, and the module of `jaxgan.runs` whose function of its name takes them. The
-# module, and jax with it, is imported when the command line has been read.
+# For each command, its arguments and the module in `jaxgan.runs` with the function of the command's
+# name. The module, and with it jax, is imported after the command line has been parsed.
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "sample": (arguments.Sample, "commands"),
     "evaluate": (arguments.Evaluate, "commands"),
@@ -27,12 +27,12 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Reads a command line, the program's own by default, and runs the command."""
-    types = {name: of_command for name, (of_command, _) in COMMANDS.items()}
+    """Parses a command line, `sys.argv` by default, and runs the command."""
+    types = {name: command_type for name, (command_type, _) in COMMANDS.items()}
     args: Any = subcommand_cli_from_dict(
         types, args=argv, description=__doc__, prog="python -m jaxgan"
     )
-    name = next(name for name, of_command in types.items() if type(args) is of_command)
+    name = next(name for name, command_type in types.items() if type(args) is command_type)
     with exit_on_user_error():
         module = importlib.import_module(f"jaxgan.runs.{COMMANDS[name][1]}")
         getattr(module, name.replace("-", "_"))(args)

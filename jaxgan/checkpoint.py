@@ -1,8 +1,8 @@
-"""Checkpoints that are verified when they are read.
+"""Checkpoints with a checksum that is verified on restore.
 
-Orbax writes them: asynchronously, and atomically, so that a program killed in the middle of a save
-leaves the ones before intact. What Orbax does not notice is data that changed on the disk; so the
-digest of every state is stored beside it and compared on the way back.
+Orbax writes them asynchronously and atomically, so a program that is killed during a save leaves
+the earlier checkpoints intact. Orbax does not detect data that changed on disk; the digest of every
+state is therefore stored with it, and compared on restore.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ from jaxgan.types import PyTree
 
 
 def digest(tree: PyTree) -> str:
-    """SHA-256 over every leaf: name, dtype, shape and bytes, in the order of the names.
+    """SHA-256 of a pytree: name, dtype, shape and bytes of every leaf, sorted by name.
 
-    Only names and values count, not the kinds of containers: a `TrainState` and the nested
-    dictionaries that a checkpoint holds of it have the same digest.
+    Container types do not matter: a `TrainState` and the nested dictionaries in its checkpoint have
+    the same digest.
 
     Example:
       >>> import numpy as np
@@ -41,29 +41,31 @@ def digest(tree: PyTree) -> str:
 
 
 def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
-    """Orbax's manager of the checkpoints in a directory, made if need be; a context manager.
+    """Orbax checkpoint manager of a directory, which is created if needed; a context manager.
 
     Args:
-      directory: one folder per step will be in it.
-      newest: how many of the newest stay. Two, so that a damaged one is not the end. The one of the
-        highest score stays beside them.
+      directory: directory of the checkpoints, one folder per step.
+      newest: number of newest checkpoints to keep; two, in case one is damaged. The checkpoint with
+        the highest score is kept as well.
     """
     score = lambda metrics: metrics["score"]
     best = checkpoint_managers.BestN(get_metric_fn=score, n=1)
-    keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(newest), best])
-    # The policy alone would not write scores to the disk; `best_fn` alone would drop the newest.
-    options = ocp.CheckpointManagerOptions(preservation_policy=keep, best_fn=score, best_mode="max")
+    policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(newest), best])
+    # The policy alone would not save the scores; `best_fn` alone would not keep the newest.
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=policy, best_fn=score, best_mode="max"
+    )
     handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
     return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
 
 
 def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float = -math.inf) -> None:
-    """Saves the state under its step, in the background; the state may be donated right after.
+    """Saves a state under its step, asynchronously; the state may be donated right after.
 
     Args:
       manager: from `open_manager`.
-      state: what to save; nothing is done if its step is saved already.
-      score: how good it is, more is better; minus infinity where that was not measured.
+      state: the state; nothing is done if its step is saved already.
+      score: evaluation score, higher is better; minus infinity if the state was not evaluated.
     """
     step = int(state.step)
     if step in manager.all_steps():
@@ -80,36 +82,36 @@ def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float = -m
 def restore(
     manager: ocp.CheckpointManager, target: TrainState, *, best: bool = False
 ) -> TrainState | None:
-    """The newest checkpoint whose contents are what was saved, placed like `target`.
+    """Restores the newest intact checkpoint, with the shardings of `target`.
 
-    A damaged checkpoint is passed over with a warning.
+    A damaged checkpoint is skipped with a warning.
 
     Args:
       manager: from `open_manager`.
-      target: a state of the same structure and shapes, whose placement on devices is taken over.
-      best: the one of the highest score instead of the newest.
+      target: a state of the same structure and shapes, whose shardings the result gets.
+      best: restore the checkpoint with the highest score instead of the newest.
 
     Returns:
-      The state, or `None` when there is no checkpoint, or none that has a score.
+      The state, or `None` if there is no checkpoint, or with `best` none with a score.
 
     Raises:
-      CheckpointError: every checkpoint is damaged, or they are of another structure or shapes.
+      CheckpointError: every checkpoint is damaged, or its structure or shapes differ.
     """
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), target
     )
     if best:
         step = manager.best_step()
-        measured = step is not None and manager.metrics(step)["score"] > -math.inf
-        return _newest_intact(manager, abstract, [step]) if measured else None
+        evaluated = step is not None and manager.metrics(step)["score"] > -math.inf
+        return _newest_intact(manager, abstract, [step]) if evaluated else None
     return _newest_intact(manager, abstract)
 
 
 def restore_plain(directory: Path) -> dict[str, Any]:
-    """The newest intact checkpoint as nested dictionaries of arrays, without knowing its game.
+    """Restores the newest intact checkpoint as nested dictionaries, without a target state.
 
     Raises:
-      CheckpointError: there is none.
+      CheckpointError: there is no intact checkpoint.
     """
     if not directory.is_dir():
         raise CheckpointError(f"{directory} does not exist: there is no checkpoint yet")
@@ -123,15 +125,16 @@ def restore_plain(directory: Path) -> dict[str, Any]:
 def _newest_intact(
     manager: ocp.CheckpointManager, abstract: TrainState | None, steps: list[int] | None = None
 ) -> Any:
+    """The newest intact checkpoint among the given steps (by default all); `None` if none given."""
     steps = sorted(manager.all_steps() if steps is None else steps, reverse=True)
     for step in steps:
         try:
             if abstract is not None:
                 _check_structure(manager, step, abstract)
-            return _verified(manager, step, abstract)
+            return _restore_verified(manager, step, abstract)
         except CheckpointError:
             raise
-        except Exception as error:  # a damaged file can fail in any way inside Orbax
+        except Exception as error:  # a damaged file can raise anything inside Orbax
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             warnings.warn(
                 f"the checkpoint of step {step} in {manager.directory} is damaged ({reason}); "
@@ -146,36 +149,39 @@ def _newest_intact(
     return None
 
 
-def _verified(manager: ocp.CheckpointManager, step: int, abstract: TrainState | None) -> Any:
+def _restore_verified(
+    manager: ocp.CheckpointManager, step: int, abstract: TrainState | None
+) -> Any:
+    """The state of a step, after comparing its digest."""
     restored = manager.restore(
         step,
         args=ocp.args.Composite(
             state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore()
         ),
     )
-    found, expected = digest(restored.state), restored.record["digest"]
-    if found != expected:
-        raise ValueError(f"its digest is {found[:16]}..., expected {expected[:16]}...")
+    actual, expected = digest(restored.state), restored.record["digest"]
+    if actual != expected:
+        raise ValueError(f"its digest is {actual[:16]}..., expected {expected[:16]}...")
     return restored.state
 
 
 def _check_structure(manager: ocp.CheckpointManager, step: int, abstract: TrainState) -> None:
-    """One clear line where Orbax would print hundreds."""
+    """Raises a one-line `CheckpointError` if the structure differs (Orbax prints hundreds)."""
     saved = manager.item_metadata(step).state
-    if saved is None:  # damaged; reading it will say so
+    if saved is None:  # damaged; restoring it raises an error
         return
-    found = {name: tuple(leaf.shape) for name, leaf in _leaves(saved.tree).items()}
+    actual = {name: tuple(leaf.shape) for name, leaf in _leaves(saved.tree).items()}
     expected = {name: tuple(leaf.shape) for name, leaf in _leaves(abstract).items()}
-    for name in sorted(found.keys() | expected.keys()):
-        if found.get(name) != expected.get(name):
+    for name in sorted(actual.keys() | expected.keys()):
+        if actual.get(name) != expected.get(name):
             raise CheckpointError(
                 f"the checkpoint of step {step} in {manager.directory} has {name} of shape "
-                f"{found.get(name, 'none')}, this program expects {expected.get(name, 'none')}: "
+                f"{actual.get(name, 'none')}, this program expects {expected.get(name, 'none')}: "
                 "it was written by another configuration or another version of the program"
             )
 
 
 def _leaves(tree: PyTree) -> dict[str, Any]:
-    """Leaves by name, such as `params/generator/Dense_0/kernel`."""
+    """Leaves of a pytree by path, such as `params/generator/Dense_0/kernel`."""
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}

@@ -1,40 +1,43 @@
-"""Exceptions for what a user can mend, each one line: what was found, expected, and what to do."""
+"""Exceptions for errors that the user can fix.
+
+A message is one line: what was found, what was expected, and what to do.
+"""
 
 
 class UserError(Exception):
-    """Base class of all errors that a user can mend.
+    """Base class of all errors that the user can fix.
 
-    Command lines print the message and end with `exit_status`.
+    Command lines print the message and exit with `exit_status`.
     """
 
     exit_status = 2
 
 
 class DataError(UserError):
-    """Data that is missing, damaged or not what was asked for."""
+    """Missing or damaged data, or data of an unexpected format."""
 
 
 class SizeError(UserError, ValueError):
-    """Images of a size that a network does not accept, or a width below 1."""
+    """Image size that a network does not support, or a width below 1."""
 
 
 class MetricError(UserError):
-    """Samples that a metric cannot measure."""
+    """Samples on which a metric cannot be computed."""
 
 
 class WeightsError(UserError):
-    """A file of weights that cannot be read, or that belongs to another network."""
+    """Weight file that cannot be read, or that belongs to another network."""
 
 
 class CheckpointError(UserError):
-    """A checkpoint that is missing, damaged or of another configuration."""
+    """Missing or damaged checkpoint, or a checkpoint of another configuration."""
 
 
 class RunError(UserError):
-    """A run that cannot start, be resumed or be read."""
+    """Run that cannot be started, resumed or read."""
 
 
 class NonFiniteError(UserError):
-    """A loss or another metric that has become NaN or infinite."""
+    """Loss or other metric that is NaN or infinite."""
 
     exit_status = 1

@@ -1,15 +1,16 @@
-"""A game: players, each with parameters and a loss that may depend on everybody's parameters.
+"""Differentiable games: players, each with parameters and a loss of all players' parameters.
 
-Player *i* descends its own loss in its own parameters, the others held constant:
+Player *i* descends the gradient of its own loss in its own parameters, with the other players'
+parameters held constant:
 
     xi_i(theta) = d loss_i / d theta_i
 
-One player is ordinary learning, two are a GAN, three a VAE-GAN. `own_gradient` is the equation.
-Because each loss is differentiated only with respect to its owner's parameters, no gradient leaks
-from one player to another, and nothing has to be detached.
+One player is ordinary minimisation, two are a GAN, three a VAE-GAN. `own_gradient` computes the
+gradient. Each loss is differentiated with respect to its own player's parameters only, so no
+gradient flows into another player, and no `stop_gradient` is needed.
 
-**The owner rule.** A player owns its parameters, its optimizer state, its model state (batch
-statistics, ...) and its metrics. A turn changes only what belongs to those who move.
+**Ownership.** A player owns its parameters, its optimizer state, its model state (batch
+statistics, ...) and its metrics. A turn changes only what the moving players own.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,13 +22,13 @@ from jaxgan.types import Array, Batch, ByPlayer, Metrics, ModelState, Params, PR
 
 
 class Network(NamedTuple):
-    """A pure pair of functions; `networks.from_linen` and `networks.from_nnx` make one.
+    """Neural network as a pair of pure functions; see `networks.from_linen`, `networks.from_nnx`.
 
     Attributes:
       init: `(key, *inputs) -> (params, model_state)`.
-      apply: `(params, model_state, *inputs, key=None, train) -> (output, model_state)`. `key`
-        serves whatever the network draws (dropout); `None` is allowed where it draws nothing. The
-        model state comes back unchanged when `train` is false.
+      apply: `(params, model_state, *inputs, key=None, train) -> (output, model_state)`. `key` is
+        for the network's randomness, such as dropout; it may be `None` if there is none. The model
+        state is returned unchanged if `train` is false.
     """
 
     init: Callable[..., tuple[Params, ModelState]]
@@ -35,11 +36,11 @@ class Network(NamedTuple):
 
 
 class LossAux(NamedTuple):
-    """What a loss returns beside its value.
+    """Auxiliary output of a loss.
 
     Attributes:
-      model_state: the player's *own* new model state.
-      metrics: `{name: scalar}`, for people.
+      model_state: the player's *own* updated model state.
+      metrics: `{name: scalar}`, for logging.
     """
 
     model_state: ModelState
@@ -47,8 +48,8 @@ class LossAux(NamedTuple):
 
 
 LossFn = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], tuple[Array, LossAux]]
-"""`(params, model_state, batch, key, step) -> (loss, LossAux)`, with all players' parameters and
-model states, and the player's own model state in the `LossAux`."""
+"""`(params, model_state, batch, key, step) -> (loss, LossAux)`. `params` and `model_state` hold all
+players; the `LossAux` holds the player's own model state."""
 
 
 LossAndGradient = tuple[tuple[Array, LossAux], Params]
@@ -56,19 +57,21 @@ LossAndGradient = tuple[tuple[Array, LossAux], Params]
 
 
 class Game(NamedTuple):
-    """Who plays, and for what.
+    """Players, their losses, and the functions that they learn.
 
     Attributes:
-      init: `(key, batch) -> (params, model_state)`, two dicts by player. Only the batch's shapes
-        matter.
+      init: `(key, batch) -> (params, model_state)`, two dicts by player. Only the shapes of the
+        batch are used.
       losses: `{player: LossFn}`; its order is the default order of turns.
-      sample: `(params, model_state, batch, key) -> [batch, ...]`, what the game is played for; the
-        batch says how many and brings the conditions. `None` for a game played for its end alone.
-      joint_gradients: `None`, or `(params, model_state, batch, key, step) -> {player: ...}`, what
-        `own_gradient` gives for every player, in fewer passes through the networks.
-      encode: `None`, or `(params, model_state, images) -> codes` `[batch, ...]`, without chance, of
+      sample: `(params, model_state, batch, key) -> [batch, ...]`, generates samples (or translates,
+        or restores images); the batch gives their number and their conditions. `None` for a game
+        without samples.
+      joint_gradients: `None`, or `(params, model_state, batch, key, step) -> {player: ...}`, the
+        result of `own_gradient` for every player, with fewer passes through the networks.
+      encode: `None`, or `(params, model_state, images) -> codes` `[batch, ...]`, deterministic, in
         a game that learns codes.
-      decode: `None`, or `(params, model_state, codes) -> images`. Of a GAN the codes are latents.
+      decode: `None`, or `(params, model_state, codes) -> images`. The codes of a GAN are its
+        latents.
     """
 
     init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]
@@ -85,10 +88,10 @@ Keys = TypeVar("Keys", bound=tuple)
 
 
 def split_key(key: PRNGKey, names: type[Keys]) -> Keys:
-    """One key for each field of a NamedTuple.
+    """Splits a key into one key for each field of a NamedTuple.
 
-    A field that is added at the end leaves the other keys as they are. All keys of a turn come from
-    one split: `fold_in(key, i)` would be key i of it again.
+    Adding a field at the end does not change the other keys. Take all keys of a turn from one
+    split: `fold_in(key, i)` would repeat key i of the split.
 
     Example:
       >>> import jax
@@ -108,16 +111,16 @@ def own_gradient(
     key: PRNGKey,
     step: Array,
 ) -> LossAndGradient:
-    """The player's loss and its gradient in the player's own parameters, `d loss_i / d theta_i`.
+    """A player's loss and its gradient in the player's own parameters, `d loss_i / d theta_i`.
 
     Args:
       loss_fn: the player's loss.
       player: the player's name, a key of `params`.
-      params, model_state: everybody's.
-      batch, key, step: passed on to the loss.
+      params, model_state: of all players.
+      batch, key, step: arguments of the loss.
 
     Returns:
-      `((loss, aux), gradient)`, the gradient shaped like `params[player]`.
+      `((loss, aux), gradient)`, the gradient with the structure of `params[player]`.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -128,7 +131,7 @@ def own_gradient(
       3.0
     """
 
-    def loss_of_own(own: Params) -> tuple[Array, LossAux]:
+    def loss(own: Params) -> tuple[Array, LossAux]:
         return loss_fn({**params, player: own}, model_state, batch, key, step)
 
-    return jax.value_and_grad(loss_of_own, has_aux=True)(params[player])
+    return jax.value_and_grad(loss, has_aux=True)(params[player])

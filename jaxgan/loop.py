@@ -1,4 +1,4 @@
-"""The loop: data, update, callbacks, again. It knows nothing of GANs, files or devices."""
+"""Training loop: minibatches, update, callbacks. Independent of GANs, files and devices."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ Callback = Callable[[int, TrainState, Metrics], None]  # (step, state, metrics)
 
 
 class StopTraining(Exception):  # noqa: N818, as StopIteration: not an error
-    """Raised by a callback to end `fit` after the current step, without an error."""
+    """Raised by a callback to end `fit` after the current update, without an error."""
 
 
 def fit(
@@ -24,28 +24,29 @@ def fit(
     state: TrainState | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> TrainState:
-    """Plays rounds until `state.step` is `num_steps`.
+    """Training loop: trains until `state.step` is `num_steps`.
 
-    The numbers depend on the key, the data and the number of rounds alone: stopping anywhere and
-    going on from the saved state, with the same key, gives the same bits.
+    The result depends only on the key, the data and the number of steps: training that is
+    interrupted and resumed from the saved state, with the same key, is bit-identical.
 
     Args:
-      algorithm: how to play; `parallel.jit(...)` or `parallel.pmap(...)` of one, to be fast.
-      minibatches: `(start, count) -> batches`, minibatches number `start` to `start + count - 1`
-        with leaves `[count, batch, ...]`: a pure function, such as `data.minibatches(...)` makes.
+      algorithm: training algorithm, normally compiled with `parallel.jit`, `pmap` or `sharded`.
+      minibatches: `(start, count) -> batches`, minibatches `start` to `start + count - 1` with
+        leaves `[count, batch, ...]`; a pure function, such as one from `data.minibatches`.
       key: the key of the run.
-      num_steps: rounds in all, counting those that `state` has behind it.
-      state: where to go on; a fresh one when left out.
+      num_steps: total number of training steps, including the `state.step` steps already done.
+      state: state to continue from; if `None`, `first_state`.
       callbacks: called in order after every update as `callback(step, state, metrics)`, with the
-        rounds played so far, the new state and the update's metrics. Arrays arrive before they are
-        computed: a callback that reads none does not wait. It must not keep the state, whose memory
-        the next update reuses.
+        number of steps done, the new state and the update's metrics. Arrays are dispatched
+        asynchronously: a callback that does not read them does not block. It must not keep a
+        reference to the state, whose buffers are donated to the next update.
 
     Returns:
-      The last state.
+      The final state.
 
     Raises:
-      ValueError: the rounds that remain are no multiple of the algorithm's `steps_per_update`.
+      ValueError: the number of remaining steps is not a multiple of the algorithm's
+        `steps_per_update`.
 
     Example:
       >>> state = fit(
@@ -58,8 +59,8 @@ def fit(
     first = int(state.step)
     if (num_steps - first) % algorithm.steps_per_update:
         raise ValueError(
-            f"{num_steps - first} rounds remain, expected a multiple of the "
-            f"{algorithm.steps_per_update} rounds that the algorithm plays at once"
+            f"{num_steps - first} steps remain, expected a multiple of the algorithm's "
+            f"steps_per_update, {algorithm.steps_per_update}"
         )
     for step in range(first, num_steps, algorithm.steps_per_update):
         start = step * algorithm.num_minibatches // algorithm.steps_per_update
@@ -76,7 +77,7 @@ def fit(
 def first_state(
     algorithm: TrainingAlgorithm, minibatches: Minibatches, *, key: PRNGKey
 ) -> TrainState:
-    """The state that `fit` starts from with this key.
+    """Initial training state of `fit` for this key.
 
     Example:
       >>> state = first_state(algorithm, minibatches, key=jax.random.key(0))  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""How a game is played: turns, optimizers, and what is carried from one round to the next."""
+"""Training algorithms: turns of the players, their optimizers, and the training state."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -25,20 +25,20 @@ from jaxgan.types import (
     Schedule,
 )
 
-Turn = tuple[str, ...]  # the players that move together
+Turn = tuple[str, ...]  # the players that move simultaneously
 
 
 class TrainState(NamedTuple):
-    """Everything that the next round needs, and nothing else: no key, no metrics, no data position.
+    """Training state: what the next step depends on, without key, metrics or data position.
 
     Attributes:
-      step: rounds played, `int32[]`.
-      params: learned leaves, by player.
-      model_state: mutable leaves (batch statistics, ...), by player.
+      step: number of training steps done, `int32[]`.
+      params: trainable parameters, by player.
+      model_state: non-trainable variables (batch statistics, ...), by player.
       opt_state: optax states, by player.
       ema_params, ema_model_state: exponential moving averages of `params` and `model_state`, of the
-        players that have one. Batch statistics are averaged too, since the last ones are of the
-        last parameters. Of leaves that are not floating-point numbers the last value is kept.
+        players that have them. Batch statistics are averaged as well, because the last statistics
+        belong to the last parameters. Leaves that are not floating-point keep their last value.
     """
 
     step: Array
@@ -50,15 +50,15 @@ class TrainState(NamedTuple):
 
 
 class TrainingAlgorithm(NamedTuple):
-    """A way of playing a game.
+    """Training algorithm of a game, as a pair of pure functions.
 
     Attributes:
-      init: `(key, batch) -> TrainState`; of the batch only the shapes matter.
-      update: `(state, batches, key) -> (TrainState, metrics)`, one call. `batches` has leaves
+      init: `(key, batch) -> TrainState`; only the shapes of the batch are used.
+      update: `(state, batches, key) -> (TrainState, metrics)`. `batches` has leaves
         `[num_minibatches, batch, ...]`. `key` is the key of the *run*, the same in every call: the
-        update folds `state.step` into it, so a resumed run draws what it would have drawn.
-      num_minibatches: fresh minibatches that one call takes.
-      steps_per_update: rounds that one call plays, by which `state.step` grows.
+        update folds `state.step` into it, so a resumed run uses the same random numbers.
+      num_minibatches: number of minibatches that one update takes.
+      steps_per_update: number of training steps in one update, by which it increases `state.step`.
     """
 
     init: Callable[[PRNGKey, Batch], TrainState]
@@ -75,37 +75,38 @@ def alternating(
     ema: Mapping[str, float | Schedule] | None = None,
     share_minibatches: bool = True,
 ) -> TrainingAlgorithm:
-    """Players move in turn, each descending its own loss in its own parameters.
+    """Alternating gradient descent: players move in turn, each on its own loss and parameters.
 
-    In every turn, each player that moves takes the gradient of its loss at the parameters *before*
-    the turn; then all movers commit parameters, optimizer state and model state together. After the
-    last turn come the moving averages, and `step + 1`.
+    In a turn, each moving player takes the gradient of its loss at the parameters *before* the
+    turn; then the parameters, optimizer states and model states of all moving players are updated
+    together. A training step is a sequence of turns, then the update of the moving averages, and
+    `step + 1`.
 
     Args:
-      game: who plays, and for what.
-      optimizers: one for each player.
-      turns: the order within a round: a player's name, or several for a turn in which they move
-        together. By default every player once, in the order of `game.losses`. Five critic turns
-        are `5 * ["discriminator"] + ["generator"]`, and compile once (on a CPU, five times).
-      ema: decay per round of the moving average of a player's parameters and model state, for those
-        to have one: `ema <- decay * ema + (1 - decay) * params`. A number, or a function of the
-        rounds played before this one, such as `schedules.ema_warmup(0.999)`.
-      share_minibatches: consecutive turns of different players use one minibatch and one key, so that
-        they meet over the same examples, latents and fakes, and what is equal in both turns (the
-        generator's forward pass) is computed once. A player that moves again draws afresh. If
-        false, every turn has a minibatch and a key of its own.
+      game: players and losses.
+      optimizers: one optax optimizer for each player.
+      turns: the turns of a training step: each a player's name, or several names for a simultaneous
+        turn. By default every player once, in the order of `game.losses`. Five critic turns are
+        `5 * ["discriminator"] + ["generator"]`, and compile once (on a CPU, five times).
+      ema: for each player with moving averages of parameters and model state, their decay per
+        training step: `ema <- decay * ema + (1 - decay) * params`. A constant, or a schedule called
+        with the number of steps before this one, such as `schedules.ema_warmup(0.999)`.
+      share_minibatches: whether consecutive turns of different players use the same minibatch and
+        key, and so the same examples, latents and fakes; XLA computes what the turns have in common
+        (the generator's forward pass) once. A player that moves again gets a new minibatch and key.
+        If false, every turn has its own minibatch and key.
 
     Returns:
-      The algorithm. Its metrics are `{player: {"loss": ..., ...}}`, each the mean over the player's
-      turns of the round.
+      The algorithm. Its metrics are `{player: {"loss": ..., ...}}`, means over the player's turns
+      in the training step.
 
     Raises:
-      ValueError: turns, optimizers or ema do not agree with the game's players, or a decay is
+      ValueError: `turns`, `optimizers` or `ema` do not match the game's players, or a decay is
         outside [0, 1].
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,
-      algorithm 1 (k discriminator turns, then one of the generator).
+      algorithm 1 (k discriminator turns, then one generator turn).
 
     Example:
       >>> import optax
@@ -117,11 +118,11 @@ def alternating(
       ...     ema={"generator": 0.999},
       ... )  # doctest: +SKIP
     """
-    schedule = _schedule(tuple(game.losses) if turns is None else turns)
+    all_turns = _as_tuples(tuple(game.losses) if turns is None else turns)
     decays = dict(ema or {})
-    _check_players(game, optimizers, schedule, decays)
-    runs = _runs(schedule, share_minibatches)
-    return _algorithm(game, optimizers, runs, decays, partial(play_turn, game, optimizers))
+    _check_players(game, optimizers, all_turns, decays)
+    groups = _group_turns(all_turns, share_minibatches)
+    return _algorithm(game, optimizers, groups, decays, partial(play_turn, game, optimizers))
 
 
 def play_turn(
@@ -132,18 +133,18 @@ def play_turn(
     batch: Batch,
     key: PRNGKey,
 ) -> tuple[TrainState, Metrics]:
-    """One turn: the movers' gradients at the parameters before it, then all their moves together.
+    """One turn: gradients at the parameters before it, then one update of all moving players.
 
     Args:
       game, optimizers: as in `alternating`.
-      movers: the players that move.
-      state: before the turn.
-      batch: a minibatch, leaves `[batch, ...]`; under a mapped data axis, this device's share.
-      key: the turn's.
+      movers: names of the moving players.
+      state: the state before the turn.
+      batch: minibatch, leaves `[batch, ...]`; under a mapped data axis, this device's shard.
+      key: the key of the turn.
 
     Returns:
-      The state after the turn, in which nothing has changed that is not the movers', and the
-      movers' metrics.
+      The state after the turn, which differs only in what the moving players own, and the moving
+      players' metrics.
 
     Example:
       >>> play_turn(game, optimizers, ("generator",), state, batch, key)  # doctest: +SKIP
@@ -154,15 +155,15 @@ def play_turn(
         )
         for player in movers
     }
-    return _move(optimizers, state, gradients)
+    return _apply_gradients(optimizers, state, gradients)
 
 
-def _move(
+def _apply_gradients(
     optimizers: Mapping[str, optax.GradientTransformation],
     state: TrainState,
     gradients: dict[str, LossAndGradient],
 ) -> tuple[TrainState, Metrics]:
-    """Everybody who has a gradient takes a step."""
+    """One optimizer step of every player in `gradients`."""
     params, model_state, opt_state, metrics = {}, {}, {}, {}
     for player, ((loss, aux), gradient) in gradients.items():
         updates, opt_state[player] = optimizers[player].update(
@@ -171,12 +172,12 @@ def _move(
         params[player] = axis.replicated(optax.apply_updates(state.params[player], updates))
         model_state[player] = aux.model_state
         metrics[player] = axis.mean({"loss": loss, **aux.metrics})
-    moved = state._replace(
+    new_state = state._replace(
         params=state.params | params,
         model_state=state.model_state | model_state,
         opt_state=state.opt_state | opt_state,
     )
-    return moved, metrics
+    return new_state, metrics
 
 
 def simultaneous(
@@ -185,7 +186,7 @@ def simultaneous(
     *,
     ema: Mapping[str, float | Schedule] | None = None,
 ) -> TrainingAlgorithm:
-    """All players move at once, on one minibatch: `alternating` with a single turn for everybody.
+    """Simultaneous gradient descent: all players move in a single turn, on one minibatch.
 
     Args:
       game, optimizers, ema: as in `alternating`.
@@ -206,20 +207,22 @@ def one_stage(
     *,
     ema: Mapping[str, float | Schedule] | None = None,
 ) -> TrainingAlgorithm:
-    """All players move at once, as in `simultaneous`, by gradients that share their passes.
+    """One-stage training: simultaneous descent by `game.joint_gradients`.
 
-    For a GAN, one backward pass of the discriminator serves both players: at a generated example
-    their gradients differ by a number only. `simultaneous` takes two. The gradients are the same.
+    In a GAN, one backward pass through the discriminator serves both players, whose gradients at a
+    generated example differ only by a scalar. `simultaneous` takes two passes for the same
+    gradients.
 
     Args:
-      game: one that has `joint_gradients`; what they ask of networks and losses is said there.
+      game: a game with `joint_gradients`, whose requirements on networks and loss its constructor
+        documents (`gan`).
       optimizers, ema: as in `alternating`.
 
     Returns:
       The algorithm.
 
     Raises:
-      ValueError: the game has no `joint_gradients`, or as in `alternating`.
+      ValueError: the game has no `joint_gradients`, or an error of `alternating`.
 
     Reference:
       Shen et al., *Training Generative Adversarial Networks in One Stage*, 2021,
@@ -238,25 +241,25 @@ def one_stage(
     def turn(
         movers: Turn, state: TrainState, batch: Batch, key: PRNGKey
     ) -> tuple[TrainState, Metrics]:
-        found = gradients(state.params, state.model_state, batch, key, state.step)
-        return _move(optimizers, state, found)
+        results = gradients(state.params, state.model_state, batch, key, state.step)
+        return _apply_gradients(optimizers, state, results)
 
     return _algorithm(game, optimizers, [(players, slice(0, 1))], decays, turn)
 
 
 def scan_steps(algorithm: TrainingAlgorithm, steps_per_update: int) -> TrainingAlgorithm:
-    """Several rounds in one call: the same numbers, fewer dispatches.
+    """Several updates in one compiled `jax.lax.scan`: the same results with fewer dispatches.
 
-    It helps where a round is shorter than its dispatch. On a CPU leave it to networks without
-    convolutions, whose gradients XLA compiles badly inside loops.
+    Useful if an update takes less time than its dispatch. On a CPU, use it only for networks
+    without convolutions, whose gradients XLA compiles to slow code inside loops.
 
     Args:
-      algorithm: any.
-      steps_per_update: calls of the algorithm's update to make into one, at least 1.
+      algorithm: any training algorithm.
+      steps_per_update: number of the algorithm's updates to combine into one, at least 1.
 
     Returns:
-      An algorithm that takes `steps_per_update` times the minibatches; its metrics are means over the
-      rounds.
+      An algorithm whose update takes `steps_per_update` times the minibatches; its metrics are
+      means over the combined updates.
 
     Raises:
       ValueError: `steps_per_update` is below 1.
@@ -269,7 +272,7 @@ def scan_steps(algorithm: TrainingAlgorithm, steps_per_update: int) -> TrainingA
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
         state, metrics = jax.lax.scan(
-            lambda state, round_batches: algorithm.update(state, round_batches, key),
+            lambda state, step_batches: algorithm.update(state, step_batches, key),
             state,
             jax.tree.map(lambda x: x.reshape(steps_per_update, -1, *x.shape[1:]), batches),
         )
@@ -283,7 +286,7 @@ def scan_steps(algorithm: TrainingAlgorithm, steps_per_update: int) -> TrainingA
 
 
 def with_ema(state: TrainState) -> tuple[dict[str, Params], dict[str, ModelState]]:
-    """Parameters and model state of all players, their averages in place of last values.
+    """Parameters and model states of all players, with moving averages where there are any.
 
     Example:
       >>> images = game.sample(*with_ema(state), batch, key)  # doctest: +SKIP
@@ -294,12 +297,12 @@ def with_ema(state: TrainState) -> tuple[dict[str, Params], dict[str, ModelState
 def _algorithm(
     game: Game,
     optimizers: Mapping[str, optax.GradientTransformation],
-    runs: list[tuple[Turn, slice]],
+    groups: list[tuple[Turn, slice]],
     decays: dict[str, float | Schedule],
     turn: Callable[[Turn, TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]],
 ) -> TrainingAlgorithm:
-    """Plays runs of turns, then takes the moving averages."""
-    num_draws = runs[-1][1].stop
+    """The algorithm whose update does the turns of all groups, then updates the averages."""
+    num_minibatches = groups[-1][1].stop
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         params, model_state = game.init(key, batch)
@@ -313,100 +316,102 @@ def _algorithm(
         )
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        chex.assert_tree_shape_prefix(batches, (num_draws,))
-        keys = jax.random.split(jax.random.fold_in(key, state.step), num_draws)
-        played: dict[str, list[Metrics]] = {player: [] for player in game.losses}
-        for movers, run in runs:
-            mine = jax.tree.map(itemgetter(run), (dict(batches), keys))
-            step = lambda state, of_turn, movers=movers: turn(movers, state, *of_turn)
-            state, metrics = _scan(step, state, mine, length=run.stop - run.start)
+        chex.assert_tree_shape_prefix(batches, (num_minibatches,))
+        keys = jax.random.split(jax.random.fold_in(key, state.step), num_minibatches)
+        turn_metrics: dict[str, list[Metrics]] = {player: [] for player in game.losses}
+        for movers, indices in groups:
+            inputs = jax.tree.map(itemgetter(indices), (dict(batches), keys))
+            body = lambda state, batch_and_key, movers=movers: turn(movers, state, *batch_and_key)
+            state, metrics = _scan_or_unroll(
+                body, state, inputs, length=indices.stop - indices.start
+            )
             for player in movers:
-                played[player].append(metrics[player])
-        state = _averaged(state, decays)._replace(step=state.step + 1)
-        return state, {player: _mean_over_turns(metrics) for player, metrics in played.items()}
+                turn_metrics[player].append(metrics[player])
+        state = _update_averages(state, decays)._replace(step=state.step + 1)
+        return state, {player: _mean_over_turns(stacks) for player, stacks in turn_metrics.items()}
 
-    return TrainingAlgorithm(init, update, num_minibatches=num_draws)
+    return TrainingAlgorithm(init, update, num_minibatches=num_minibatches)
 
 
-def _averaged(state: TrainState, decays: Mapping[str, float | Schedule]) -> TrainState:
-    """The state after a round's last turn, its averages one round further."""
+def _update_averages(state: TrainState, decays: Mapping[str, float | Schedule]) -> TrainState:
+    """The state with moving averages updated; `state.step` is not yet incremented."""
     weights = {
         player: decay(state.step) if callable(decay) else decay for player, decay in decays.items()
     }
 
-    def mean(player: str, old: Array, new: Array) -> Array:
+    def average(player: str, old: Array, new: Array) -> Array:
         if not jnp.issubdtype(old.dtype, jnp.inexact):
-            return new  # a count has no average
+            return new  # counters are not averaged
         weight = weights[player]
         return (weight * old + (1.0 - weight) * new).astype(old.dtype)
 
-    def further(averages: ByPlayer, last: ByPlayer) -> dict[str, PyTree]:
-        return {p: jax.tree.map(partial(mean, p), averages[p], last[p]) for p in decays}
+    def updated(averages: ByPlayer, values: ByPlayer) -> dict[str, PyTree]:
+        return {p: jax.tree.map(partial(average, p), averages[p], values[p]) for p in decays}
 
     return state._replace(
-        ema_params=further(state.ema_params, state.params),
-        ema_model_state=further(state.ema_model_state, state.model_state),
+        ema_params=updated(state.ema_params, state.params),
+        ema_model_state=updated(state.ema_model_state, state.model_state),
     )
 
 
-def _schedule(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:
+def _as_tuples(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:
     return tuple((turn,) if isinstance(turn, str) else tuple(turn) for turn in turns)
 
 
-def _runs(schedule: tuple[Turn, ...], share_minibatches: bool) -> list[tuple[Turn, slice]]:
-    """Runs of equal turns: who moves, and on which of the round's draws, one per turn."""
-    runs: list[tuple[Turn, slice]] = []
-    stop, met = 0, set[str]()  # how many draws so far, and who has moved on the last of them
-    for movers, group in itertools.groupby(schedule):
-        shares = share_minibatches and stop > 0 and met.isdisjoint(movers)
+def _group_turns(turns: tuple[Turn, ...], share_minibatches: bool) -> list[tuple[Turn, slice]]:
+    """Groups of consecutive equal turns: moving players, and minibatch indices, one per turn."""
+    groups: list[tuple[Turn, slice]] = []
+    stop, moved = 0, set[str]()  # minibatches so far, and the players that moved on the last one
+    for movers, equal_turns in itertools.groupby(turns):
+        shares = share_minibatches and stop > 0 and moved.isdisjoint(movers)
         start = stop - 1 if shares else stop
-        stop = start + len(list(group))
-        met = met.union(movers) if shares and stop - start == 1 else set(movers)
-        runs.append((movers, slice(start, stop)))
-    return runs
+        stop = start + len(list(equal_turns))
+        moved = moved.union(movers) if shares and stop - start == 1 else set(movers)
+        groups.append((movers, slice(start, stop)))
+    return groups
 
 
-def _scan(
-    step: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
+def _scan_or_unroll(
+    body: Callable[[TrainState, Any], tuple[TrainState, Metrics]],
     state: TrainState,
     xs: PyTree,
     *,
     length: int,
 ) -> tuple[TrainState, Metrics]:
-    """`jax.lax.scan`, written out where a loop would be slow.
+    """`jax.lax.scan` on accelerators, an unrolled loop on CPUs.
 
-    XLA's CPU backend takes convolutions to their fast form outside loops only: the gradient of a
-    convolution in the body of a loop, even of one trip, takes about fifteen times as long.
+    XLA's CPU backend converts convolutions to their fast form only outside loops: the gradient of a
+    convolution in a loop body, even with a single iteration, takes about fifteen times as long.
     """
     if length > 1 and jax.default_backend() != "cpu":
-        return jax.lax.scan(step, state, xs)
-    metrics = []
+        return jax.lax.scan(body, state, xs)
+    stack = []
     for i in range(length):
-        state, of_turn = step(state, jax.tree.map(itemgetter(i), xs))
-        metrics.append(of_turn)
-    return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *metrics)
+        state, metrics = body(state, jax.tree.map(itemgetter(i), xs))
+        stack.append(metrics)
+    return state, jax.tree.map(lambda *leaves: jnp.stack(leaves), *stack)
 
 
-def _mean_over_turns(metrics: list[Metrics]) -> Metrics:
-    """From one stack `[turns]` of metrics per run to means over all turns."""
-    return jax.tree.map(lambda *runs: jnp.mean(jnp.concatenate(runs)), *metrics)
+def _mean_over_turns(stacks: list[Metrics]) -> Metrics:
+    """Mean over all turns of a player, of metrics stacked as `[turns]` for each group."""
+    return jax.tree.map(lambda *groups: jnp.mean(jnp.concatenate(groups)), *stacks)
 
 
 def _check_players(
     game: Game,
     optimizers: Mapping[str, Any],
-    schedule: tuple[Turn, ...],
+    turns: tuple[Turn, ...],
     decays: dict[str, float | Schedule],
 ) -> None:
     players = ", ".join(game.losses)
-    named = {"turns": {name for turn in schedule for name in turn}, "optimizers": set(optimizers)}
+    named = {"turns": {name for turn in turns for name in turn}, "optimizers": set(optimizers)}
     for where, names in {**named, "ema": set(decays)}.items():
         if unknown := sorted(names - set(game.losses)):
             raise ValueError(f"{where} names {', '.join(unknown)}; the players are {players}")
     for where, names in named.items():
         if missing := sorted(set(game.losses) - names):
             raise ValueError(f"{where} lacks {', '.join(missing)}; the players are {players}")
-    for movers in schedule:
+    for movers in turns:
         if len(set(movers)) != len(movers):
             raise ValueError(f"the turn {movers} names a player twice")
     for player, decay in decays.items():

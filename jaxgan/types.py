@@ -1,17 +1,17 @@
-"""Aliases, no logic.
+"""Type aliases.
 
-| alias | what it stands for |
+| alias | meaning |
 |---|---|
-| `Params` | one player's learned leaves, a pytree of arrays |
-| `ModelState` | one player's mutable leaves (batch statistics, ...), a pytree |
+| `Params` | one player's trainable parameters, a pytree of arrays |
+| `ModelState` | one player's non-trainable variables (batch statistics, ...), a pytree of arrays |
 | `ByPlayer` | parameters or model states of all players, `{player: pytree}` |
-| `Batch` | a minibatch, `{name: array[batch, ...]}`; its names are fixed words, see below |
-| `Examples` | a data set in memory, `{name: numpy array[n, ...]}` |
-| `Metrics` | `{name: scalar}` of one player, or `{player: {name: scalar}}` of a round |
-| `Schedule` | a function of the step, as in optax |
+| `Batch` | minibatch, `{name: array[batch, ...]}`; the names are fixed, see below |
+| `Examples` | data set in memory, `{name: numpy array[n, ...]}` |
+| `Metrics` | `{name: scalar}` of one player, or `{player: {name: scalar}}` of a training step |
+| `Schedule` | function of the training step, as in optax |
 
-A batch's names are `image` and `label`, `source` and `target` (pairs), `x` and `y` (two unpaired
-sets). Images are float in [-1, 1], laid out `[batch, height, width, channel]`.
+The names in a batch are `image` and `label`, `source` and `target` (paired images), `x` and `y`
+(two unpaired domains). Images are floats in [-1, 1] of shape `[batch, height, width, channels]`.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 Array = jax.Array
-PRNGKey = jax.Array  # a typed key, as `jax.random.key` makes it
+PRNGKey = jax.Array  # a typed key, from `jax.random.key`
 PyTree = Any
 Params = PyTree
 ModelState = PyTree

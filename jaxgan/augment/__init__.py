@@ -1,4 +1,4 @@
-"""Augmentations of what a discriminator receives, real and generated alike."""
+"""Augmentations of the real and generated images that a discriminator receives."""
 
 from jaxgan.augment.augmentation import Augment as Augment
 from jaxgan.augment.augmentation import Augmentation as Augmentation

@@ -1,8 +1,9 @@
-"""Augmentation: a transformation of all images that a discriminator receives.
+"""Augmentation: a differentiable transformation of all images that a discriminator receives.
 
-Real and generated images are transformed alike, inside the differentiation, so that the generator
-learns through the transformation and not from it. A plain function `(key, images) -> images` is
-enough; an `Augmentation` also has state, which belongs to the discriminator and is checkpointed.
+Real and generated images are both transformed, and gradients propagate through the transformation
+to the generator, so that augmentations do not leak into generated images. An `Augment` is a
+function `(key, images) -> images`; an `Augmentation` also has state, which is part of the
+discriminator's model state and its checkpoints.
 """
 
 from collections.abc import Callable
@@ -19,8 +20,8 @@ class Augmentation(NamedTuple):
     Attributes:
       init: `() -> state`, a pytree of arrays.
       apply: `(state, key, images) -> images`, differentiable in the images.
-      update: `(state, real_logits) -> state`, once in every turn of the discriminator; statistics
-        are those of the batch of all devices (`parallel.axis.mean`).
+      update: `(state, real_logits) -> state`, called once in every turn of the discriminator; batch
+        statistics in the state must be those of all devices (`parallel.axis.mean`).
     """
 
     init: Callable[[], PyTree]
@@ -29,7 +30,7 @@ class Augmentation(NamedTuple):
 
 
 def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
-    """A function as an augmentation without state, `None` as the identity.
+    """Converts a function to a stateless augmentation, and `None` to the identity.
 
     Example:
       >>> import jax, jax.numpy as jnp

@@ -11,20 +11,21 @@ from jaxgan.types import Array, PRNGKey
 
 
 def diff_augment(policy: Sequence[str] = ("color", "translation", "cutout")) -> Augment:
-    """Random colour, translation and cutout per example, for little data.
+    """DiffAugment: random colour, translation and cutout per example, for limited data.
 
     `color`: brightness `x + b`, saturation `(x - gray) s + gray` and contrast `(x - mean) c + mean`
-    with b in [-1/2, 1/2), s in [0, 2) and c in [1/2, 3/2). `translation`: by up to 1/8 of either
-    side, zeros coming in. `cutout`: zeros in a rectangle of half of either side, anywhere.
+    with b in [-1/2, 1/2), s in [0, 2) and c in [1/2, 3/2). `translation`: by up to 1/8 of height
+    and width, with zero padding. `cutout`: zeros in a rectangle of half the height and width, at a
+    random position.
 
     Args:
-      policy: which, applied in this order.
+      policy: names of the transformations, applied in this order.
 
     Returns:
-      `(key, [batch, height, width, channels]) -> ` the same shape.
+      `(key, images) -> images`, of shape `[batch, height, width, channels]`.
 
     Raises:
-      ValueError: an unknown transformation is named.
+      ValueError: `policy` has an unknown name.
 
     Reference:
       Zhao, Liu, Lin, Zhu and Han, *Differentiable Augmentation for Data-Efficient GAN Training*,
@@ -32,15 +33,15 @@ def diff_augment(policy: Sequence[str] = ("color", "translation", "cutout")) -> 
     """
     if unknown := sorted(set(policy) - set(TRANSFORMATIONS)):
         raise ValueError(
-            f"policy names {', '.join(unknown)}; known are {', '.join(TRANSFORMATIONS)}"
+            f"policy has {', '.join(unknown)}, expected some of {', '.join(TRANSFORMATIONS)}"
         )
 
-    def of_example(key: PRNGKey, x: Array) -> Array:
+    def transform(key: PRNGKey, x: Array) -> Array:
         for key_i, name in zip(jax.random.split(key, len(policy)), policy, strict=True):
             x = TRANSFORMATIONS[name](key_i, x)
         return x
 
-    return lambda key, images: jax.vmap(of_example)(axis.example_keys(key, images.shape[0]), images)
+    return lambda key, images: jax.vmap(transform)(axis.example_keys(key, images.shape[0]), images)
 
 
 def _color(key: PRNGKey, x: Array) -> Array:
@@ -53,9 +54,9 @@ def _color(key: PRNGKey, x: Array) -> Array:
 
 def _translation(key: PRNGKey, x: Array) -> Array:
     height, width, channels = x.shape
-    reach = (height + 4) // 8, (width + 4) // 8
-    top, left = jax.random.randint(key, (2,), 0, 2 * jnp.array(reach) + 1)
-    padded = jnp.pad(x, [2 * (reach[0],), 2 * (reach[1],), (0, 0)])
+    max_shift = (height + 4) // 8, (width + 4) // 8
+    top, left = jax.random.randint(key, (2,), 0, 2 * jnp.array(max_shift) + 1)
+    padded = jnp.pad(x, [2 * (max_shift[0],), 2 * (max_shift[1],), (0, 0)])
     return jax.lax.dynamic_slice(padded, (top, left, 0), (height, width, channels))
 
 

@@ -1,4 +1,4 @@
-"""Games: networks in, a `Game` out. One file per method."""
+"""Methods as functions from networks to a `Game`; one file per method."""
 
 from jaxgan.games.adversarial_autoencoder import adversarial_autoencoder as adversarial_autoencoder
 from jaxgan.games.autoencoder import autoencoder as autoencoder

@@ -1,4 +1,4 @@
-"""The adversarial autoencoder: a discriminator makes codes look as if drawn from the prior."""
+"""Adversarial autoencoder: codes are matched to the prior by a GAN (Makhzani et al., 2015)."""
 
 import dataclasses
 from typing import NamedTuple
@@ -23,29 +23,31 @@ def adversarial_autoencoder(
     loss: losses.AdversarialLoss | None = None,
     adversarial_weight: float = 0.01,
 ) -> Game:
-    """An autoencoder whose encoder is a generator, of codes, against a discriminator of codes.
+    """Adversarial autoencoder: its encoder is also the generator of a GAN over codes.
 
     Autoencoder: `mean (decoder(e(x)) - x)^2 + w mean loss.generator(D(z), D(e(x)))`, with the
     encoder e and the weight w.
     Discriminator: `mean loss.discriminator(D(z), D(e(x)))`, with z from the prior.
 
-    The paper takes both parts of the first line in turns of their own; here they are one step.
+    The paper updates the two terms of the autoencoder's loss in separate turns; here they are one
+    loss.
 
     Args:
       encoder: `images -> codes [batch, dim]`.
       decoder: `codes -> images` in [-1, 1].
       discriminator: `codes -> logits [batch]`, such as `networks.MLP((256, 256))`.
-      latent: the prior, any that can be drawn from, `(key, n) -> [n, dim]`.
-      loss: from `jaxgan.losses`; `non_saturating()` when left out.
-      adversarial_weight: w; images are compared by the mean over pixels, so it is small.
+      latent: the prior, `(key, n) -> [n, dim]`; only samples are needed, no density.
+      loss: from `jaxgan.losses`; `non_saturating()` by default.
+      adversarial_weight: w; small, since the squared error is a mean over pixels.
 
     Returns:
-      A game of the players `discriminator` and `autoencoder`. Images are the batch's `image`;
-      `sample` decodes codes from the prior; `encode` and `decode` are the two halves.
+      A game with the players `discriminator` and `autoencoder`. Images are the batch's `image`;
+      `sample` decodes codes from the prior; `encode` and `decode` apply the two networks of the
+      autoencoder.
 
     Raises:
       KeyError: the batch has no `image`.
-      AssertionError: codes and prior differ in their dimension.
+      AssertionError: codes and prior have different dimensions.
 
     Reference:
       Makhzani, Shlens, Jaitly, Goodfellow and Frey, *Adversarial Autoencoders*, 2015,
@@ -80,7 +82,7 @@ def adversarial_autoencoder(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn; both players' are equal where they share a draw."""
+    """Keys of a turn; players that share a minibatch have the same keys."""
 
     encoder: PRNGKey
     decoder: PRNGKey
@@ -91,7 +93,7 @@ class _Keys(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _AdversarialAutoencoder:
-    """The pure functions of a game, over what `adversarial_autoencoder` was given."""
+    """The pure functions of the game, over the arguments of `adversarial_autoencoder`."""
 
     encoder: Network
     decoder: Network
@@ -118,7 +120,7 @@ class _AdversarialAutoencoder:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
-        code, _ = self.coded(params, model_state, batch, keys)
+        code, _ = self.encode_train(params, model_state, batch, keys)
         r, f, state = self.discriminate(params, model_state, code, keys)
         metrics = mean_outputs(self.adversarial, r, f)
         return jnp.mean(self.adversarial.discriminator(r, f)), LossAux(state, metrics)
@@ -128,7 +130,7 @@ class _AdversarialAutoencoder:
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
         own, state = params["autoencoder"], dict(model_state["autoencoder"])
-        code, state["encoder"] = self.coded(params, model_state, batch, keys)
+        code, state["encoder"] = self.encode_train(params, model_state, batch, keys)
         output, state["decoder"] = self.decoder.apply(
             own["decoder"], state["decoder"], code, key=keys.decoder, train=True
         )
@@ -146,19 +148,19 @@ class _AdversarialAutoencoder:
         own, state = params["autoencoder"]["decoder"], model_state["autoencoder"]["decoder"]
         return self.decoder.apply(own, state, codes, train=False)[0]
 
-    # ---- what the above are made of
+    # ---- helpers of the above
 
-    def coded(
+    def encode_train(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys
     ) -> tuple[Array, ModelState]:
-        """Codes, and the encoder's new state."""
+        """Codes in training mode, and the encoder's new state."""
         own, state = params["autoencoder"]["encoder"], model_state["autoencoder"]["encoder"]
         return self.encoder.apply(own, state, batch["image"], key=keys.encoder, train=True)
 
     def discriminate(
         self, params: ByPlayer, model_state: ByPlayer, code: Array, keys: _Keys
     ) -> tuple[Array, Array, ModelState]:
-        """Logits of the prior and of codes, and the discriminator's new state."""
+        """Logits of samples from the prior and of codes, and the discriminator's new state."""
         z = self.latent(keys.latent, code.shape[0])
         chex.assert_equal_shape([z, code])
         own, state = params["discriminator"], model_state["discriminator"]

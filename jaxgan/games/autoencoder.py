@@ -1,4 +1,4 @@
-"""The game of one player: an image, or what is left of it, and the image again."""
+"""Autoencoder and denoising autoencoder, as a game with one player."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,21 +22,22 @@ def autoencoder(
     error: Callable[[Array, Array], Array] = losses.squared_error,
     corruption: Corruption | None = None,
 ) -> Game:
-    """Encoder and decoder as one player: `mean error(decoder(encoder(c(x))), x)`.
+    """Autoencoder, a game with one player; with a corruption c, a denoising autoencoder.
 
-    Without a corruption c it learns codes. With one it learns to undo it: noise is taken away
-    (`corruptions.gaussian_noise`), grey images get colour (`corruptions.grey`).
+    The loss is `mean error(decoder(encoder(c(x))), x)`. Without a corruption the player learns
+    codes. With one it learns to undo it, such as denoising (`corruptions.gaussian_noise`) or
+    colourisation (`corruptions.grey`).
 
     Args:
       encoder: `images -> codes`, arrays of any shape.
-      decoder: `codes -> images` in [-1, 1]; `None` if the encoder is a whole network from image to
-        image, such as `networks.UNetGenerator`, which has no code.
-      error: `(outputs, targets) -> [batch]`, such as `losses.absolute_error`.
-      corruption: from `jaxgan.corruptions`.
+      decoder: `codes -> images` in [-1, 1]; `None` if `encoder` is an image-to-image network
+        without codes, such as `networks.UNetGenerator`.
+      error: reconstruction loss, `(outputs, targets) -> [batch]`, such as `losses.absolute_error`.
+      corruption: c, from `jaxgan.corruptions`; the identity by default.
 
     Returns:
-      A game of the player `autoencoder`. Images are the batch's `image`; `sample` restores them
-      from their corruption, `encode` and `decode` are its halves.
+      A game with the player `autoencoder`. Images are the batch's `image`; `sample` corrupts and
+      reconstructs them; `encode` and `decode` apply the two networks, without corruption.
 
     Raises:
       KeyError: the batch has no `image`.
@@ -68,7 +69,7 @@ def autoencoder(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn."""
+    """Keys of a turn."""
 
     corruption: PRNGKey
     encoder: PRNGKey
@@ -77,7 +78,7 @@ class _Keys(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Autoencoder:
-    """The pure functions of a game, over what `autoencoder` was given."""
+    """The pure functions of the game, over the arguments of `autoencoder`."""
 
     encoder: Network
     decoder: Network | None
@@ -86,11 +87,11 @@ class _Autoencoder:
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         keys = split_key(key, _Keys)
-        seen = self.corrupted(batch["image"], keys.corruption)
+        images = self.corrupted(batch["image"], keys.corruption)
         params, state = {}, {}
-        params["encoder"], state["encoder"] = self.encoder.init(keys.encoder, seen)
+        params["encoder"], state["encoder"] = self.encoder.init(keys.encoder, images)
         if self.decoder is not None:
-            code, _ = self.encoder.apply(params["encoder"], state["encoder"], seen, train=False)
+            code, _ = self.encoder.apply(params["encoder"], state["encoder"], images, train=False)
             params["decoder"], state["decoder"] = self.decoder.init(keys.decoder, code)
         return {PLAYER: params}, {PLAYER: state}
 

@@ -1,4 +1,4 @@
-"""BiGAN: the discriminator sees image and code together, and so the generator gets an inverse."""
+"""BiGAN: a GAN over pairs of image and code, with an encoder (Donahue et al., 2017)."""
 
 import dataclasses
 from typing import NamedTuple
@@ -22,33 +22,33 @@ def bigan(
     latent: Latent,
     loss: losses.AdversarialLoss | None = None,
 ) -> Game:
-    """Generator and encoder against a discriminator of pairs: `(x, E(x))` against `(G(z), z)`.
+    """BiGAN or ALI: generator and encoder against a discriminator of pairs.
 
-    With the discriminator's logits r on the first and f on the second,
+    With the discriminator's logits r on `(x, E(x))` and f on `(G(z), z)`,
 
     discriminator: `mean loss.discriminator(r, f)`;
-    generator: `mean loss.generator(r, f)`, it wants its pairs taken for real;
-    encoder: `mean loss.generator(-f, -r)`, it wants its pairs taken for generated.
+    generator: `mean loss.generator(r, f)`, which is low if its pairs are classified as real;
+    encoder: `mean loss.generator(-f, -r)`, which is low if its pairs are classified as generated.
 
-    Where all have done what they can, the pairs have one distribution, and E inverts G.
+    At the optimum, both kinds of pairs have the same distribution, and E inverts G.
 
     Args:
       encoder: `images -> codes [batch, dim]`.
       generator: `codes -> images`.
       discriminator: `(images, codes) -> logits [batch]`, such as `networks.JointMLP((512,))`.
       latent: the prior, `(key, n) -> [n, dim]`.
-      loss: from `jaxgan.losses`, one in which real and generated can change places with the sign of
-        the logits; `non_saturating()` when left out.
+      loss: from `jaxgan.losses`, `non_saturating()` by default. It must be symmetric: unchanged
+        when real and generated are exchanged together with the sign of the logits.
 
     Returns:
-      A game of the players `discriminator`, `generator` and `encoder`; in the paper the last two
-      move together, `turns=["discriminator", ("generator", "encoder")]`. Images are the batch's
-      `image`; `sample` draws as in `gan`; `encode` and `decode` are E and G.
+      A game with the players `discriminator`, `generator` and `encoder`; in the paper the last two
+      move simultaneously, `turns=["discriminator", ("generator", "encoder")]`. Images are the
+      batch's `image`; `sample` applies G to latents from the prior; `encode` is E, `decode` is G.
 
     Raises:
-      ValueError: the loss is not symmetric in that way, as `least_squares()` is not.
+      ValueError: the loss is not symmetric, such as `least_squares()`.
       KeyError: the batch has no `image`.
-      AssertionError: codes and prior differ in their dimension.
+      AssertionError: codes and prior have different dimensions.
 
     Reference:
       Donahue, Krähenbühl and Darrell, *Adversarial Feature Learning*, 2017,
@@ -83,7 +83,7 @@ def bigan(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn; the players' are equal where they share a draw."""
+    """Keys of a turn; players that share a minibatch have the same keys."""
 
     latent: PRNGKey
     generator: PRNGKey
@@ -92,8 +92,8 @@ class _Keys(NamedTuple):
     fake: PRNGKey
 
 
-class _Seen(NamedTuple):
-    """Logits of `(x, E(x))` and of `(G(z), z)`, and everybody's model state after it."""
+class _ForwardPass(NamedTuple):
+    """Logits of `(x, E(x))` and of `(G(z), z)`, and the new model states of all players."""
 
     real: Array
     fake: Array
@@ -102,7 +102,7 @@ class _Seen(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _BiGAN:
-    """The pure functions of a game, over what `bigan` was given."""
+    """The pure functions of the game, over the arguments of `bigan`."""
 
     encoder: Network
     generator: Network
@@ -122,7 +122,7 @@ class _BiGAN:
     def discriminator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        r, f, state = self.look(params, model_state, batch, key)
+        r, f, state = self.forward(params, model_state, batch, key)
         metrics = mean_outputs(self.adversarial, r, f)
         value = jnp.mean(self.adversarial.discriminator(r, f))
         return value, LossAux(state["discriminator"], metrics)
@@ -130,13 +130,13 @@ class _BiGAN:
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        r, f, state = self.look(params, model_state, batch, key)
+        r, f, state = self.forward(params, model_state, batch, key)
         return jnp.mean(self.adversarial.generator(r, f)), LossAux(state["generator"], {})
 
     def encoder_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        r, f, state = self.look(params, model_state, batch, key)
+        r, f, state = self.forward(params, model_state, batch, key)
         return jnp.mean(self.adversarial.generator(-f, -r)), LossAux(state["encoder"], {})
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
@@ -147,13 +147,15 @@ class _BiGAN:
         own, state = params["generator"], model_state["generator"]
         return self.generator.apply(own, state, codes, train=False)[0]
 
-    def look(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> _Seen:
-        """What all of them see. XLA computes it once for players who move together."""
+    def forward(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey
+    ) -> _ForwardPass:
+        """Forward pass of all networks; XLA computes it once for players that move together."""
         keys, x, state = split_key(key, _Keys), batch["image"], dict(model_state)
 
-        def apply(network: Network, player: str, *given: Array, key: PRNGKey) -> Array:
+        def apply(network: Network, player: str, *inputs: Array, key: PRNGKey) -> Array:
             output, state[player] = network.apply(
-                params[player], state[player], *given, key=key, train=True
+                params[player], state[player], *inputs, key=key, train=True
             )
             return output
 
@@ -164,14 +166,14 @@ class _BiGAN:
         chex.assert_equal_shape([z, code])
         r = apply(self.discriminator, "discriminator", x, code, key=keys.real)
         f = apply(self.discriminator, "discriminator", fake, z, key=keys.fake)
-        return _Seen(r, f, state)
+        return _ForwardPass(r, f, state)
 
 
 def _check_symmetric(loss: losses.AdversarialLoss) -> None:
-    """Whether the discriminator pays the same when kinds and signs change places."""
+    """Raises a `ValueError` unless `loss.discriminator(r, f) = loss.discriminator(-f, -r)`."""
     r, f = jnp.array([0.3, -1.7, 2.0]), jnp.array([-0.4, 0.9, 1.1])
     if not jnp.allclose(loss.discriminator(r, f), loss.discriminator(-f, -r)):
         raise ValueError(
-            "this loss changes when real and generated change places with the sign of the logits; "
-            "take a logistic one, hinge or wasserstein"
+            "this loss changes when real and generated are exchanged with the sign of the logits; "
+            "use a logistic loss, hinge or wasserstein"
         )

@@ -1,4 +1,4 @@
-"""Translation between two sets of images without pairs: there and back again."""
+"""CycleGAN: unpaired image-to-image translation with cycle consistency (Zhu et al., 2017)."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,28 +24,29 @@ def cyclegan(
     identity_weight: float = 0.5,
     pool_size: int = 50,
 ) -> Game:
-    """Two generators, x to y and y to x, against two discriminators, of y and of x.
+    """CycleGAN: generators x to y and y to x against discriminators of the domains y and x.
 
     With F and G the generators `x2y` and `y2x`,
 
     generators: `mean loss.generator(D_y(F(x))) + mean loss.generator(D_x(G(y)))
     + c (mean |G(F(x)) - x| + mean |F(G(y)) - y|) + c i (mean |F(y) - y| + mean |G(x) - x|)`, with
-    the weights c of the cycle and i of identity;
-    discriminators: `mean loss.discriminator(D_y(y), D_y(F(x))) / 2` and the same of x, over
-    generated images of which some are older, from a pool.
+    the weights c of the cycle loss and i of the identity loss;
+    discriminators: `mean loss.discriminator(D_y(y), D_y(F(x))) / 2` plus the same of x, where the
+    generated images go through an image buffer (Shrivastava et al., 2017).
 
     Args:
       generators: `x2y` and `y2x`, such as `networks.ResNetGenerator`.
       discriminators: `x` and `y`, `image -> logits`, `[batch]` or `[batch, rows, columns]`.
-      loss: from `jaxgan.losses`; `least_squares()` when left out. Not a relativistic one, for which
-        images of both sets would have to be partners.
+      loss: from `jaxgan.losses`; `least_squares()` by default. Relativistic losses do not apply,
+        because the generators' loss has no logits of real images.
       cycle_weight: c.
-      identity_weight: i, relative to c, for sets of equal channels; 0 for none. It keeps colours.
-      pool_size: generated images that are kept of either set, for the discriminators; 0 for none.
+      identity_weight: i, relative to c; 0 for no identity loss. It preserves colours, and requires
+        domains with the same number of channels.
+      pool_size: size of the image buffer of each domain; 0 for no buffer.
 
     Returns:
-      A game of the players `discriminators` and `generators`, two teams. Images are the batch's `x`
-      and `y`; `sample` translates `x` to y, or `y` to x where the batch has no `x`.
+      A game with the players `discriminators` and `generators`, of two networks each. Images are
+      the batch's `x` and `y`; `sample` translates `x` to y, or `y` to x if the batch has no `x`.
 
     Raises:
       ValueError: the networks have other names.
@@ -61,9 +62,9 @@ def cyclegan(
       >>> sorted(cyclegan({"x2y": G, "y2x": G}, {"x": D, "y": D}).losses)
       ['discriminators', 'generators']
     """
-    for found, expected in ((generators, {"x2y", "y2x"}), (discriminators, {"x", "y"})):
-        if set(found) != expected:
-            raise ValueError(f"networks are named {sorted(found)}, expected {sorted(expected)}")
+    for networks, expected in ((generators, {"x2y", "y2x"}), (discriminators, {"x", "y"})):
+        if set(networks) != expected:
+            raise ValueError(f"networks are named {sorted(networks)}, expected {sorted(expected)}")
     game = _CycleGAN(
         generators=generators,
         discriminators=discriminators,
@@ -79,23 +80,23 @@ def cyclegan(
     )
 
 
-WAYS = {"x2y": ("x", "y"), "y2x": ("y", "x")}
+DIRECTIONS = {"x2y": ("x", "y"), "y2x": ("y", "x")}  # source and target domains by generator
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn, each to be split or folded once; both players' are equal in a round."""
+    """Keys of a turn; the direction or domain is folded into each. Both players have the same."""
 
-    there: PRNGKey
-    back: PRNGKey
+    translation: PRNGKey
+    cycle: PRNGKey
     identity: PRNGKey
     real: PRNGKey
     fake: PRNGKey
-    pool: PRNGKey
+    buffer: PRNGKey
 
 
 @dataclasses.dataclass(frozen=True)
 class _CycleGAN:
-    """The pure functions of a game, over what `cyclegan` was given."""
+    """The pure functions of the game, over the arguments of `cyclegan`."""
 
     generators: Mapping[str, Network]
     discriminators: Mapping[str, Network]
@@ -107,8 +108,8 @@ class _CycleGAN:
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         keys = iter(jax.random.split(key, 4))
         g_params, g_state, d_params, d_state, buffers = {}, {}, {}, {}, {}
-        for way, (start, _) in WAYS.items():
-            g_params[way], g_state[way] = self.generators[way].init(next(keys), batch[start])
+        for name, (source, _) in DIRECTIONS.items():
+            g_params[name], g_state[name] = self.generators[name].init(next(keys), batch[source])
         for name in ("x", "y"):
             d_params[name], d_state[name] = self.discriminators[name].init(next(keys), batch[name])
             buffers[name] = image_buffer.empty(self.pool_size, batch[name][0])
@@ -122,17 +123,17 @@ class _CycleGAN:
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
         own, state = params["generators"], dict(model_state["generators"])
-        fakes, state = self.there(own, state, batch, keys)
+        fakes, state = self.translate(own, state, batch, keys)
         adversarial, cycle, identity = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
-        for i, (way, (start, end)) in enumerate(WAYS.items()):
-            back = "y2x" if way == "x2y" else "x2y"
-            logits, _ = self.judge(params, model_state, end, fakes[end], keys.fake)
+        for i, (name, (source, target)) in enumerate(DIRECTIONS.items()):
+            inverse = "y2x" if name == "x2y" else "x2y"
+            logits, _ = self.discriminate(params, model_state, target, fakes[target], keys.fake)
             adversarial += jnp.mean(self.adversarial.generator(logits, logits))
-            again, state[back] = self.apply(own, state, back, fakes[end], keys.back, i)
-            cycle += jnp.mean(jnp.abs(again - batch[start]))
+            output, state[inverse] = self.apply(own, state, inverse, fakes[target], keys.cycle, i)
+            cycle += jnp.mean(jnp.abs(output - batch[source]))
             if self.identity_weight:
-                same, state[way] = self.apply(own, state, way, batch[end], keys.identity, i)
-                identity += jnp.mean(jnp.abs(same - batch[end]))
+                output, state[name] = self.apply(own, state, name, batch[target], keys.identity, i)
+                identity += jnp.mean(jnp.abs(output - batch[target]))
         value = adversarial + self.cycle_weight * (cycle + self.identity_weight * identity)
         metrics = {"adversarial": adversarial, "cycle": cycle, "identity": identity}
         return value, LossAux(state, metrics)
@@ -143,46 +144,49 @@ class _CycleGAN:
         keys = split_key(key, _Keys)
         own = model_state["discriminators"]
         networks, buffers = dict(own["networks"]), dict(own["buffers"])
-        fakes, _ = self.there(params["generators"], model_state["generators"], batch, keys)
+        fakes, _ = self.translate(params["generators"], model_state["generators"], batch, keys)
         value, metrics = jnp.zeros(()), dict[str, Array]()
         for i, name in enumerate(("x", "y")):
-            key_buffer = jax.random.fold_in(keys.pool, i)
-            shown, buffers[name] = image_buffer.query(buffers[name], fakes[name], key_buffer)
+            key_buffer = jax.random.fold_in(keys.buffer, i)
+            fake, buffers[name] = image_buffer.query(buffers[name], fakes[name], key_buffer)
             state = {"discriminators": {"networks": networks}}
-            r, networks[name] = self.judge(params, state, name, batch[name], keys.real)
-            f, networks[name] = self.judge(params, state, name, shown, keys.fake)
+            r, networks[name] = self.discriminate(params, state, name, batch[name], keys.real)
+            f, networks[name] = self.discriminate(params, state, name, fake, keys.fake)
             value += 0.5 * jnp.mean(self.adversarial.discriminator(r, f))
             outputs = mean_outputs(self.adversarial, r, f)
             metrics |= {f"{output}_{name}": mean for output, mean in outputs.items()}
         return value, LossAux({"networks": networks, "buffers": buffers}, metrics)
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
-        way, start = ("x2y", "x") if "x" in batch else ("y2x", "y")
-        own, state = params["generators"][way], model_state["generators"][way]
-        return self.generators[way].apply(own, state, batch[start], key=None, train=False)[0]
+        name, source = ("x2y", "x") if "x" in batch else ("y2x", "y")
+        own, state = params["generators"][name], model_state["generators"][name]
+        return self.generators[name].apply(own, state, batch[source], key=None, train=False)[0]
 
-    # ---- what the above are made of
+    # ---- helpers of the above
 
-    def there(
+    def translate(
         self, own: Params, state: ModelState, batch: Batch, keys: _Keys
     ) -> tuple[dict[str, Array], ModelState]:
-        """Translations of both sets by the set that they are meant for, and the new state."""
+        """Translations of both domains, by target domain, and the generators' new state."""
         fakes, state = {}, dict(state)
-        for i, (way, (start, end)) in enumerate(WAYS.items()):
-            fakes[end], state[way] = self.apply(own, state, way, batch[start], keys.there, i)
-            chex.assert_equal_shape_prefix([batch[end], fakes[end]], 3)
+        for i, (name, (source, target)) in enumerate(DIRECTIONS.items()):
+            fakes[target], state[name] = self.apply(
+                own, state, name, batch[source], keys.translation, i
+            )
+            chex.assert_equal_shape_prefix([batch[target], fakes[target]], 3)
         return fakes, state
 
     def apply(
-        self, own: Params, state: ModelState, way: str, image: Array, key: PRNGKey, number: int
+        self, own: Params, state: ModelState, name: str, image: Array, key: PRNGKey, index: int
     ) -> tuple[Array, ModelState]:
-        key = jax.random.fold_in(key, number)
-        return self.generators[way].apply(own[way], state[way], image, key=key, train=True)
+        """Outputs of a generator, and its new state; `index` of the direction goes into the key."""
+        key = jax.random.fold_in(key, index)
+        return self.generators[name].apply(own[name], state[name], image, key=key, train=True)
 
-    def judge(
+    def discriminate(
         self, params: ByPlayer, model_state: ByPlayer, name: str, image: Array, key: PRNGKey
     ) -> tuple[Array, ModelState]:
-        """Logits, and the new state of this discriminator."""
+        """Logits of the discriminator of a domain, and its new state."""
         own = params["discriminators"][name]
         state = model_state["discriminators"]["networks"][name]
         key = jax.random.fold_in(key, "xy".index(name))

@@ -1,4 +1,4 @@
-"""The GAN: generator against discriminator (Goodfellow et al., 2014)."""
+"""Generative adversarial network (Goodfellow et al., 2014)."""
 
 import dataclasses
 from functools import partial
@@ -29,42 +29,43 @@ def gan(
     condition: tuple[str, ...] = (),
     one_pass: bool = False,
 ) -> Game:
-    """Generator against discriminator: vanilla GAN, DCGAN, WGAN-GP, R3GAN, conditional GAN.
+    """Generative adversarial network: vanilla GAN, DCGAN, WGAN-GP, R3GAN, conditional GAN.
 
     Discriminator: `mean loss.discriminator(D(T(x)), D(T(G(z)))) + mean penalty`.
     Generator: `mean loss.generator(D(T(x)), D(T(G(z)))) + mean generator_penalty`.
-    `z` comes from the prior, and T is the augmentation, the identity by default.
+    `z` is sampled from the prior, and T is the augmentation, the identity by default.
 
     Args:
       generator: `(z, *conditions) -> images`.
       discriminator: `(images, *conditions) -> logits`, `[batch]` or `[batch, height, width]`;
-        or `(logits, features)`, whose features penalties may use.
+        or `-> (logits, features)`, with features for penalties.
       latent: the prior, `(key, n) -> [n, dim]`.
       loss: from `jaxgan.losses`; `non_saturating()` by default.
-      penalty: of the discriminator, from `jaxgan.penalties`.
-      generator_penalty: of the generator, such as `penalties.path_length()`.
+      penalty: penalty on the discriminator, from `jaxgan.penalties`.
+      generator_penalty: penalty on the generator, such as `penalties.path_length()`.
       augment: T, such as `augment.diff_augment()`, applied to all images that the discriminator
-        receives, with randomness of its own for real and for generated ones. The gradient of a
+        receives, with independent randomness for real and generated images. The gradient of a
         penalty goes through it.
       condition: names of the batch's entries that both networks receive, such as `("label",)`.
-      one_pass: the discriminator sees real and generated examples in one pass over twice the batch,
-        instead of in two passes. The results are the same, for a discriminator that treats examples
-        independently: without batch statistics and randomness of its own. It is faster where a
-        device is not filled by one batch; on a CPU it is slower (docs/performance.md).
+      one_pass: whether the discriminator is applied to real and generated examples in one pass over
+        twice the batch, instead of two passes. The results are the same for a discriminator that
+        treats examples independently, without batch statistics and without randomness such as
+        dropout. It is faster if a batch does not saturate the device, and slower on a CPU
+        (docs/performance.md).
 
     Returns:
-      A game of the players `discriminator` and `generator`. The batch's `image` `[batch, ...]` is
-      the real data. `sample` runs the generator in evaluation mode, one sample for each row of the
-      batch's `image`, and `decode`, without conditions, runs it on given latents.
-      `joint_gradients`, for `one_stage`, needs a discriminator as `one_pass` does, one logit per
-      example, and a loss that is `monotone`.
+      A game with the players `discriminator` and `generator`. The batch's `image` `[batch, ...]` is
+      the real data. `sample` applies the generator in evaluation mode, one sample for each row of
+      the batch's `image`; `decode`, of an unconditional GAN, applies it to given latents.
+      `joint_gradients`, for `one_stage`, requires a discriminator as `one_pass` does, one logit per
+      example, and a `monotone` loss.
 
-      A player's model state is that of its network. If its penalty or the augmentation has state,
-      it is `{"network": ..., "penalty": ..., "augment": ...}`.
+      A player's model state is that of its network; if its penalty or the augmentation has state,
+      `{"network": ..., "penalty": ..., "augment": ...}`.
 
     Raises:
-      KeyError: the batch has no `image`, or none of the conditions' names.
-      ValueError: `one_pass` or `one_stage`, and the discriminator has batch statistics.
+      KeyError: the batch has no `image`, or lacks a condition.
+      ValueError: `one_pass` or `one_stage` is used, and the discriminator has batch statistics.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661;
@@ -102,7 +103,7 @@ def gan(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn. Players that share a minibatch have one key, and so one forward pass."""
+    """Keys of a turn, the same for players that share a minibatch, hence one forward pass."""
 
     latent: PRNGKey
     generator: PRNGKey
@@ -116,7 +117,7 @@ class _Keys(NamedTuple):
 
 
 class _State(NamedTuple):
-    """A player's model state, in parts."""
+    """Parts of a player's model state."""
 
     network: ModelState
     penalty: PyTree = ()
@@ -125,7 +126,7 @@ class _State(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _GAN:
-    """The pure functions of a game, over the arguments of `gan`."""
+    """The pure functions of the game, over the arguments of `gan`."""
 
     generator: Network
     discriminator: Network
@@ -139,12 +140,15 @@ class _GAN:
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         key_z, key_generator, key_discriminator = jax.random.split(key, 3)
         z = self.latent(key_z, batch["image"].shape[0])
-        given = self.given(batch)
-        d_params, d_state = self.discriminator.init(key_discriminator, batch["image"], *given)
-        g_params, g_state = self.generator.init(key_generator, z, *given)
-        states = {"discriminator": d_state, "generator": g_state}
-        joined = {name: _join(self.extras(name)._replace(network=s)) for name, s in states.items()}
-        return {"discriminator": d_params, "generator": g_params}, joined
+        conditions = self.conditions(batch)
+        d_params, d_state = self.discriminator.init(key_discriminator, batch["image"], *conditions)
+        g_params, g_state = self.generator.init(key_generator, z, *conditions)
+        networks = {"discriminator": d_state, "generator": g_state}
+        model_state = {
+            player: _join(self.init_extras(player)._replace(network=network))
+            for player, network in networks.items()
+        }
+        return {"discriminator": d_params, "generator": g_params}, model_state
 
     def discriminator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
@@ -175,22 +179,26 @@ class _GAN:
     def joint_gradients(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> dict[str, LossAndGradient]:
-        """Both players' losses and gradients with one backward pass of the discriminator.
+        """Both players' losses and gradients with one backward pass through the discriminator.
 
-        It carries dL_D/df_i to the discriminator's parameters and to the generated pixels. The
-        generator's gradient there differs by a scalar per example, (dL_G/df_i) / (dL_D/df_i).
+        It propagates dL_D/df_i to the discriminator's parameters and to the generated pixels. The
+        generator's gradient at the pixels differs by a scalar per example,
+        (dL_G/df_i) / (dL_D/df_i).
         """
         if not self.adversarial.monotone:
-            raise ValueError("this loss is not monotone in the fake logits, as one_stage needs it")
+            raise ValueError(
+                "this loss is not monotone in the fake logits, which one_stage needs; "
+                "use simultaneous"
+            )
         keys = split_key(key, _Keys)
         own, network = params["discriminator"], self.state(model_state, "discriminator").network
         _check_no_state(network, "one_stage")
-        fake, pull_generator, g_network = jax.vjp(
+        fake, generator_vjp, g_network = jax.vjp(
             lambda own: self.generate(own, model_state, batch, keys),
             params["generator"],
             has_aux=True,
         )
-        (r, f), pull = jax.vjp(
+        (r, f), discriminator_vjp = jax.vjp(
             lambda own, fake: self.discriminate(own, model_state, batch, fake, keys)[0], own, fake
         )
         if f.ndim != 1:
@@ -201,9 +209,9 @@ class _GAN:
         g_loss = lambda f: jnp.mean(self.adversarial.generator(r, f))
         d_value, d_logits = jax.value_and_grad(d_loss, (0, 1))(r, f)
         g_value, g_logits = jax.value_and_grad(g_loss)(f)
-        d_gradient, pixels = pull(d_logits)
+        d_gradient, pixels = discriminator_vjp(d_logits)
         ratio = jnp.where(d_logits[1] == 0.0, 0.0, g_logits / d_logits[1])  # 0 if both underflow
-        (g_gradient,) = pull_generator(pixels * ratio.reshape(-1, *[1] * (fake.ndim - 1)))
+        (g_gradient,) = generator_vjp(pixels * ratio.reshape(-1, *[1] * (fake.ndim - 1)))
 
         d_state = self.state(model_state, "discriminator")
         d_state = d_state._replace(augment=self.augmentation.update(d_state.augment, r))
@@ -227,48 +235,54 @@ class _GAN:
         metrics: dict[str, Array],
         gradient: Params,
     ) -> LossAndGradient:
-        """A player's loss and gradient, its penalty and the penalty's gradient added to them."""
+        """A player's loss and gradient with its penalty and the penalty's gradient added."""
         if player in self.penalties:
 
             def penalty_of(own: Params) -> tuple[Array, _State]:
-                everyone = {**params, player: own}
-                forward, _, _ = self.forward(everyone, model_state, batch, keys)
+                forward, _, _ = self.forward({**params, player: own}, model_state, batch, keys)
                 return self.penalty(player, state, forward, keys, step)
 
-            (penalty, state), more = jax.value_and_grad(penalty_of, has_aux=True)(params[player])
+            (penalty, state), penalty_gradient = jax.value_and_grad(penalty_of, has_aux=True)(
+                params[player]
+            )
             value, metrics = value + penalty, metrics | {"penalty": penalty}
-            gradient = jax.tree.map(jnp.add, gradient, more)
+            gradient = jax.tree.map(jnp.add, gradient, penalty_gradient)
         return (value, LossAux(_join(state), metrics)), gradient
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         z = self.latent(key, batch["image"].shape[0])
-        return self.decode(params, model_state, z, *self.given(batch))
+        return self.decode(params, model_state, z, *self.conditions(batch))
 
-    def decode(self, params: ByPlayer, model_state: ByPlayer, codes: Array, *given: Array) -> Array:
+    def decode(
+        self, params: ByPlayer, model_state: ByPlayer, codes: Array, *conditions: Array
+    ) -> Array:
         own, state = params["generator"], self.state(model_state, "generator")
-        return self.generator.apply(own, state.network, codes, *given, train=False)[0]
+        return self.generator.apply(own, state.network, codes, *conditions, train=False)[0]
 
-    # ---- parts of the above
+    # ---- helpers of the above
 
-    def given(self, batch: Batch) -> tuple[Array, ...]:
+    def conditions(self, batch: Batch) -> tuple[Array, ...]:
         return tuple(batch[name] for name in self.condition)
 
-    def extras(self, player: str) -> _State:
-        """The initial state of what a player has beside its network."""
+    def init_extras(self, player: str) -> _State:
+        """Initial states of a player's penalty and augmentation, without its network's."""
         penalty = self.penalties[player].init() if player in self.penalties else ()
         return _State({}, penalty, self.augmentation.init() if player == "discriminator" else ())
 
     def state(self, model_state: ByPlayer, player: str) -> _State:
         own = model_state[player]
-        return _State(**own) if _has_extras(self.extras(player)) else _State(own)
+        extras = self.init_extras(player)
+        return _State(**own) if _has_extras(extras) else extras._replace(network=own)
 
     def generate(
         self, params: Params, model_state: ByPlayer, batch: Batch, keys: _Keys
     ) -> tuple[Array, ModelState]:
         """Generated images, and the generator network's new state."""
-        z, given = self.latent(keys.latent, batch["image"].shape[0]), self.given(batch)
+        z, conditions = self.latent(keys.latent, batch["image"].shape[0]), self.conditions(batch)
         state = self.state(model_state, "generator").network
-        fake, state = self.generator.apply(params, state, z, *given, key=keys.generator, train=True)
+        fake, state = self.generator.apply(
+            params, state, z, *conditions, key=keys.generator, train=True
+        )
         chex.assert_equal_shape([batch["image"], fake])
         return fake, state
 
@@ -277,46 +291,46 @@ class _GAN:
     ) -> tuple[tuple[Array, Array], tuple[PyTree, PyTree], ModelState]:
         """Logits and features of real and generated images, and the network's new state."""
         chex.assert_rank(batch["image"], {2, 3, 4, 5})
-        given, apply = self.given(batch), self.discriminator.apply
+        conditions, apply = self.conditions(batch), self.discriminator.apply
         state, _, augment = self.state(model_state, "discriminator")
         real = self.augmentation.apply(augment, keys.augment_real, batch["image"])
         fake = self.augmentation.apply(augment, keys.augment_fake, fake)
         if self.one_pass:
             _check_no_state(state, "one_pass")
-            both = (jnp.concatenate([real, fake]), *(jnp.concatenate([c, c]) for c in given))
-            # Rows of the joined batch are not rows of the data: no randomness may belong to them.
+            both = (jnp.concatenate([real, fake]), *(jnp.concatenate([c, c]) for c in conditions))
+            # No key: rows of the concatenated batch are not the rows that randomness belongs to.
             output, _ = apply(params, state, *both, key=None, train=True)
-            of_real, of_fake = (
+            real_output, fake_output = (
                 jax.tree.map(lambda x, i=i: jnp.split(x, 2)[i], output) for i in (0, 1)
             )
         else:
-            of_real, state = apply(params, state, real, *given, key=keys.real, train=True)
-            of_fake, state = apply(params, state, fake, *given, key=keys.fake, train=True)
-        (r, r_features), (f, f_features) = map(_logits_and_features, (of_real, of_fake))
+            real_output, state = apply(params, state, real, *conditions, key=keys.real, train=True)
+            fake_output, state = apply(params, state, fake, *conditions, key=keys.fake, train=True)
+        (r, r_features), (f, f_features) = map(_logits_and_features, (real_output, fake_output))
         return (r, f), (r_features, f_features), state
 
     def forward(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys
     ) -> tuple[ForwardPass, ModelState, ModelState]:
-        """Both networks on a batch, and the new states of discriminator and generator networks."""
+        """Forward pass of both networks, and new states of discriminator and generator networks."""
         fake, g_state = self.generate(params["generator"], model_state, batch, keys)
         (r, f), features, d_state = self.discriminate(
             params["discriminator"], model_state, batch, fake, keys
         )
-        given = self.given(batch)
+        conditions = self.conditions(batch)
 
         def critic(x: Array) -> Array:
             state, _, augment = self.state(model_state, "discriminator")
             x = self.augmentation.apply(augment, keys.augment_real, x)
             output, _ = self.discriminator.apply(
-                params["discriminator"], state, x, *given, key=keys.critic, train=True
+                params["discriminator"], state, x, *conditions, key=keys.critic, train=True
             )
             return _logits_and_features(output)[0]
 
         def generate(z: Array) -> Array:
             state = self.state(model_state, "generator").network
             return self.generator.apply(
-                params["generator"], state, z, *given, key=keys.generator, train=True
+                params["generator"], state, z, *conditions, key=keys.generator, train=True
             )[0]
 
         z = self.latent(keys.latent, batch["image"].shape[0])
@@ -326,7 +340,7 @@ class _GAN:
     def penalty(
         self, player: str, state: _State, forward: ForwardPass, keys: _Keys, step: Array
     ) -> tuple[Array, _State]:
-        """The mean of a player's penalty, and the player's state with the penalty's new one."""
+        """Mean of a player's penalty, and the player's state with the penalty's state updated."""
         key = keys.penalty if player == "discriminator" else keys.generator_penalty
         values, new_state = self.penalties[player].apply(state.penalty, forward, key, step)
         return jnp.mean(values), state._replace(penalty=new_state)
@@ -341,7 +355,7 @@ def _logits_and_features(output: Any) -> tuple[Array, PyTree]:
 
 
 def _join(state: _State) -> ModelState:
-    """A player's model state: its network's, unless it has more."""
+    """A player's model state: its network's alone, unless penalty or augmentation has state."""
     return state._asdict() if _has_extras(state) else state.network
 
 
@@ -352,5 +366,5 @@ def _has_extras(state: _State) -> bool:
 def _check_no_state(state: ModelState, what: str) -> None:
     if jax.tree.leaves(state):
         raise ValueError(
-            f"{what} needs a discriminator without batch statistics, this one has some"
+            f"{what} needs a discriminator without batch statistics, and this one has some"
         )

@@ -1,4 +1,4 @@
-"""A buffer of images drawn earlier, from which a discriminator is shown some again."""
+"""Image history buffer (Shrivastava et al., 2017): earlier generated images for a discriminator."""
 
 from typing import NamedTuple
 
@@ -10,11 +10,11 @@ from jaxgan.types import Array, PRNGKey
 
 
 class ImageBuffer(NamedTuple):
-    """Images drawn in earlier rounds.
+    """Image history buffer (Shrivastava et al., 2017): images generated in earlier steps.
 
     Attributes:
-      images: `[size, ...]`; those from `filled` on are not yet filled.
-      filled: how many there are, `int32[]`.
+      images: `[size, ...]`, zeros from index `filled` on.
+      filled: number of images in the buffer, `int32[]`.
     """
 
     images: Array
@@ -22,7 +22,9 @@ class ImageBuffer(NamedTuple):
 
 
 def empty(size: int, image: jax.ShapeDtypeStruct | Array) -> ImageBuffer:
-    """A buffer for images like this one, `[...]`; a buffer of size 0 gives back what it is given.
+    """An empty buffer for `size` images of the shape and dtype of `image`, `[...]`.
+
+    A query of a buffer of size 0 returns its images unchanged.
 
     Raises:
       ValueError: the size is negative.
@@ -33,20 +35,21 @@ def empty(size: int, image: jax.ShapeDtypeStruct | Array) -> ImageBuffer:
 
 
 def query(buffer: ImageBuffer, images: Array, key: PRNGKey) -> tuple[Array, ImageBuffer]:
-    """Shows each image, or in its place an older one.
+    """Returns each image or, in its place, an earlier image from the buffer.
 
-    One by one: while the buffer is not full, an image is put into it and shown. After that, with
-    probability 1/2 it is shown and forgotten; otherwise an image of the buffer is shown, and it takes
-    its place. The rows of all devices go through one buffer, in their global order, so a batch may be
-    larger than the buffer, and any number of devices does the same.
+    Images are processed one by one. While the buffer is not full, an image is stored and returned.
+    Afterwards, with probability 1/2 the image is returned and not stored; otherwise a random image
+    of the buffer is returned, and replaced by it. The rows of all devices go through one replicated
+    buffer, in their global order: a batch may be larger than the buffer, and the result does not
+    depend on the number of devices.
 
     Args:
-      buffer: from `empty`, or from the query before.
+      buffer: from `empty`, or from the previous query.
       images: `[n, ...]`, this device's rows.
       key: a scalar typed key, the same on all devices.
 
     Returns:
-      What to show, `[n, ...]`, and the new buffer.
+      The images for the discriminator, `[n, ...]`, and the new buffer.
 
     Reference:
       Shrivastava et al., *Learning from Simulated and Unsupervised Images through Adversarial
@@ -55,26 +58,26 @@ def query(buffer: ImageBuffer, images: Array, key: PRNGKey) -> tuple[Array, Imag
 
     Example:
       >>> images = jnp.arange(3.0)[:, None]
-      >>> shown, buffer = query(empty(5, images[0]), images, jax.random.key(0))
-      >>> shown[:, 0].tolist(), int(buffer.filled)  # not full yet: all of them are shown
+      >>> output, buffer = query(empty(5, images[0]), images, jax.random.key(0))
+      >>> output[:, 0].tolist(), int(buffer.filled)  # not full yet: returns the images unchanged
       ([0.0, 1.0, 2.0], 3)
     """
     size, n = len(buffer.images), len(images)
     if size == 0:
         return images, buffer
-    every = axis.all_gather(images)
-    keys = jax.random.split(key, len(every))
+    global_images = axis.all_gather(images)
+    keys = jax.random.split(key, len(global_images))
 
     def step(buffer: ImageBuffer, row: tuple[Array, PRNGKey]) -> tuple[ImageBuffer, Array]:
         image, key = row
-        key_coin, key_place = jax.random.split(key)
+        key_store, key_index = jax.random.split(key)
         full = buffer.filled >= size
-        keeps = ~full | jax.random.bernoulli(key_coin)
-        place = jnp.where(full, jax.random.randint(key_place, (), 0, size), buffer.filled % size)
-        older = buffer.images[place]
-        shown = jnp.where(full & keeps, older, image)
-        kept = buffer.images.at[place].set(jnp.where(keeps, image, older))
-        return ImageBuffer(kept, jnp.minimum(buffer.filled + 1, size)), shown
+        store = ~full | jax.random.bernoulli(key_store)
+        index = jnp.where(full, jax.random.randint(key_index, (), 0, size), buffer.filled % size)
+        earlier = buffer.images[index]
+        output = jnp.where(full & store, earlier, image)
+        updated = buffer.images.at[index].set(jnp.where(store, image, earlier))
+        return ImageBuffer(updated, jnp.minimum(buffer.filled + 1, size)), output
 
-    buffer, shown = jax.lax.scan(step, buffer, (every, keys))
-    return axis.local_rows(shown, n), buffer
+    buffer, outputs = jax.lax.scan(step, buffer, (global_images, keys))
+    return axis.local_rows(outputs, n), buffer

@@ -1,4 +1,4 @@
-"""Translation of images by example: generator against a discriminator that sees both images."""
+"""pix2pix: paired image-to-image translation with a conditional GAN (Isola et al., 2017)."""
 
 import dataclasses
 from typing import NamedTuple
@@ -24,31 +24,33 @@ def pix2pix(
     noise_channels: int = 0,
     stochastic: bool = False,
 ) -> Game:
-    """Generator against discriminator, over pairs of images x (`source`) and y (`target`).
+    """pix2pix: a conditional GAN over pairs of images x (`source`) and y (`target`).
 
-    Discriminator: `mean loss.discriminator(D(y, x), D(G(x), x)) / 2`; halved, it learns at half the
-    rate, as in the paper.
+    Discriminator: `mean loss.discriminator(D(y, x), D(G(x), x)) / 2`; as in the paper, the factor
+    slows it down relative to the generator.
     Generator: `mean loss.generator(D(y, x), D(G(x), x)) + l1_weight * mean |G(x) - y|`.
 
     Args:
-      generator: `source -> target`, such as `networks.UNetGenerator`; its dropout is the noise.
+      generator: `source -> target`, such as `networks.UNetGenerator`; its dropout acts as noise.
       discriminator: `(target, source) -> logits`, `[batch]` or `[batch, rows, columns]`; without
         the source if it is unconditional.
-      loss: from `jaxgan.losses`; `non_saturating()` when left out.
-      l1_weight: lambda, of the distance between output and target.
-      conditional: whether the discriminator sees the source too.
-      noise_channels: channels of normal noise, one value for each pixel, that the generator gets
-        beside the source's; the paper found that they come to be ignored, and has none.
-      stochastic: `sample` draws as in training, with dropout and with the statistics of its batch,
-        as the paper does (in batches of one). Otherwise an output depends on its source alone.
+      loss: from `jaxgan.losses`; `non_saturating()` by default.
+      l1_weight: weight of the L1 distance between output and target, lambda in the paper.
+      conditional: whether the discriminator receives the source too.
+      noise_channels: number of channels of standard normal noise, independent for each pixel, that
+        are concatenated to the source; the paper uses none, having found that the generator learns
+        to ignore them.
+      stochastic: whether `sample` applies the generator in training mode, with dropout and batch
+        statistics, as the paper does (with batches of one). Otherwise an output is a deterministic
+        function of its source, and of its noise channels.
 
     Returns:
-      A game of the players `discriminator` and `generator`. `sample` translates the batch's
+      A game with the players `discriminator` and `generator`. `sample` translates the batch's
       `source`.
 
     Raises:
       KeyError: the batch has no `source` or no `target`.
-      ValueError: a negative number of noise channels.
+      ValueError: `noise_channels` is negative.
 
     Reference:
       Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial
@@ -82,7 +84,7 @@ def pix2pix(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn; both players' are equal where they share a draw."""
+    """Keys of a turn; players that share a minibatch have the same keys."""
 
     noise: PRNGKey
     generator: PRNGKey
@@ -92,7 +94,7 @@ class _Keys(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Pix2Pix:
-    """The pure functions of a game, over what `pix2pix` was given."""
+    """The pure functions of the game, over the arguments of `pix2pix`."""
 
     generator: Network
     discriminator: Network
@@ -105,9 +107,9 @@ class _Pix2Pix:
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         key_noise, key_generator, key_discriminator = jax.random.split(key, 3)
         source, target = batch["source"], batch["target"]
-        g_params, g_state = self.generator.init(key_generator, self.noisy(source, key_noise))
-        seen = (target, source) if self.conditional else (target,)
-        d_params, d_state = self.discriminator.init(key_discriminator, *seen)
+        g_params, g_state = self.generator.init(key_generator, self.with_noise(source, key_noise))
+        inputs = (target, source) if self.conditional else (target,)
+        d_params, d_state = self.discriminator.init(key_discriminator, *inputs)
         return (
             {"discriminator": d_params, "generator": g_params},
             {"discriminator": d_state, "generator": g_state},
@@ -136,14 +138,14 @@ class _Pix2Pix:
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         key_noise, key_dropout = jax.random.split(key)
         own, state = params["generator"], model_state["generator"]
-        source = self.noisy(batch["source"], key_noise)
+        source = self.with_noise(batch["source"], key_noise)
         apply, train = self.generator.apply, self.stochastic
         return apply(own, state, source, key=key_dropout if train else None, train=train)[0]
 
-    # ---- what the above are made of
+    # ---- helpers of the above
 
-    def noisy(self, source: Array, key: PRNGKey) -> Array:
-        """The source, with noise beside its channels."""
+    def with_noise(self, source: Array, key: PRNGKey) -> Array:
+        """The source, with the noise channels concatenated."""
         if not self.noise_channels:
             return source
         shape = (*source.shape[1:3], self.noise_channels)
@@ -154,8 +156,8 @@ class _Pix2Pix:
     def translate(
         self, params: Params, state: ModelState, batch: Batch, keys: _Keys
     ) -> tuple[Array, ModelState]:
-        """Outputs, and the generator's new state."""
-        source = self.noisy(batch["source"], keys.noise)
+        """Outputs of the generator, and its new state."""
+        source = self.with_noise(batch["source"], keys.noise)
         fake, state = self.generator.apply(params, state, source, key=keys.generator, train=True)
         chex.assert_equal_shape([batch["target"], fake])
         return fake, state
@@ -164,9 +166,9 @@ class _Pix2Pix:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, fake: Array, keys: _Keys
     ) -> tuple[Array, Array, ModelState]:
         """Logits of targets and of outputs, and the discriminator's new state."""
-        given = (batch["source"],) if self.conditional else ()
+        conditions = (batch["source"],) if self.conditional else ()
         own, state = params["discriminator"], model_state["discriminator"]
         apply = self.discriminator.apply
-        r, state = apply(own, state, batch["target"], *given, key=keys.real, train=True)
-        f, state = apply(own, state, fake, *given, key=keys.fake, train=True)
+        r, state = apply(own, state, batch["target"], *conditions, key=keys.real, train=True)
+        f, state = apply(own, state, fake, *conditions, key=keys.fake, train=True)
         return r, f, state

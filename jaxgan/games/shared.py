@@ -1,4 +1,4 @@
-"""What several games share: reported outputs of a discriminator, and samples from a prior."""
+"""Shared by several games: metrics of a discriminator, and sampling from a prior."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ Decode = Callable[[ByPlayer, ByPlayer, Array], Array]
 def mean_outputs(
     loss: losses.AdversarialLoss, real_logits: Array, fake_logits: Array
 ) -> dict[str, Array]:
-    """Metrics of a discriminator: the mean of D on real and on generated examples."""
+    """Metrics of a discriminator: means of D on real and on generated examples."""
     return {
         "real_output": jnp.mean(loss.output(real_logits)),
         "fake_output": jnp.mean(loss.output(fake_logits)),
@@ -24,7 +24,7 @@ def mean_outputs(
 
 
 def sample_prior(decode: Decode, latent: Latent) -> Sample:
-    """A game's `sample`: latents from the prior, one for each row of the batch's image, decoded."""
+    """`sample` of a game: decodes latents from the prior, one per row of the batch's `image`."""
 
     def sample(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         return decode(params, model_state, latent(key, batch["image"].shape[0]))
@@ -33,7 +33,7 @@ def sample_prior(decode: Decode, latent: Latent) -> Sample:
 
 
 def sample_normal_prior(decode: Decode, encode: Decode) -> Sample:
-    """The same for a standard normal prior over the encoder's codes."""
+    """`sample` of a game with a standard normal prior over the encoder's codes."""
 
     def sample(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         codes = jax.eval_shape(encode, params, model_state, batch["image"])

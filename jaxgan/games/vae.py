@@ -1,4 +1,4 @@
-"""The variational autoencoder: one player, who raises a lower bound of the log-likelihood."""
+"""Variational autoencoder (Kingma and Welling, 2014), beta-VAE, free bits and IWAE."""
 
 import dataclasses
 from collections.abc import Callable
@@ -30,11 +30,11 @@ def vae(
     free_bits: float = 0.0,
     observe: Corruption | None = None,
 ) -> Game:
-    """Encoder and decoder as one player, who pays minus a bound of `log p(x)`, in nats.
+    """Variational autoencoder: one player, with minus a lower bound of `log p(x)` in nats as loss.
 
-    `elbo`: `E_q log p(x|z) - beta sum_j max(free_bits, KL_j)`, with `KL_j` the divergence of
-    dimension j of q(z|x) from N(0, 1), averaged over the batch of all devices; the expectation is a
-    mean over `num_samples` codes.
+    `elbo`: `E_q log p(x|z) - beta sum_j max(free_bits, KL_j)`, with `KL_j` the KL divergence of
+    dimension j of q(z|x) from N(0, 1), averaged over the batch of all devices; the expectation is
+    estimated with `num_samples` codes.
 
     `importance_weighted`: `E log 1/k sum_i p(x, z_i) / q(z_i|x)` over k = `num_samples` codes,
     which is never below the ELBO and grows towards `log p(x)` with k.
@@ -42,24 +42,26 @@ def vae(
     Args:
       encoder: `images -> [batch, 2, dim]`, mean and log-variance of q(z|x), such as
         `networks.MLP((500,), output_shape=(2, 20))`.
-      decoder: `codes [batch, dim] -> ` what the likelihood takes, `[batch, ...]` of the images'
+      decoder: `codes [batch, dim] -> ` parameters of the likelihood, such as logits, of the images'
         shape.
-      likelihood: `losses.bernoulli()` when left out, or `losses.gaussian(std)`.
-      bound: which one.
-      num_samples: codes drawn for an image, at least 1.
-      beta: weight of the divergence, a number or a schedule, called with the step; above 1 codes
-        are pressed to be independent (beta-VAE), rising from 0 it keeps them from dying early.
-      free_bits: nats per dimension below which the divergence costs nothing more.
-      observe: what is drawn of the batch's images before they are seen, such as
-        `corruptions.binarized()`; encoder and likelihood both have what was drawn.
+      likelihood: `losses.bernoulli()` by default, or `losses.gaussian(std)`.
+      bound: the lower bound to maximise.
+      num_samples: number of codes sampled per image, at least 1.
+      beta: weight of the KL divergence, a constant or a schedule called with the training step;
+        values above 1 encourage independent codes (beta-VAE), and a schedule that increases from 0
+        (KL annealing) counters posterior collapse.
+      free_bits: minimum KL divergence per dimension that the loss counts, in nats, at least 0;
+        there is no gradient below it.
+      observe: random transformation of the batch's images, such as `corruptions.binarized()`; its
+        sample is both the encoder's input and the x of the likelihood.
 
     Returns:
-      A game of the player `autoencoder`. Images are the batch's `image`; `sample` gives means of
-      p(x|z) for z from the prior; `encode` gives means of q(z|x), `decode` means of p(x|z).
+      A game with the player `autoencoder`. Images are the batch's `image`; `sample` returns means
+      of p(x|z) for z from the prior; `encode` returns means of q(z|x), `decode` means of p(x|z).
 
     Raises:
-      ValueError: `num_samples` is below 1, `free_bits` below 0, or the importance-weighted bound
-        was given a `beta` or `free_bits`, which it has no place for.
+      ValueError: `num_samples` is below 1, `free_bits` is below 0, or `beta` or `free_bits` is used
+        with the importance-weighted bound, which has neither.
       KeyError: the batch has no `image`.
 
     Reference:
@@ -83,7 +85,7 @@ def vae(
             f"num_samples is {num_samples} and free_bits {free_bits}, expected at least 1 and 0"
         )
     if bound == "importance_weighted" and (beta != 1.0 or free_bits):
-        raise ValueError("the importance-weighted bound has no beta and no free_bits; leave them")
+        raise ValueError("the importance-weighted bound has no beta and no free_bits; omit them")
     game = _VAE(
         encoder=encoder,
         decoder=decoder,
@@ -107,8 +109,8 @@ class Bounds(NamedTuple):
     """Lower bounds of `log p(x)` in nats, `[batch]` each.
 
     Attributes:
-      elbo: the mean over codes of `log p(x|z)`, less the divergence in closed form.
-      importance_weighted: of the same codes.
+      elbo: mean over codes of `log p(x|z)`, minus the KL divergence in closed form.
+      importance_weighted: importance-weighted bound, estimated with the same codes.
     """
 
     elbo: Array
@@ -122,14 +124,14 @@ def vae_bounds(
     likelihood: Likelihood | None = None,
     num_samples: int = 500,
 ) -> Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Bounds]:
-    """What a trained VAE is worth: both bounds of the log-likelihood of every image.
+    """ELBO and importance-weighted bound of the log-likelihood, for the evaluation of a VAE.
 
     Args:
-      encoder, decoder, likelihood: as in `vae`, in evaluation mode here.
-      num_samples: k, codes drawn for an image, one after the other.
+      encoder, decoder, likelihood: as in `vae`, applied in evaluation mode.
+      num_samples: k, number of codes per image, computed sequentially.
 
     Returns:
-      `(params, model_state, batch, key) -> Bounds` of the batch's `image`, taken as it is.
+      `(params, model_state, batch, key) -> Bounds` of the batch's `image`, without `observe`.
 
     Raises:
       ValueError: `num_samples` is below 1.
@@ -151,15 +153,15 @@ def vae_bounds(
         q, _ = encoder.apply(own["encoder"], state["encoder"], x, train=False)
         mean, log_var = latents.mean_and_log_var(q)
 
-        def one_more(total: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
+        def add_sample(total: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
             z = latents.gaussian(jax.random.fold_in(key, i), mean, log_var)
             outputs, _ = decoder.apply(own["decoder"], state["decoder"], z, train=False)
             log_p = likelihood.log_prob(own["likelihood"], outputs, x)
             log_w = log_p + gaussian_log_prob(z) - gaussian_log_prob(z, mean, log_var)
             return (total[0] + log_p, jnp.logaddexp(total[1], log_w)), None
 
-        start = jnp.zeros(x.shape[0]), jnp.full(x.shape[0], -jnp.inf)
-        (log_p, log_w), _ = jax.lax.scan(one_more, start, jnp.arange(num_samples))
+        initial = jnp.zeros(x.shape[0]), jnp.full(x.shape[0], -jnp.inf)
+        (log_p, log_w), _ = jax.lax.scan(add_sample, initial, jnp.arange(num_samples))
         divergence = jnp.sum(gaussian_kl(mean, log_var), axis=-1)
         return Bounds(log_p / num_samples - divergence, log_w - jnp.log(num_samples))
 
@@ -167,7 +169,7 @@ def vae_bounds(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn."""
+    """Keys of a turn."""
 
     observe: PRNGKey
     encoder: PRNGKey
@@ -177,7 +179,7 @@ class _Keys(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _VAE:
-    """The pure functions of a game, over what `vae` was given."""
+    """The pure functions of the game, over the arguments of `vae`."""
 
     encoder: Network
     decoder: Network
@@ -205,26 +207,27 @@ class _VAE:
         q, state["encoder"] = self.encoder.apply(
             own["encoder"], state["encoder"], x, key=keys.encoder, train=True
         )
-        of_example = latents.mean_and_log_var(q)
-        # The codes of an example are rows that follow each other, like those of the batch.
-        mean, log_var, x = (jnp.repeat(rows, self.num_samples, axis=0) for rows in (*of_example, x))
+        posterior = latents.mean_and_log_var(q)
+        # The codes of an example are consecutive rows, in the order of the batch, so that their
+        # global row indices do not depend on the number of devices.
+        mean, log_var, x = (jnp.repeat(rows, self.num_samples, axis=0) for rows in (*posterior, x))
         z = latents.gaussian(keys.noise, mean, log_var)
         outputs, state["decoder"] = self.decoder.apply(
             own["decoder"], state["decoder"], z, key=keys.decoder, train=True
         )
         chex.assert_equal_shape([x, outputs])
         log_p = self.likelihood.log_prob(own["likelihood"], outputs, x)
-        divergence = gaussian_kl(*of_example)
-        value = jnp.mean(log_p), jnp.mean(jnp.sum(divergence, axis=-1))
-        metrics = {"elbo": value[0] - value[1], "log_likelihood": value[0], "kl": value[1]}
+        divergence = gaussian_kl(*posterior)
+        log_likelihood, kl = jnp.mean(log_p), jnp.mean(jnp.sum(divergence, axis=-1))
+        metrics = {"elbo": log_likelihood - kl, "log_likelihood": log_likelihood, "kl": kl}
         if self.bound == "importance_weighted":
             log_w = log_p + gaussian_log_prob(z) - gaussian_log_prob(z, mean, log_var)
-            of_examples = log_w.reshape(-1, self.num_samples)
-            total = jax.nn.logsumexp(of_examples, axis=1) - jnp.log(self.num_samples)
-            return -jnp.mean(total), LossAux(state, metrics)
-        paid = jnp.maximum(axis.mean(jnp.mean(divergence, axis=0)), self.free_bits)
+            log_w = log_w.reshape(-1, self.num_samples)
+            bounds = jax.nn.logsumexp(log_w, axis=1) - jnp.log(self.num_samples)
+            return -jnp.mean(bounds), LossAux(state, metrics)
+        penalized = jnp.maximum(axis.mean(jnp.mean(divergence, axis=0)), self.free_bits)
         beta = self.beta(step) if callable(self.beta) else self.beta
-        return beta * jnp.sum(paid) - value[0], LossAux(state, metrics)
+        return beta * jnp.sum(penalized) - log_likelihood, LossAux(state, metrics)
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params[PLAYER]["encoder"], model_state[PLAYER]["encoder"]

@@ -1,4 +1,4 @@
-"""VAE-GAN: an encoder, a decoder, and a discriminator through whose eyes they compare images."""
+"""VAE-GAN: a VAE with reconstruction loss in a discriminator's features (Larsen et al., 2016)."""
 
 import dataclasses
 from typing import NamedTuple
@@ -24,40 +24,42 @@ def vae_gan(
     prior_weight: float = 1.0,
     saturating: bool = False,
 ) -> Game:
-    """Three players who move together: the decoder of a VAE is the generator of a GAN.
+    """VAE-GAN: three players; the decoder of a VAE is the generator of a GAN.
 
-    With codes z of q(z|x), reconstructions x' = decoder(z), samples x_p decoded from the prior, and
-    the discriminator's features h and D = sigmoid(logits), means over the batch of
+    With codes z from q(z|x), reconstructions x' = decoder(z), samples x_p decoded from the prior,
+    the discriminator's features h and D = sigmoid(logits), and means over the batch of
 
         prior      = KL(q(z|x) || N(0, I))
-        likelihood = |h(x) - h(x')|^2 / 2,   -log N(h(x); h(x'), I) but for a constant
+        likelihood = |h(x) - h(x')|^2 / 2,   -log N(h(x); h(x'), I) up to a constant
         gan        = log D(x) + log(1 - D(x')) + log(1 - D(x_p)),
 
-    the players pay
+    the losses of the players are
 
         encoder        prior_weight * prior + likelihood
         decoder        gamma * likelihood - log D(x') - log D(x_p)
         discriminator  -gan.
 
-    Own gradients are the paper's algorithm 1: the likelihood looks through the discriminator and
-    does not teach it.
+    Each player descends its own loss only, as in the paper's algorithm 1: gradients of the
+    likelihood pass through the discriminator and do not update it.
 
     Args:
       encoder: `images -> [batch, 2, dim]`, mean and log-variance of q(z|x).
       decoder: `codes [batch, dim] -> images` in [-1, 1].
       discriminator: `images -> (logits [batch], features [batch, ...])`, such as
         `networks.DCGANDiscriminator(with_features=True)`.
-      gamma: for the decoder, how much likeness weighs against being taken for real.
-      prior_weight: of the divergence; the paper's is 1.
-      saturating: the decoder pays `gamma * likelihood + gan`, the paper's algorithm to the letter.
+      gamma: weight of the reconstruction term against the adversarial term in the decoder's loss.
+      prior_weight: weight of the KL divergence; 1 in the paper.
+      saturating: use the decoder loss `gamma * likelihood + gan`, as written in the paper's
+        algorithm, instead of the non-saturating one.
 
     Returns:
-      A game of the players `encoder`, `decoder` and `discriminator`, for `simultaneous`. Images are
-      the batch's `image`; `sample` decodes codes from the prior; `encode` gives means of q(z|x).
+      A game with the players `encoder`, `decoder` and `discriminator`, for `simultaneous`. Images
+      are the batch's `image`; `sample` decodes codes from the prior; `encode` returns means of
+      q(z|x).
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: the encoder's codes have another shape.
+      ValueError: the encoder's output is not `[batch, 2, dim]`.
 
     Reference:
       Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
@@ -95,7 +97,7 @@ def vae_gan(
 
 
 class _Keys(NamedTuple):
-    """The keys of a turn; players who move together share them, and all that is drawn."""
+    """Keys of a turn; players that move together have the same keys, codes and samples."""
 
     encoder: PRNGKey
     posterior: PRNGKey
@@ -107,13 +109,13 @@ class _Keys(NamedTuple):
     sampled: PRNGKey
 
 
-class _Seen(NamedTuple):
-    """One pass through all three networks.
+class _ForwardPass(NamedTuple):
+    """Forward pass of all three networks.
 
     Attributes:
-      prior, likelihood: the terms.
-      real, reconstructed, sampled: logits.
-      model_state: everybody's, after it.
+      prior, likelihood: terms of the losses.
+      real, reconstructed, sampled: logits `[batch]` of images, reconstructions and samples.
+      model_state: new model states of all players.
     """
 
     prior: Array
@@ -126,7 +128,7 @@ class _Seen(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _VAEGAN:
-    """The pure functions of a game, over what `vae_gan` was given."""
+    """The pure functions of the game, over the arguments of `vae_gan`."""
 
     encoder: Network
     decoder: Network
@@ -148,31 +150,32 @@ class _VAEGAN:
     def encoder_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        seen = self.look(params, model_state, batch, key)
-        metrics = {"kl": seen.prior, "likelihood": seen.likelihood}
-        value = self.prior_weight * seen.prior + seen.likelihood
-        return value, LossAux(seen.model_state["encoder"], metrics)
+        forward = self.forward(params, model_state, batch, key)
+        metrics = {"kl": forward.prior, "likelihood": forward.likelihood}
+        value = self.prior_weight * forward.prior + forward.likelihood
+        return value, LossAux(forward.model_state["encoder"], metrics)
 
     def decoder_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        seen = self.look(params, model_state, batch, key)
+        forward = self.forward(params, model_state, batch, key)
         if self.saturating:
-            fooled = -softplus(seen.reconstructed) - softplus(seen.sampled)
+            values = -softplus(forward.reconstructed) - softplus(forward.sampled)
         else:
-            fooled = softplus(-seen.reconstructed) + softplus(-seen.sampled)
-        adversarial = jnp.mean(fooled)
-        value = self.gamma * seen.likelihood + adversarial
-        return value, LossAux(seen.model_state["decoder"], {"adversarial": adversarial})
+            values = softplus(-forward.reconstructed) + softplus(-forward.sampled)
+        adversarial = jnp.mean(values)
+        value = self.gamma * forward.likelihood + adversarial
+        return value, LossAux(forward.model_state["decoder"], {"adversarial": adversarial})
 
     def discriminator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
-        seen = self.look(params, model_state, batch, key)
-        value = softplus(-seen.real) + softplus(seen.reconstructed) + softplus(seen.sampled)
-        logits = {"real": seen.real, "reconstructed": seen.reconstructed, "fake": seen.sampled}
+        forward = self.forward(params, model_state, batch, key)
+        real, reconstructed, sampled = forward.real, forward.reconstructed, forward.sampled
+        value = softplus(-real) + softplus(reconstructed) + softplus(sampled)
+        logits = {"real": real, "reconstructed": reconstructed, "fake": sampled}
         metrics = {f"{name}_output": jnp.mean(jax.nn.sigmoid(x)) for name, x in logits.items()}
-        return jnp.mean(value), LossAux(seen.model_state["discriminator"], metrics)
+        return jnp.mean(value), LossAux(forward.model_state["discriminator"], metrics)
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params["encoder"], model_state["encoder"]
@@ -183,15 +186,17 @@ class _VAEGAN:
         own, state = params["decoder"], model_state["decoder"]
         return self.decoder.apply(own, state, codes, train=False)[0]
 
-    # ---- what the above are made of
+    # ---- helpers of the above
 
-    def look(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> _Seen:
-        """What all of them see. XLA computes it once for players who move together."""
+    def forward(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey
+    ) -> _ForwardPass:
+        """Forward pass of all networks; XLA computes it once for players that move together."""
         keys, x, state = split_key(key, _Keys), batch["image"], dict(model_state)
 
-        def apply(network: Network, player: str, given: Array, key: PRNGKey) -> Array:
+        def apply(network: Network, player: str, inputs: Array, key: PRNGKey) -> Array:
             output, state[player] = network.apply(
-                params[player], state[player], given, key=key, train=True
+                params[player], state[player], inputs, key=key, train=True
             )
             return output
 
@@ -202,12 +207,12 @@ class _VAEGAN:
         x_r = apply(self.decoder, "decoder", z, keys.reconstruction)
         x_p = apply(self.decoder, "decoder", z_p, keys.sample)
         chex.assert_equal_shape([x, x_r])
-        real, features = apply(self.discriminator, "discriminator", x, keys.real)
-        reconstructed, seen = apply(self.discriminator, "discriminator", x_r, keys.reconstructed)
+        real, h = apply(self.discriminator, "discriminator", x, keys.real)
+        reconstructed, h_r = apply(self.discriminator, "discriminator", x_r, keys.reconstructed)
         sampled, _ = apply(self.discriminator, "discriminator", x_p, keys.sampled)
         chex.assert_rank([real, reconstructed, sampled], 1)
-        squares = jnp.sum((features - seen) ** 2, axis=tuple(range(1, seen.ndim)))
-        return _Seen(
+        squares = jnp.sum((h - h_r) ** 2, axis=tuple(range(1, h_r.ndim)))
+        return _ForwardPass(
             prior=jnp.mean(jnp.sum(gaussian_kl(mean, log_var), axis=-1)),
             likelihood=0.5 * jnp.mean(squares),
             real=real,

@@ -1,7 +1,7 @@
 """Data parallelism: the data axis, and `jit`, `pmap` and `sharded` over devices and hosts.
 
-Losses and layers import `axis` from here, and the modes import the training machinery: as in
-`jaxgan` itself, each name is imported when it is first used.
+Names are imported lazily, as in `jaxgan` itself: losses and layers import `axis` from here, and the
+modes import the training modules.
 """
 
 import lazy_loader

@@ -1,14 +1,13 @@
-"""The data axis: what a program that sees one device's rows knows of the other devices.
+"""Collectives over the data axis that also work on a single device.
 
-A loss, a normalisation layer or an update is written once, for the rows it is given. Where
-`parallel.pmap` maps it over devices, the axis `DATA_AXIS` is bound while it is traced, and the
-functions below speak for all devices. Where `parallel.sharded` traces the program of the whole
-batch, they tell the compiler what to divide. Elsewhere they are identities. So nothing has to be
-told how it will be run, and one pure update runs in every way.
+A loss, a normalisation layer or an update is written once, for the rows of its batch. Under
+`parallel.pmap`, which maps it over devices, the axis `DATA_AXIS` is bound while it is traced, and
+the functions below are collectives over all devices. Under `parallel.sharded`, which traces the
+program for the global batch, they are sharding constraints. Otherwise they are identities. The same
+pure update therefore runs in every mode.
 
-The rule they serve: **randomness belongs to examples, not to devices.** What is drawn for an
-example is drawn from `fold_in(key, global row of the example)`, so one device and eight devices
-draw the same numbers.
+**Randomness belongs to examples, not to devices.** Random numbers of an example are sampled with
+`fold_in(key, global row of the example)`, so they are the same on one device and on eight.
 """
 
 import jax
@@ -24,68 +23,68 @@ def is_bound() -> bool:
     """Whether the code being traced is mapped over `DATA_AXIS`."""
     try:
         jax.lax.axis_index(DATA_AXIS)
-    except NameError:  # the error that jax documents for an axis that is not mapped
+    except NameError:  # the error that jax documents for an unbound axis
         return False
     return True
 
 
 def mean(tree: PyTree) -> PyTree:
-    """Mean of every leaf over the devices of the data axis; the identity when there is none.
+    """Mean of every leaf over the devices of the data axis; the identity if the axis is not bound.
 
-    In a program over global arrays the leaves are means already.
+    In a program over global arrays, the leaves are means over all devices already.
 
-    Gradients of a local loss are averaged *after* differentiation, `mean(grad(loss))`, which is
-    right under `pmap`, `shard_map` without replication checks and `vmap(axis_name=...)` alike.
+    Average the gradients of a local loss *after* differentiation, `mean(grad(loss))`, which is
+    correct under `pmap`, `shard_map` without replication checks and `vmap(axis_name=...)`.
     """
     return jax.lax.pmean(tree, DATA_AXIS) if is_bound() else replicated(tree)
 
 
 def replicated(tree: PyTree) -> PyTree:
-    """The tree as it is; the compiler is told to have it whole on every device from here on.
+    """The tree unchanged, constrained to be replicated on all devices.
 
-    Without this, what is made from a divided optimizer state would stay divided by channels, and
-    so would the activations that meet it.
+    Without the constraint, parameters computed from a sharded optimizer state would stay sharded by
+    channels, and so would the activations computed with them.
     """
-    return tree if is_bound() else _placed(tree, PartitionSpec())
+    return tree if is_bound() else _constrained(tree, PartitionSpec())
 
 
 def global_rows(n: int) -> Array:
-    """Rows of the global batch that this device's `n` examples are, `int32[n]`."""
+    """Indices in the global batch of this device's `n` examples, `int32[n]`."""
     first = jax.lax.axis_index(DATA_AXIS) * n if is_bound() else 0
     return sharded(first + jnp.arange(n, dtype=jnp.int32))
 
 
 def sharded(x: Array) -> Array:
-    """`x` `[n, ...]` as it is; the compiler is told to divide its rows over the devices.
+    """`x` `[n, ...]` unchanged, with its rows constrained to be sharded over the devices.
 
-    In a program over global arrays (`parallel.sharded`) the data comes divided, and so does what is
-    computed of it. What is computed of a key alone, as latents are, would be computed whole on
-    every device, and everything that follows from it.
+    In a program over global arrays (`parallel.sharded`), the data is sharded, and so is what is
+    computed from it. What is computed from a key alone, such as latents, would otherwise be
+    replicated, together with everything computed from it.
     """
-    return x if is_bound() else _placed(x, PartitionSpec(_mesh_axes()))
+    return x if is_bound() else _constrained(x, PartitionSpec(_mesh_axes()))
 
 
 def all_gather(x: Array) -> Array:
-    """The rows of all devices in their order, whole on each, from this device's `[n, ...]`."""
+    """The rows of all devices, in device order, replicated; `x` is this device's `[n, ...]`."""
     return jax.lax.all_gather(x, DATA_AXIS, tiled=True) if is_bound() else replicated(x)
 
 
 def local_rows(x: Array, n: int) -> Array:
-    """This device's n rows of what `gathered` gave."""
+    """This device's `n` rows of an array from `all_gather`."""
     if not is_bound():
         return sharded(x)
     return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(DATA_AXIS) * n, n)
 
 
 def example_keys(key: PRNGKey, n: int) -> PRNGKey:
-    """One key per example, `fold_in(key, global row)`: the same on any number of devices.
+    """One key per example, `fold_in(key, global row)`, independent of the number of devices.
 
     Args:
       key: a scalar typed key.
-      n: how many examples this device holds.
+      n: number of examples on this device.
 
     Returns:
-      Typed keys of shape `[n]`, to be used under `jax.vmap`.
+      Typed keys of shape `[n]`, for use under `jax.vmap`.
 
     Example:
       >>> import jax
@@ -96,10 +95,10 @@ def example_keys(key: PRNGKey, n: int) -> PRNGKey:
 
 
 def _mesh_axes() -> tuple[str, ...]:
-    """Axes of the mesh that `parallel.sharded` traces for; none otherwise."""
+    """Mesh axes under `parallel.sharded`; empty otherwise."""
     axes = jax.sharding.get_abstract_mesh().axis_names
     return axes if DATA_AXIS in axes else ()
 
 
-def _placed(tree: PyTree, spec: PartitionSpec) -> PyTree:
+def _constrained(tree: PyTree, spec: PartitionSpec) -> PyTree:
     return jax.lax.with_sharding_constraint(tree, spec) if _mesh_axes() else tree

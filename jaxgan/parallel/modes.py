@@ -1,15 +1,15 @@
-"""Ways to run one pure update: each takes an algorithm and gives one back.
+"""Parallel modes: transformations of a training algorithm that compile its pure update.
 
     jit(algorithm)      one device
-    pmap(algorithm)     several devices of one process, each with its rows of every minibatch
-    sharded(algorithm)  any number of devices and processes: one program over global arrays, which
-                        the compiler divides; what is kept of the state may be divided too
+    pmap(algorithm)     several devices of one process; the rows of minibatches are split
+    sharded(algorithm)  any number of devices and processes: one program over global arrays,
+                        partitioned by the compiler; the training state may be sharded, too
 
-`data_parallel` does the same for what is computed of a batch beside the game, as in evaluation.
+`data_parallel` does the same for functions of a batch outside training, as in evaluation.
 
-The numbers are the same up to the order of floating-point sums. `init` leaves the state where
-`update` wants it, and `update` reuses the memory of the state that it is given (donation): go on
-with the state that it returns.
+Results are the same in all modes up to the order of floating-point sums. `init` returns a state
+with the shardings that `update` expects. `update` donates its state argument: use the state that it
+returns.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,15 +27,16 @@ from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
 
 STATE_AXIS = "fsdp"
-LARGE = 1 << 14  # numbers in a leaf, from which on it is divided along that axis
+LARGE = 1 << 14  # minimum size, in elements, of a leaf to be sharded along that axis
 
 
 def jit(algorithm: TrainingAlgorithm, *, max_traces: int | None = None) -> TrainingAlgorithm:
-    """The algorithm compiled for one device, its state donated.
+    """The algorithm compiled for one device, with the state donated.
 
     Args:
       algorithm: any pure algorithm.
-      max_traces: how often `update` may be traced before it is an error; `None` for any number.
+      max_traces: maximum number of traces of `update`, beyond which it raises an `AssertionError`;
+        `None` for no limit.
 
     Returns:
       The compiled algorithm.
@@ -55,19 +56,19 @@ def pmap(
     devices: Sequence[jax.Device] | None = None,
     max_traces: int | None = None,
 ) -> TrainingAlgorithm:
-    """The algorithm mapped over devices: equal shares of every minibatch, one replicated state.
+    """The algorithm mapped over devices: minibatches split equally, the state replicated.
 
     Args:
       algorithm: any pure algorithm.
-      devices: which; all local ones when left out.
+      devices: the devices; all local devices if `None`.
       max_traces: as in `jit`.
 
     Returns:
-      An algorithm that takes the same states and batches as the one it was given.
+      An algorithm that takes the same states and batches as `algorithm`.
 
     Raises:
-      ValueError: there are several processes (`sharded` is for them), or, in `update`, the batch
-        size does not divide by the number of devices.
+      ValueError: there are several processes (use `sharded`); in `update`, the batch size is not a
+        multiple of the number of devices.
 
     Example:
       >>> algorithm = pmap(alternating(game, optimizers))  # doctest: +SKIP
@@ -85,16 +86,16 @@ def pmap(
         devices=devices,
     )
 
-    def share(x: Any) -> Any:
-        num_turns, batch = x.shape[:2]
+    def split(x: Any) -> Any:
+        num_minibatches, batch = x.shape[:2]
         _check_divides(batch, len(devices))
-        return x.reshape(num_turns, len(devices), batch // len(devices), *x.shape[2:])
+        return x.reshape(num_minibatches, len(devices), batch // len(devices), *x.shape[2:])
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        state, metrics = mapped(state, jax.tree.map(share, batches), key)
+        state, metrics = mapped(state, jax.tree.map(split, batches), key)
         if devices[0].platform == "cpu":
-            # Virtual devices share the cores: rounds dispatched ahead can starve a collective's
-            # rendezvous of the threads that it waits for, and the program aborts.
+            # Virtual devices share the cores: updates dispatched ahead can take the threads that a
+            # collective's rendezvous waits for, and the program aborts.
             jax.block_until_ready(state)
         return state, metrics
 
@@ -106,26 +107,26 @@ def sharded(
 ) -> TrainingAlgorithm:
     """The algorithm compiled once for all devices of all processes.
 
-    The update is the program for the whole batch; the compiler divides its rows over all devices.
-    If the mesh has an axis `fsdp`, what is kept between rounds of parameters, moving averages and
-    optimizer states is divided along it too, every leaf of at least `LARGE` numbers; parameters
-    are gathered for the round.
+    The update is the program for the global batch, whose rows the compiler shards over all devices.
+    If the mesh has an axis `fsdp`, the training state between updates (parameters, moving averages,
+    optimizer states) is sharded along it, every leaf of at least `LARGE` elements; parameters are
+    all-gathered for the update.
 
     Args:
       algorithm: any pure algorithm.
-      mesh: of the axis `data`, and perhaps `fsdp`; all devices along `data` when left out.
+      mesh: mesh with the axis `data`, or `data` and `fsdp`; all devices along `data` if `None`.
       max_traces: as in `jit`.
 
     Returns:
-      An algorithm that takes, in every process, that process's rows of the minibatches.
+      An algorithm whose update takes, in every process, that process's rows of the minibatches.
 
     Raises:
-      ValueError: the mesh has other axes; in `update`, the batch size does not divide by the number
-        of devices.
+      ValueError: the mesh has other axes; in `update`, the batch size is not a multiple of the
+        number of devices.
 
     References:
       Xu et al., *GSPMD: General and Scalable Parallelization for ML Computation Graphs*, 2021,
-      https://arxiv.org/abs/2105.04663; divided states: Rajbhandari et al., *ZeRO: Memory
+      https://arxiv.org/abs/2105.04663; sharded states: Rajbhandari et al., *ZeRO: Memory
       Optimizations Toward Training Trillion Parameter Models*, 2020,
       https://arxiv.org/abs/1910.02054.
 
@@ -140,18 +141,19 @@ def sharded(
     compiled = sharded_update(algorithm, mesh, max_traces=max_traces)
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
-        shapes = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)  # equal in all processes
+        # The result must not depend on the process, whose rows of the batch differ.
+        shapes = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)
         out = state_shardings(mesh, jax.eval_shape(algorithm.init, key, shapes))
         return jax.jit(algorithm.init, out_shardings=out)(key, shapes)
 
-    def spread(x: Any) -> jax.Array:
+    def to_global(x: Any) -> jax.Array:
         _check_divides(x.shape[1] * jax.process_count(), mesh.size)
         if jax.process_count() == 1:
             return jax.device_put(x, batch_sharding(mesh))
         return jax.make_array_from_process_local_data(batch_sharding(mesh), np.asarray(x))
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        state, metrics = compiled(state, jax.tree.map(spread, batches), key)
+        state, metrics = compiled(state, jax.tree.map(to_global, batches), key)
         if mesh.devices.flat[0].platform == "cpu":
             jax.block_until_ready(state)  # as in pmap
         return state, metrics
@@ -160,23 +162,24 @@ def sharded(
 
 
 def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
-    """A function of a batch's rows, computed on all devices of all processes.
+    """A row-wise function of a batch, computed on all devices of all processes.
 
     Args:
       function: `(batch, *others) -> rows`, leaves `[n, ...]` for a batch of n examples.
 
     Returns:
-      The function compiled. It takes the whole batch in every process, and gives all rows, as NumPy
-      arrays, in every process.
+      The compiled function. In every process it takes the global batch, and returns all rows as
+      NumPy arrays.
 
     Raises:
-      ValueError: in the call: the batch does not divide by the number of devices.
+      ValueError: raised by the returned function: the batch size is not a multiple of the number of
+        devices.
 
     Example:
       >>> features = data_parallel(lambda batch: network(batch["image"]))  # doctest: +SKIP
     """
     mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,))
-    rows, everywhere = (
+    by_rows, replicated = (
         NamedSharding(mesh, PartitionSpec(DATA_AXIS)),
         NamedSharding(mesh, PartitionSpec()),
     )
@@ -189,14 +192,14 @@ def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
 
     compiled = jax.jit(program)
 
-    def place(x: Any) -> jax.Array:
+    def to_global(x: Any) -> jax.Array:
         _check_divides(len(x), mesh.size)
-        return jax.make_array_from_callback(np.shape(x), rows, lambda part: np.asarray(x)[part])
+        return jax.make_array_from_callback(np.shape(x), by_rows, lambda i: np.asarray(x)[i])
 
     def call(batch: Batch, *others: PyTree) -> PyTree:
         if jax.process_count() == 1:
-            others = jax.device_put(others, everywhere)
-        return multihost.to_host(compiled(jax.tree.map(place, batch), *others))
+            others = jax.device_put(others, replicated)
+        return multihost.to_host(compiled(jax.tree.map(to_global, batch), *others))
 
     return call
 
@@ -204,14 +207,14 @@ def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
 def sharded_update(
     algorithm: TrainingAlgorithm, mesh: Mesh, *, max_traces: int | None = None
 ) -> jax.stages.Wrapped:
-    """The jitted update that `sharded` runs, over global arrays; to be compiled ahead of time, too.
+    """The jitted update of `sharded`, over global arrays; can be lowered ahead of time.
 
     Example:
       >>> program = sharded_update(algorithm, mesh).lower(state, batches, key)  # doctest: +SKIP
     """
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # so that `axis` knows of it
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):  # read by `parallel.axis`
             gathered = state._replace(params=axis.replicated(state.params))
             state, metrics = algorithm.update(gathered, batches, key)
             metrics = axis.replicated(metrics)
@@ -221,33 +224,34 @@ def sharded_update(
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Where batches lie: their rows, the second axis, over all devices."""
+    """Sharding of minibatches: rows, the second axis, over all devices."""
     return NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
 
 
 def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
-    """Where the leaves of a state, or of its shapes, lie."""
-    return jax.tree.map(partial(_placement, mesh), state)
+    """Shardings of the leaves of a state, or of the state's shapes."""
+    return jax.tree.map(partial(_leaf_sharding, mesh), state)
 
 
-def _placement(mesh: Mesh, x: Any) -> NamedSharding:
-    """Where a leaf of the state lies: everywhere, or in parts, cut along its longer channel side.
+def _leaf_sharding(mesh: Mesh, x: Any) -> NamedSharding:
+    """Sharding of a leaf of the state: replicated, or sharded along its larger channel axis.
 
-    Not along a kernel's taps: XLA would divide the convolution in space (docs/scaling.md).
+    Kernels are not sharded along their spatial axes: XLA would then partition the convolution
+    spatially (docs/scaling.md).
     """
-    parts = mesh.shape.get(STATE_AXIS, 1)
-    channels = range(max(x.ndim - 2, 0), x.ndim)
-    sides = [side for side in channels if x.shape[side] % parts == 0]
-    if parts == 1 or x.size < LARGE or not sides:
+    num_shards = mesh.shape.get(STATE_AXIS, 1)
+    channel_dims = range(max(x.ndim - 2, 0), x.ndim)
+    dims = [dim for dim in channel_dims if x.shape[dim] % num_shards == 0]
+    if num_shards == 1 or x.size < LARGE or not dims:
         return NamedSharding(mesh, PartitionSpec())
-    longest = max(sides, key=lambda side: x.shape[side])
-    return NamedSharding(mesh, PartitionSpec(*longest * [None], STATE_AXIS))
+    largest = max(dims, key=lambda dim: x.shape[dim])
+    return NamedSharding(mesh, PartitionSpec(*largest * [None], STATE_AXIS))
 
 
 def _check_divides(batch: int, num_devices: int) -> None:
     if batch % num_devices:
         raise ValueError(
-            f"a batch of {batch} does not divide over {num_devices} devices; "
+            f"the batch size is {batch} and there are {num_devices} devices; "
             f"choose a multiple of {num_devices}"
         )
 

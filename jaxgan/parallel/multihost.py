@@ -1,7 +1,7 @@
-"""What one process of several knows: who it is, what all hold, and what all agree on.
+"""Multi-process runs: initialisation, collectives between processes, and shutdown on errors.
 
 Every process runs the same program over the same global arrays, and reads its own rows of the data.
-Where there is one process, all of this is trivial.
+With a single process, these functions do nothing, or return their argument.
 """
 
 import contextlib
@@ -20,25 +20,25 @@ from jax.experimental import multihost_utils
 from jaxgan.errors import UserError
 from jaxgan.types import PyTree
 
-# After so many seconds without a sign of life a process counts as dead, and ends the others.
+# Seconds without a heartbeat after which a process counts as dead, and the others are ended.
 HEARTBEAT_SECONDS = 10
 LOST = (
-    "another process of this run has ended or cannot be reached; the newest checkpoint is whole: "
-    "start all processes again"
+    "another process of this run has ended or cannot be reached; the newest checkpoint is intact: "
+    "restart all processes"
 )
 
 
 def initialize(coordinator: str | None, num_processes: int | None, process_id: int | None) -> None:
-    """Joins the processes of a run; before jax is used for anything else.
+    """Connects the processes of a run; call it before any other use of jax.
 
     Args:
       coordinator: `HOST:PORT` of process 0.
-      num_processes: how many there are.
-      process_id: which one this is, from 0 on. All three may be `None` on TPU pods and under SLURM,
-        Open MPI and Kubernetes, where jax finds them out.
+      num_processes: number of processes.
+      process_id: index of this process, from 0. All three may be `None` on TPU pods and under
+        SLURM, Open MPI and Kubernetes, where jax detects them.
 
     Raises:
-      UserError: they are `None`, and jax does not find them out.
+      UserError: they are `None`, and jax cannot detect them.
 
     Reference:
       https://docs.jax.dev/en/latest/multi_process.html
@@ -49,24 +49,24 @@ def initialize(coordinator: str | None, num_processes: int | None, process_id: i
         )
     except ValueError as error:
         raise UserError(
-            f"jax does not find the other processes ({error}); "
+            f"jax cannot detect the other processes ({error}); "
             "give --coordinator, --num-processes and --process-id"
         ) from None
 
 
 def is_main() -> bool:
-    """Whether this is the process that prints, draws and writes logs."""
+    """Whether this is process 0, which prints, plots and writes logs."""
     return jax.process_index() == 0
 
 
 def barrier(what: str) -> None:
-    """Returns when every process has come here."""
+    """Blocks until every process has reached the barrier of this name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)
 
 
 def all_reduce_max(number: int) -> int:
-    """The largest of what all processes say; all of them have to ask."""
+    """The maximum of `number` over all processes; a collective, which all processes must call."""
     if jax.process_count() == 1:
         return number
     return int(np.max(multihost_utils.process_allgather(np.array(number))))
@@ -74,41 +74,44 @@ def all_reduce_max(number: int) -> int:
 
 @contextlib.contextmanager
 def shutdown_on_error() -> Iterator[None]:
-    """Ends one of several processes at once, and in one line, when it or another one fails.
+    """Exits immediately, with a one-line error, if this or another process of the run fails.
 
-    An orderly end would wait for the others, which may be waiting for this one.
+    A regular exit would wait for the other processes, which may be waiting for this one. With a
+    single process, exceptions propagate as usual.
     """
     if jax.process_count() == 1:
         yield
         return
-    libc, previous = ctypes.CDLL(None), ctypes.c_void_p
-    libc.signal.restype = previous
-    before = libc.signal(signal.SIGABRT, _ON_ABORT)
+    libc, handler_type = ctypes.CDLL(None), ctypes.c_void_p
+    libc.signal.restype = handler_type
+    previous = libc.signal(signal.SIGABRT, _ON_ABORT)
     try:
         yield
     except UserError as error:
-        _end(str(error), error.exit_status)
+        _exit(str(error), error.exit_status)
     except jax.errors.JaxRuntimeError as error:
-        _end(f"{LOST} ({str(error).splitlines()[0][:200]})", 1)
+        _exit(f"{LOST} ({str(error).splitlines()[0][:200]})", 1)
     except Exception:
         traceback.print_exc()
-        _end("this process of the run failed, see above; start all processes again", 1)
+        _exit("this process of the run failed, see above; restart all processes", 1)
     finally:
-        libc.signal(signal.SIGABRT, previous(before))
+        libc.signal(signal.SIGABRT, handler_type(previous))
 
 
-def _end(message: str, status: int) -> NoReturn:
+def _exit(message: str, status: int) -> NoReturn:
     print(f"error: {message}", file=sys.stderr, flush=True)
     os._exit(status)
 
 
-# When a process is lost, libraries below jax often abort the others from a thread of their own: no
-# exception comes to Python, and a handler of Python's `signal` would run too late.
-_ON_ABORT = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: _end(LOST, 1))
+# When a process is lost, libraries below jax often abort the others from a thread of their own. No
+# exception reaches Python then, and a handler of Python's `signal` module would run too late.
+_ON_ABORT = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda signum: _exit(LOST, 1))
 
 
 def to_host(tree: PyTree) -> PyTree:
-    """Every leaf whole, as a NumPy array; all processes have to ask, if a leaf is spread over them.
+    """Copies every leaf to the host as a NumPy array, all-gathering leaves sharded over processes.
+
+    If a leaf is sharded over processes, all of them must call it.
 
     Example:
       >>> import jax.numpy as jnp
@@ -116,8 +119,8 @@ def to_host(tree: PyTree) -> PyTree:
       {'a': array([1., 1.], dtype=float32)}
     """
 
-    def whole(x: object) -> np.ndarray:
-        spread = isinstance(x, jax.Array) and not (x.is_fully_addressable or x.is_fully_replicated)
-        return np.asarray(multihost_utils.process_allgather(x, tiled=True) if spread else x)
+    def gather(x: object) -> np.ndarray:
+        sharded = isinstance(x, jax.Array) and not (x.is_fully_addressable or x.is_fully_replicated)
+        return np.asarray(multihost_utils.process_allgather(x, tiled=True) if sharded else x)
 
-    return jax.tree.map(whole, tree)
+    return jax.tree.map(gather, tree)

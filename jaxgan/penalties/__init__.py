@@ -1,4 +1,4 @@
-"""Penalties and regularisers of either player, and their combinations."""
+"""Penalties and regularisers of the discriminator and the generator, and their combinations."""
 
 from jaxgan.penalties.gradient import dragan as dragan
 from jaxgan.penalties.gradient import r1 as r1

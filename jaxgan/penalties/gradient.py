@@ -1,9 +1,9 @@
 """Gradient penalties on the discriminator: R1, R2, WGAN-GP and DRAGAN.
 
-Each is a `Penalty`, `(critic, real, fake, key, step) -> [batch]`, and comes unweighted. The
-gradient at an example is that of the *sum* of the batch's logits, which is the example's own
-gradient if the critic treats examples independently. A critic with batch normalisation does not;
-penalise it only if you mean that.
+Each is an unweighted `Penalty`, `(critic, real, fake, key, step) -> [batch]`. The gradient at an
+example is that of the *sum* of the batch's logits, which is the example's own gradient if the
+critic treats examples independently. A critic with batch normalisation does not: the penalty then
+includes the gradients of the other examples' logits.
 """
 
 import chex
@@ -19,7 +19,8 @@ from jaxgan.types import Array, PRNGKey
 def r1(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
     """Half the squared gradient norm at real examples, `||grad D(x)||^2 / 2`, `[batch]`.
 
-    Weighted by gamma this is the paper's regulariser: locally convergent, for any gamma > 0.
+    Weighted by gamma this is the paper's regulariser, under which training is locally convergent
+    for any gamma > 0.
 
     Reference:
       Mescheder, Geiger and Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
@@ -65,10 +66,10 @@ def dragan(
     """`(||grad D(x)|| - 1)^2` at a random point near a real example, `[batch]`.
 
     The point is `x + t s u` with `s = scale * std(real)`, `u ~ U[0, 1)` per coordinate and
-    `t ~ U[0, 1)` per example, as in the authors' program. The paper's weight is 10.
+    `t ~ U[0, 1)` per example, as in the authors' code. The paper's weight is 10.
 
     Args:
-      scale: size of the neighbourhood, in standard deviations of the whole batch.
+      scale: size of the neighbourhood, in standard deviations of the batch over all devices.
 
     Reference:
       Kodali, Abernethy, Hays and Kira, *On Convergence and Stability of GANs*, 2017,
@@ -91,7 +92,7 @@ def _flat_gradient(critic: Critic, x: Array) -> Array:
 
 
 def _gradient_norm(critic: Critic, x: Array) -> Array:
-    # safe_norm: the square root's gradient at 0 is infinite, and 0 times infinity is not a number.
+    # safe_norm: the gradient of the square root at 0 is infinite, and 0 times infinity is NaN.
     return optax.safe_norm(_flat_gradient(critic, x), 1e-12, axis=-1)
 
 

@@ -1,4 +1,4 @@
-"""LeCam regularisation of the discriminator, for little data (Tseng et al., 2021)."""
+"""LeCam regularisation of the discriminator, for limited data (Tseng et al., 2021)."""
 
 import jax.numpy as jnp
 
@@ -8,17 +8,17 @@ from jaxgan.types import Array, PRNGKey, PyTree
 
 
 def lecam(decay: float = 0.99) -> Regularizer:
-    """Squared distance of logits from the moving average of the other class, `[batch]`.
+    """LeCam: squared distance of logits to the moving average of the opposite class, `[batch]`.
 
     `(D(x) - a_fake)^2 + (D(G(z)) - a_real)^2`, with the exponential moving averages `a` of the mean
-    logits of real and of generated examples *before* this batch; zero for the first batch, which
-    has none. The paper's weight is 0.1 to 0.5, depending on the amount of data.
+    logits of real and of generated examples *before* this batch; zero for the first batch, before
+    which there are no averages. The paper's weight is 0.1 to 0.5, depending on the amount of data.
 
     Args:
-      decay: of the averages, in [0, 1).
+      decay: decay of the averages, in [0, 1).
 
     Raises:
-      ValueError: the decay is outside its range.
+      ValueError: `decay` is outside [0, 1).
 
     Reference:
       Tseng, Jiang, Liu, Yang and Yang, *Regularizing Generative Adversarial Networks under Limited

@@ -10,17 +10,18 @@ from jaxgan.types import Array, PRNGKey, PyTree
 
 
 def path_length(decay: float = 0.99) -> Regularizer:
-    """Squared deviation of the generator's path length from its moving average, `[batch]`.
+    """Path length: squared deviation of `|J^T y|` from its moving average, `[batch]`.
 
     `(|J^T y| - a)^2` with the Jacobian J of G at the latents, `y ~ N(0, I) / sqrt(height width)`
-    per example, and the exponential moving average a of the lengths, this batch included. StyleGAN2
-    takes J at its intermediate latents, with the weight 2, every 4 steps.
+    per example, and the exponential moving average a of the lengths, including this batch.
+    StyleGAN2 uses J at its intermediate latents, the weight 2, and lazy regularisation every 4
+    steps.
 
     Args:
-      decay: of the average, in [0, 1).
+      decay: decay of the average, in [0, 1).
 
     Raises:
-      ValueError: the decay is outside its range.
+      ValueError: `decay` is outside [0, 1).
 
     Reference:
       Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,

@@ -1,13 +1,13 @@
-"""Penalty and regulariser: what a player pays beside its adversarial loss, and how to combine it.
+"""Penalties and regularisers: terms added to a player's adversarial loss, and their combinators.
 
-A `Penalty` is a function `(critic, real, fake, key, step) -> [batch]` of the discriminator, where
+A `Penalty` on the discriminator is a function `(critic, real, fake, key, step) -> [batch]`, where
 
 - `critic`: a closure `x -> logits`, `[batch, ...] -> [batch]` (or `[batch, h, w]`, summed);
-- `real`, `fake`: examples of one shape `[batch, ...]`;
+- `real`, `fake`: examples of the same shape `[batch, ...]`;
 - `key`: for randomness per example; `step`: the training step, for schedules.
 
-A `Regularizer` is the general form: it receives the whole `ForwardPass` of a GAN, may serve either
-player, and may have state, which then belongs to that player and is checkpointed with it.
+A `Regularizer` is the general form: it receives the complete `ForwardPass` of a GAN, applies to
+either player, and may have state, which is part of that player's model state and its checkpoints.
 
     gan(..., penalty=weighted((10.0, wgan_gp)))
     gan(..., penalty=weighted((0.1, r1), (0.1, r2)))
@@ -28,10 +28,10 @@ Penalty = Callable[[Critic, Array, Array, PRNGKey, Array], Array]
 
 
 class ForwardPass(NamedTuple):
-    """What one turn of a GAN has computed, and both networks as closures.
+    """Results of a GAN's forward pass in one turn, and both networks as closures.
 
-    The closures are the networks of the turn in training mode: parameters, model state, conditions
-    and keys are bound, and so is the augmentation of what the discriminator receives.
+    The closures apply the networks in training mode, with parameters, model state, conditions and
+    keys bound; the discriminator includes the augmentation.
 
     Attributes:
       discriminator: `images -> logits`.
@@ -39,8 +39,8 @@ class ForwardPass(NamedTuple):
       latents: `[batch, dim]`.
       real, fake: images, `[batch, ...]`, without augmentation.
       real_logits, fake_logits: `[batch]`, or `[batch, height, width]`.
-      real_features, fake_features: what the discriminator returns beside its logits; `None` if it
-        returns logits alone.
+      real_features, fake_features: features that the discriminator returns with its logits; `None`
+        if it returns logits only.
     """
 
     discriminator: Critic
@@ -59,8 +59,8 @@ class Regularizer(NamedTuple):
 
     Attributes:
       init: `() -> state`, a pytree of arrays.
-      apply: `(state, forward, key, step) -> ([batch], state)`. Statistics that the state keeps are
-        those of the batch of all devices (`parallel.axis.mean`).
+      apply: `(state, forward, key, step) -> ([batch], state)`. Batch statistics in the state must
+        be those of all devices (`parallel.axis.mean`).
     """
 
     init: Callable[[], PyTree]
@@ -68,7 +68,7 @@ class Regularizer(NamedTuple):
 
 
 def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
-    """A penalty as a regulariser without state; a regulariser unchanged.
+    """Converts a penalty to a stateless regulariser; a regulariser is returned unchanged.
 
     Example:
       >>> as_regularizer(lambda critic, real, fake, key, step: critic(real)).init()
@@ -93,13 +93,14 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
     """Weighted sum of penalties, `sum_i w_i p_i`.
 
     Args:
-      *terms: pairs `(weight, penalty)`; a weight is a float or a schedule, called with the step.
+      *terms: pairs `(weight, penalty)`; a weight is a float, or a schedule called with the
+        training step.
 
     Returns:
-      A penalty; a regulariser if one of the terms is one.
+      A penalty; a regulariser if any of the terms is one.
 
     Raises:
-      ValueError: no term was given.
+      ValueError: there are no terms.
 
     Example:
       >>> import optax
@@ -107,7 +108,7 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
       >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r1))
     """
     if not terms:
-        raise ValueError("weighted() was given no term, expected (weight, penalty) pairs")
+        raise ValueError("weighted() has no terms, expected (weight, penalty) pairs")
     regularizers = [as_regularizer(term) for _, term in terms]
 
     def apply(
@@ -130,17 +131,17 @@ def lazily(penalty: Penalty, *, every: int) -> Penalty: ...
 @overload
 def lazily(penalty: Regularizer, *, every: int) -> Regularizer: ...
 def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
-    """The penalty times `every` in one step of `every`, zero in the others.
+    """Lazy regularisation: `every` times the penalty in one of `every` steps, zero in the others.
 
-    The mean over steps is kept, and nearly all of the cost is saved. The state of a regulariser
-    changes in the steps in which it is computed.
+    The mean over steps is unchanged, at a fraction of the cost. The state of a regulariser is
+    updated only in the steps in which it is computed.
 
     Args:
-      penalty: the penalty, or regulariser, to apply now and then.
+      penalty: the penalty or regulariser.
       every: the period in steps, at least 1.
 
     Returns:
-      A penalty, or a regulariser.
+      A penalty, or a regulariser if `penalty` is one.
 
     Raises:
       ValueError: `every` is below 1.
@@ -156,19 +157,19 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
     def apply(
         state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
     ) -> tuple[Array, PyTree]:
-        def due() -> tuple[Array, PyTree]:
+        def compute() -> tuple[Array, PyTree]:
             value, new_state = regularizer.apply(state, forward, key, step)
             return every * value, new_state
 
         zero = jnp.zeros(forward.real.shape[0], forward.real.dtype)
-        return jax.lax.cond(step % every == 0, due, lambda: (zero, state))
+        return jax.lax.cond(step % every == 0, compute, lambda: (zero, state))
 
     lazy = Regularizer(regularizer.init, apply)
     return lazy if isinstance(penalty, Regularizer) else _as_penalty(lazy)
 
 
 def _as_penalty(regularizer: Regularizer) -> Penalty:
-    """The inverse of `as_regularizer`, of a regulariser made of penalties."""
+    """Inverse of `as_regularizer`, for a regulariser composed of penalties."""
 
     def penalty(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
         forward = ForwardPass(critic, None, None, real, fake, None, None)  # type: ignore[arg-type]

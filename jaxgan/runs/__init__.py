@@ -1,6 +1,6 @@
-"""One run: its command line, its directory, its training session, and the commands on it.
+"""Runs: command line, run directory, training session, and commands on a run.
 
-Nothing that is imported here imports jax, so that `--help` answers before jax is loaded.
+Nothing imported here imports jax, so that `--help` is shown without loading jax.
 """
 
 from jaxgan.runs.cli import main as main

@@ -1,7 +1,7 @@
-"""Arguments of the commands on runs, a dataclass per command.
+"""Arguments of the commands on runs, one dataclass per command.
 
-`python -m jaxgan COMMAND --help` is made of them (tyro), and the functions in `commands` and
-`latent_commands` take them. Nothing here imports jax, so that help is shown before jax is loaded.
+tyro generates `python -m jaxgan COMMAND --help` from them, and the functions in `commands` and
+`latent_commands` take them. Nothing here imports jax, so that help is shown without loading jax.
 """
 
 from dataclasses import dataclass
@@ -12,86 +12,85 @@ from tyro.conf import Positional, arg
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfRun:
-    """What every command has."""
+class RunArguments:
+    """Arguments of all commands."""
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
-    """The run's directory."""
+    """Directory of the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfCheckpoint(OfRun):
-    """What every command has that restores a checkpoint."""
+class CheckpointArguments(RunArguments):
+    """Arguments of all commands that restore a checkpoint."""
 
     step: Literal["newest", "best"] = "newest"
-    """The newest checkpoint, or the best of those that the run evaluated."""
+    """Use the newest checkpoint, or the one with the best evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample(OfCheckpoint):
-    """Generate a sheet of samples, with the averaged parameters if there are any."""
+class Sample(CheckpointArguments):
+    """Generate a grid of samples, with the averaged parameters if there are any."""
 
     num: int = 64
     """Number of samples."""
     out: Path = Path("samples.png")
     """Image file to write."""
     seed: int = 0
-    """Seed of the latents."""
+    """Seed of the samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(OfCheckpoint):
-    """Compute the metrics of a run's samples, and print one record per line."""
+class Evaluate(CheckpointArguments):
+    """Evaluate a run: compute metrics of its samples, and print one record per line."""
 
     metrics: tuple[str, ...] = ()
-    """Names of metrics, such as fid kid prdc; those of the run's own evaluations by default."""
+    """Names of metrics, such as fid kid prdc; by default those that the run evaluates."""
     num_samples: int | None = None
-    """Number of samples; as many as in the run's own evaluations by default."""
+    """Number of samples; by default as in the run's evaluations."""
     seed: int = 0
     """Seed of the samples."""
     parameters: Literal["average", "last", "both"] = "average"
-    """The moving averages (where there are some), the last values, or both."""
+    """Evaluate the moving averages (where there are any), the last parameters, or both."""
     inception: Path | None = None
-    """Weight file of Inception v3 as PyTorch's FID packages have it; metrics are then computed over
-    its features."""
+    """Inception v3 weights of PyTorch's FID packages; metrics are computed over its features."""
     out: Path | None = None
     """JSON file to write the records to."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours(OfCheckpoint):
-    """Show samples next to their nearest training images, to see whether any is a copy."""
+class Neighbours(CheckpointArguments):
+    """Show samples next to their nearest training images, to detect memorised images."""
 
     num: int = 8
     """Number of samples."""
     k: int = 5
-    """Number of neighbours of each."""
+    """Number of neighbours per sample."""
     out: Path = Path("neighbours.png")
     """Image file to write."""
     seed: int = 0
-    """Seed of the latents."""
+    """Seed of the samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Translate(OfCheckpoint):
-    """Translate a folder of images of any size: by pix2pix, CycleGAN, a denoiser or a colouriser."""
+class Translate(CheckpointArguments):
+    """Translate a folder of images of any size (pix2pix, CycleGAN, denoising, colourisation)."""
 
     input: Path
     """Folder of images."""
     output: Path
-    """Folder for the translations, PNG files of the same names; created if needed."""
+    """Folder for the outputs, PNG files of the same names; created if needed."""
     way: str | None = None
-    """Direction, such as y2x, where a run translates in both."""
+    """Direction, such as y2x, if the run translates in both."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruct(OfCheckpoint):
-    """Show images above their reconstructions, by an autoencoder or a relative."""
+class Reconstruct(CheckpointArguments):
+    """Show images above their reconstructions by an autoencoder."""
 
     input: Path | None = None
     """Folder of images of the run's size; held-out images of the run by default."""
     num: int = 50
-    """Maximal number of images."""
+    """Maximum number of images."""
     out: Path = Path("reconstructions.png")
     """Image file to write."""
     seed: int = 0
@@ -99,18 +98,18 @@ class Reconstruct(OfCheckpoint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interpolate(OfCheckpoint):
+class Interpolate(CheckpointArguments):
     """Interpolate between the codes of pairs of images."""
 
     input: Path | None = None
-    """Folder of images of the run's size, its second half being the ends; held-out images of the
-    run by default."""
+    """Folder of images of the run's size, starts in its first half and ends in its second; held-out
+    images of the run by default."""
     num: int = 8
     """Number of pairs."""
     steps: int = 8
-    """Images per interpolation."""
+    """Number of images per interpolation."""
     path: Literal["lerp", "slerp"] = "lerp"
-    """Linear, or spherical."""
+    """Linear or spherical interpolation."""
     out: Path = Path("interpolation.png")
     """Image file to write."""
     seed: int = 0
@@ -118,29 +117,29 @@ class Interpolate(OfCheckpoint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentMap(OfCheckpoint):
-    """Decode a grid over the latent plane, of a run with two latent dimensions."""
+class LatentMap(CheckpointArguments):
+    """Decode a grid over a two-dimensional latent space."""
 
     side: int = 20
-    """Images along either axis, at the quantiles of the prior."""
+    """Number of images along each axis, at quantiles of the prior."""
     out: Path = Path("map.png")
     """Image file to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arithmetic(OfCheckpoint):
-    """Latent arithmetic: add the difference of two folders' mean codes to images."""
+class Arithmetic(CheckpointArguments):
+    """Add an attribute to images by latent arithmetic, with the difference of two mean codes."""
 
     plus: Path
-    """Folder of images with an attribute."""
+    """Folder of images with the attribute."""
     minus: Path
-    """Folder of images without it."""
+    """Folder of images without the attribute."""
     input: Path | None = None
     """Folder of images to change; held-out images of the run by default."""
     num: int = 8
-    """Maximal number of images."""
+    """Maximum number of images."""
     steps: int = 7
-    """Strengths, from 0 to 1.5 times the difference of the mean codes."""
+    """Number of strengths, from 0 to 1.5 times the difference of the mean codes."""
     out: Path = Path("arithmetic.png")
     """Image file to write."""
     seed: int = 0
@@ -148,31 +147,31 @@ class Arithmetic(OfCheckpoint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anomalies(OfCheckpoint):
-    """Anomaly scores of a folder of images, the most anomalous first."""
+class Anomalies(CheckpointArguments):
+    """Compute anomaly scores of a folder of images, and list the most anomalous first."""
 
     input: Path
     """Folder of images of the run's size."""
     score: Literal["latent", "reconstruction"] = "latent"
-    """Sort by the distance to the codes of training images, or by the reconstruction error."""
+    """Sort by distance to the codes of training images, or by reconstruction error."""
     out: Path = Path("anomalies.json")
-    """JSON file with both scores of every image, and the share of held-out images above each."""
+    """JSON file for both scores of every image, and the share of held-out images above each."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export(OfCheckpoint):
-    """Write a player's weights as safetensors, averaged if there is an average.
+class Export(CheckpointArguments):
+    """Export a player's weights as safetensors, with averaged parameters if there are any.
 
-    The file's metadata has a record of their making: the configuration, the data's fingerprint, the
-    step and its evaluation.
+    The metadata of the file has the configuration, the fingerprint of the data, the step and its
+    evaluation.
     """
 
     out: Path
     """File to write."""
     player: str | None = None
-    """Which player; the generator, or the only one, by default."""
+    """Name of the player; the generator, or the only player, by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digest(OfRun):
-    """Print a SHA-256 over all leaves of the newest checkpoint's state, and its step."""
+class Digest(RunArguments):
+    """Print the SHA-256 digest of the newest checkpoint, and its step."""

@@ -1,7 +1,7 @@
-"""Callbacks for `loop.fit`: what is to happen between rounds.
+"""Callbacks for `loop.fit`, called after every update.
 
-A callback is a function `(step, state, metrics) -> None`. Those below that keep something open (a
-log, signal handlers) are context managers.
+A callback is a function `(step, state, metrics) -> None`. Those that hold resources (log files,
+signal handlers) are context managers.
 """
 
 import contextlib
@@ -20,33 +20,33 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from tensorboardX import SummaryWriter
 
-from jaxgan.parallel import multihost
 from jaxgan.errors import NonFiniteError
 from jaxgan.evaluation import Evaluation
-from jaxgan.runs.curves import save_curves
-from jaxgan.runs.files import write_atomically
 from jaxgan.loop import Callback, StopTraining
 from jaxgan.metrics import Records
+from jaxgan.parallel import multihost
+from jaxgan.runs.curves import save_curves
+from jaxgan.runs.files import write_atomically
 from jaxgan.training import TrainState
 from jaxgan.types import Metrics
 
 
 def every(period: int, callback: Callback, *, last: int | None = None) -> Callback:
-    """Calls the callback in steps that are multiples of the period, and in the `last` one.
+    """Calls a callback at multiples of the period, and at the `last` step.
 
     Example:
       >>> callback = every(100, lambda step, state, metrics: print(step))
     """
 
-    def occasionally(step: int, state: TrainState, metrics: Metrics) -> None:
+    def periodic(step: int, state: TrainState, metrics: Metrics) -> None:
         if step % period == 0 or step == last:
             callback(step, state, metrics)
 
-    return occasionally
+    return periodic
 
 
 def flatten(metrics: Metrics) -> dict[str, float]:
-    """`{player: {name: scalar}}` as `{"player/name": float}`; waits for the values.
+    """Flattens `{player: {name: scalar}}` to `{"player/name": float}`; blocks until available.
 
     Example:
       >>> flatten({"generator": {"loss": 0.5}})
@@ -59,7 +59,7 @@ def flatten(metrics: Metrics) -> dict[str, float]:
 
 
 def check_finite(step: int, state: TrainState, metrics: Metrics) -> None:
-    """Ends a run that has diverged, before another checkpoint is spoilt.
+    """Callback that ends a diverged run, before the state is checkpointed.
 
     Raises:
       NonFiniteError: a metric is not finite; the message names it.
@@ -71,32 +71,33 @@ def check_finite(step: int, state: TrainState, metrics: Metrics) -> None:
 
 @contextlib.contextmanager
 def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Callback]:
-    """Appends metrics to a JSON Lines file and to TensorBoard event files.
+    """Callback that appends metrics to a JSON Lines file and to TensorBoard event files.
 
     Args:
-      path: the JSON Lines file, one `{"step": ..., "seconds": ..., "player/name": ...}` a line.
+      path: the JSON Lines file, with one `{"step": ..., "seconds": ..., "player/name": ...}` per
+        line.
       tensorboard: folder of the event files.
-      step: where the run goes on: what either holds of later steps was never checkpointed, will be
-        computed again, and is dropped.
+      step: the step from which the run resumes. Entries of later steps, which were not checkpointed
+        and will be computed again, are deleted.
 
     Yields:
       The callback.
     """
-    kept = [record for record in read_records(path) if record["step"] <= step]
-    write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept))
-    before = kept[-1]["seconds"] if kept else 0.0
+    earlier = [record for record in read_records(path) if record["step"] <= step]
+    write_atomically(path, "".join(json.dumps(record) + "\n" for record in earlier))
+    earlier_seconds = earlier[-1]["seconds"] if earlier else 0.0
     start = time.perf_counter()
     with (
         path.open("a", buffering=1) as file,
         contextlib.closing(
-            # The suffix keeps apart the files of runs that start within one second.
+            # Without the suffix, sessions that start within one second have the same file name.
             SummaryWriter(str(tensorboard), purge_step=step + 1, filename_suffix=f".{step}")
         ) as writer,
     ):
 
         def log(step: int, state: TrainState, metrics: Metrics) -> None:
             values = flatten(metrics)
-            seconds = round(before + time.perf_counter() - start, 3)
+            seconds = round(earlier_seconds + time.perf_counter() - start, 3)
             file.write(json.dumps({"step": step, "seconds": seconds, **values}) + "\n")
             for name, value in values.items():
                 writer.add_scalar(name, value, step)
@@ -105,7 +106,7 @@ def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Cal
 
 
 def read_records(path: Path) -> list[dict[str, float]]:
-    """The records of a JSON Lines file; a last line cut short by a crash is left out."""
+    """Records of a JSON Lines file, without a last line that was truncated by a crash."""
     records = []
     for line in path.read_text().splitlines() if path.exists() else ():
         with contextlib.suppress(json.JSONDecodeError):
@@ -114,34 +115,34 @@ def read_records(path: Path) -> list[dict[str, float]]:
 
 
 def curves(path: Path, log: Path) -> Callback:
-    """Draws the curves of a metrics log into a picture."""
+    """Callback that plots the training curves of a metrics log."""
 
-    def draw(step: int, state: TrainState, metrics: Metrics) -> None:
+    def plot(step: int, state: TrainState, metrics: Metrics) -> None:
         records = read_records(log) if multihost.is_main() else []
         if records:
             save_curves(path, records)
 
-    return draw
+    return plot
 
 
 def pictures(folder: Path, draw: Callable[[Path, TrainState], None]) -> Callback:
-    """Writes `step_<step>.png` into a folder, as `draw(path, state)` draws it."""
+    """Callback that writes `step_<step>.png` into a folder with `draw(path, state)`."""
     return lambda step, state, metrics: draw(folder / f"step_{step:07d}.png", state)
 
 
 class Evaluations:
-    """Evaluations of a run, one after the other, kept in a JSON file.
+    """Evaluations of a run, stored in a JSON file.
 
-    The file has `evaluations`, a list of `{"step": ..., "records": [...]}`, the `best_step` and
-    `best_by`, the metric that decides which one it is.
+    The file has `evaluations`, a list of `{"step": ..., "records": [...]}`, the `best_step`, and
+    `best_by`, the metric by which it is best.
 
     Args:
-      path: the file.
+      path: the JSON file.
       evaluate: from `evaluation.evaluator`.
-      evaluation: which metric decides, and whether it is minimised or maximised.
-      console: where a line is printed.
-      step: where the run is resumed: what the file holds of later steps was never checkpointed, is
-        computed again, and is dropped.
+      evaluation: the metric for the best step, and whether it is minimised or maximised.
+      console: console for a line per evaluation.
+      step: the step from which the run resumes. Evaluations of later steps, which were not
+        checkpointed and will be computed again, are deleted.
 
     Example:
       >>> evaluations = Evaluations(path, evaluate, evaluation, Console())  # doctest: +SKIP
@@ -163,7 +164,7 @@ class Evaluations:
         self._entries = [entry for entry in entries if entry["step"] <= step]
 
     def __call__(self, step: int, state: TrainState) -> float:
-        """Evaluates the state; returns its score, by which a larger one is better."""
+        """Evaluates the state, and returns its score; higher is better."""
         records = self._evaluate(state)
         listed = [dataclasses.asdict(record) for record in records.values()]
         self._entries.append({"step": step, "records": listed})
@@ -173,7 +174,9 @@ class Evaluations:
             write_atomically(self._path, json.dumps(content, indent=2) + "\n")
         first = str(records[self._best_by] if self._best_by else next(iter(records.values())))
         text = f"{first}, best at step {best}" if self._best_by else first
-        self._console.print(f"evaluation at step {step}: {text}; {len(records)} records in {self._path}")
+        self._console.print(
+            f"evaluation at step {step}: {text}; {len(records)} records in {self._path}"
+        )
         return self._score(self._entries[-1])
 
     def _score(self, entry: dict[str, Any]) -> float:
@@ -182,13 +185,16 @@ class Evaluations:
 
 
 class StopOnSignal:
-    """Ends training after the step in which a signal comes; a second one ends the program at once.
+    """Ends training after the current update when a signal is received.
 
-    A context manager, and two callbacks within: `agree` finds out whether a signal came to any
-    process of the run, and the object itself then ends the training.
+    The first signal restores its previous handler, so a second one has its usual effect and ends
+    the program at once. All handlers are restored on exit.
+
+    A context manager with two callbacks: `agree` synchronises the processes on whether any of them
+    received a signal, and the object itself then ends training.
 
     Attributes:
-      received: the signal that all have agreed on, or `None`.
+      received: the signal on which all processes have agreed, or `None`.
 
     Example:
       >>> with StopOnSignal(signal.SIGTERM) as stop:
@@ -197,12 +203,12 @@ class StopOnSignal:
 
     def __init__(self, *signals: signal.Signals) -> None:
         self.received: signal.Signals | None = None
-        self._noted = 0
+        self._pending = 0
         self._signals = signals
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> "StopOnSignal":
-        self._previous = {number: signal.signal(number, self._note) for number in self._signals}
+        self._previous = {number: signal.signal(number, self._handle) for number in self._signals}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -214,31 +220,31 @@ class StopOnSignal:
             raise StopTraining
 
     def agree(self, step: int, state: TrainState, metrics: Metrics) -> None:
-        """To be called in the same steps by all processes; costs nothing where there is one."""
-        if number := multihost.all_reduce_max(self._noted):
+        """Callback that all processes must call at the same steps; free for a single process."""
+        if number := multihost.all_reduce_max(self._pending):
             self.received = signal.Signals(number)
 
-    def _note(self, number: int, frame: object) -> None:
-        self._noted = number
+    def _handle(self, number: int, frame: object) -> None:
+        self._pending = number
         signal.signal(number, self._previous[number])
 
 
 @contextlib.contextmanager
 def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callback]:
-    """Shows steps/s, time left and every player's loss: a bar on a terminal, plain lines elsewhere.
+    """Callback that shows progress: steps/s, time left and losses, as a bar or as plain lines.
 
     Args:
-      console: where to.
-      start, num_steps: the steps between which the run goes.
+      console: the console; a progress bar on a terminal, a line per call otherwise.
+      start, num_steps: the first and the last step.
 
     Yields:
-      The callback. It waits for the metrics, so call it now and then only.
+      The callback. It blocks until the metrics are available; call it only every few steps.
     """
-    pace = _pace(num_steps)
+    speed = _speed(num_steps)
     if not console.is_terminal:
 
         def line(step: int, state: TrainState, metrics: Metrics) -> None:
-            text = f"step {step}/{num_steps}  {_losses(metrics)}  {pace(step)}"
+            text = f"step {step}/{num_steps}  {_losses(metrics)}  {speed(step)}"
             console.print(text.rstrip())
 
         yield line
@@ -247,26 +253,26 @@ def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callba
     columns = [
         BarColumn(),
         MofNCompleteColumn(),
-        *(TextColumn(f"{{task.fields[{field}]}}") for field in ("losses", "pace")),
+        *(TextColumn(f"{{task.fields[{field}]}}") for field in ("losses", "speed")),
     ]
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=num_steps, completed=start, losses="compiling", pace="")
+        task = bar.add_task("", total=num_steps, completed=start, losses="compiling", speed="")
 
-        def move(step: int, state: TrainState, metrics: Metrics) -> None:
-            bar.update(task, completed=step, losses=_losses(metrics), pace=pace(step))
+        def advance(step: int, state: TrainState, metrics: Metrics) -> None:
+            bar.update(task, completed=step, losses=_losses(metrics), speed=speed(step))
 
-        yield move
+        yield advance
 
 
 def _losses(metrics: Metrics) -> str:
     return "  ".join(f"{player} {float(m['loss']):.3f}" for player, m in metrics.items())
 
 
-def _pace(num_steps: int) -> Callable[[int], str]:
-    """Steps per second and time left, measured from the first call on: compiling does not count."""
+def _speed(num_steps: int) -> Callable[[int], str]:
+    """Steps per second and time left, measured from the first call, to exclude compilation."""
     first: list[tuple[int, float]] = []
 
-    def pace(step: int) -> str:
+    def speed(step: int) -> str:
         now = time.perf_counter()
         if not first or step <= first[0][0]:
             first[:] = [(step, now)]
@@ -275,4 +281,4 @@ def _pace(num_steps: int) -> Callable[[int], str]:
         left = datetime.timedelta(seconds=round((num_steps - step) / rate))
         return f"{rate:.1f} steps/s  {left} left"
 
-    return pace
+    return speed

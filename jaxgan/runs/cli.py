@@ -1,4 +1,4 @@
-"""Command line of an experiment, and exit statuses.
+"""Command-line entry point of an experiment, and its exit statuses.
 
 An experiment is a module with a frozen dataclass `Config`, a subclass of `runs.Config`, and a
 function `make(config) -> Experiment`. It ends with
@@ -6,7 +6,7 @@ function `make(config) -> Experiment`. It ends with
     if __name__ == "__main__":
         main(Config, make)
 
-Nothing here imports jax before the command line is read, so that `--help` is shown at once.
+Nothing here imports jax before the command line is parsed, so that `--help` is shown at once.
 """
 
 import contextlib
@@ -17,22 +17,22 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
-from jaxgan.runs import xla_flags
 from jaxgan.errors import UserError
+from jaxgan.runs import xla_flags
 from jaxgan.runs.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
 
 
 def main(config_type: type[C], make: Callable[[C], Experiment]) -> NoReturn:
-    """Reads the command line into a config, runs the experiment, and ends the program.
+    """Entry point of an experiment: parses the command line, trains, and exits.
 
-    Exit status: 0 when all steps are done, 2 with one line for what the user can mend, 1 when the
-    run diverged, 128 + n when signal n stopped it.
+    Exit status: 0 if all steps are done, 1 if training diverged, 2 with a one-line message for
+    errors that the user can fix, 128 + n if stopped by signal n.
 
     Args:
-      config_type: the experiment's `Config`; its docstring heads the help.
-      make: builds the experiment.
+      config_type: the experiment's `Config`; its docstring is the description in `--help`.
+      make: builds the experiment from the config.
     """
     config = tyro.cli(config_type)
     spec = sys.modules[make.__module__].__spec__
@@ -47,7 +47,7 @@ def main(config_type: type[C], make: Callable[[C], Experiment]) -> NoReturn:
 
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Turns a `UserError` into one line on stderr and its exit status, and Ctrl-C into silence."""
+    """Exits on a `UserError` with one line on stderr and its status, and on Ctrl-C silently."""
     try:
         yield
     except UserError as error:

@@ -10,12 +10,12 @@ PLAYER_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
 def save_curves(path: str | Path, records: Sequence[Mapping[str, float]]) -> None:
-    """Draws the players' losses, and the mean of D on real and generated images, over the steps.
+    """Plots the players' losses, and the mean of D on real and generated images, over the steps.
 
     Args:
-      path: the picture file to write.
-      records: one `{"step": ..., "<player>/loss": ..., ...}` for each time that was logged. The
-        lower half is drawn where `discriminator/real_output` and `.../fake_output` are recorded.
+      path: image file to write.
+      records: one `{"step": ..., "<player>/loss": ..., ...}` per logged step. The lower panel is
+        plotted if `discriminator/real_output` and `discriminator/fake_output` are recorded.
     """
     from matplotlib.figure import Figure  # importing matplotlib takes a second
 
@@ -46,7 +46,7 @@ def save_curves(path: str | Path, records: Sequence[Mapping[str, float]]) -> Non
 def _curve(
     ax: Any, records: Sequence[Mapping[str, float]], name: str, label: str, colour: str
 ) -> None:
-    """The values as they are, faintly, and their moving average."""
+    """Plots the values, faintly, and their moving average."""
     points = [(record["step"], record[name]) for record in records if name in record]
     steps, values = np.array(points, np.float64).T
     window = max(1, len(values) // 50)

@@ -1,6 +1,6 @@
-"""`Config` and `Experiment`: an experiment is a `Config`, and a function `make(config)`.
+"""Experiments: a `Config`, and a function `make(config)` that builds an `Experiment`.
 
-Nothing here imports jax: a command line shows `--help` before jax is loaded.
+Nothing here imports jax, so that `--help` is shown without loading jax.
 """
 
 import dataclasses
@@ -19,15 +19,13 @@ if TYPE_CHECKING:
 
 
 def flag(default: Any, *, resumable: bool = False, at_least: int | None = None) -> Any:
-    """A field of a `Config`, with what is to be known of it beside its type.
+    """A field of a `Config`, with metadata; a subclass that overrides the default keeps it.
 
     Args:
-      default: its default.
-      resumable: it may change when a run is resumed, because the numbers of a step do not depend on
-        it.
-      at_least: its smallest allowed value.
-
-    A subclass that gives the field another default keeps the rest.
+      default: default value.
+      resumable: whether the value may change when a run is resumed, because the result of a
+        training step does not depend on it.
+      at_least: smallest allowed value.
     """
     return dataclasses.field(
         default=default, metadata={"resumable": resumable, "at_least": at_least}
@@ -36,59 +34,60 @@ def flag(default: Any, *, resumable: bool = False, at_least: int | None = None) 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The flags that every experiment has."""
+    """Flags of all experiments."""
 
     num_steps: int | None = flag(10_000, resumable=True, at_least=1)
-    """Training steps in all; a larger number later resumes a finished run."""
+    """Total number of training steps; a larger number continues a finished run."""
     batch_size: int = flag(64, at_least=1)
-    """Examples per minibatch, over all devices."""
+    """Number of examples per minibatch, over all devices."""
     seed: int = 0
-    """Seed of everything: initial weights, data order, latents."""
-    data: str = flag("auto", resumable=True)  # a resumed run compares its fingerprint
+    """Seed of all randomness: initial weights, data order, latents."""
+    data: str = flag("auto", resumable=True)  # on resume, fingerprints are compared
     """auto (MNIST, or scikit-learn's digits where it is not available), mnist, digits, any TFDS
     image set, or folder (images of one size in train/ and test/ of --data-dir)."""
     data_dir: str | None = flag(None, resumable=True)
-    """Where to look for data first; $JAXGAN_DATA_DIR by default."""
+    """Directory to search for data first; $JAXGAN_DATA_DIR by default."""
     run_dir: str | None = flag(None, resumable=True)
     """Directory of the run; runs/EXPERIMENT by default."""
     parallel: Literal["auto", "jit", "pmap", "sharded"] = flag("auto", resumable=True)
-    """One device (jit), those of one process (pmap), any (sharded); auto takes all there are."""
+    """One device (jit), all devices of one process (pmap), or of all processes (sharded); auto uses
+    all devices."""
     distributed: bool = flag(False, resumable=True)
-    """Run as one of several processes. On TPU pods and under SLURM jax finds the others; elsewhere
-    the next three flags say."""
+    """Run as one of several processes. On TPU pods and under SLURM, jax detects the others;
+    elsewhere, set the next three flags."""
     coordinator: str | None = flag(None, resumable=True)
     """HOST:PORT of process 0."""
     num_processes: int | None = flag(None, resumable=True)
     """Number of processes."""
     process_id: int | None = flag(None, resumable=True)
-    """Index of this process, from 0 on."""
+    """Index of this process, from 0."""
     compilation_cache: bool = flag(True, resumable=True)
-    """Keep compiled programs in ~/.cache/jaxgan, so that the next start is quick."""
+    """Cache compiled programs in ~/.cache/jaxgan, so that the next start is fast."""
     log_every: int = flag(50, resumable=True, at_least=1)
     """Steps between logged metrics."""
     sample_every: int = flag(1000, resumable=True, at_least=1)
-    """Steps between sheets of samples."""
+    """Steps between grids of samples."""
     checkpoint_every: int = flag(1000, resumable=True, at_least=1)
     """Steps between checkpoints."""
     evaluate_every: int = flag(5000, resumable=True, at_least=0)
-    """Steps between evaluations; the last step is evaluated too. 0 for no evaluation."""
+    """Steps between evaluations; the last step is evaluated too. 0 disables evaluation."""
     evaluate_samples: int | None = flag(10_000, resumable=True, at_least=1)
-    """Samples per evaluation; values at different numbers are not comparable."""
+    """Number of samples per evaluation; results for different numbers are not comparable."""
 
 
 def resumable_fields(config_type: type[Config]) -> set[str]:
-    """Fields that may differ when a run is resumed."""
+    """Names of the fields that may change when a run is resumed."""
     return {name for name, value in _metadata(config_type, "resumable").items() if value}
 
 
 def lower_bounds(config_type: type[Config]) -> dict[str, int]:
-    """Smallest allowed values, by field."""
+    """Smallest allowed values, by field name."""
     bounds = _metadata(config_type, "at_least").items()
     return {name: bound for name, bound in bounds if bound is not None}
 
 
 def _metadata(config_type: type[Config], key: str) -> dict[str, Any]:
-    """Of each field, from the most derived class that says it."""
+    """Metadata by field name, from the most derived class that defines it."""
     return {
         field.name: field.metadata[key]
         for cls in reversed(config_type.__mro__)
@@ -99,16 +98,17 @@ def _metadata(config_type: type[Config], key: str) -> dict[str, Any]:
 
 
 class Experiment(NamedTuple):
-    """What `make(config)` builds.
+    """Game, training algorithm, data and evaluation of a run, built by `make(config)`.
 
     Attributes:
-      game, algorithm: the game, and how it is trained.
-      minibatches: the training data, `(start, count) -> batches`.
-      sample_batch: `n -> batch` that asks `game.sample` for n samples.
-      data: the run's record of the data; its `fingerprint` identifies them when a run is resumed.
-      evaluation: the metrics of the run; `None` for none.
-      draw: `(path, state) -> None`, writes the image of a step; a sheet of samples by default.
-      num_steps: number of steps where the config leaves `num_steps` out.
+      game: the game.
+      algorithm: its training algorithm, not compiled.
+      minibatches: training data, `(start, count) -> batches`.
+      sample_batch: `n -> batch` for n samples of `game.sample`.
+      data: the run's record of the data; on resume, its `fingerprint` is compared.
+      evaluation: metrics of the run; `None` for none.
+      draw: `(path, state) -> None`, writes the image file of a step; a grid of samples by default.
+      num_steps: number of training steps if the config has `num_steps=None`.
       translations: image translations by name, for `python -m jaxgan translate`; the first is the
         default.
     """
@@ -125,12 +125,12 @@ class Experiment(NamedTuple):
 
 
 class Translation(NamedTuple):
-    """An image translation that a run has learned.
+    """A trained image translation of a run.
 
     Attributes:
       apply: `(params, model_state, images) -> images`, `[n, height, width, channels]` in [-1, 1].
-      channels: of the input images.
-      multiple: heights and widths have to be multiples of it.
+      channels: number of channels of the input images.
+      multiple: divisor of the heights and widths that the network supports.
     """
 
     apply: "Callable[[ByPlayer, ByPlayer, Array], Array]"

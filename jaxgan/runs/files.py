@@ -1,4 +1,4 @@
-"""Files: where they can be written, and whole or not at all."""
+"""Output files: checks before they are computed, and atomic writes."""
 
 import os
 from collections.abc import Collection
@@ -8,14 +8,15 @@ from jaxgan.errors import UserError
 
 
 def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
-    """Makes sure that a file can be written, before it is computed; makes its folder if need be.
+    """Checks that a file can be written, before it is computed; creates its folder if needed.
 
     Args:
       path: the file.
-      endings: those that it may have, such as `.png`; any if there are none.
+      endings: allowed file name extensions, such as `.png`; any if empty.
 
     Raises:
-      UserError: it is a folder, has another ending, or its folder cannot be made or written to.
+      UserError: the path is a folder or has another extension, or its folder cannot be created or
+        written to.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give a file in it")
@@ -25,26 +26,26 @@ def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder if need be, and makes sure that files can be written into it.
+    """Creates a folder if needed, and checks that files can be written to it.
 
     Args:
       folder: the folder.
 
     Raises:
-      UserError: it cannot be made or written to.
+      UserError: the folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be made a folder ({error.strerror}); choose another place"
+            f"the folder {folder} cannot be created ({error.strerror}); choose another path"
         ) from None
     if not os.access(folder, os.W_OK):
-        raise UserError(f"{folder} cannot be written to; choose another place")
+        raise UserError(f"{folder} cannot be written to; choose another path")
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file at once: a program killed meanwhile leaves the file as it was before."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)
+    """Writes a text file atomically: a program killed meanwhile leaves the old file unchanged."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text)
+    os.replace(temporary, path)

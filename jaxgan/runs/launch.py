@@ -1,11 +1,12 @@
-"""Starting a run, or resuming it, in its directory.
+"""Start or resumption of a run in its directory.
 
 runs/mnist/
   config.json      configuration, data and versions (`record`)
-  metrics.jsonl    one line per logged step; the same in tensorboard/
+  metrics.jsonl    metrics, one line per logged step; the same in tensorboard/
   losses.png       the players' losses, and the mean of D on real and on generated images
-  samples/         step_<step>.png, always from the same latents; at the end also samples.gif
-  evaluation.json  the metrics of every evaluation, and the best step
+  samples/         step_<step>.png, always from the same latents
+  samples.gif      animation of samples/, written at the end
+  evaluation.json  the records of every evaluation, and the best step
   checkpoints/     the newest states and the best; the same command resumes from the newest
 """
 
@@ -28,18 +29,18 @@ C = TypeVar("C", bound=Config)
 
 
 def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
-    """Starts a run, or resumes it, and trains until `config.num_steps`.
+    """Starts or resumes a run, and trains until `config.num_steps`.
 
     Args:
       config: the configuration.
-      make: builds the experiment.
-      name: the experiment's module, by which the run is read later.
+      make: builds the experiment from the config.
+      name: name of the experiment's module, from which commands on the run import it.
 
     Returns:
-      The exit status of the program: 0, or 128 + n when signal n stopped it.
+      The exit status of the program: 0, or 128 + n if stopped by signal n.
 
     Raises:
-      UserError: the run cannot start or be resumed, or it diverged.
+      UserError: the run cannot be started or resumed, or training diverged.
     """
     _check(config)
     if config.distributed:
@@ -51,10 +52,10 @@ def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
 
 
 def build(make: Callable[[C], Experiment], config: C) -> Experiment:
-    """`make(config)`, where an argument that the library rejects is the user's to mend.
+    """Builds an experiment, `make(config)`, with a `ValueError` reported as a user error.
 
     Raises:
-      RunError: in place of the library's `ValueError`.
+      RunError: `make` raised a `ValueError`, because the library rejects a value of the config.
     """
     try:
         return make(config)
@@ -63,14 +64,14 @@ def build(make: Callable[[C], Experiment], config: C) -> Experiment:
 
 
 def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
-    """The main process prepares the directory; then all processes train."""
+    """Trains in all processes, after the main process has prepared the run directory."""
     main = multihost.is_main()
     console = Console(highlight=False, soft_wrap=True, quiet=not main)
     directory = Path(config.run_dir or f"runs/{name.rpartition('.')[2]}")
     if main:
         _prepare(directory, config, name)
     experiment = build(make, config)
-    _announce(console, name, experiment)
+    _print_data(console, name, experiment)
 
     def record() -> None:
         if main:
@@ -81,7 +82,7 @@ def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
 
 
 def _enable_compilation_cache() -> None:
-    """One persistent cache per version of jaxlib, unless the user has set one."""
+    """Enables a persistent cache for this version of jaxlib, unless the user has set one."""
     if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
         folder = cache / "jaxgan" / f"jaxlib-{importlib.metadata.version('jaxlib')}"
@@ -90,7 +91,7 @@ def _enable_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _announce(console: Console, name: str, experiment: Experiment) -> None:
+def _print_data(console: Console, name: str, experiment: Experiment) -> None:
     data = experiment.data
     text = f"{name} on {data['name']}: {data['source']}"
     if data.get("stands_in"):
@@ -105,17 +106,17 @@ def _check(config: Config) -> None:
         if value is not None and value < bound:
             flag = name.replace("_", "-")
             raise RunError(f"--{flag} is {value}, expected at least {bound}")
-    given = [config.coordinator, config.num_processes, config.process_id]
-    if None in given and given != [None, None, None]:
-        raise RunError("--coordinator, --num-processes and --process-id are given together or not")
-    if given != [None, None, None] and not config.distributed:
-        raise RunError("--coordinator is for one of several processes; add --distributed")
+    process = [config.coordinator, config.num_processes, config.process_id]
+    if None in process and process != [None, None, None]:
+        raise RunError("--coordinator, --num-processes and --process-id must be given together")
+    if process != [None, None, None] and not config.distributed:
+        raise RunError("--coordinator is for runs of several processes; add --distributed")
     if not 0 <= config.seed < 2**32:
         raise RunError(f"--seed is {config.seed}, expected 0 to 2^32 - 1")
 
 
 def _prepare(directory: Path, config: Config, name: str) -> None:
-    """Creates the directory, or checks that its run has the same configuration."""
+    """Creates the run directory, or checks that its run has the same configuration."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".writable"
@@ -130,6 +131,6 @@ def _prepare(directory: Path, config: Config, name: str) -> None:
         check_same_config(directory, config, name)
     elif any(directory.iterdir()):
         raise RunError(
-            f"{directory} is not empty and holds no run; choose another --run-dir, so that "
-            "nothing in it is mixed with the run"
+            f"{directory} is not empty and holds no run; choose an empty --run-dir, so that "
+            "its files are not mixed with those of the run"
         )

@@ -1,4 +1,4 @@
-"""`config.json`: what a run was trained with, on which data, with which versions."""
+"""`config.json`: configuration of a run, its data, and software versions and devices."""
 
 import dataclasses
 import datetime
@@ -20,7 +20,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """The run's `config.json`.
+    """Reads the `config.json` of a run.
 
     Raises:
       RunError: the directory holds no run, or the file is damaged.
@@ -35,9 +35,12 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 
 def check_same_config(directory: Path, config: Config, name: str) -> None:
-    """Raises a `RunError` if the directory's run has another experiment or configuration.
+    """Checks that the directory's run has the same experiment and configuration.
 
-    Fields that leave the numbers of a step alone may differ (`Config`'s metadata says which).
+    Fields that do not affect the result of a training step may differ (`resumable_fields`).
+
+    Raises:
+      RunError: the experiment or the configuration differs.
     """
     record = read_record(directory)
     if record["experiment"] != name:
@@ -45,20 +48,20 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
             f"{directory} holds a run of {record['experiment']}, not of {name}; "
             "choose another --run-dir"
         )
-    found, expected = record["config"], dataclasses.asdict(config)
-    for field in sorted((found.keys() | expected.keys()) - resumable_fields(type(config))):
-        if found.get(field) != expected.get(field):
+    stored, current = record["config"], dataclasses.asdict(config)
+    for field in sorted((stored.keys() | current.keys()) - resumable_fields(type(config))):
+        if stored.get(field) != current.get(field):
             raise RunError(
-                f"{directory} holds a run with {field}={found.get(field)}, and this one has "
-                f"{field}={expected.get(field)}; choose another --run-dir, or give the same flags"
+                f"{directory} holds a run with {field}={stored.get(field)}, and this one has "
+                f"{field}={current.get(field)}; choose another --run-dir, or give the same flags"
             )
 
 
 def write_record(directory: Path, config: Config, name: str, experiment: Experiment) -> None:
-    """Writes the run, its data, and an entry for every session it was trained in.
+    """Writes `config.json`: configuration and data of the run, with an entry for this session.
 
     Raises:
-      RunError: the directory's run was trained on other data.
+      RunError: the directory's run was trained on a different data set.
     """
     path = directory / "config.json"
     sessions = []
@@ -68,9 +71,9 @@ def write_record(directory: Path, config: Config, name: str, experiment: Experim
         if record["data"]["fingerprint"] != experiment.data["fingerprint"]:
             raise RunError(
                 f"{directory} was trained on {record['data']['name']} "
-                f"({record['data']['source']}), and what was found now is other data: "
+                f"({record['data']['source']}), and the data set found now differs: "
                 f"{experiment.data['name']} ({experiment.data['source']}); "
-                "give the same data, or choose another --run-dir"
+                "use the same data, or choose another --run-dir"
             )
     session = {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""Training session of a run: from the newest checkpoint to the last step, with its callbacks."""
+"""Training session of a run, from the newest checkpoint to the last step, and its callbacks."""
 
 import contextlib
 import dataclasses
@@ -12,16 +12,16 @@ import jax
 import orbax.checkpoint as ocp
 from rich.console import Console
 
-from jaxgan.runs import callbacks
 from jaxgan import checkpoint, images, loop, parallel
-from jaxgan.parallel import multihost
 from jaxgan.errors import RunError, UserError
 from jaxgan.evaluation import evaluator
+from jaxgan.parallel import multihost
+from jaxgan.runs import callbacks
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
 from jaxgan.types import Array, Metrics
 
-SHEET = 100  # samples on a sheet
+GRID = 100  # number of samples in a grid
 
 
 def train(
@@ -32,20 +32,20 @@ def train(
     *,
     record: Callable[[], None],
 ) -> int:
-    """Trains the steps that are left, from the newest checkpoint on.
+    """Trains the remaining steps of a run, from the newest checkpoint.
 
     Args:
-      directory: of the run.
-      config, experiment: what is run.
-      console: where progress is shown.
-      record: writes down that it is run here; called when sizes and devices are known to fit, so
-        that a config that is no good leaves nothing behind that the next would have to match.
+      directory: directory of the run.
+      config, experiment: configuration of the run, and the experiment built from it.
+      console: console for progress.
+      record: writes `config.json`. It is called after shapes and devices have been checked, so that
+        an invalid config is not recorded, and a corrected one can use the same directory.
 
     Returns:
-      The exit status of the program: 0, or 128 + n when signal n stopped it.
+      The exit status of the program: 0, or 128 + n if stopped by signal n.
 
     Raises:
-      UserError: the run cannot go on, or it diverged.
+      UserError: the run cannot be resumed, or training diverged.
     """
     algorithm, key = _parallel(experiment.algorithm, config), jax.random.key(config.seed)
     last = _num_steps(config, experiment)
@@ -59,7 +59,7 @@ def train(
         state = checkpoint.restore(manager, state) or state
         start = int(state.step)
         if start >= last:
-            console.print(f"{directory} is complete at step {start}: nothing is left to do")
+            console.print(f"{directory} is complete at step {start}: no steps are left")
             return 0
         if (last - start) % algorithm.steps_per_update:
             raise RunError(
@@ -67,7 +67,7 @@ def train(
                 f"choose --num-steps {last + (start - last) % algorithm.steps_per_update}"
             )
         if start:
-            console.print(f"{directory} goes on from step {start}")
+            console.print(f"{directory} resumes from step {start}")
         session = _Session(directory, config, experiment, console, start, last)
         state = loop.fit(
             algorithm,
@@ -77,13 +77,13 @@ def train(
             state=state,
             callbacks=session.all_callbacks(stack, manager, stop),
         )
-    return session.ended(int(state.step), stop.received)
+    return session.finish(int(state.step), stop.received)
 
 
 def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainState], Array]:
-    """`state -> n samples`, always from the same latents; by averaged parameters, if any."""
+    """`state -> [n, ...]`, samples by the averaged parameters if any, with fixed latents."""
     if experiment.game.sample is None:
-        raise RunError("this game is not played for samples; there is nothing to draw")
+        raise RunError("the game of this experiment has no samples")
     batch, key = experiment.sample_batch(n), jax.random.key(seed)
     sample: Callable[..., Array] = jax.jit(experiment.game.sample)
     return lambda state: multihost.to_host(sample(*with_ema(state), batch, key))
@@ -91,7 +91,7 @@ def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainStat
 
 @dataclasses.dataclass(frozen=True)
 class _Session:
-    """The callbacks of the steps from `start` to `last`."""
+    """Callbacks of a session that trains from step `start` to step `last`."""
 
     directory: Path
     config: Config
@@ -106,21 +106,21 @@ class _Session:
         manager: ocp.CheckpointManager,
         stop: callbacks.StopOnSignal,
     ) -> list[loop.Callback]:
-        """All of them, in their order; what they keep open is on the stack."""
+        """All callbacks, in order; their context managers are entered on the stack."""
         every = lambda period, callback: callbacks.every(period, callback, last=self.last)
         log_every = self.config.log_every
-        # Agreeing takes a message around all processes; a single process agrees at once.
+        # `agree` is a collective over all processes; for a single process it is free.
         agree = callbacks.every(1 if jax.process_count() == 1 else log_every, stop.agree)
         return [
             *(every(log_every, callback) for callback in self.logs(stack)),
-            every(self.config.sample_every, self.pictures()),
+            every(self.config.sample_every, self.sample_images()),
             agree,
             self.evaluate_and_checkpoint(manager, stop),
             stop,
         ]
 
     def logs(self, stack: contextlib.ExitStack) -> list[loop.Callback]:
-        """Finiteness in every process; logs and progress in the main one."""
+        """Check for NaN in all processes; logs and progress in the main process."""
         if not multihost.is_main():
             return [callbacks.check_finite]
         log = self.directory / "metrics.jsonl", self.directory / "tensorboard"
@@ -131,36 +131,36 @@ class _Session:
             stack.enter_context(progress),
         ]
 
-    def pictures(self) -> loop.Callback:
-        """The experiment's pictures, and the curves."""
+    def sample_images(self) -> loop.Callback:
+        """The experiment's images, and the training curves."""
         folder = self.directory / "samples"
         folder.mkdir(exist_ok=True)
-        draw = callbacks.pictures(folder, self.experiment.draw or _sheet(self.experiment))
+        samples = callbacks.pictures(folder, self.experiment.draw or _draw_grid(self.experiment))
         curves = callbacks.curves(self.directory / "losses.png", self.directory / "metrics.jsonl")
 
-        def both(step: int, state: TrainState, metrics: Metrics) -> None:
-            draw(step, state, metrics)
+        def callback(step: int, state: TrainState, metrics: Metrics) -> None:
+            samples(step, state, metrics)
             curves(step, state, metrics)
 
-        return both
+        return callback
 
     def evaluate_and_checkpoint(
         self, manager: ocp.CheckpointManager, stop: callbacks.StopOnSignal
     ) -> loop.Callback:
-        """Evaluates when that is due, and saves when that is due or the state was evaluated."""
+        """Evaluates if due, and saves a checkpoint if due or if the state was evaluated."""
         evaluate, evaluate_every = self.evaluations(), self.config.evaluate_every
 
         def callback(step: int, state: TrainState, metrics: Metrics) -> None:
-            evaluated = evaluate and (step % evaluate_every == 0 or step == self.last)
+            evaluation_due = evaluate and (step % evaluate_every == 0 or step == self.last)
             due = step % self.config.checkpoint_every == 0 or step == self.last or stop.received
-            if not (evaluated or due):
+            if not (evaluation_due or due):
                 return
             callbacks.check_finite(step, state, metrics)
             score, failure = -math.inf, None
-            if evaluate and evaluated:
+            if evaluate and evaluation_due:
                 try:
                     score = evaluate(step, state)
-                except UserError as error:  # such as too few samples; the step is saved all the same
+                except UserError as error:  # such as too few samples; still save the state
                     failure = error
             checkpoint.save(manager, state, score=score)
             if failure is not None:
@@ -169,21 +169,21 @@ class _Session:
         return callback
 
     def evaluations(self) -> Callable[[int, TrainState], float] | None:
-        """`(step, state) -> score`, if there is something to evaluate by."""
-        what = self.experiment.evaluation
-        if what is None or not self.config.evaluate_every:
+        """`(step, state) -> score`; `None` without evaluation."""
+        evaluation = self.experiment.evaluation
+        if evaluation is None or not self.config.evaluate_every:
             return None
-        number = self.config.evaluate_samples
-        evaluate = evaluator(self.experiment.game, what, num_samples=number)
+        num_samples = self.config.evaluate_samples
+        evaluate = evaluator(self.experiment.game, evaluation, num_samples=num_samples)
         path = self.directory / "evaluation.json"
-        return callbacks.Evaluations(path, evaluate, what, self.console, step=self.start)
+        return callbacks.Evaluations(path, evaluate, evaluation, self.console, step=self.start)
 
-    def ended(self, step: int, received: signal.Signals | None) -> int:
-        """Says how it ended, and gives the exit status."""
+    def finish(self, step: int, received: signal.Signals | None) -> int:
+        """Prints how training ended, writes the animation, and returns the exit status."""
         if step < self.last and received:
             self.console.print(
                 f"stopped by {received.name} at step {step}, which is saved; "
-                "the same command goes on from there"
+                "the same command resumes from it"
             )
             return 128 + received
         frames = sorted((self.directory / "samples").glob("step_*.png"))
@@ -195,13 +195,13 @@ class _Session:
         return 0
 
 
-def _sheet(experiment: Experiment) -> Callable[[Path, TrainState], None]:
-    sample = sampler(experiment, SHEET, seed=0)
+def _draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
+    sample = sampler(experiment, GRID, seed=0)
 
     def draw(path: Path, state: TrainState) -> None:
-        drawn = sample(state)  # by all processes, if the parameters are spread over them
+        samples = sample(state)  # in all processes: parameters may be sharded over them
         if multihost.is_main():
-            images.save_sheet(path, drawn)
+            images.save_sheet(path, samples)
 
     return draw
 
@@ -210,24 +210,24 @@ def _num_steps(config: Config, experiment: Experiment) -> int:
     if config.num_steps is not None:
         return config.num_steps
     if experiment.num_steps is None:
-        raise RunError("this experiment does not know how long to train; give --num-steps")
+        raise RunError("this experiment has no default number of steps; give --num-steps")
     return experiment.num_steps
 
 
 def _parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm:
-    """The algorithm as it is run; a second trace of the update is an error from here on."""
+    """The algorithm in the config's parallel mode; retracing its update raises an error."""
     chex.clear_trace_counter()
     mode, num_devices = config.parallel, jax.device_count()
     if mode == "auto":
         mode = "jit" if num_devices == 1 else "pmap" if jax.process_count() == 1 else "sharded"
     if mode != "sharded" and jax.process_count() > 1:
         raise RunError(
-            f"--parallel {mode} is for one process and there are {jax.process_count()}; "
+            f"--parallel {mode} is for one process, and there are {jax.process_count()}; "
             "choose --parallel sharded"
         )
     if mode != "jit" and config.batch_size % num_devices:
         raise RunError(
-            f"--batch-size {config.batch_size} does not divide over {num_devices} devices; "
+            f"--batch-size is {config.batch_size} and there are {num_devices} devices; "
             f"choose a multiple of {num_devices}"
             + (", or --parallel jit" if jax.process_count() == 1 else "")
         )
