@@ -1,3 +1,4 @@
+from . import augment as augment
 from . import checkpoint as checkpoint
 from . import corruptions as corruptions
 from . import data as data

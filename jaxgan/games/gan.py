@@ -1,7 +1,6 @@
 """Generative adversarial network (Goodfellow et al., 2014)."""
 
 import dataclasses
-from functools import partial
 from typing import Any, NamedTuple
 
 import chex
@@ -45,7 +44,7 @@ def gan(
       generator_penalty: penalty on the generator, such as `penalties.path_length()`.
       augment: T, such as `augment.diff_augment()`, applied to all images that the discriminator
         receives, with independent randomness for real and generated images. The gradient of a
-        penalty goes through it.
+        penalty goes through it, with the random numbers of the real images.
       condition: names of the batch's entries that both networks receive, such as `("label",)`.
       one_pass: whether the discriminator is applied to real and generated examples in one pass over
         twice the batch, instead of two passes. The results are the same for a discriminator that
@@ -57,15 +56,16 @@ def gan(
       A game with the players `discriminator` and `generator`. The batch's `image` `[batch, ...]` is
       the real data. `sample` applies the generator in evaluation mode, one sample for each row of
       the batch's `image`; `decode`, of an unconditional GAN, applies it to given latents.
-      `joint_gradients`, for `one_stage`, requires a discriminator as `one_pass` does, one logit per
-      example, and a `monotone` loss.
+      `joint_gradients`, which `one_stage` trains with, requires a discriminator without batch
+      statistics, one logit per example, and a `monotone` loss.
 
       A player's model state is that of its network; if its penalty or the augmentation has state,
       `{"network": ..., "penalty": ..., "augment": ...}`.
 
     Raises:
       KeyError: the batch has no `image`, or lacks a condition.
-      ValueError: `one_pass` or `one_stage` is used, and the discriminator has batch statistics.
+      ValueError: in a loss, `one_pass` is set and the discriminator has batch statistics; in
+        `joint_gradients`, its requirements are not met.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661;
@@ -103,7 +103,7 @@ def gan(
 
 
 class _Keys(NamedTuple):
-    """Keys of a turn, the same for players that share a minibatch, hence one forward pass."""
+    """Keys of a turn, equal for players that share a minibatch: XLA merges equal forward passes."""
 
     latent: PRNGKey
     generator: PRNGKey
@@ -145,7 +145,7 @@ class _GAN:
         g_params, g_state = self.generator.init(key_generator, z, *conditions)
         networks = {"discriminator": d_state, "generator": g_state}
         model_state = {
-            player: _join(self.init_extras(player)._replace(network=network))
+            player: _pack(self.init_aux_state(player)._replace(network=network))
             for player, network in networks.items()
         }
         return {"discriminator": d_params, "generator": g_params}, model_state
@@ -162,7 +162,7 @@ class _GAN:
         if "discriminator" in self.penalties:
             penalty, state = self.penalty("discriminator", state, forward, keys, step)
             value, metrics = value + penalty, metrics | {"penalty": penalty}
-        return value, LossAux(_join(state), metrics)
+        return value, LossAux(_pack(state), metrics)
 
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
@@ -174,15 +174,43 @@ class _GAN:
         if "generator" in self.penalties:
             penalty, state = self.penalty("generator", state, forward, keys, step)
             value, metrics = value + penalty, {"penalty": penalty}
-        return value, LossAux(_join(state), metrics)
+        return value, LossAux(_pack(state), metrics)
 
     def joint_gradients(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> dict[str, LossAndGradient]:
-        """Both players' losses and gradients with one backward pass through the discriminator.
+        """Both players' losses and gradients with one backward pass through the discriminator."""
+        keys = split_key(key, _Keys)
+        joint = self.adversarial_gradients(params, model_state, batch, keys)
+        for player in self.penalties:
+            (value, (state, metrics)), gradient = joint[player]
 
-        It propagates dL_D/df_i to the discriminator's parameters and to the generated pixels. The
-        generator's gradient at the pixels differs by a scalar per example,
+            def penalty_of(
+                own: Params, player: str = player, state: _State = state
+            ) -> tuple[Array, _State]:
+                forward, _, _ = self.forward({**params, player: own}, model_state, batch, keys)
+                return self.penalty(player, state, forward, keys, step)
+
+            (penalty, state), penalty_gradient = jax.value_and_grad(penalty_of, has_aux=True)(
+                params[player]
+            )
+            aux = LossAux(state, {**metrics, "penalty": penalty})
+            joint[player] = (
+                (value + penalty, aux),
+                jax.tree.map(jnp.add, gradient, penalty_gradient),
+            )
+        return {
+            player: ((value, aux._replace(model_state=_pack(aux.model_state))), gradient)
+            for player, ((value, aux), gradient) in joint.items()
+        }
+
+    def adversarial_gradients(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys
+    ) -> dict[str, LossAndGradient]:
+        """The joint gradients without penalties; the model states are a `_State` each.
+
+        One backward pass propagates dL_D/df_i to the discriminator's parameters and to the
+        generated pixels. The generator's gradient at the pixels differs by a scalar per example,
         (dL_G/df_i) / (dL_D/df_i).
         """
         if not self.adversarial.monotone:
@@ -190,16 +218,17 @@ class _GAN:
                 "this loss is not monotone in the fake logits, which one_stage needs; "
                 "use simultaneous"
             )
-        keys = split_key(key, _Keys)
-        own, network = params["discriminator"], self.state(model_state, "discriminator").network
-        _check_no_state(network, "one_stage")
+        d_state, g_state = (self.state(model_state, p) for p in ("discriminator", "generator"))
+        _check_no_state(d_state.network, "one_stage")
         fake, generator_vjp, g_network = jax.vjp(
-            lambda own: self.generate(own, model_state, batch, keys),
+            lambda g_params: self.generate(g_params, model_state, batch, keys),
             params["generator"],
             has_aux=True,
         )
         (r, f), discriminator_vjp = jax.vjp(
-            lambda own, fake: self.discriminate(own, model_state, batch, fake, keys)[0], own, fake
+            lambda d_params, x: self.discriminate(d_params, model_state, batch, x, keys)[0],
+            params["discriminator"],
+            fake,
         )
         if f.ndim != 1:
             raise ValueError(
@@ -209,45 +238,15 @@ class _GAN:
         g_loss = lambda f: jnp.mean(self.adversarial.generator(r, f))
         d_value, d_logits = jax.value_and_grad(d_loss, (0, 1))(r, f)
         g_value, g_logits = jax.value_and_grad(g_loss)(f)
-        d_gradient, pixels = discriminator_vjp(d_logits)
+        d_gradient, fake_gradient = discriminator_vjp(d_logits)
         ratio = jnp.where(d_logits[1] == 0.0, 0.0, g_logits / d_logits[1])  # 0 if both underflow
-        (g_gradient,) = generator_vjp(pixels * ratio.reshape(-1, *[1] * (fake.ndim - 1)))
-
-        d_state = self.state(model_state, "discriminator")
+        (g_gradient,) = generator_vjp(fake_gradient * ratio.reshape(-1, *[1] * (fake.ndim - 1)))
         d_state = d_state._replace(augment=self.augmentation.update(d_state.augment, r))
-        g_state = self.state(model_state, "generator")._replace(network=g_network)
-        add = partial(self.add_penalty, params, model_state, batch, keys, step)
+        g_state = g_state._replace(network=g_network)
         return {
-            "discriminator": add("discriminator", d_state, d_value, self.metrics(r, f), d_gradient),
-            "generator": add("generator", g_state, g_value, {}, g_gradient),
+            "discriminator": ((d_value, LossAux(d_state, self.metrics(r, f))), d_gradient),
+            "generator": ((g_value, LossAux(g_state, {})), g_gradient),
         }
-
-    def add_penalty(
-        self,
-        params: ByPlayer,
-        model_state: ByPlayer,
-        batch: Batch,
-        keys: _Keys,
-        step: Array,
-        player: str,
-        state: _State,
-        value: Array,
-        metrics: dict[str, Array],
-        gradient: Params,
-    ) -> LossAndGradient:
-        """A player's loss and gradient with its penalty and the penalty's gradient added."""
-        if player in self.penalties:
-
-            def penalty_of(own: Params) -> tuple[Array, _State]:
-                forward, _, _ = self.forward({**params, player: own}, model_state, batch, keys)
-                return self.penalty(player, state, forward, keys, step)
-
-            (penalty, state), penalty_gradient = jax.value_and_grad(penalty_of, has_aux=True)(
-                params[player]
-            )
-            value, metrics = value + penalty, metrics | {"penalty": penalty}
-            gradient = jax.tree.map(jnp.add, gradient, penalty_gradient)
-        return (value, LossAux(_join(state), metrics)), gradient
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         z = self.latent(key, batch["image"].shape[0])
@@ -264,15 +263,15 @@ class _GAN:
     def conditions(self, batch: Batch) -> tuple[Array, ...]:
         return tuple(batch[name] for name in self.condition)
 
-    def init_extras(self, player: str) -> _State:
+    def init_aux_state(self, player: str) -> _State:
         """Initial states of a player's penalty and augmentation, without its network's."""
         penalty = self.penalties[player].init() if player in self.penalties else ()
         return _State({}, penalty, self.augmentation.init() if player == "discriminator" else ())
 
     def state(self, model_state: ByPlayer, player: str) -> _State:
         own = model_state[player]
-        extras = self.init_extras(player)
-        return _State(**own) if _has_extras(extras) else extras._replace(network=own)
+        extras = self.init_aux_state(player)
+        return _State(**own) if _has_aux_state(extras) else extras._replace(network=own)
 
     def generate(
         self, params: Params, model_state: ByPlayer, batch: Batch, keys: _Keys
@@ -354,12 +353,12 @@ def _logits_and_features(output: Any) -> tuple[Array, PyTree]:
     return output if isinstance(output, tuple) else (output, None)
 
 
-def _join(state: _State) -> ModelState:
+def _pack(state: _State) -> ModelState:
     """A player's model state: its network's alone, unless penalty or augmentation has state."""
-    return state._asdict() if _has_extras(state) else state.network
+    return state._asdict() if _has_aux_state(state) else state.network
 
 
-def _has_extras(state: _State) -> bool:
+def _has_aux_state(state: _State) -> bool:
     return bool(jax.tree.leaves((state.penalty, state.augment)))
 
 

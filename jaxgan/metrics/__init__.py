@@ -3,7 +3,7 @@
 from jaxgan.metrics.accuracy import accuracy as accuracy
 from jaxgan.metrics.averages import averages as averages
 from jaxgan.metrics.frechet import frechet_distance as frechet_distance
-from jaxgan.metrics.frechet import gaussian_distance as gaussian_distance
+from jaxgan.metrics.frechet import gaussian_frechet_distance as gaussian_frechet_distance
 from jaxgan.metrics.inception_score import classifier_score as classifier_score
 from jaxgan.metrics.kid import kernel_distance as kernel_distance
 from jaxgan.metrics.memorization import memorization as memorization

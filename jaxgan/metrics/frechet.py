@@ -88,7 +88,9 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
         name = features.score_name("fid")
         record = MetricRecord(
             name,
-            gaussian_distance(real.mean, real.covariance, generated.mean, generated.covariance),
+            gaussian_frechet_distance(
+                real.mean, real.covariance, generated.mean, generated.covariance
+            ),
             num_real=real.n,
             num_generated=generated.n,
             details={"width": width, "singular": min(real.n, generated.n) <= width},
@@ -99,7 +101,7 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
     return Metric(Accumulator, update, merge, compute, features)
 
 
-def gaussian_distance(
+def gaussian_frechet_distance(
     mean_1: ArrayLike, covariance_1: ArrayLike, mean_2: ArrayLike, covariance_2: ArrayLike
 ) -> float:
     """Squared Fréchet (2-Wasserstein) distance between two Gaussians, in float64.
@@ -113,7 +115,7 @@ def gaussian_distance(
       covariance_1, covariance_2: `[d, d]`, symmetric and positive semidefinite.
 
     Example:
-      >>> gaussian_distance([0.0], [[1.0]], [3.0], [[4.0]])  # 3^2 + (1 - 2)^2
+      >>> gaussian_frechet_distance([0.0], [[1.0]], [3.0], [[4.0]])  # 3^2 + (1 - 2)^2
       10.0
     """
     mean_1, mean_2 = np.asarray(mean_1, np.float64), np.asarray(mean_2, np.float64)

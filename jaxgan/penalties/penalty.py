@@ -104,8 +104,8 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
 
     Example:
       >>> import optax
-      >>> from jaxgan.penalties import r1
-      >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r1))
+      >>> from jaxgan.penalties import r1, r2
+      >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r2))
     """
     if not terms:
         raise ValueError("weighted() has no terms, expected (weight, penalty) pairs")

@@ -83,7 +83,7 @@ def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Cal
     Yields:
       The callback.
     """
-    earlier = [record for record in read_records(path) if record["step"] <= step]
+    earlier = [record for record in read_metrics(path) if record["step"] <= step]
     write_atomically(path, "".join(json.dumps(record) + "\n" for record in earlier))
     earlier_seconds = earlier[-1]["seconds"] if earlier else 0.0
     start = time.perf_counter()
@@ -105,7 +105,7 @@ def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Cal
         yield log
 
 
-def read_records(path: Path) -> list[dict[str, float]]:
+def read_metrics(path: Path) -> list[dict[str, float]]:
     """Records of a JSON Lines file, without a last line that was truncated by a crash."""
     records = []
     for line in path.read_text().splitlines() if path.exists() else ():
@@ -118,14 +118,14 @@ def curves(path: Path, log: Path) -> Callback:
     """Callback that plots the training curves of a metrics log."""
 
     def plot(step: int, state: TrainState, metrics: Metrics) -> None:
-        records = read_records(log) if multihost.is_main() else []
+        records = read_metrics(log) if multihost.is_main() else []
         if records:
             save_curves(path, records)
 
     return plot
 
 
-def pictures(folder: Path, draw: Callable[[Path, TrainState], None]) -> Callback:
+def save_images(folder: Path, draw: Callable[[Path, TrainState], None]) -> Callback:
     """Callback that writes `step_<step>.png` into a folder with `draw(path, state)`."""
     return lambda step, state, metrics: draw(folder / f"step_{step:07d}.png", state)
 

@@ -19,9 +19,9 @@ from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
 from jaxgan.parallel import multihost
 from jaxgan.runs import arguments, launch, session
+from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Config, Experiment, resumable_fields
 from jaxgan.runs.files import check_place, make_folder, write_atomically
-from jaxgan.runs.record import read_record
 from jaxgan.training import TrainState, with_ema
 
 
@@ -39,7 +39,7 @@ def load(directory: Path, *, best: bool = False) -> tuple[Experiment, TrainState
     Example:
       >>> experiment, state = load(Path("runs/mnist"), best=True)  # doctest: +SKIP
     """
-    record = read_record(directory)
+    record = read_config_json(directory)
     try:
         module = importlib.import_module(record["experiment"])
     except ImportError as error:
@@ -103,7 +103,7 @@ def evaluate(args: arguments.Evaluate) -> None:
         spec = spec._replace(metrics=_selected(spec, args.metrics))
     num_samples = args.num_samples
     if num_samples is None:
-        num_samples = read_record(args.run)["config"]["evaluate_samples"]
+        num_samples = read_config_json(args.run)["config"]["evaluate_samples"]
     parameters = ("average", "last") if args.parameters == "both" else (args.parameters,)
     evaluations = []
     for kind in parameters:
@@ -191,7 +191,7 @@ def export(args: arguments.Export) -> None:
       UserError: an error of `load`, or the game has no such player.
     """
     check_place(args.out)
-    record = read_record(args.run)
+    record = read_config_json(args.run)
     experiment, state = restore(args)
     players = list(experiment.game.losses)
     player = args.player or ("generator" if "generator" in players else players[0])
@@ -225,7 +225,7 @@ def digest(args: arguments.Digest) -> None:
     Raises:
       UserError: the directory has no run, or the run has no checkpoint.
     """
-    read_record(args.run)
+    read_config_json(args.run)
     state = checkpoint.restore_plain(args.run / "checkpoints")
     print(f"{checkpoint.digest(state)}  step {int(state['step'])}")
 

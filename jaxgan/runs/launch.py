@@ -1,7 +1,7 @@
-"""Start or resumption of a run in its directory.
+"""Launch of a run: its directory is created, or checked, and a training session begins.
 
 runs/mnist/
-  config.json      configuration, data and versions (`record`)
+  config.json      configuration, data and versions (`config_json`)
   metrics.jsonl    metrics, one line per logged step; the same in tensorboard/
   losses.png       the players' losses, and the mean of D on real and on generated images
   samples/         step_<step>.png, always from the same latents
@@ -22,8 +22,8 @@ from rich.console import Console
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import session
+from jaxgan.runs.config_json import check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment, lower_bounds
-from jaxgan.runs.record import check_same_config, write_record
 
 C = TypeVar("C", bound=Config)
 
@@ -75,7 +75,7 @@ def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
 
     def record() -> None:
         if main:
-            write_record(directory, config, name, experiment)
+            write_config_json(directory, config, name, experiment)
         multihost.barrier("the run directory")
 
     return session.train(directory, config, experiment, console, record=record)

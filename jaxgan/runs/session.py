@@ -135,7 +135,7 @@ class _Session:
         """The experiment's images, and the training curves."""
         folder = self.directory / "samples"
         folder.mkdir(exist_ok=True)
-        samples = callbacks.pictures(folder, self.experiment.draw or _draw_grid(self.experiment))
+        samples = callbacks.save_images(folder, self.experiment.draw or _draw_grid(self.experiment))
         curves = callbacks.curves(self.directory / "losses.png", self.directory / "metrics.jsonl")
 
         def callback(step: int, state: TrainState, metrics: Metrics) -> None:

@@ -19,7 +19,7 @@ from jaxgan.runs.files import write_atomically
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def read_record(directory: Path) -> dict[str, Any]:
+def read_config_json(directory: Path) -> dict[str, Any]:
     """Reads the `config.json` of a run.
 
     Raises:
@@ -42,7 +42,7 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
     Raises:
       RunError: the experiment or the configuration differs.
     """
-    record = read_record(directory)
+    record = read_config_json(directory)
     if record["experiment"] != name:
         raise RunError(
             f"{directory} holds a run of {record['experiment']}, not of {name}; "
@@ -57,7 +57,7 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
             )
 
 
-def write_record(directory: Path, config: Config, name: str, experiment: Experiment) -> None:
+def write_config_json(directory: Path, config: Config, name: str, experiment: Experiment) -> None:
     """Writes `config.json`: configuration and data of the run, with an entry for this session.
 
     Raises:
@@ -66,7 +66,7 @@ def write_record(directory: Path, config: Config, name: str, experiment: Experim
     path = directory / "config.json"
     sessions = []
     if path.exists():
-        record = read_record(directory)
+        record = read_config_json(directory)
         sessions = record["sessions"]
         if record["data"]["fingerprint"] != experiment.data["fingerprint"]:
             raise RunError(
