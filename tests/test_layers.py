@@ -1,4 +1,4 @@
-"""The house stands: imports only go down, and a folder is one deep."""
+"""Layers of the package: a module imports only from lower layers, and folders are one deep."""
 
 import ast
 from pathlib import Path
@@ -7,13 +7,14 @@ import pytest
 
 from tests.conftest import ROOT
 
-FLOORS = [
+LAYERS = [
     {"types", "errors"},
     {"parallel/axis", "parallel/multihost", "weights"},
     {
         "ops",
         "losses",
         "penalties",
+        "augment",
         "latents",
         "corruptions",
         "schedules",
@@ -29,15 +30,15 @@ FLOORS = [
     {"runs"},
     {"__main__"},
 ]
-FLOOR = {name: height for height, names in enumerate(FLOORS) for name in names}
+LAYER = {name: height for height, names in enumerate(LAYERS) for name in names}
 FILES = sorted(path for path in (ROOT / "jaxgan").rglob("*.py"))
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     """`jaxgan.data.idx` is in the room `data`, `jaxgan.loop` in the room `loop`.
 
     The data axis lies below everything that is trained, and the modes above the training: the files
-    of `parallel` are rooms of their own.
+    of `parallel` are packages of their own.
     """
     _, first, *rest = module.split(".")
     return f"{first}/{rest[0]}" if first == "parallel" and rest else first
@@ -47,8 +48,8 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """Rooms of jaxgan that a file imports, anywhere in it."""
+def imported_packages(path: Path) -> set[str]:
+    """Packages of jaxgan that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -58,30 +59,30 @@ def imported_rooms(path: Path) -> set[str]:
             packages = ("jaxgan", "jaxgan.parallel")
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             found |= set(names) if node.module in packages else {node.module}
-    return {room(name) for name in found if name.startswith("jaxgan.")}
+    return {package(name) for name in found if name.startswith("jaxgan.")}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_go_down(path):
     if path.parent.name in ("jaxgan", "parallel") and path.name == "__init__.py":
-        assert imported_rooms(path) == set()
+        assert imported_packages(path) == set()
         return
-    own = room(module_of(path))
-    for other in imported_rooms(path) - {own}:
-        assert FLOOR[other] < FLOOR[own], f"{own} imports {other}, which is not below it"
+    own = package(module_of(path))
+    for other in imported_packages(path) - {own}:
+        assert LAYER[other] < LAYER[own], f"{own} imports {other}, which is not below it"
 
 
-def test_every_room_has_a_floor():
-    rooms = {room(module_of(path)) for path in FILES if module_of(path) != "jaxgan"}
-    assert rooms == set(FLOOR)
+def test_every_package_has_a_layer():
+    packages = {package(module_of(path)) for path in FILES if module_of(path) != "jaxgan"}
+    assert packages == set(LAYER)
 
 
 def test_folders_are_one_deep():
     assert all(len(path.relative_to(ROOT / "jaxgan").parts) <= 2 for path in FILES)
 
 
-def test_training_has_never_heard_of_a_discriminator():
-    """Nor has anything that plays games of any kind; docstrings may give examples."""
+def test_training_does_not_know_what_a_discriminator_is():
+    """Nor does any other code that trains games of every kind; docstrings may give examples."""
     for name in ("game", "training", "parallel/modes", "loop", "checkpoint"):
         tree = ast.parse((ROOT / "jaxgan" / f"{name}.py").read_text())
         for node in ast.walk(tree):
