@@ -34,10 +34,9 @@ SMALL = Workload(
 )
 
 
-@pytest.mark.parametrize(
-    "penalty", ["r1", *(pytest.param(name, marks=pytest.mark.slow) for name in (None, "gp"))]
-)
-def test_our_layers_and_flaxs_own_play_the_same_game(penalty):
+@pytest.mark.slow
+@pytest.mark.parametrize("penalty", ["r1", None, "gp"])
+def test_our_layers_and_flaxs_own_train_alike(penalty):
     workload = SMALL._replace(penalty=penalty, batch_norm=penalty is None)
     (ours, flops), (plain, _) = make_step(workload, OURS), make_step(workload, PLAIN)
     assert flops > 0
@@ -48,7 +47,7 @@ def test_our_layers_and_flaxs_own_play_the_same_game(penalty):
 
 
 def test_pytorchs_networks_have_as_many_parameters():
-    pytest.importorskip("torch", reason="the comparison wants PyTorch")
+    pytest.importorskip("torch", reason="the comparison needs PyTorch")
     from benchmarks import torch_workloads
 
     count = lambda module, x: sum(
@@ -72,7 +71,7 @@ def test_pytorchs_networks_have_as_many_parameters():
 
 def test_pytorchs_translation_networks_are_ours():
     """With PyTorch's weights, ours compute what PyTorch's do."""
-    torch = pytest.importorskip("torch", reason="the comparison wants PyTorch")
+    torch = pytest.importorskip("torch", reason="the comparison needs PyTorch")
     from benchmarks import torch_workloads
 
     torch.manual_seed(0)
@@ -158,6 +157,7 @@ def test_memory_of_metrics_does_not_grow_with_the_square(capfd):
     assert all(float(row[-1]) < 1.0 for row in rows)
 
 
+@pytest.mark.slow
 def test_device_benchmark(capsys):
     from benchmarks import device
 

@@ -9,54 +9,64 @@ import pytest
 
 from jaxgan import losses
 
-LOSSES = {
-    "minimax": losses.minimax(),
-    "minimax_smoothed": losses.minimax(0.9),
-    "non_saturating": losses.non_saturating(),
-    "wasserstein": losses.wasserstein(),
-    "hinge": losses.hinge(),
-    "least_squares": losses.least_squares(),
-    "relativistic_paired": losses.relativistic_paired(),
-    "relativistic_average": losses.relativistic_average(),
-}
 sp = lambda x: math.log1p(math.exp(x))
 
-# (discriminator, generator) at real logit r, fake logit f; one example, so its own average.
-BY_HAND = {
-    "minimax": {
-        (0, 0): (2 * math.log(2), -math.log(2)),
-        (1, -1): (sp(-1) + sp(-1), -sp(-1)),
-        (-1, 1): (sp(1) + sp(1), -sp(1)),
-    },
-    "minimax_smoothed": {  # cross entropy with 0.9: -(0.9 log s(r) + 0.1 log s(-r))
-        (0, 0): (2 * math.log(2), -math.log(2)),
-        (1, -1): (0.9 * sp(-1) + 0.1 * sp(1) + sp(-1), -sp(-1)),
-        (-1, 1): (0.9 * sp(1) + 0.1 * sp(-1) + sp(1), -sp(1)),
-    },
-    "non_saturating": {
-        (0, 0): (2 * math.log(2), math.log(2)),
-        (1, -1): (sp(-1) + sp(-1), sp(1)),
-        (-1, 1): (sp(1) + sp(1), sp(-1)),
-    },
-    "wasserstein": {(0, 0): (0, 0), (1, -1): (-2, 1), (-1, 1): (2, -1)},
-    "hinge": {(0, 0): (2, 0), (1, -1): (0, 1), (-1, 1): (4, -1)},
-    "least_squares": {(0, 0): (0.5, 0.5), (1, -1): (0.5, 2), (-1, 1): (2.5, 0)},
-    "relativistic_paired": {
-        (0, 0): (math.log(2), math.log(2)),
-        (1, -1): (sp(-2), sp(2)),
-        (-1, 1): (sp(2), sp(-2)),
-    },
-    "relativistic_average": {
-        (0, 0): (2 * math.log(2), 2 * math.log(2)),
-        (1, -1): (2 * sp(-2), 2 * sp(2)),
-        (-1, 1): (2 * sp(2), 2 * sp(-2)),
-    },
+# Each loss, and its (discriminator, generator) at real logit r and fake logit f, by hand; for one
+# example, which is its own average.
+REGISTRY = {
+    "minimax": (
+        losses.minimax(),
+        {
+            (0, 0): (2 * math.log(2), -math.log(2)),
+            (1, -1): (sp(-1) + sp(-1), -sp(-1)),
+            (-1, 1): (sp(1) + sp(1), -sp(1)),
+        },
+    ),
+    "minimax_smoothed": (
+        losses.minimax(0.9),
+        {  # cross entropy with 0.9: -(0.9 log s(r) + 0.1 log s(-r))
+            (0, 0): (2 * math.log(2), -math.log(2)),
+            (1, -1): (0.9 * sp(-1) + 0.1 * sp(1) + sp(-1), -sp(-1)),
+            (-1, 1): (0.9 * sp(1) + 0.1 * sp(-1) + sp(1), -sp(1)),
+        },
+    ),
+    "non_saturating": (
+        losses.non_saturating(),
+        {
+            (0, 0): (2 * math.log(2), math.log(2)),
+            (1, -1): (sp(-1) + sp(-1), sp(1)),
+            (-1, 1): (sp(1) + sp(1), sp(-1)),
+        },
+    ),
+    "wasserstein": (losses.wasserstein(), {(0, 0): (0, 0), (1, -1): (-2, 1), (-1, 1): (2, -1)}),
+    "hinge": (losses.hinge(), {(0, 0): (2, 0), (1, -1): (0, 1), (-1, 1): (4, -1)}),
+    "least_squares": (
+        losses.least_squares(),
+        {(0, 0): (0.5, 0.5), (1, -1): (0.5, 2), (-1, 1): (2.5, 0)},
+    ),
+    "relativistic_paired": (
+        losses.relativistic_paired(),
+        {
+            (0, 0): (math.log(2), math.log(2)),
+            (1, -1): (sp(-2), sp(2)),
+            (-1, 1): (sp(2), sp(-2)),
+        },
+    ),
+    "relativistic_average": (
+        losses.relativistic_average(),
+        {
+            (0, 0): (2 * math.log(2), 2 * math.log(2)),
+            (1, -1): (2 * sp(-2), 2 * sp(2)),
+            (-1, 1): (2 * sp(2), 2 * sp(-2)),
+        },
+    ),
 }
+LOSSES = {name: loss for name, (loss, _) in REGISTRY.items()}
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_by_hand(name):
-    for (r, f), (discriminator, generator) in BY_HAND[name].items():
+    for (r, f), (discriminator, generator) in REGISTRY[name][1].items():
         r, f = jnp.array([float(r)]), jnp.array([float(f)])
         np.testing.assert_allclose(LOSSES[name].discriminator(r, f), [discriminator], rtol=1e-6)
         np.testing.assert_allclose(LOSSES[name].generator(r, f), [generator], rtol=1e-6)
@@ -105,8 +115,25 @@ def test_unreduced_in_the_logits_shape(name):
 @pytest.mark.parametrize("name", LOSSES)
 def test_logits_of_unequal_shapes_are_an_error(name):
     for loss in LOSSES[name][:2]:
-        with pytest.raises(AssertionError):
+        with pytest.raises(AssertionError, match="equal"):
             loss(jnp.zeros(3), jnp.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_monotone_says_whether_the_discriminators_loss_grows_with_every_fake_logit(name):
+    """Where it does, and there alone, its gradient is positive everywhere."""
+    r, f = jnp.meshgrid(jnp.linspace(-4, 4, 9), jnp.linspace(-4, 4, 9))
+    total = lambda f: LOSSES[name].discriminator(r.ravel(), f).sum()
+    gradient = jax.grad(total)(f.ravel())
+    assert bool((gradient > 0).all()) == LOSSES[name].monotone
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_output_is_a_probability_for_logistic_losses_and_the_logit_otherwise(name):
+    logits = jnp.array([-2.0, 0.0, 3.0])
+    logistic = name.startswith(("minimax", "non_saturating"))
+    expected = 1 / (1 + np.exp(-np.asarray(logits))) if logistic else logits
+    np.testing.assert_allclose(LOSSES[name].output(logits), expected, rtol=1e-6)
 
 
 def test_minimax_is_zero_sum_up_to_the_real_term():
