@@ -1,6 +1,8 @@
-"""Strict numerics, a compilation cache, and the data that tests share."""
+"""Strict numerics, a compilation cache for the session, and the data that tests share."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -11,18 +13,45 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-CACHE = ROOT / ".pytest_cache" / f"jax-{jax.__version__}"
 DATA_DIR = Path(os.environ.get("JAXGAN_DATA_DIR", ""))
+CACHE = pytest.StashKey[str]()
+CACHED = {  # short compilations are cheaper than files
+    "jax_persistent_cache_min_compile_time_secs": 0.02,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+QUICKLY_COMPILED = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_compilation_cache_dir", str(CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What jax reads is set in the environment too, for programs that tests start."""
+    if "JAXGAN_TESTS_CACHE" not in os.environ:  # the workers of pytest-xdist inherit it
+        os.environ["JAXGAN_TESTS_CACHE"] = tempfile.mkdtemp(prefix="jaxgan-tests-")
+        config.stash[CACHE] = os.environ["JAXGAN_TESTS_CACHE"]
+    cached = CACHED | {"jax_compilation_cache_dir": os.environ["JAXGAN_TESTS_CACHE"]}
+    for name, value in cached.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+    # A file that another process is writing counts as absent, with a warning.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:Error reading persistent compilation cache entry:UserWarning"
+    )
+    # Most of the quick suite's time is compilation, and a third of that is optimisation. (Level 0
+    # would save more; on a CPU it compiles some programs wrongly.)
+    if config.option.markexpr == "not slow":
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}".strip()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if CACHE in config.stash:
+        shutil.rmtree(config.stash[CACHE], ignore_errors=True)
+        del os.environ["JAXGAN_TESTS_CACHE"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_data_but_what_a_test_asks_for():
-    """What is tested must not depend on whether somebody's data lie in $JAXGAN_DATA_DIR."""
+def no_data_dir():
+    """No test depends on data in $JAXGAN_DATA_DIR that it does not ask for."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.delenv("JAXGAN_DATA_DIR", raising=False)
         yield
@@ -30,7 +59,7 @@ def no_data_but_what_a_test_asks_for():
 
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
-    """The folder of the original MNIST files, where there is one."""
+    """The folder of the original MNIST files; the test is skipped where there is none."""
     folder = DATA_DIR / "mnist"
     if (folder / "train-images-idx3-ubyte.gz").exists():
         return folder
@@ -38,13 +67,12 @@ def mnist_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cifar10_pictures() -> np.ndarray:
-    """4000 photographs in bytes, where there are sheets of them, one picture a row."""
-    folder = DATA_DIR / "cifar10"
-    sheets = sorted(folder.glob("cifar10_batch_*.png"))
-    if not sheets:
-        pytest.skip("no cifar10/cifar10_batch_*.png in JAXGAN_DATA_DIR (1000 pictures, one a row)")
-    return np.concatenate([np.asarray(Image.open(path)).reshape(-1, 32, 32, 3) for path in sheets])
+def cifar10_images() -> np.ndarray:
+    """4000 photographs in bytes, from PNG files of 1000, one image a row; skipped without them."""
+    paths = sorted((DATA_DIR / "cifar10").glob("cifar10_batch_*.png"))
+    if not paths:
+        pytest.skip("no cifar10/cifar10_batch_*.png in JAXGAN_DATA_DIR (1000 images, one a row)")
+    return np.concatenate([np.asarray(Image.open(path)).reshape(-1, 32, 32, 3) for path in paths])
 
 
 @pytest.fixture

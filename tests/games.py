@@ -1,8 +1,9 @@
-"""The registry: every game and way of playing that the contract holds for.
+"""Registry of the games and training algorithms for which the contract holds.
 
-Adding an entry adds its tests. Sizes are the smallest that exercise every part.
+An entry adds its tests. Sizes are the smallest that exercise every part.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from jaxgan import (
     penalties,
     schedules,
 )
+from jaxgan.augment import Augmentation, diff_augment
+from jaxgan.parallel import axis
 
 BATCH = 8
 LATENT = latents.normal(3)
@@ -33,16 +36,25 @@ ADAM = {"discriminator": optax.adam(1e-3, b1=0.5), "generator": optax.adam(1e-3,
 
 
 class Case(NamedTuple):
-    """A game, how it is played, and the kind of its optimizers."""
+    """A game, its training algorithm, and which of the contract's properties it has.
+
+    Attributes:
+      game, optimizers, turns, ema, one_stage: of the algorithm.
+      sample_depends_on_key, step_depends_on_key: whether samples and training use randomness.
+      pmap_is_one_device: false if randomness or batch statistics belong to the device under `pmap`,
+        as in modules of other libraries. (Under `sharded` there is one program.)
+      rate: learning rate of SGD.
+    """
 
     game: Game
     optimizers: dict[str, optax.GradientTransformation] = SGD
     turns: tuple[str | tuple[str, ...], ...] | None = None
     ema: dict[str, float] | None = None
     one_stage: bool = False
-    samples_vary: bool = True  # with the key
-    rounds_vary: bool = True
-    rate: float = 0.05  # of SGD
+    sample_depends_on_key: bool = True
+    step_depends_on_key: bool = True
+    pmap_is_one_device: bool = True
+    rate: float = 0.05
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
@@ -57,12 +69,17 @@ class Case(NamedTuple):
 
 
 def minibatches(start: int, count: int) -> dict[str, np.ndarray]:
-    """Pictures of noise, and labels; a pure function of the numbers asked for."""
+    """Uniform noise as images, and labels: minibatches number `start` to `start + count - 1`."""
     rngs = [np.random.default_rng(number) for number in range(start, start + count)]
-    draw = lambda: np.stack([rng.uniform(-1, 1, (BATCH, 8, 8, 1)) for rng in rngs]).astype("f4")
-    images = {"image": draw()}
+    noise = lambda: np.stack([rng.uniform(-1, 1, (BATCH, 8, 8, 1)) for rng in rngs]).astype("f4")
+    images = {"image": noise()}
     labels = {"label": np.stack([rng.integers(0, 3, BATCH) for rng in rngs]).astype("i4")}
-    return images | labels | {name: draw() for name in ("source", "target", "x", "y")}
+    return images | labels | {name: noise() for name in ("source", "target", "x", "y")}
+
+
+def minibatch() -> dict[str, np.ndarray]:
+    """The first minibatch, leaves `[batch, ...]`."""
+    return jax.tree.map(lambda x: x[0], minibatches(0, 1))
 
 
 def mlp_generator(**kwargs) -> jaxgan.Network:
@@ -109,8 +126,46 @@ def vae(**kwargs) -> Game:
     return jaxgan.vae(mlp_coder(2, 3), mlp_coder(8, 8, 1), **kwargs)
 
 
+class Normalised(nn.Module):
+    """One hidden layer with batch normalisation: any network of any game, cheap to compile."""
+
+    output_shape: tuple[int, ...] = ()
+    bounded: bool = False
+    with_features: bool = False
+
+    @nn.compact
+    def __call__(self, *inputs, train: bool):
+        x = jnp.concatenate([x.reshape(x.shape[0], -1) for x in inputs], axis=1)
+        h = nn.relu(networks.BatchNorm()(nn.Dense(8)(x), train=train))
+        y = nn.Dense(math.prod(self.output_shape))(h).reshape(-1, *self.output_shape)
+        y = jnp.tanh(y) if self.bounded else y
+        return (y, h) if self.with_features else y
+
+
+def normalised(*output_shape: int, **kwargs) -> jaxgan.Network:
+    return jaxgan.from_linen(Normalised(output_shape, **kwargs))
+
+
+def normalised_generator() -> jaxgan.Network:
+    return normalised(8, 8, 1, bounded=True)
+
+
+def adaptive_brightness() -> Augmentation:
+    """An augmentation with state: its strength follows the sign of the discriminator's logits."""
+
+    def apply(strength, key, images):
+        keys = axis.example_keys(key, images.shape[0])
+        shift = jax.vmap(lambda key: jax.random.uniform(key, images.shape[1:2]))(keys)
+        return images + strength * shift.reshape(-1, images.shape[1], 1, 1)
+
+    def update(strength, real_logits):
+        return strength + 0.1 + 0.1 * axis.mean(jnp.mean(jnp.tanh(real_logits)))
+
+    return Augmentation(lambda: jnp.zeros(()), apply, update)
+
+
 class NnxDiscriminator(nnx.Module):
-    """Batch statistics and dropout of another library's making."""
+    """Batch statistics and dropout of another library."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
         self.hidden = nnx.Linear(64, 16, rngs=rngs)
@@ -162,6 +217,25 @@ CASES: dict[str, Callable[[], Case]] = {
             ),
         )
     ),
+    "lecam": lambda: Case(mlp_gan(penalty=penalties.weighted((0.3, penalties.lecam(0.9))))),
+    "path_length": lambda: Case(
+        mlp_gan(
+            penalty=penalties.weighted((0.3, penalties.lecam(0.9)), (1.0, penalties.r1)),
+            generator_penalty=penalties.weighted(
+                (2.0, penalties.lazily(penalties.path_length(0.9), every=2))
+            ),
+        )
+    ),
+    "diff_augment": lambda: Case(mlp_gan(augment=diff_augment())),
+    "adaptive_augmentation": lambda: Case(mlp_gan(augment=adaptive_brightness())),
+    "one_stage_with_state": lambda: Case(
+        mlp_gan(
+            penalty=penalties.lecam(0.9),
+            generator_penalty=penalties.path_length(0.9),
+            augment=adaptive_brightness(),
+        ),
+        one_stage=True,
+    ),
     "dcgan": lambda: Case(dcgan(), ADAM, ema={"generator": 0.9}),
     "conditional_dcgan": lambda: Case(dcgan(classes=3)),
     "dcgan_r1": lambda: Case(
@@ -200,14 +274,14 @@ CASES: dict[str, Callable[[], Case]] = {
             "generators": optax.sgd(schedules.constant_then_linear(0.05, constant=2, decay=4)),
         },
         turns=("generators", "discriminators"),
-        samples_vary=False,
+        sample_depends_on_key=False,
     ),
     "autoencoder_adam_ema": lambda: Case(
         jaxgan.autoencoder(mlp_coder(3), mlp_generator()),
         {"autoencoder": optax.adam(1e-3)},
         ema={"autoencoder": 0.9},
-        samples_vary=False,
-        rounds_vary=False,
+        sample_depends_on_key=False,
+        step_depends_on_key=False,
     ),
     "denoising_autoencoder": lambda: Case(
         jaxgan.autoencoder(
@@ -269,37 +343,88 @@ CASES: dict[str, Callable[[], Case]] = {
             jaxgan.from_linen(FlaxBatchNormGenerator()),
             jaxgan.from_nnx(lambda rngs: NnxDiscriminator(rngs)),
             latent=latents.truncated_normal(3),
-        )
+        ),
+        pmap_is_one_device=False,
+    ),
+    "normalised_gan": lambda: Case(
+        jaxgan.gan(normalised_generator(), normalised(), latent=LATENT),
+    ),
+    "normalised_pix2pix": lambda: Case(
+        jaxgan.pix2pix(normalised_generator(), normalised(), noise_channels=1, stochastic=True),
+        rate=0.005,
+    ),
+    "normalised_cyclegan": lambda: Case(
+        jaxgan.cyclegan(
+            dict.fromkeys(("x2y", "y2x"), normalised_generator()),
+            dict.fromkeys(("x", "y"), normalised()),
+            pool_size=3,
+        ),
+        dict.fromkeys(("generators", "discriminators"), optax.sgd(0.01)),
+        sample_depends_on_key=False,
+        rate=0.01,
+    ),
+    "normalised_autoencoder": lambda: Case(
+        jaxgan.autoencoder(normalised(3), normalised_generator()),
+        {"autoencoder": optax.sgd(0.05)},
+        sample_depends_on_key=False,
+        step_depends_on_key=False,
+    ),
+    "normalised_vae": lambda: Case(
+        jaxgan.vae(normalised(2, 3), normalised(8, 8, 1)),
+        {"autoencoder": optax.sgd(1e-3)},
+        rate=1e-3,
+    ),
+    "normalised_vae_gan": lambda: Case(
+        jaxgan.vae_gan(normalised(2, 3), normalised_generator(), normalised(with_features=True)),
+        dict.fromkeys(("encoder", "decoder", "discriminator"), optax.sgd(0.01)),
+        turns=(("encoder", "decoder", "discriminator"),),
+        rate=0.01,
+    ),
+    "normalised_adversarial_autoencoder": lambda: Case(
+        jaxgan.adversarial_autoencoder(
+            normalised(3), normalised_generator(), normalised(), latent=LATENT
+        ),
+        dict.fromkeys(("discriminator", "autoencoder"), optax.sgd(0.05)),
+    ),
+    "normalised_bigan": lambda: Case(
+        jaxgan.bigan(normalised(3), normalised_generator(), normalised(), latent=LATENT),
+        dict.fromkeys(("discriminator", "generator", "encoder"), optax.sgd(0.05)),
+        turns=("discriminator", ("generator", "encoder")),
     ),
 }
 
-# One game of each kind: a test that takes all of them minutes has these in the quick suite.
+# The quick suite has one case of each kind; `pytest -m slow` has all of them.
 QUICK = (
-    "dcgan",
-    "relativistic_average",
-    "conditional_maxout_dropout",
-    "cyclegan",
-    "vae_free_bits",
-    "vae_gan",
     "minimax",
+    "relativistic_average",
+    "path_length",
+    "one_stage_with_state",
+    "dcgan",
+    "conditional_maxout_dropout",
+    "vae_free_bits",
+    "flax_linen_and_nnx",
+    "normalised_gan",
+    "normalised_pix2pix",
+    "normalised_cyclegan",
+    "normalised_autoencoder",
+    "normalised_vae",
+    "normalised_vae_gan",
+    "normalised_adversarial_autoencoder",
+    "normalised_bigan",
 )
 
-# Not the same on several devices under pmap, by construction: batch statistics and dropout of the
-# modules of other libraries belong to the device there. (Under sharded the program is one.)
-LOCAL = {"flax_linen_and_nnx"}
+# Of these, those whose programs the quick suite compiles in several forms: in scans, under vmap, on
+# several devices. Batch statistics, dropout, state of penalties, pairs of networks.
+TRANSFORMED = ("path_length", "dcgan", "conditional_maxout_dropout", "normalised_cyclegan")
 
 
-def tree_max(tree) -> float:
-    return max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(tree))
-
-
-def measured() -> dict[str, float]:
-    """What samples of an untrained game score; the same on any number of devices."""
+def scores() -> dict[str, float]:
+    """Metrics of samples of an untrained game; the same on any number of devices."""
     examples = {"image": np.random.default_rng(0).uniform(-1, 1, (50, 8, 8, 1)).astype("f4")}
     game, key = CASES["dcgan"]().game, jax.random.key(0)
     params, model_state = jax.jit(game.init)(key, examples)
     state = jaxgan.TrainState(jnp.zeros((), jnp.int32), params, model_state, {}, {}, {})
-    what = jaxgan.Evaluation(
+    evaluation = jaxgan.Evaluation(
         {
             "fid": metrics.frechet_distance(),
             "kid": metrics.kernel_distance(),
@@ -308,6 +433,6 @@ def measured() -> dict[str, float]:
         examples,
         others=examples,
     )
-    records = jaxgan.evaluator(game, what, num_samples=1030)(state)
+    records = jaxgan.evaluator(game, evaluation, num_samples=1030)(state)
     floors = {f"{name} floor": record.floor for name, record in records.items()}
     return {name: record.value for name, record in records.items()} | floors

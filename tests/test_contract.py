@@ -1,4 +1,7 @@
-"""What holds for every game and way of playing; one set of tests over the registry."""
+"""What holds for every game and training algorithm: one set of tests over the registry."""
+
+import collections
+import functools
 
 import chex
 import jax
@@ -9,25 +12,42 @@ import pytest
 import jaxgan
 from jaxgan import checkpoint
 from jaxgan.training import play_turn
-from tests.games import CASES, QUICK, minibatches
+from tests.games import CASES, QUICK, TRANSFORMED, minibatch, minibatches
 
 KEY = jax.random.key(7)
+TRACES = collections.Counter()  # of each case's update
 
 
-@pytest.fixture(params=CASES)
-def case(request):
-    return CASES[request.param]()
+@functools.cache
+def jitted(name):
+    """A case's algorithm, compiled once for all tests."""
+    algorithm = CASES[name]().algorithm
+
+    def update(*args):
+        TRACES[name] += 1
+        return algorithm.update(*args)
+
+    return jaxgan.jit(algorithm._replace(update=update))
 
 
-@pytest.fixture(
-    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
-)
-def one_of_each_kind(request):
-    return CASES[request.param]()
+def all_cases(quick):
+    """Names of all cases, marked slow unless they belong to the quick suite."""
+    slow = pytest.mark.slow
+    return [name if name in quick else pytest.param(name, marks=slow) for name in CASES]
 
 
-def play(algorithm, rounds, state=None):
-    return jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=rounds, state=state)
+@pytest.fixture(params=all_cases(QUICK))
+def name(request):
+    return request.param
+
+
+@pytest.fixture(params=all_cases(TRANSFORMED))
+def transformed(request):
+    return request.param
+
+
+def play(algorithm, num_steps, state=None):
+    return jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=num_steps, state=state)
 
 
 def assert_same_bits(a, b):
@@ -35,93 +55,114 @@ def assert_same_bits(a, b):
     assert checkpoint.digest(a) == checkpoint.digest(b)
 
 
-def test_one_trace_same_tree_and_finite(case):
-    chex.clear_trace_counter()
-    algorithm = jaxgan.jit(case.algorithm, max_traces=1)
-    first = algorithm.init(KEY, jax.tree.map(lambda x: x[0], minibatches(0, 1)))
+def assert_all_leaves_differ(a, b):
+    chex.assert_trees_all_equal_shapes_and_dtypes(a, b)
+    for (path, x), y in zip(jax.tree.leaves_with_path(a), jax.tree.leaves(b), strict=True):
+        assert not np.array_equal(x, y), jax.tree_util.keystr(path)
+
+
+def test_one_trace_same_tree_and_finite(name):
+    """And the update changes the parameters and the model state of every player."""
+    algorithm = jitted(name)
+    first = algorithm.init(KEY, minibatch())
+    before = jax.device_get(first)  # the update takes the memory of the state that it is given
     structure = jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), first)
     batches = minibatches(0, algorithm.num_minibatches)
     state, metrics = algorithm.update(first, batches, KEY)
+    assert_all_leaves_differ(before.model_state, jax.device_get(state.model_state))
+    for player in before.params:
+        assert checkpoint.digest(before.params[player]) != checkpoint.digest(state.params[player])
     for _ in range(3):
         state, metrics = algorithm.update(state, batches, KEY)
     assert jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), state) == structure
     chex.assert_tree_all_finite((state, metrics))
-    assert set(metrics) == set(case.game.losses)
+    assert set(metrics) == set(before.params)
     assert all("loss" in of_player for of_player in metrics.values())
     assert int(state.step) == 4
+    assert TRACES[name] == 1
 
 
-def test_deterministic_in_the_key(case):
-    algorithm = jaxgan.jit(case.algorithm)
+def test_deterministic_in_the_key(name):
+    algorithm = jitted(name)
     assert_same_bits(play(algorithm, 2), play(algorithm, 2))
     batches = minibatches(0, algorithm.num_minibatches)
-    fresh = lambda: algorithm.init(KEY, jax.tree.map(lambda x: x[0], minibatches(0, 1)))
+    fresh = lambda: algorithm.init(KEY, minibatch())
     one, _ = algorithm.update(fresh(), batches, jax.random.key(1))
     other, _ = algorithm.update(fresh(), batches, jax.random.key(2))
     same = checkpoint.digest(one.params) == checkpoint.digest(other.params)
-    assert same != case.rounds_vary
+    assert same != CASES[name]().step_depends_on_key
 
 
-def test_owner_rule(case):
-    """A turn changes what is the mover's, and no other bit."""
-    batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
-    state = jax.jit(case.algorithm.init)(KEY, batch)
-    for mover in case.game.losses:
-        moved, metrics = play_turn(case.game, case.optimizers, (mover,), state, batch, KEY)
+def test_owner_rule(name):
+    """A turn changes the mover's parameters and every leaf of its model state, and no other bit."""
+    case, state = CASES[name](), jitted(name).init(KEY, minibatch())
+
+    @jax.jit
+    def turns(state, batch):
+        play = lambda mover: play_turn(case.game, case.optimizers, (mover,), state, batch, KEY)
+        return {mover: play(mover) for mover in case.game.losses}
+
+    for mover, (moved, metrics) in turns(state, minibatch()).items():
         assert set(metrics) == {mover}
         for field in ("params", "model_state", "opt_state"):
-            for player in case.game.losses:
-                before, after = getattr(state, field)[player], getattr(moved, field)[player]
-                if player != mover:
-                    assert_same_bits(before, after)
-                elif field == "params":
-                    assert checkpoint.digest(before) != checkpoint.digest(after)
-                else:
-                    chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+            before, after = getattr(state, field), getattr(moved, field)
+            others = set(case.game.losses) - {mover}
+            assert_same_bits(*({player: x[player] for player in others} for x in (before, after)))
+            chex.assert_trees_all_equal_shapes_and_dtypes(before, after)
+        before, after = state.params[mover], moved.params[mover]
+        assert checkpoint.digest(before) != checkpoint.digest(after)
+        assert_all_leaves_differ(state.model_state[mover], moved.model_state[mover])
         for field in ("step", "ema_params", "ema_model_state"):
             assert_same_bits(getattr(state, field), getattr(moved, field))
 
 
-def test_scanned_rounds_are_the_same_rounds(one_of_each_kind):
-    algorithm = one_of_each_kind.algorithm
-    one_by_one = play(jaxgan.jit(algorithm), 4)
-    scanned = play(jaxgan.jit(jaxgan.scan_steps(algorithm, 2)), 4)
-    chex.assert_trees_all_close(one_by_one, scanned, rtol=1e-3, atol=5e-5)
+def test_scanned_steps_are_the_same_steps(transformed):
+    one_by_one = play(jitted(transformed), 4)
+    scanned = jaxgan.scan_steps(CASES[transformed]().algorithm, 2)
+    chex.assert_trees_all_close(one_by_one, play(jaxgan.jit(scanned), 4), rtol=1e-3, atol=5e-5)
 
 
-def test_vmap_over_seeds(one_of_each_kind):
-    algorithm = one_of_each_kind.algorithm
+def test_vmap_over_seeds(transformed):
+    one, algorithm = jitted(transformed), CASES[transformed]().algorithm
     keys = jax.random.split(KEY, 2)
-    batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
     batches = minibatches(0, algorithm.num_minibatches)
-    one = jaxgan.jit(algorithm)  # which the tests above have compiled
-    states = jax.jit(jax.vmap(algorithm.init, in_axes=(0, None)))(keys, batch)
-    together, _ = jax.jit(jax.vmap(algorithm.update, in_axes=(0, None, 0)))(states, batches, keys)
+
+    @jax.jit
+    @jax.vmap
+    def both(key):
+        return algorithm.update(algorithm.init(key, minibatch()), batches, key)[0]
+
+    together = both(keys)
     for i, key in enumerate(keys):
-        alone, _ = one.update(one.init(key, batch), batches, key)
+        alone, _ = one.update(one.init(key, minibatch()), batches, key)
         member = jax.tree.map(lambda x, i=i: x[i], together)
         chex.assert_trees_all_close(alone, member, rtol=1e-3, atol=5e-5)
 
 
-def test_resumes_with_the_same_bits(case, tmp_path):
-    algorithm = jaxgan.jit(case.algorithm)
-    never_stopped = play(algorithm, 4)
+def test_goes_on_with_the_same_bits(name):
+    """The state, the key of the run and the data are all that the next step needs."""
+    algorithm = jitted(name)
+    copy = jax.tree.map(np.array, play(algorithm, 2))
+    assert_same_bits(play(algorithm, 4, copy), play(algorithm, 4))
+
+
+def test_resumes_from_a_checkpoint(transformed, tmp_path):
+    algorithm = jitted(transformed)
+    uninterrupted = play(algorithm, 4)
     with checkpoint.open_manager(tmp_path) as manager:
         checkpoint.save(manager, play(algorithm, 2))
     with checkpoint.open_manager(tmp_path) as manager:
-        target = play(algorithm, 0)
-        restored = checkpoint.restore(manager, target)
+        restored = checkpoint.restore(manager, play(algorithm, 0))
     assert int(restored.step) == 2
-    assert_same_bits(play(algorithm, 4, restored), never_stopped)
+    assert_same_bits(play(algorithm, 4, restored), uninterrupted)
 
 
-def test_samples_follow_the_batch_and_the_key(case):
-    batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
-    state = jax.jit(case.algorithm.init)(KEY, batch)
+def test_samples_follow_the_batch_and_the_key(name):
+    case, state = CASES[name](), jitted(name).init(KEY, minibatch())
     sample = jax.jit(case.game.sample)
-    images = sample(state.params, state.model_state, batch, KEY)
-    chex.assert_equal_shape([images, batch["image"]])
+    images = sample(state.params, state.model_state, minibatch(), KEY)
+    chex.assert_equal_shape([images, minibatch()["image"]])
     assert float(jnp.max(jnp.abs(images))) <= 1.0
-    np.testing.assert_array_equal(images, sample(state.params, state.model_state, batch, KEY))
-    other = sample(state.params, state.model_state, batch, jax.random.key(8))
-    assert np.array_equal(images, other) != case.samples_vary
+    np.testing.assert_array_equal(images, sample(state.params, state.model_state, minibatch(), KEY))
+    other = sample(state.params, state.model_state, minibatch(), jax.random.key(8))
+    assert np.array_equal(images, other) != case.sample_depends_on_key

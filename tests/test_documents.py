@@ -1,44 +1,54 @@
-"""What the documents say is what happens: the README's loop, the notebooks, the commands."""
+"""The code of the documents: the README's programs, the notebooks, and links."""
 
 import re
 
+import jax
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from tests.conftest import CACHE, ROOT
+from jaxgan import images
+from tests.conftest import ROOT
+from tests.support import README, code_blocks, pixels
 
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+LOOP, FIELD, *MORE = code_blocks(README, "python")
 
 
-def test_the_loop_of_the_readme_as_it_stands(tmp_path, monkeypatch):
-    loop = next(block for block in blocks(README, "python") if "jaxgan.fit(" in block)
-    assert len([line for line in loop.splitlines() if line]) == 15
+@pytest.mark.parametrize("num_steps", [2, pytest.param(1000, marks=pytest.mark.slow)])
+def test_the_training_loop_of_the_readme(num_steps, tmp_path, monkeypatch):
+    """As it stands, or with fewer steps; what it writes are samples of its last state."""
+    assert "num_steps=1000)" in LOOP
+    assert len([line for line in LOOP.splitlines() if line]) == 15
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(compile(loop, "README.md", "exec"), names)
-    assert int(names["state"].step) >= 100
-    assert (tmp_path / "samples.png").stat().st_size > 1000
+    exec(compile(LOOP.replace("1000", str(num_steps)), "README.md", "exec"), names)
+    state = names["state"]
+    assert int(state.step) == num_steps
+    samples = names["game"].sample(
+        state.params, state.model_state, names["batch"], jax.random.key(1)
+    )
+    assert samples.shape == (100, 28, 28, 1)
+    np.testing.assert_array_equal(pixels(tmp_path / "samples.png"), images.sheet(samples)[..., 0])
 
 
-def test_other_python_of_the_readme(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for block in blocks(README, "python"):
-        if "jaxgan.fit(" not in block:
-            exec(compile(block, "README.md", "exec"), {})
+def test_the_game_of_the_readme(capsys):
+    """Of simultaneous descent in x y the radius grows by sqrt(1 + 0.1^2) a step."""
+    exec(compile(FIELD, "README.md", "exec"), {})
+    radii = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert float(radii["simultaneous"]) == pytest.approx(2**0.5 * 1.01**250, rel=1e-3)
+    assert float(radii["alternating"]) == pytest.approx(2**0.5, rel=0.1)
+
+
+def test_there_is_no_other_python_in_the_readme():
+    assert MORE == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
 # The kernel's own event loop warns as it is closed.
 @pytest.mark.filterwarnings("ignore")
-def test_notebooks(path, tmp_path, monkeypatch):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+def test_notebooks(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
@@ -47,6 +57,7 @@ def test_notebooks(path, tmp_path, monkeypatch):
 
 def test_links_of_the_documents_lead_somewhere():
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
             if not link.startswith("http"):
                 assert (path.parent / link).exists(), f"{path.name} links to {link}"

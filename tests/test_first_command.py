@@ -1,4 +1,4 @@
-"""The README's first command, as long as it takes, and what it draws.
+"""The README's first command, and what its samples are like.
 
 Slow: five minutes on two cores.
 """
@@ -18,14 +18,15 @@ from jaxgan import evaluator
 from jaxgan.features import mnist_classifier
 from jaxgan.runs import commands, session
 from tests.conftest import ROOT
-from tests.test_documents import README, blocks
+from tests.support import README, code_blocks
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    command = next(block for block in blocks(README, "bash") if "python -m experiments" in block)
+    blocks = code_blocks(README, "bash")
+    command = next(block for block in blocks if "python -m experiments" in block)
     module = re.search(r"python (-m experiments\.\w+.*)$", command.strip())[1]
     directory = tmp_path_factory.mktemp("first")
     done = subprocess.run(
@@ -39,7 +40,7 @@ def run_dir(tmp_path_factory):
     return directory / "run"
 
 
-def test_it_draws_digits_of_every_kind(run_dir: Path):
+def test_it_samples_digits_of_all_classes(run_dir: Path):
     """By the digit classifier that comes with jaxgan: shares of the classes, and the records."""
     entry = json.loads((run_dir / "evaluation.json").read_text())["evaluations"][-1]
     values = {record["name"]: record["value"] for record in entry["records"]}
@@ -53,8 +54,8 @@ def test_it_draws_digits_of_every_kind(run_dir: Path):
     assert values["precision_mnist_classifier"] > 0.5
     assert values["recall_mnist_classifier"] > 0.3
 
-    drawn = session.sampler(experiment, 1000, seed=1)(state)
-    classes = mnist_classifier().apply(drawn)["logits"].argmax(axis=1)
+    samples = session.sampler(experiment, 1000, seed=1)(state)
+    classes = mnist_classifier().apply(samples)["logits"].argmax(axis=1)
     shares = np.bincount(classes, minlength=10) / 1000
     assert shares.min() > 0.02, shares
     assert shares.max() < 0.3, shares

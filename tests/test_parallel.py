@@ -1,10 +1,8 @@
-"""One device or eight: the same numbers up to the order of sums."""
+"""One device or eight: the same results up to the order of sums."""
 
 import json
-import os
-import subprocess
-import sys
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,89 +11,70 @@ from jax.sharding import AxisType
 
 import jaxgan
 from jaxgan.parallel import axis
-from tests import games
-from tests.conftest import CACHE, ROOT
-from tests.parallel_program import QUICK
-
-EIGHT_DEVICES = {
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-    "NPROC": "16",  # threads for the rendezvous of eight devices on few cores
-    "JAX_PLATFORMS": "cpu",
-    "JAX_COMPILATION_CACHE_DIR": str(CACHE),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
-
-
-def test_meshes_that_sharded_does_not_know():
-    mesh = jax.make_mesh((1,), ("model",), axis_types=(AxisType.Auto,))
-    with pytest.raises(ValueError, match=r"axes \('model',\), expected data \(and fsdp\)"):
-        jaxgan.sharded(games.CASES["minimax"]().algorithm, mesh=mesh)
+from tests import games, support
+from tests.programs.parallel import QUICK
 
 
 def program(which):
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.parallel_program", which],
-        cwd=ROOT,
-        env=os.environ | EIGHT_DEVICES,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    run = support.start("tests.programs.parallel", which, **support.devices(8))
+    status, out, errors = support.finish(run)
+    assert status == 0, errors
+    return json.loads(out)
 
 
 @pytest.fixture(scope="module")
-def found():
+def quick():
     return program("quick")
 
 
 @pytest.fixture(scope="module")
-def found_of_every_game():
-    return program("every")
+def of_all_games():
+    return program("all")
 
 
-@pytest.mark.parametrize("name", QUICK["pmap"])
-def test_pmap_on_eight_devices_is_one_device(found, name):
-    assert found[f"{name} pmap"] < 2e-6
+@pytest.mark.parametrize(
+    "case_and_mode", [f"{name} {mode}" for mode, names in QUICK.items() for name in names]
+)
+def test_eight_devices_are_one_device(quick, case_and_mode):
+    assert quick["differences"][case_and_mode] < 2e-6
+    assert quick["recompiled"][case_and_mode] == 0
 
 
-@pytest.mark.parametrize("way", ["sharded", "sharded fsdp"])
-@pytest.mark.parametrize("name", QUICK["sharded"])
-def test_sharded_on_eight_devices_is_one_device(found, name, way):
-    assert found[f"{name} {way}"] < 2e-6
+def test_compilations_are_counted(quick):
+    assert quick["one compilation"] == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["pmap", "sharded", "sharded fsdp"])
+@pytest.mark.parametrize("mode", QUICK)
 @pytest.mark.parametrize("name", games.CASES)
-def test_every_game_on_eight_devices(found_of_every_game, name, way):
-    """Under sharded with layers of other libraries too: the program is that of the whole batch."""
-    if way == "pmap" and name in games.LOCAL:
-        assert f"{name} {way}" not in found_of_every_game
+def test_all_games_on_eight_devices(of_all_games, name, mode):
+    if mode == "pmap" and not games.CASES[name]().pmap_is_one_device:
+        assert f"{name} {mode}" not in of_all_games["differences"]
     else:
-        assert found_of_every_game[f"{name} {way}"] < 2e-6
+        assert of_all_games["differences"][f"{name} {mode}"] < 2e-6
+        assert of_all_games["recompiled"][f"{name} {mode}"] == 0
 
 
-def test_members_of_a_population_on_devices_of_their_own(found):
-    assert found["members"] < 2e-6
+def test_members_of_a_population_on_devices_of_their_own(quick):
+    assert quick["members"] < 2e-6
 
 
-def test_evaluation_on_eight_devices_is_one_device(found):
-    assert found["measured"] == pytest.approx(games.measured(), rel=1e-4, abs=1e-6)
+def test_evaluation_on_eight_devices_is_one_device(quick):
+    assert quick["scores"] == pytest.approx(games.scores(), rel=1e-4, abs=1e-6)
 
 
-def test_every_mode_compiles_once(found):
-    assert found["recompiles"] == {"jit": 0, "pmap": 0, "sharded": 0}
+def test_large_leaves_of_a_sharded_state_lie_in_parts(quick):
+    assert quick["specs"] == [[None, "fsdp"], []]
 
 
-def test_a_divided_state_lies_in_parts(found):
-    assert found["parts"] == [[None, "fsdp"], []]
+def test_batches_that_do_not_divide(quick):
+    assert quick["error"].startswith("the batch size is 6 and there are 8 devices")
 
 
-def test_batches_that_do_not_divide(found):
-    assert found["error"].startswith("a batch of 6 does not divide over 8 devices")
+def test_meshes_with_other_axes():
+    mesh = jax.make_mesh((1,), ("model",), axis_types=(AxisType.Auto,))
+    with pytest.raises(ValueError, match=r"axes \('model',\), expected data \(and fsdp\)"):
+        jaxgan.sharded(games.CASES["minimax"]().algorithm, mesh=mesh)
 
 
 def test_axis_outside_of_a_map():
@@ -117,13 +96,11 @@ def test_axis_inside_of_a_map():
     )
 
 
-def test_a_second_trace_is_an_error_when_it_is_asked_to_be():
-    import chex
-
+def test_a_second_trace_is_an_error_where_one_is_allowed():
     chex.clear_trace_counter()
     algorithm = jaxgan.jit(games.CASES["minimax"]().algorithm, max_traces=1)
     batches = games.minibatches(0, algorithm.num_minibatches)
-    state = algorithm.init(jax.random.key(0), jax.tree.map(lambda x: x[0], batches))
+    state = algorithm.init(jax.random.key(0), games.minibatch())
     state, _ = algorithm.update(state, batches, jax.random.key(0))
     smaller = jax.tree.map(lambda x: x[:, :4], batches)
     with pytest.raises(AssertionError, match="is traced > 1 times"):

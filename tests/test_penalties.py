@@ -1,4 +1,4 @@
-"""Gradient penalties: closed forms, finite differences, weights and laziness."""
+"""Penalties and regularisers: closed forms, finite differences, weights, laziness, and state."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from jaxgan import penalties
+import jaxgan
+from jaxgan import losses, penalties
+from jaxgan.parallel import axis
+from jaxgan.penalties import ForwardPass, Regularizer
+from tests import games
 
 KEY = jax.random.key(0)
 REAL = jax.random.normal(jax.random.key(1), (6, 3))
@@ -35,10 +39,10 @@ def test_zero_critic_has_finite_gradients(penalty):
     mean = lambda w: penalty(lambda x: x @ w, REAL, FAKE, KEY, 0).mean()
     value, gradient = jax.value_and_grad(mean)(jnp.zeros(3))
     assert float(value) == pytest.approx(1.0)
-    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(gradient, np.zeros(3))
 
 
-def test_where_the_penalties_look():
+def test_points_at_which_the_gradient_is_taken():
     """With D(x) = |x|^2 / 2 the gradient at x is x itself."""
     critic = lambda x: 0.5 * jnp.sum(x**2, axis=-1)
     half_square = lambda x: 0.5 * np.sum(np.square(x), axis=-1)
@@ -92,7 +96,7 @@ def test_images_and_patch_logits():
     )
 
 
-def test_weighted_sums_with_numbers_and_schedules():
+def test_weighted_sums_with_constants_and_schedules():
     penalty = penalties.weighted(
         (2.0, penalties.r1), (optax.linear_schedule(1.0, 0.0, 10), penalties.r2)
     )
@@ -108,7 +112,7 @@ def test_lazy_penalties_keep_their_mean_over_a_period():
     assert (values[[1, 2, 3, 5, 6, 7]] == 0).all()
 
 
-def test_terms_of_a_sum_draw_on_their_own():
+def test_terms_of_a_sum_have_keys_of_their_own():
     critic = lambda x: 0.5 * jnp.sum(x**2, axis=-1)
     both = penalties.weighted((1.0, penalties.wgan_gp), (1.0, penalties.wgan_gp))
     one = penalties.weighted((2.0, penalties.wgan_gp))
@@ -122,5 +126,271 @@ def test_errors_come_early():
         penalties.weighted()
     with pytest.raises(ValueError, match="every is 0"):
         penalties.lazily(penalties.r1, every=0)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"different shapes: \[\(6, 3\), \(3, 3\)\]"):
         penalties.wgan_gp(LINEAR, REAL, FAKE[:3], KEY, 0)
+    for decay in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=f"LeCam's averages is {decay}"):
+            penalties.lecam(decay)
+        with pytest.raises(ValueError, match=f"the path length is {decay}"):
+            penalties.path_length(decay)
+
+
+# ---- LeCam
+
+
+def logits(r, f):
+    """A forward pass of which only the logits matter."""
+    blank = jnp.zeros((len(r), 3))
+    return ForwardPass(LINEAR, None, None, blank, blank, jnp.asarray(r), jnp.asarray(f))
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 2, 3)])
+def test_lecam_over_several_steps(shape):
+    """Zero at first, then distances from the averages of the steps before; values by NumPy."""
+    decay, rng = 0.7, np.random.default_rng(0)
+    term = penalties.lecam(decay)
+    state, averages = term.init(), None
+    for _ in range(4):
+        r, f = 1.0 + rng.normal(size=(2, *shape)).astype("f4")
+        values, state = term.apply(state, logits(r, f), KEY, 0)
+        if averages is None:
+            expected, averages = np.zeros(shape), (r.mean(), f.mean())
+        else:
+            expected = (r - averages[1]) ** 2 + (f - averages[0]) ** 2
+            averages = [
+                decay * a + (1 - decay) * x.mean() for a, x in zip(averages, (r, f), strict=True)
+            ]
+        np.testing.assert_allclose(values, expected.reshape(6, -1).mean(axis=1), rtol=1e-5)
+        np.testing.assert_allclose([state["real"], state["fake"]], averages, rtol=1e-5)
+
+
+def test_lecam_holds_its_averages_constant():
+    term = penalties.lecam(0.5)
+    r, f = REAL[:, 0], FAKE[:, 0]
+    _, state = term.apply(term.init(), logits(REAL[:, 1], FAKE[:, 1]), KEY, 0)
+    mean = lambda r, f: term.apply(state, logits(r, f), KEY, 0)[0].mean()
+    of_real, of_fake = jax.grad(mean, (0, 1))(r, f)
+    np.testing.assert_allclose(of_real, 2 * (r - state["fake"]) / 6, rtol=1e-5)
+    np.testing.assert_allclose(of_fake, 2 * (f - state["real"]) / 6, rtol=1e-5)
+
+
+# ---- path length
+
+SHAPE = (4, 5, 2)
+MATRIX = 0.1 * jax.random.normal(jax.random.key(3), (3, 40))
+CODES = jax.random.normal(jax.random.key(4), (6, 3))
+
+
+def linear(matrix, codes=CODES):
+    """The forward pass of `G(z) = A z`, reshaped to images."""
+    generator = lambda z: (z @ matrix).reshape(-1, *SHAPE)
+    images = generator(codes)
+    return ForwardPass(LINEAR, generator, codes, images, images, None, None)
+
+
+def directions(n=6):
+    """The random images y of `path_length` with KEY, `[n, 40]`."""
+    keys = axis.example_keys(KEY, n)
+    y = jax.vmap(lambda key: jax.random.normal(key, SHAPE))(keys)
+    return np.asarray(y).reshape(n, 40) / np.sqrt(4 * 5)
+
+
+def test_path_length_of_a_linear_generator():
+    """|J^T y| = |A^T y| wherever z is, less its moving average, this batch included."""
+    decay, term = 0.9, penalties.path_length(0.9)
+    lengths = np.linalg.norm(directions() @ np.asarray(MATRIX).T, axis=1)
+    state, mean = term.init(), 0.0
+    for factor in (1.0, 2.0, 0.5):
+        values, state = term.apply(state, linear(factor * MATRIX), KEY, 0)
+        mean = decay * mean + (1 - decay) * factor * lengths.mean()
+        np.testing.assert_allclose(values, (factor * lengths - mean) ** 2, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(state["mean"], mean, rtol=1e-5)
+
+
+def test_path_lengths_do_not_depend_on_the_resolution():
+    """E |A^T y|^2 = |A|^2 / (height width)."""
+    term, n = penalties.path_length(0.0), 4000
+    values, state = term.apply(term.init(), linear(MATRIX, jnp.zeros((n, 3))), KEY, 0)
+    second_moment = float(values.mean() + state["mean"] ** 2)  # variance and squared mean
+    assert second_moment == pytest.approx(float(jnp.sum(MATRIX**2)) / 20, rel=0.05)
+
+
+def test_path_length_without_deviation_costs_nothing():
+    """One example is its own average, and a constant generator has paths of no length."""
+    term = penalties.path_length(0.0)
+    value, _ = term.apply(term.init(), linear(MATRIX, CODES[:1]), KEY, 0)
+    np.testing.assert_array_equal(value, [0.0])
+    mean = lambda matrix: term.apply(term.init(), linear(matrix), KEY, 0)[0].mean()
+    value, gradient = jax.value_and_grad(mean)(jnp.zeros((3, 40)))
+    assert float(value) == pytest.approx(0.0, abs=1e-12)
+    assert np.isfinite(gradient).all()
+
+
+def test_gradient_of_the_path_length():
+    with jax.enable_x64(True):
+        term, matrix = penalties.path_length(0.5), MATRIX.astype(jnp.float64)
+        codes = CODES.astype(jnp.float64)
+        state = {"mean": jnp.array(0.3)}
+        mean = lambda matrix: term.apply(state, linear(jnp.tanh(matrix), codes), KEY, 0)[0].mean()
+        direction, eps = jnp.cos(jnp.arange(120.0)).reshape(3, 40), 1e-5
+        slope = jnp.vdot(jax.grad(mean)(matrix), direction)
+        difference = (mean(matrix + eps * direction) - mean(matrix - eps * direction)) / (2 * eps)
+        np.testing.assert_allclose(slope, difference, rtol=1e-6)
+
+
+# ---- penalties and regularisers together
+
+HALF_SQUARE = lambda x: 0.5 * jnp.sum(x**2, axis=-1)
+SQUARES = ForwardPass(HALF_SQUARE, None, None, REAL, FAKE, HALF_SQUARE(REAL), HALF_SQUARE(FAKE))
+
+
+def counting() -> Regularizer:
+    """The number of times it was computed before."""
+
+    def apply(count, forward, key, step):
+        return jnp.full(forward.real.shape[0], count), count + 1.0
+
+    return Regularizer(lambda: jnp.zeros(()), apply)
+
+
+def test_a_sum_of_penalties_is_a_penalty_with_a_key_for_each_term():
+    """Term i has the key `fold_in(key, i)`, with a regulariser among the terms or without."""
+    terms = ((2.0, penalties.wgan_gp), (0.5, penalties.dragan))
+    keys = [jax.random.fold_in(KEY, i) for i in (0, 1)]
+    expected = sum(
+        weight * penalty(HALF_SQUARE, REAL, FAKE, key, 0)
+        for (weight, penalty), key in zip(terms, keys, strict=True)
+    )
+    plain = penalties.weighted(*terms)
+    assert not isinstance(plain, Regularizer)
+    np.testing.assert_allclose(plain(HALF_SQUARE, REAL, FAKE, KEY, 0), expected, rtol=1e-6)
+    mixed = penalties.weighted(*terms, (3.0, counting()))
+    assert isinstance(mixed, Regularizer)
+    state = mixed.init()
+    for times in range(3):
+        values, state = mixed.apply(state, SQUARES, KEY, 0)
+        np.testing.assert_allclose(values, expected + 3.0 * times, rtol=1e-6)
+
+
+def test_a_lazy_regulariser_changes_its_state_when_it_is_computed():
+    lazy = penalties.lazily(counting(), every=3)
+    assert not isinstance(penalties.lazily(penalties.r1, every=3), Regularizer)
+    state, values, counts = lazy.init(), [], []
+    for step in range(8):
+        of_step, state = lazy.apply(state, SQUARES, KEY, jnp.array(step))
+        values.append(float(of_step[0]))
+        counts.append(float(state))
+    assert values == [0, 0, 0, 3, 0, 0, 6, 0]
+    assert counts == [1, 1, 1, 2, 2, 2, 3, 3]
+
+
+def test_lazy_terms_within_a_sum():
+    every_other = penalties.lazily(penalties.r1, every=2)
+    both = penalties.weighted((10.0, every_other), (0.1, counting()))
+    (_, state), r1 = both.apply(both.init(), SQUARES, KEY, jnp.array(0)), HALF_SQUARE(REAL)
+    for step, expected in ((1, 0.1 * np.ones(6)), (2, 20.0 * r1 + 0.2)):
+        values, state = both.apply(state, SQUARES, KEY, jnp.array(step))
+        np.testing.assert_allclose(values, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("term", [penalties.lecam(0.5), penalties.path_length(0.5)])
+def test_statistics_are_those_of_all_devices(term):
+    """Four devices with two examples each keep the state of one with eight."""
+    codes = jax.random.normal(KEY, (8, 3))
+
+    def step(codes):
+        forward = linear(MATRIX, codes)._replace(real_logits=codes[:, 0], fake_logits=codes[:, 1])
+        return term.apply(term.apply(term.init(), forward, KEY, 0)[1], forward, KEY, 0)
+
+    values, state = step(codes)
+    of_each, states = jax.vmap(step, axis_name=axis.DATA_AXIS)(codes.reshape(4, 2, 3))
+    np.testing.assert_allclose(of_each.reshape(8), values, rtol=1e-4, atol=1e-6)
+    for name, value in state.items():
+        np.testing.assert_allclose(states[name], np.full(4, value), rtol=1e-5)
+
+
+# ---- in a game
+
+
+def linear_gan(**kwargs):
+    """`D(x) = (w . x, x)`, its features x, and `G(z) = z A`, at constant latents."""
+    generator = jaxgan.Network(
+        lambda key, z: (0.3 * jax.random.normal(key, (3, 3)), {}),
+        lambda matrix, state, z, **_: (z @ matrix, state),
+    )
+    discriminator = jaxgan.Network(
+        lambda key, x: (jax.random.normal(key, (3,)), {}),
+        lambda w, state, x, **_: ((x @ w, x), state),
+    )
+    prior = lambda key, n: CODES[:n]
+    return jaxgan.gan(generator, discriminator, latent=prior, loss=losses.wasserstein(), **kwargs)
+
+
+def played(game, rate=0.1, num_steps=1):
+    """The states before and after, by SGD."""
+    algorithm = jaxgan.jit(jaxgan.alternating(game, dict.fromkeys(game.losses, optax.sgd(rate))))
+    before = algorithm.init(KEY, {"image": REAL})
+    state = jax.tree.map(jnp.copy, before)
+    for _ in range(num_steps):
+        state, metrics = algorithm.update(state, {"image": REAL[None]}, KEY)
+    return before, state, metrics
+
+
+def feature_matching() -> Regularizer:
+    """`|mean h(x) - mean h(G(z))|^2` (Salimans et al., 2016), a generator's penalty."""
+
+    def apply(state, forward, key, step):
+        difference = jnp.mean(forward.real_features, 0) - jnp.mean(forward.fake_features, 0)
+        return jnp.broadcast_to(jnp.sum(difference**2), forward.real.shape[:1]), state
+
+    return Regularizer(tuple, apply)
+
+
+def test_a_penalty_enters_the_generators_gradient():
+    """Features that the discriminator returns serve feature matching; one step of SGD by hand."""
+    game = linear_gan(generator_penalty=penalties.weighted((2.0, feature_matching())))
+    before, after, metrics = played(game)
+    w = after.params["discriminator"]
+
+    def matching(matrix):
+        return jnp.sum((REAL.mean(0) - (CODES @ matrix).mean(0)) ** 2)
+
+    loss = lambda matrix: -jnp.mean(CODES @ matrix @ w) + 2.0 * matching(matrix)
+    matrix = before.params["generator"]
+    value, gradient = jax.value_and_grad(loss)(matrix)
+    np.testing.assert_allclose(after.params["generator"], matrix - 0.1 * gradient, rtol=1e-5)
+    assert float(metrics["generator"]["loss"]) == pytest.approx(float(value), rel=1e-5)
+    expected = pytest.approx(2.0 * float(matching(matrix)), rel=1e-5)
+    assert float(metrics["generator"]["penalty"]) == expected
+    assert "penalty" not in metrics["discriminator"]
+
+
+def test_a_penalty_enters_the_discriminators_gradient():
+    game = linear_gan(penalty=penalties.weighted((2.0, penalties.r1), (0.5, penalties.lecam(0.9))))
+    before, middle, _ = played(game)
+    w, fake = before.params["discriminator"], CODES @ before.params["generator"]
+    gradient = (fake.mean(0) - REAL.mean(0)) + 2.0 * w  # LeCam is zero in the first step
+    np.testing.assert_allclose(middle.params["discriminator"], w - 0.1 * gradient, rtol=1e-5)
+    _, after, _ = played(game, num_steps=2)
+    real, fake_mean = (float((x @ w).mean()) for x in (REAL, fake))
+    w, fake = middle.params["discriminator"], CODES @ middle.params["generator"]
+    lecam = lambda w: jnp.mean((REAL @ w - fake_mean) ** 2 + (fake @ w - real) ** 2)
+    gradient = (fake.mean(0) - REAL.mean(0)) + 2.0 * w + 0.5 * jax.grad(lecam)(w)
+    np.testing.assert_allclose(after.params["discriminator"], w - 0.1 * gradient, rtol=1e-4)
+
+
+def test_state_belongs_to_the_player_whose_penalty_it_is():
+    both = {"penalty": counting(), "generator_penalty": counting()}
+    turns = ("discriminator", "discriminator", "generator")
+    for kwargs, counts in ((both, (2, 1)), ({"penalty": counting()}, (2, None))):
+        game = games.mlp_gan(**kwargs)
+        algorithm = jaxgan.jit(jaxgan.alternating(game, games.SGD, turns=turns))
+        state = algorithm.init(KEY, games.minibatch())
+        state, _ = algorithm.update(state, games.minibatches(0, 2), KEY)
+        for player, count in zip(("discriminator", "generator"), counts, strict=True):
+            own = state.model_state[player]
+            if count is None:  # nothing but the network's state, of which there is none
+                assert own == {}
+            else:
+                assert own["network"] == {}
+                assert float(own["penalty"]) == count

@@ -1,4 +1,4 @@
-"""How a game is played: by hand on games small enough to do so."""
+"""Training algorithms, computed by hand for small games."""
 
 from functools import partial
 
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax.errors import InvalidRngError
 
 import jaxgan
 from jaxgan import Game, LossAux, losses, penalties, training
@@ -32,7 +33,7 @@ def quadratic_game() -> Game:
     def loss_of(player, other):
         def loss(params, model_state, batch, key, step):
             own = {"turns": model_state[player]["turns"] + 1, "before": params[player]}
-            metrics = {"sees": params[other], "batch": batch["image"][0]}
+            metrics = {"other": params[other], "batch": batch["image"][0]}
             return params[player] * params[other], LossAux(own, metrics)
 
         return loss
@@ -55,17 +56,17 @@ def play(turns, **kwargs):
     return algorithm.update(state, batches(algorithm.num_minibatches), KEY)
 
 
-def test_alternating_sees_the_moves_made_before():
+def test_alternating_players_respond_to_earlier_turns():
     state, metrics = play(["a", "b", "c"])
     a = 1 - 0.1 * 2.0
     b = 2 - 0.1 * 3.0
     c = 3 - 0.1 * a
     np.testing.assert_allclose([state.params[p] for p in "abc"], [a, b, c], rtol=1e-6)
-    np.testing.assert_allclose(metrics["c"]["sees"], a, rtol=1e-6)
+    np.testing.assert_allclose(metrics["c"]["other"], a, rtol=1e-6)
     np.testing.assert_allclose(metrics["c"]["loss"], 3 * a, rtol=1e-6)
 
 
-def test_moving_together_sees_none_of_the_moves():
+def test_players_of_one_turn_move_by_the_parameters_before_it():
     state, _ = play([("a", "b", "c")])
     np.testing.assert_allclose(
         [state.params[p] for p in "abc"], [1 - 0.2, 2 - 0.3, 3 - 0.1], rtol=1e-6
@@ -99,30 +100,29 @@ def test_metrics_are_means_over_turns():
         ("abab", [0, 0, 1, 1], [0, 1, 2, 3]),
     ],
 )
-def test_who_meets_over_which_draws(turns, shared, apart):
+def test_which_turns_share_a_minibatch(turns, shared, apart):
     for share_minibatches, draws in ((True, shared), (False, apart)):
-        runs = training._runs(tuple((player,) for player in turns), share_minibatches)
-        found = [(*movers, draw) for movers, run in runs for draw in range(run.start, run.stop)]
-        assert found == list(zip(turns, draws, strict=True))
+        runs = training._group_turns(tuple((player,) for player in turns), share_minibatches)
+        moves = [(*movers, draw) for movers, run in runs for draw in range(run.start, run.stop)]
+        assert moves == list(zip(turns, draws, strict=True))
 
 
-def test_shared_draws_are_the_plain_order_with_equal_draws():
-    """Computed once or turn by turn, apart: the same parameters, with SGD."""
-    game = games.dcgan()
+def test_shared_minibatches_are_equal_minibatches():
+    """Computed once or turn by turn: the same parameters, with SGD."""
+    game = games.CASES["normalised_gan"]().game
     algorithm = jaxgan.alternating(game, games.SGD)
-    batches = games.minibatches(0, 1)
-    batch = jax.tree.map(lambda x: x[0], batches)
-    state = apart = jax.jit(algorithm.init)(KEY, batch)
+    state = apart = jax.jit(algorithm.init)(KEY, games.minibatch())
+    update = jax.jit(algorithm.update)
+    turns = {name: jax.jit(partial(play_turn, game, games.SGD, (name,))) for name in game.losses}
     for step in range(5):
-        state, _ = jax.jit(algorithm.update)(state, batches, KEY)
+        state, _ = update(state, games.minibatches(0, 1), KEY)
         (key,) = jax.random.split(jax.random.fold_in(KEY, step), 1)
-        for player in game.losses:
-            move = partial(play_turn, game, games.SGD, (player,))
-            apart, _ = jax.jit(move)(apart, batch, key)
+        for turn in turns.values():
+            apart, _ = turn(apart, games.minibatch(), key)
     chex.assert_trees_all_close(state.params, apart.params, rtol=1e-6, atol=1e-6)
 
 
-def test_ema_once_per_round_after_all_turns():
+def test_ema_once_per_step_after_all_turns():
     decay = 0.9
     algorithm = jaxgan.alternating(GAME, OPTIMIZERS, turns=["a", "a", "b", "c"], ema={"a": decay})
     state = algorithm.init(KEY, {"image": jnp.zeros(1)})
@@ -135,14 +135,14 @@ def test_ema_once_per_round_after_all_turns():
         np.testing.assert_allclose(state.ema_model_state["a"]["before"], before, rtol=1e-6)
     assert state.ema_model_state["a"]["turns"] == 6  # a count has no average
     assert set(state.ema_params) == set(state.ema_model_state) == {"a"}
-    for found, averages, last in zip(
+    for values, averages, last in zip(
         jaxgan.with_ema(state),
         (state.ema_params, state.ema_model_state),
         (state.params, state.model_state),
         strict=True,
     ):
-        assert found["a"] is averages["a"]
-        assert found["b"] is last["b"]
+        assert values["a"] is averages["a"]
+        assert values["b"] is last["b"]
 
 
 def test_ema_that_warms_up():
@@ -170,7 +170,7 @@ def test_simultaneous_is_one_turn_for_all():
     np.testing.assert_array_equal(state.params["c"], play([("a", "b", "c")])[0].params["c"])
 
 
-def test_keys_differ_by_turn_and_by_round():
+def test_keys_differ_by_turn_and_by_step():
     seen = []
 
     def loss(params, model_state, batch, key, step):
@@ -201,47 +201,57 @@ def test_own_gradient_against_finite_differences():
             loss=losses.relativistic_average(),
             penalty=penalties.weighted((1.0, penalties.wgan_gp)),
         )
-        batch = {"image": jax.random.normal(KEY, (5, 3))}
-        params, model_state = game.init(KEY, batch)
+        batch, eps = {"image": jax.random.normal(KEY, (5, 3))}, 1e-6
+        params, model_state = jax.jit(game.init)(KEY, batch)
         params = jax.tree.map(lambda x: x.astype(jnp.float64), params)
         for player, loss in game.losses.items():
-            _, gradient = own_gradient(loss, player, params, model_state, batch, KEY, 0)
-            direction = jax.tree.map(
-                lambda x: jax.random.normal(jax.random.key(x.size), x.shape), params[player]
-            )
-            eps = 1e-6
+            own = params[player]
+            direction = jax.tree.map(lambda x: jnp.cos(jnp.arange(x.size)).reshape(x.shape), own)
 
-            def at(t, player=player, loss=loss, direction=direction):
-                own = optax.tree.add_scale(params[player], t, direction)
-                return loss({**params, player: own}, model_state, batch, KEY, 0)[0]
+            @jax.jit
+            def derivatives(own, player=player, loss=loss, direction=direction):
+                everyone = {**params, player: own}
+                _, gradient = own_gradient(loss, player, everyone, model_state, batch, KEY, 0)
+                moved = lambda t: {**params, player: optax.tree.add_scale(own, t, direction)}
+                value = lambda t: loss(moved(t), model_state, batch, KEY, 0)[0]
+                difference = (value(eps) - value(-eps)) / (2 * eps)
+                return optax.tree.vdot(gradient, direction), difference
 
-            slope = sum(
-                jnp.vdot(g, d)
-                for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(direction), strict=True)
-            )
-            np.testing.assert_allclose(slope, (at(eps) - at(-eps)) / (2 * eps), rtol=1e-6)
+            slope, difference = derivatives(own)
+            np.testing.assert_allclose(slope, difference, rtol=1e-6)
 
 
-def test_what_is_equal_in_two_turns_is_computed_once():
-    """XLA merges the generator's equal forward passes."""
-    game = games.dcgan()
+def flops(algorithm):
+    """Floating-point operations of the compiled update."""
+    state = jax.eval_shape(algorithm.init, KEY, games.minibatch())
+    batches = games.minibatches(0, algorithm.num_minibatches)
+    return jax.jit(algorithm.update).lower(state, batches, KEY).compile().cost_analysis()["flops"]
 
-    def convolutions(algorithm):
-        batches = games.minibatches(0, algorithm.num_minibatches)
-        state = algorithm.init(KEY, jax.tree.map(lambda x: x[0], batches))
-        text = jax.jit(algorithm.update).lower(state, batches, KEY).compile().as_text()
-        return text.count(" convolution(")
 
-    apart = convolutions(jaxgan.alternating(game, games.SGD, share_minibatches=False))
-    shared = convolutions(jaxgan.alternating(game, games.SGD))
-    assert shared < apart
-    assert convolutions(jaxgan.simultaneous(game, games.SGD)) <= shared
+def test_equal_forward_passes_are_computed_once():
+    """XLA merges those of the generator, whose products alone are 2 * 8 * (3 * 16 + 16 * 64)."""
+    game = games.mlp_gan()
+    apart = flops(jaxgan.alternating(game, games.SGD, share_minibatches=False))
+    shared = flops(jaxgan.alternating(game, games.SGD))
+    assert apart - shared >= 2 * 8 * (3 * 16 + 16 * 64)
+    assert flops(jaxgan.simultaneous(game, games.SGD)) <= shared
 
 
 # ---- one pass for two
 
 
-def conv_gan(**kwargs):
+def conditional_gan(*, one_pass=False, **kwargs):
+    return jaxgan.gan(
+        games.mlp_generator(num_classes=3),
+        games.mlp_discriminator(num_classes=3),
+        latent=games.LATENT,
+        condition=("label",),
+        one_pass=one_pass,
+        **kwargs,
+    )
+
+
+def convolutional_gan(**kwargs):
     return games.dcgan(batch_norm=False, classes=3, **kwargs)
 
 
@@ -249,51 +259,53 @@ def conv_gan(**kwargs):
     "loss",
     ["minimax", "non_saturating", "wasserstein", "relativistic_paired", "relativistic_average"],
 )
-@pytest.mark.parametrize("one_pass", [False, True])
-def test_one_stage_has_the_gradients_of_simultaneous_descent(loss, one_pass):
+@pytest.mark.parametrize(
+    "make", [conditional_gan, pytest.param(convolutional_gan, marks=pytest.mark.slow)]
+)
+def test_one_stage_has_the_gradients_of_simultaneous_descent(make, loss):
     penalty = penalties.weighted((1.0, penalties.r1), (1.0, penalties.wgan_gp))
-    game = conv_gan(loss=getattr(losses, loss)(), penalty=penalty, one_pass=one_pass)
-    batch = jax.tree.map(lambda x: x[0], games.minibatches(0, 1))
-    params, state = jax.jit(game.init)(KEY, batch)
-    joint = jax.jit(game.joint_gradients)(params, state, batch, KEY, 0)
-    assert set(joint) == set(game.losses)
-    for player, of_player in game.losses.items():
-        own = jax.jit(partial(own_gradient, of_player, player))(params, state, batch, KEY, 0)
-        assert jax.tree.structure(joint[player]) == jax.tree.structure(own)
-        for a, b in zip(jax.tree.leaves(joint[player]), jax.tree.leaves(own), strict=True):
+    batch = games.minibatch()
+    params, state = jax.jit(make().init)(KEY, batch)
+    for one_pass in (False, True):
+        game = make(loss=getattr(losses, loss)(), penalty=penalty, one_pass=one_pass)
+
+        @jax.jit
+        def gradients(params, game=game):
+            joint = game.joint_gradients(params, state, batch, KEY, 0)
+            own = {
+                player: own_gradient(of_player, player, params, state, batch, KEY, 0)
+                for player, of_player in game.losses.items()
+            }
+            return joint, own
+
+        joint, own = gradients(params)
+        assert jax.tree.structure(joint) == jax.tree.structure(own)
+        for a, b in zip(jax.tree.leaves(joint), jax.tree.leaves(own), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
 
 
 def test_one_stage_takes_one_backward_pass_less():
-    game = games.dcgan(side=16, batch_norm=False)
-    batches = {"image": jnp.zeros((1, 8, 16, 16, 1))}
-
-    def products(make):
-        algorithm = make(game, games.SGD)
-        state = algorithm.init(KEY, {"image": batches["image"][0]})
-        text = jax.jit(algorithm.update).lower(state, batches, KEY).compile().as_text()
-        return text.count(" convolution(") + text.count(" dot(")
-
-    # The generated examples go back through the discriminator's second layer once, not twice.
-    assert products(jaxgan.one_stage) < products(jaxgan.simultaneous)
+    """Generated examples go back through the discriminator's second layer once, not twice."""
+    discriminator = jaxgan.from_linen(MLP((64, 64)))
+    game = jaxgan.gan(games.mlp_generator(), discriminator, latent=games.LATENT)
+    saved = flops(jaxgan.simultaneous(game, games.SGD)) - flops(jaxgan.one_stage(game, games.SGD))
+    assert saved >= 2 * 8 * 64 * 64
 
 
 def test_one_discriminator_pass_is_two_passes():
-    batch = jax.tree.map(lambda x: x[0], games.minibatches(0, 1))
-    found = []
+    params = []
     for one_pass in (False, True):
-        algorithm = jaxgan.jit(jaxgan.alternating(conv_gan(one_pass=one_pass), games.SGD))
-        state = algorithm.init(KEY, batch)
-        for step in range(5):
-            state, _ = algorithm.update(state, games.minibatches(step, 1), KEY)
-        found.append(state.params)
-    for a, b in zip(*map(jax.tree.leaves, found), strict=True):
+        algorithm = jaxgan.jit(jaxgan.alternating(conditional_gan(one_pass=one_pass), games.SGD))
+        state = jaxgan.fit(algorithm, games.minibatches, key=KEY, num_steps=5)
+        params.append(state.params)
+    for a, b in zip(*map(jax.tree.leaves, params), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * max(1.0, np.abs(a).max()))
 
 
-def test_what_one_stage_and_one_pass_ask_for():
-    hinge, normed = games.mlp_gan(loss=losses.hinge()), games.dcgan(side=16)
-    one_pass = games.dcgan(side=16, one_pass=True)
+def test_requirements_of_one_stage_and_one_pass():
+    hinge, normed = games.mlp_gan(loss=losses.hinge()), games.CASES["normalised_gan"]().game
+    networks = games.normalised_generator(), games.normalised()
+    one_pass = jaxgan.gan(*networks, latent=games.LATENT, one_pass=True)
     dropout = jaxgan.gan(
         games.mlp_generator(),
         jaxgan.from_linen(MaxoutMLP((8,), pieces=2)),
@@ -302,16 +314,15 @@ def test_what_one_stage_and_one_pass_ask_for():
     )
     with pytest.raises(ValueError, match="this game has no joint_gradients; use simultaneous"):
         jaxgan.one_stage(GAME, OPTIMIZERS)
-    for side, game, function, error in (
-        (8, hinge, hinge.joint_gradients, "not monotone"),
-        (16, normed, normed.joint_gradients, "one_stage needs a discriminator without batch stat"),
-        (16, one_pass, one_pass.losses["discriminator"], "one_pass needs a discriminator without"),
-        (8, dropout, dropout.losses["discriminator"], "dropout"),
+    for game, function, error, message in (
+        (hinge, hinge.joint_gradients, ValueError, "not monotone"),
+        (normed, normed.joint_gradients, ValueError, "one_stage needs a discriminator without"),
+        (one_pass, one_pass.losses["discriminator"], ValueError, "one_pass needs a discriminator"),
+        (dropout, dropout.losses["discriminator"], InvalidRngError, "dropout"),
     ):
-        batch = {"image": jnp.zeros((8, side, side, 1))}
-        params, state = game.init(KEY, batch)
-        with pytest.raises(Exception, match=error):
-            function(params, state, batch, KEY, 0)
+        params, state = jax.eval_shape(game.init, KEY, games.minibatch())
+        with pytest.raises(error, match=message):
+            jax.eval_shape(function, params, state, games.minibatch(), KEY, 0)
 
 
 @pytest.mark.parametrize(
@@ -339,11 +350,11 @@ def test_optimizers_that_do_not_agree():
 def test_as_many_minibatches_as_turns():
     algorithm = jaxgan.alternating(GAME, OPTIMIZERS)
     state = algorithm.init(KEY, {"image": jnp.zeros(1)})
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="assert_tree_shape_prefix"):
         algorithm.update(state, batches(2), KEY)
 
 
-def test_scan_rounds_errors_and_counts():
+def test_scan_steps_errors_and_counts():
     algorithm = jaxgan.scan_steps(jaxgan.alternating(GAME, OPTIMIZERS), 4)
     assert (algorithm.num_minibatches, algorithm.steps_per_update) == (4, 4)
     with pytest.raises(ValueError, match="steps_per_update is 0"):
@@ -353,7 +364,7 @@ def test_scan_rounds_errors_and_counts():
 # ---- the loop
 
 
-def test_fit_goes_on_where_the_state_stands():
+def test_fit_starts_from_the_state_that_it_is_given():
     calls = []
 
     def minibatches(start, count):
@@ -386,8 +397,8 @@ def test_fit_stops_when_a_callback_says_so():
     assert int(jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=9, callbacks=[stop]).step) == 3
 
 
-def test_fit_checks_that_the_rounds_come_out_even():
+def test_fit_checks_that_the_steps_come_out_even():
     algorithm = jaxgan.scan_steps(jaxgan.alternating(GAME, OPTIMIZERS), 4)
     minibatches = lambda start, count: {"image": jnp.zeros((count, 1))}
-    with pytest.raises(ValueError, match="6 rounds remain, expected a multiple of the 4"):
+    with pytest.raises(ValueError, match="6 steps remain, expected a multiple"):
         jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=6)

@@ -1,0 +1,58 @@
+"""All games on two processes of four devices each; started twice by test_processes.py.
+
+    python -m tests.programs.processes PORT PROCESS_ID
+
+Process 0 prints one line of JSON, `{"differences": {case: difference from one device}, ...}`.
+"""
+
+import json
+import sys
+
+import jax
+import numpy as np
+
+import jaxgan
+from jaxgan.parallel import axis, multihost
+
+if __name__ == "__main__":  # before anything that uses jax, as the modules below do
+    multihost.initialize(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
+from tests import games
+from tests.programs.common import KEY, difference, train
+
+
+def my_rows(start, count):
+    """This process's half of every minibatch."""
+    half = lambda x: x.reshape(count, 2, games.BATCH // 2, *x.shape[2:])[:, jax.process_index()]
+    return jax.tree.map(half, games.minibatches(start, count))
+
+
+def on_host(algorithm, minibatches=games.minibatches):
+    return multihost.to_host(train(algorithm, minibatches)._asdict())
+
+
+def error_of_pmap() -> str:
+    try:
+        jaxgan.pmap(games.CASES["minimax"]().algorithm)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def main() -> None:
+    assert (jax.process_count(), jax.device_count(), jax.local_device_count()) == (2, 8, 4)
+    assert multihost.all_reduce_max(jax.process_index()) == 1
+    differences = {}
+    for name, make in games.CASES.items():
+        algorithm = make().with_sgd.algorithm
+        two = on_host(jaxgan.sharded(algorithm), my_rows)
+        if multihost.is_main():
+            differences[name] = difference(on_host(jaxgan.jit(algorithm)), two)
+    keys = jax.jit(lambda: jax.random.key_data(axis.example_keys(KEY, 16)))()
+    np.testing.assert_array_equal(keys, jax.random.key_data(axis.example_keys(KEY, 16)))
+    results = {"differences": differences, "scores": games.scores(), "error": error_of_pmap()}
+    if multihost.is_main():
+        print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
