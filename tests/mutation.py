@@ -4,7 +4,7 @@
     python -m tests.mutation --num 350 --out docs/mutants.json
 
 Mutants are made by Cosmic Ray: an operator is exchanged, a number changed, a condition negated, a
-loop skipped. One per line at most, sampled over the rooms below; those that could only crash (bit
+loop skipped. One per line at most, sampled over the files below; those that could only crash (bit
 operations, type annotations) are left out. Each is tested in a copy of the tree by the quick tests
 that belong to its file, until the first failure. `docs/mutants.md` explains those that survive.
 """
@@ -23,6 +23,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from difflib import ndiff
 from pathlib import Path
+from typing import NoReturn
 
 from cosmic_ray.commands.init import init
 from cosmic_ray.mutating import use_mutation
@@ -32,19 +33,36 @@ from cosmic_ray.work_item import MutationSpec
 
 ROOT = Path(__file__).parent.parent
 
-# Rooms that are mutated, and the tests that belong to them, beside the doctests of the file.
+MUTATED = (
+    "game.py",
+    "training.py",
+    "latents.py",
+    "losses",
+    "penalties",
+    "augment",
+    "games",
+    "metrics",
+)
+# The tests of a file are its doctests and those of the first prefix that it begins with.
 TESTS = {
     "jaxgan/game.py": "test_training test_dirac",
     "jaxgan/training.py": "test_training test_dirac",
     "jaxgan/latents.py": "test_latents test_latent_space",
-    "jaxgan/losses/": "test_losses test_dirac test_variational",
+    "jaxgan/losses/variational.py": "test_variational",
+    "jaxgan/losses/": "test_losses test_dirac",
     "jaxgan/penalties/": "test_penalties test_dirac",
     "jaxgan/augment/": "test_augment",
-    "jaxgan/games/": "test_gan test_contract test_variational test_translation",
+    "jaxgan/games/vae": "test_variational test_contract",
+    "jaxgan/games/bigan": "test_variational test_contract",
+    "jaxgan/games/adversarial": "test_variational test_contract",
+    "jaxgan/games/autoencoder": "test_variational test_contract",
+    "jaxgan/games/shared": "test_contract test_variational",
+    "jaxgan/games/gan.py": "test_augment test_penalties test_training test_contract",
+    "jaxgan/games/": "test_translation test_contract",
     "jaxgan/metrics/": "test_metrics",
 }
 WARM = (
-    *("chex", "flax.linen", "flax.nnx", "hypothesis", "jax", "optax", "orbax.checkpoint", "pytest"),
+    *("chex", "flax.linen", "flax.nnx", "jax", "optax", "orbax.checkpoint", "pytest"),
     *("scipy.stats", "sklearn.neighbors", "tensorboardX", "tyro"),
 )
 EXCHANGES = {
@@ -76,13 +94,10 @@ OPERATORS = (
 
 
 def all_mutants() -> list[MutationSpec]:
-    """Every mutant of the rooms, by the operators above, and nowhere but in code."""
+    """All mutants of the files above by the operators above."""
     names = [name for name in operator_names() if name.split("/")[1].startswith(OPERATORS)]
-    files = [
-        path
-        for room in TESTS
-        for path in sorted(ROOT.glob(f"{room}*.py" if room.endswith("/") else room))
-    ]
+    paths = [ROOT / "jaxgan" / part for part in MUTATED]
+    files = [file for path in paths for file in (sorted(path.glob("*.py")) or [path])]
     with (
         tempfile.TemporaryDirectory() as folder,
         use_db(f"{folder}/mutants.sqlite", WorkDB.Mode.create) as database,
@@ -124,20 +139,28 @@ def enter_copy() -> None:
     sys.dont_write_bytecode = True
 
 
+def _test(files: list[str], path: Path) -> NoReturn:
+    """Ends this process with pytest's exit status."""
+    import pytest
+
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    for name in [name for name in sys.modules if name.split(".")[0] in ("jaxgan", "tests")]:
+        del sys.modules[name]
+    os._exit(pytest.main(["-x", "-q", "-n0", "-pno:cacheprovider", *files, str(path)]))
+
+
 def passes(path: Path, seconds: float = 900.0) -> bool:
     """Whether a file's tests pass, in a process of their own; a program that hangs does not."""
-    room = next(room for room in TESTS if str(path).startswith(room))
-    files = [f"tests/{test}.py" for test in TESTS[room].split()]
+    prefix = next(prefix for prefix in TESTS if str(path).startswith(prefix))
+    files = [f"tests/{test}.py" for test in TESTS[prefix].split()]
     child = os.fork()
     if child == 0:
-        import pytest
-
-        for name in [name for name in sys.modules if name.split(".")[0] in ("jaxgan", "tests")]:
-            del sys.modules[name]
-        silent = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silent, 1)
-        os.dup2(silent, 2)
-        os._exit(pytest.main(["-x", "-q", "-n0", "-pno:cacheprovider", *files, str(path)]))
+        try:
+            _test(files, path)
+        finally:
+            os._exit(1)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -171,17 +194,24 @@ def main() -> None:
     parser.add_argument("--num", type=int, default=350, help="mutants to test")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--workers", type=int, default=2, help="mutants that are tested at once")
-    parser.add_argument("--only", default="", help="files whose path contains this")
+    parser.add_argument(
+        "--only", default="", help="of the sample, those in files whose path contains this"
+    )
     parser.add_argument("--out", type=Path, default=Path("mutants.json"), help="what came out")
     args = parser.parse_args()
-    mutants = [m for m in all_mutants() if args.only in str(m.module_path)]
-    chosen, results = sample(mutants, args.num, args.seed), []
+    chosen = sample(all_mutants(), args.num, args.seed)
+    chosen, results = [m for m in chosen if args.only in str(m.module_path)], []
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MUTANTS": folder, "JAXGAN_TESTS_CACHE": f"{folder}/cache"}
         with ProcessPoolExecutor(args.workers, initializer=enter_copy) as pool:
+            files = sorted({m.module_path.relative_to(ROOT) for m in chosen})
+            for path, passed in zip(files, pool.map(passes, files), strict=True):
+                if not passed:
+                    raise SystemExit(f"the tests of {path} fail without any mutant; mend them")
             for result in pool.map(outcome, chosen):
                 results.append(result)
-                print(result["outcome"], f"{result['file']}:{result['line']}", *result["change"])
+                where = f"{result['file']}:{result['line']}"
+                print(result["outcome"], where, *result["change"], flush=True)
                 args.out.write_text(json.dumps(results, indent=1) + "\n")
     counts = Counter(result["outcome"] for result in results)
     print(dict(counts), f"{counts['killed'] / len(results):.1%} killed of {len(results)}")
