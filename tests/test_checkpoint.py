@@ -20,15 +20,15 @@ def algorithm():
     return jaxgan.jit(games.CASES["dcgan"]().algorithm)
 
 
-def play(algorithm, rounds):
-    return jaxgan.fit(algorithm, games.minibatches, key=KEY, num_steps=rounds)
+def play(algorithm, num_steps):
+    return jaxgan.fit(algorithm, games.minibatches, key=KEY, num_steps=num_steps)
 
 
 @pytest.fixture
 def two_checkpoints(algorithm, tmp_path):
     with checkpoint.open_manager(tmp_path) as manager:
-        for rounds in (1, 2):
-            checkpoint.save(manager, play(algorithm, rounds))
+        for num_steps in (1, 2):
+            checkpoint.save(manager, play(algorithm, num_steps))
     return tmp_path
 
 
@@ -57,14 +57,14 @@ def test_without_the_game(two_checkpoints, algorithm):
     assert checkpoint.digest(plain) == checkpoint.digest(play(algorithm, 2))
 
 
-def test_a_flipped_bit_is_noticed(two_checkpoints, algorithm):
+def test_a_flipped_bit_is_detected(two_checkpoints, algorithm):
     flip_bits(two_checkpoints / "2")
     with pytest.warns(UserWarning, match="the checkpoint of step 2 in .* is damaged"):
         restored = restore(two_checkpoints, algorithm)
     assert checkpoint.digest(restored) == checkpoint.digest(play(algorithm, 1))
 
 
-def test_missing_files_are_noticed(two_checkpoints, algorithm):
+def test_missing_files_are_detected(two_checkpoints, algorithm):
     for path in sorted((two_checkpoints / "2").rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     with pytest.warns(UserWarning, match="the checkpoint of step 2"):
@@ -97,8 +97,8 @@ def test_another_structure_is_one_clear_error(two_checkpoints):
 
 def test_the_oldest_goes_and_a_second_save_of_a_step_is_none(algorithm, tmp_path):
     with checkpoint.open_manager(tmp_path) as manager:
-        for rounds in (1, 2, 3, 3):
-            checkpoint.save(manager, play(algorithm, rounds))
+        for num_steps in (1, 2, 3, 3):
+            checkpoint.save(manager, play(algorithm, num_steps))
         manager.wait_until_finished()
         assert list(manager.all_steps()) == [2, 3]
 
@@ -125,6 +125,6 @@ def test_saving_while_going_on(algorithm, tmp_path):
     assert checkpoint.digest(restore(tmp_path, algorithm)) == checkpoint.digest(play(algorithm, 3))
 
 
-def test_an_interrupted_save_is_not_seen(two_checkpoints, algorithm):
+def test_an_interrupted_save_is_ignored(two_checkpoints, algorithm):
     os.makedirs(two_checkpoints / "3.orbax-checkpoint-tmp" / "state")
     assert int(restore(two_checkpoints, algorithm).step) == 2

@@ -34,12 +34,12 @@ def test_idx_round_trip(tmp_path, name):
         (b"", r"starts with the bytes \(none\), expected 00 00 08"),
         (b"\x89PNG....", "starts with the bytes 89 50 4e 47"),
         (b"\0\0\x0d\x01\0\0\0\x01....", "expected 00 00 08"),  # floats
-        (b"\0\0\x08\x02\0\0\0\x01", "ends within its header of 12 bytes"),
+        (b"\0\0\x08\x02\0\0\0\x01", "expected a header of 12 bytes"),
         (b"\0\0\x08\x01\0\0\0\x05abc", r"holds 3 values, expected 5 for the shape \(5,\)"),
         (b"\0\0\x08\x01\0\0\0\x02abc", "holds 3 values, expected 2"),
         (b"\0\0\x08\x01\0\0\0\x03abc", r"holds an array of shape \(3,\), expected \(4, any\)"),
-        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03abc", mtime=0)[:-9], "gzip that do not unpack"),
-        (b"\x1f\x8bnot really", "gzip that do not unpack"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x03abc", mtime=0)[:-9], "gzip that do not decompress"),
+        (b"\x1f\x8bnot really", "gzip that do not decompress"),
     ],
 )
 def test_idx_files_that_are_not_right(tmp_path, content, message):

@@ -12,6 +12,7 @@ from jaxgan import images
 from jaxgan.errors import NonFiniteError
 from jaxgan.loop import StopTraining
 from jaxgan.runs import callbacks
+from jaxgan.runs.curves import save_curves
 
 STATE = None
 
@@ -40,11 +41,11 @@ def test_a_sheet_clips_and_leaves_gaps_empty():
 def test_sheets_survive_the_file(tmp_path):
     pictures = np.random.default_rng(0).uniform(-1, 1, (4, 5, 5, 3))
     images.save_sheet(tmp_path / "sheet.png", pictures, columns=2)
-    with Image.open(tmp_path / "sheet.png") as found:
-        np.testing.assert_array_equal(np.asarray(found), images.sheet(pictures, columns=2))
+    with Image.open(tmp_path / "sheet.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), images.sheet(pictures, columns=2))
     images.save_sheet(tmp_path / "grey.png", pictures[..., :1])
-    with Image.open(tmp_path / "grey.png") as found:
-        assert found.mode == "L"
+    with Image.open(tmp_path / "grey.png") as file:
+        assert file.mode == "L"
 
 
 def records(outputs):
@@ -65,7 +66,7 @@ def records(outputs):
 
 @pytest.mark.parametrize("outputs", [True, False])
 def test_curves_have_a_panel_for_the_discriminators_output_where_there_is_one(tmp_path, outputs):
-    images.save_curves(tmp_path / "losses.png", records(outputs))
+    save_curves(tmp_path / "losses.png", records(outputs))
     with Image.open(tmp_path / "losses.png") as found:
         width, height = found.size
     assert (height > width / 2) == outputs
@@ -88,7 +89,7 @@ def test_check_finite_names_what_is_not():
         callbacks.check_finite(7, STATE, {"generator": {"loss": float("nan")}})
 
 
-def test_the_log_forgets_what_was_never_checkpointed(tmp_path):
+def test_the_log_drops_steps_after_the_checkpoint(tmp_path):
     path, tensorboard = tmp_path / "metrics.jsonl", tmp_path / "tensorboard"
     with callbacks.metrics_log(path, tensorboard) as log:
         for step in (1, 2, 3):
@@ -97,7 +98,7 @@ def test_the_log_forgets_what_was_never_checkpointed(tmp_path):
         file.write('{"step": 4, "a/lo')  # killed in the middle of a line
     with callbacks.metrics_log(path, tensorboard, step=2) as log:
         log(3, STATE, {"a": {"loss": 30.0}})
-    found = callbacks.read_records(path)
+    found = callbacks.read_metrics(path)
     assert [(record["step"], record["a/loss"]) for record in found] == [(1, 1), (2, 2), (3, 30)]
     seconds = [record["seconds"] for record in found]
     assert seconds == sorted(seconds)
@@ -120,7 +121,7 @@ def test_a_signal_stops_after_the_step_and_handlers_come_back():
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_progress_shows_losses_and_pace(terminal, tmp_path):
+def test_progress_reports_losses_and_speed(terminal, tmp_path):
     with (tmp_path / "out").open("w") as file:
         console = Console(file=file, force_terminal=terminal, width=120)
         with callbacks.progress(console, start=0, num_steps=30) as show:

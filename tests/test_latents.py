@@ -21,7 +21,7 @@ PRIORS = {
 @pytest.mark.parametrize("name", PRIORS)
 def test_distribution(name):
     prior, distribution = PRIORS[name]
-    z = np.asarray(prior(4)(KEY, 2000), np.float64)
+    z = np.asarray(jax.jit(prior(4), static_argnums=1)(KEY, 2000), np.float64)
     assert z.shape == (2000, 4)
     assert scipy.stats.kstest(z.ravel(), distribution.cdf).pvalue > 1e-3
     correlation = np.corrcoef(z.T) - np.eye(4)  # coordinates are independent, and so are rows
@@ -30,13 +30,13 @@ def test_distribution(name):
 
 
 @pytest.mark.parametrize("name", PRIORS)
-def test_rows_do_not_depend_on_how_many_nor_on_devices(name):
-    """The same bits are drawn; how a compiler rounds the last digit is its own affair."""
+def test_rows_depend_neither_on_their_number_nor_on_devices(name):
+    """The same bits are sampled; compilers may round the last digit of their image differently."""
     z = PRIORS[name][0](3)
-    whole = z(KEY, 8)
-    np.testing.assert_allclose(z(KEY, 5), whole[:5], rtol=1e-6)
-    on_four = jax.vmap(lambda _: z(KEY, 2), axis_name=axis.DATA_AXIS)(jnp.arange(4))
-    np.testing.assert_allclose(on_four.reshape(8, 3), whole, rtol=1e-6)
+    eight, five = (jax.jit(z, static_argnums=1)(KEY, n) for n in (8, 5))
+    np.testing.assert_allclose(five, eight[:5], rtol=1e-6)
+    on_four = jax.jit(jax.vmap(lambda _: z(KEY, 2), axis_name=axis.DATA_AXIS))(jnp.arange(4))
+    np.testing.assert_allclose(on_four.reshape(8, 3), eight, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", PRIORS)

@@ -1,7 +1,7 @@
-"""pix2pix and CycleGAN: losses, pool, networks, pictures in folders, and the commands."""
+"""pix2pix and CycleGAN: losses, buffer, networks, pictures in folders, and the commands."""
 
 import dataclasses
-import json
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +11,16 @@ import pytest
 from PIL import Image
 
 import jaxgan
-from experiments import cyclegan, pix2pix
+from experiments import cyclegan, pix2pix, translation
 from jaxgan import data, networks
 from jaxgan.data import Jitter, load_pairs, load_sets, translation_minibatches
 from jaxgan.data.pictures import resized
 from jaxgan.errors import DataError
 from jaxgan.games import image_buffer
-from jaxgan.runs.launch import launch
 from tests import games
-from tests.support import command
+from tests.support import command, refused, size_of, train
 
-BATCH = jax.tree.map(lambda x: x[0], games.minibatches(0, 1))
+BATCH = games.minibatch()
 KEY = jax.random.key(2)
 
 
@@ -32,7 +31,7 @@ def test_losses_of_pix2pix():
     generator = jaxgan.from_linen(networks.UNetGenerator(1, features=2, dropout=0.0, norm="none"))
     discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
     game = jaxgan.pix2pix(generator, discriminator, l1_weight=7.0)
-    params, state = game.init(KEY, BATCH)
+    params, state = jax.jit(game.init)(KEY, BATCH)
     x, y = BATCH["source"], BATCH["target"]
     fake = generator.apply(params["generator"], {}, x, train=True)[0]
     D = lambda image: discriminator.apply(params["discriminator"], {}, image, x, train=True)[0]
@@ -42,17 +41,17 @@ def test_losses_of_pix2pix():
         "generator": -jnp.mean(jnp.log(sigmoid(D(fake)))) + 7.0 * jnp.mean(jnp.abs(fake - y)),
     }
     for player, value in expected.items():
-        loss, _ = game.losses[player](params, state, BATCH, KEY, jnp.array(0))
+        loss, _ = jax.jit(game.losses[player])(params, state, BATCH, KEY, 0)
         np.testing.assert_allclose(loss, value, rtol=1e-5)
     np.testing.assert_array_equal(game.sample(params, state, BATCH, KEY), fake)
 
 
-def test_an_unconditional_discriminator_sees_no_source():
+def test_an_unconditional_discriminator_receives_no_source():
     generator = jaxgan.from_linen(networks.UNetGenerator(1, features=2, norm="none"))
     discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
     for conditional, channels in ((True, 2), (False, 1)):
         game = jaxgan.pix2pix(generator, discriminator, conditional=conditional)
-        params, _ = game.init(KEY, BATCH)
+        params, _ = jax.eval_shape(game.init, KEY, BATCH)
         assert params["discriminator"]["Conv_0"]["kernel"].shape[2] == channels
 
 
@@ -60,7 +59,7 @@ def test_losses_of_cyclegan():
     game = games.cyclegan(cycle_weight=3.0, identity_weight=0.25, pool_size=0)
     generator = jaxgan.from_linen(networks.UNetGenerator(1, 2, dropout=0.0, norm="none"))
     discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
-    params, state = game.init(KEY, BATCH)
+    params, state = jax.jit(game.init)(KEY, BATCH)
     x, y = BATCH["x"], BATCH["y"]
     F, G = (
         lambda image, way=way: generator.apply(params["generators"][way], {}, image, train=True)[0]
@@ -83,7 +82,7 @@ def test_losses_of_cyclegan():
         "discriminators": factor * (of(D_x, x, G(y)) + of(D_y, y, F(x))),
     }
     for player, value in expected.items():
-        loss, _ = game.losses[player](params, state, BATCH, KEY, jnp.array(0))
+        loss, _ = jax.jit(game.losses[player])(params, state, BATCH, KEY, 0)
         np.testing.assert_allclose(loss, value, rtol=1e-5)
     np.testing.assert_allclose(game.sample(params, state, BATCH, KEY), F(x), atol=1e-6)
     only_y = {"y": y}
@@ -96,11 +95,11 @@ def test_networks_of_cyclegan_have_names():
         jaxgan.cyclegan({"a": network}, {"x": network, "y": network})
 
 
-# ---- the pool
+# ---- the image buffer
 
 
 def query_one_by_one(stored, size, images, key):
-    """The pool of Shrivastava et al. as a list that is changed, with the same draws."""
+    """The buffer of Shrivastava et al. as a list that is changed, with the same random numbers."""
     shown = []
     for image, key_row in zip(images, jax.random.split(key, len(images)), strict=True):
         coin, place = jax.random.split(key_row)
@@ -117,8 +116,8 @@ def query_one_by_one(stored, size, images, key):
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
-def test_pool_equals_a_list_that_is_changed(n):
-    """Batches of one, of some, and larger than the pool."""
+def test_buffer_equals_a_list_that_is_changed(n):
+    """Batches of one, of some, and larger than the buffer."""
     size, stored = 5, []
     state = image_buffer.empty(size, jnp.zeros((2,)))
     for number in range(9):
@@ -131,7 +130,7 @@ def test_pool_equals_a_list_that_is_changed(n):
         assert int(state.filled) == len(stored)
 
 
-def test_half_of_what_a_full_pool_shows_is_older():
+def test_half_of_the_images_of_a_full_buffer_are_older():
     state, older = image_buffer.empty(50, jnp.zeros(())), 0
     for number in range(300):
         fresh = jnp.full((4,), float(number + 1))
@@ -148,7 +147,7 @@ def count(network, *inputs):
     return sum(leaf.size for leaf in jax.tree.leaves(shapes[0]))
 
 
-def test_parameters_are_as_many_as_in_the_papers_networks():
+def test_number_of_parameters_is_that_of_the_papers():
     image = jnp.zeros((1, 256, 256, 3))
     assert count(jaxgan.from_linen(networks.UNetGenerator()), image) == 54_413_955
     assert count(jaxgan.from_linen(networks.ResNetGenerator()), image) == 11_378_179
@@ -200,14 +199,14 @@ def test_unet_equals_pytorchs(tmp_path):
 
 
 def test_dropout_of_the_unet_is_noise_in_training_only():
-    network = jaxgan.from_linen(networks.UNetGenerator(1, features=4, num_levels=4))
-    x = jnp.ones((1, 16, 16, 1))
-    params, state = network.init(KEY, x)
+    network = jaxgan.from_linen(networks.UNetGenerator(1, features=4, num_levels=3, norm="none"))
+    x = jnp.ones((1, 8, 8, 1))
+    params, _ = jax.jit(network.init)(KEY, x)
     keys = (jax.random.key(0), jax.random.key(1))
-    noisy = [network.apply(params, state, x, key=key, train=True)[0] for key in keys]
-    assert not np.array_equal(*noisy)
-    still = [network.apply(params, state, x, key=key, train=False)[0] for key in keys]
-    np.testing.assert_array_equal(*still)
+    for training in (True, False):
+        apply = jax.jit(partial(network.apply, params, {}, x, train=training))
+        one, other = (apply(key=key)[0] for key in keys)
+        assert np.array_equal(one, other) != training
 
 
 def test_sizes_that_the_unet_cannot_halve():
@@ -229,12 +228,16 @@ def noise(seed, height=20, width=24, channels=3) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape)
 
 
-@pytest.fixture
-def side_by_side(tmp_path):
+def write_side_by_side(folder):
     for split, n in (("train", 5), ("test", 2)):
         for i in range(n):
             pair = np.concatenate([noise(i), noise(100 + i)], axis=1)
-            write(tmp_path / split / f"{i:03}.png", pair)
+            write(folder / split / f"{i:03}.png", pair)
+
+
+@pytest.fixture
+def side_by_side(tmp_path):
+    write_side_by_side(tmp_path)
     return tmp_path
 
 
@@ -267,7 +270,7 @@ def test_folders_that_are_wrong(tmp_path, side_by_side):
     with pytest.raises(DataError, match=r"trainA does not exist"):
         load_sets(case("empty"), "train")
     case("none/trainA").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"trainA holds no picture"):
+    with pytest.raises(DataError, match=r"trainA holds no image files"):
         load_sets(case("none"), "train")
     write(case("odd/train/a.png"), noise(0, width=25))
     with pytest.raises(DataError, match=r"a\.png is 25 pixels wide; .* even width"):
@@ -275,9 +278,7 @@ def test_folders_that_are_wrong(tmp_path, side_by_side):
     for name in ("a", "b"):
         write(case("unequal/trainA") / f"{name}.png", noise(0))
     write(case("unequal/trainB/a.png"), noise(0))
-    with pytest.raises(
-        DataError, match=r"2 pictures in trainA and 1 in trainB; .* b has no partner"
-    ):
+    with pytest.raises(DataError, match=r"2 images in trainA and 1 in trainB; .* b has no partner"):
         load_pairs(case("unequal"), "train")
     write(case("names/trainA/a.png"), noise(0))
     write(case("names/trainB/z.png"), noise(0))
@@ -292,7 +293,7 @@ def test_folders_that_are_wrong(tmp_path, side_by_side):
         data.load_folder(case("alpha"))
     case("damaged").mkdir()
     case("damaged/a.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"a\.png cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"a\.png cannot be read as an image"):
         data.load_folder(case("damaged"))
 
 
@@ -358,7 +359,7 @@ def test_sets_without_pairs_have_orders_of_their_own(side_by_side):
 
 def test_crops_that_are_too_large(side_by_side):
     a, b = load_pairs(side_by_side, "train")
-    with pytest.raises(DataError, match=r"00\d has 20 x 24 pixels, and 21 x 21 are to be cut"):
+    with pytest.raises(DataError, match=r"00\d has 20 x 24 pixels, expected at least 21 x 21"):
         translation_minibatches(
             {"x": a, "y": b}, paired=False, batch_size=1, jitter=Jitter(None, 21)
         )(0, 1)
@@ -383,50 +384,69 @@ def test_recoloured_digits_have_a_truth():
 # ---- runs
 
 
+SMALL = {"crop_size": 16, "batch_size": 2, "patch_layers": 1, "log_every": 1}
+
+
 def run(module, directory, **fields):
-    small = {"features": 4, "crop_size": 16, "batch_size": 2, "patch_layers": 1, "log_every": 1}
-    config = dataclasses.replace(module.Config(), run_dir=str(directory), **(small | fields))
-    assert launch(config, module.make, name=module.__name__) == 0
-    entries = json.loads((directory / "evaluation.json").read_text())["evaluations"]
-    return {record["name"]: record["value"] for record in entries[-1]["records"]}
+    """Trains a small run of an experiment; the values of its last evaluation."""
+    return train(module, directory, **({"features": 2} | SMALL | fields))
 
 
-def test_pix2pix_from_a_folder_to_a_folder(side_by_side, tmp_path, capsys):
-    """Trains all epochs, goes on as if never stopped, and translates pictures of other sizes."""
-    folder = {"data_dir": str(side_by_side), "epochs": 2, "decay_epochs": 1, "checkpoint_every": 1}
-    found = run(pix2pix, tmp_path / "run", **folder)
-    assert {"l1", "psnr", "ssim", "mean_target/l1"} <= set(found)
-    text = capsys.readouterr().out
-    assert "complete at step 6" in text  # 5 pairs, batches of 2: two rounds an epoch
-    run(pix2pix, tmp_path / "stopped", **folder, num_steps=4)
-    run(pix2pix, tmp_path / "stopped", **folder)
+TWO_EPOCHS = {"epochs": 2, "decay_epochs": 1, "checkpoint_every": 1}  # of 5 pairs in batches of 2
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of pictures, a finished run of pix2pix on it, and its evaluation."""
+    folder = tmp_path_factory.mktemp("pictures")
+    write_side_by_side(folder)
+    directory = tmp_path_factory.mktemp("pix2pix") / "run"
+    return folder, directory, run(pix2pix, directory, data_dir=str(folder), **TWO_EPOCHS)
+
+
+def test_pix2pix_is_evaluated_beside_the_mean_target(trained):
+    """The score of the mean of the training targets, by hand."""
+    folder, directory, values = trained
+    assert {"l1", "psnr", "ssim", "mean_target/l1"} <= set(values)
+    train = data.resized_examples({"y": load_pairs(folder, "train")[1]}, 16)["y"]
+    test = data.resized_examples({"y": load_pairs(folder, "test")[1]}, 16)["y"]
+    scaled = lambda images: images.astype(np.float64) / 127.5 - 1
+    expected = np.abs(scaled(train).mean(axis=0) - scaled(test)).mean()
+    assert values["mean_target/l1"] == pytest.approx(expected, rel=1e-4)
+    # Source, output and target of two pairs; three epochs of two steps.
+    assert size_of(directory / "samples" / "step_0000006.png") == (3 * 18 + 2, 2 * 18 + 2)
+
+
+@pytest.mark.slow
+def test_pix2pix_resumes(trained, tmp_path, capsys):
+    folder, directory, _ = trained
+    fields = {"data_dir": str(folder), **TWO_EPOCHS}
+    run(pix2pix, tmp_path / "stopped", **fields, num_steps=4)
+    run(pix2pix, tmp_path / "stopped", **fields)
     capsys.readouterr()
     digests = []
-    for name in ("run", "stopped"):
-        command("digest", tmp_path / name)
+    for path in (directory, tmp_path / "stopped"):
+        command("digest", path)
         digests.append(capsys.readouterr().out)
     assert digests[0] == digests[1]
-    with Image.open(tmp_path / "run" / "samples" / "step_0000006.png") as sheet:
-        assert sheet.size == (3 * 18 + 2, 2 * 18 + 2)  # source, output and target of two pairs
 
+
+def test_pictures_of_any_size_are_translated(trained, tmp_path):
+    directory = trained[1]
     write(tmp_path / "in" / "a.png", noise(7, height=21, width=50))
     write(tmp_path / "in" / "b.png", noise(8, height=16, width=16))
-    command("translate", tmp_path / "run", input=tmp_path / "in", output=tmp_path / "out")
+    command("translate", directory, input=tmp_path / "in", output=tmp_path / "out")
     with Image.open(tmp_path / "out" / "a.png") as picture:
         assert (picture.size, picture.mode) == ((50, 21), "RGB")
+    assert size_of(tmp_path / "out" / "b.png") == (16, 16)
     write(tmp_path / "grey" / "a.png", noise(7, channels=1))
-    for arguments, message in (
-        ((tmp_path / "grey", None), "have 1 channels"),
-        ((tmp_path / "in", "y2x"), "--way is y2x, expected one of source2target"),
-        ((tmp_path / "nowhere", None), "nowhere does not exist"),
+    for folder, flags, message in (
+        ("grey", {}, "have 1 channel"),
+        ("in", {"way": "y2x"}, "--way is y2x, expected one of source2target"),
+        ("nowhere", {}, "nowhere does not exist"),
     ):
-        with pytest.raises(SystemExit) as end:
-            way = {} if arguments[1] is None else {"way": arguments[1]}
-            command(
-                "translate", tmp_path / "run", input=arguments[0], output=tmp_path / "out", **way
-            )
-        assert end.value.code == 2
-        assert message in capsys.readouterr().err
+        flags |= {"input": tmp_path / folder, "output": tmp_path / "out"}
+        assert message in refused(command, "translate", directory, **flags)
 
 
 @pytest.mark.slow
@@ -436,8 +456,8 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
             for i in range(n):
                 write(tmp_path / f"{split}{letter}" / f"{letter}{i}.png", noise(i))
     fields = {"data_dir": str(tmp_path), "num_blocks": 1, "num_steps": 3, "pool_size": 2}
-    found = run(cyclegan, tmp_path / "run", **fields)
-    assert {"x2y2x/l1", "y2x2y/ssim", "x2y/swd_pixels", "y2x/kid_pixels"} <= set(found)
+    values = run(cyclegan, tmp_path / "run", **fields)
+    assert {"x2y2x/l1", "y2x2y/ssim", "x2y/swd_pixels", "y2x/kid_pixels"} <= set(values)
     with Image.open(tmp_path / "run" / "samples" / "step_0000003.png") as sheet:
         assert sheet.size == (6 * 18 + 2, 3 * 18 + 2)
     command(
@@ -446,7 +466,7 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
-def test_experiments_say_what_they_need(tmp_path):
+def test_experiments_report_missing_data(tmp_path):
     for module, fields, message in (
         (pix2pix, {}, "there are no pictures; give --data-dir"),
         (pix2pix, {"data": "cycle_gan/horse2zebra"}, "cycle_gan/horse2zebra has no pairs"),
@@ -456,31 +476,19 @@ def test_experiments_say_what_they_need(tmp_path):
             module.make(config)
 
 
-def test_evaluations_of_pix2pix_know_the_mean_target(side_by_side, tmp_path):
-    """What the mean of the training targets scores, by hand."""
-    found = run(pix2pix, tmp_path / "run", data_dir=str(side_by_side), num_steps=1)
-    train = data.resized_examples({"y": load_pairs(side_by_side, "train")[1]}, 16)["y"]
-    test = data.resized_examples({"y": load_pairs(side_by_side, "test")[1]}, 16)["y"]
-    scaled = lambda images: images.astype(np.float64) / 127.5 - 1
-    expected = np.abs(scaled(train).mean(axis=0) - scaled(test)).mean()
-    assert found["mean_target/l1"] == pytest.approx(expected, rel=1e-4)
-
-
 @pytest.mark.slow
 def test_pix2pix_learns_the_recoloured_digits(tmp_path):
     """The exact-truth task with pairs: far closer than leaving the picture alone."""
-    found = run(
+    values = run(
         pix2pix, tmp_path / "run", data="recoloured", crop_size=32, features=8, batch_size=4,
         num_steps=120, epochs=1, decay_epochs=0, learning_rate=2e-3, log_every=40,
     )  # fmt: skip
     digits = data.recoloured(data.load("digits").test["image"])
     identity = np.abs(digits["x"].astype(float) - digits["y"]).mean() / 127.5
-    assert found["l1"] < 0.25 * identity
+    assert values["l1"] < 0.25 * identity
 
 
 def test_optimizers_fall_to_zero():
-    from experiments import translation
-
     config = dataclasses.replace(pix2pix.Config(), epochs=2, decay_epochs=3, batch_size=4)
     adam = translation.adam(config, num_train=9)  # two rounds an epoch
     assert translation.num_steps(config, 9) == 10
@@ -496,15 +504,15 @@ def test_optimizers_fall_to_zero():
 
 
 @pytest.mark.slow
-def test_cyclegan_finds_the_truth_without_pairs(tmp_path):
+def test_cyclegan_learns_the_truth_without_pairs(tmp_path):
     """Recoloured digits, no digit in both sets: far below a quarter of the identity map's error."""
-    found = run(
+    values = run(
         cyclegan, tmp_path / "run", data="recoloured", crop_size=32, features=16, num_blocks=2,
         patch_layers=2, batch_size=8, num_steps=500, epochs=1, decay_epochs=0, log_every=100,
         evaluate_samples=200, sample_every=500,
     )  # fmt: skip
     for way in ("x2y", "y2x"):
-        assert found[f"truth_{way}/l1"] < 0.25 * found[f"identity_{way}/l1"]
+        assert values[f"truth_{way}/l1"] < 0.25 * values[f"identity_{way}/l1"]
 
 
 def test_sets_of_tfds(tmp_path):
