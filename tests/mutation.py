@@ -104,7 +104,14 @@ def all_mutants() -> list[MutationSpec]:
     ):
         init(files, database, {})
         items = [item.mutations[0] for item in database.work_items]
-    return [mutant for mutant in items if mutant.operator_name in names]
+    return [m for m in items if m.operator_name in names and not _is_star(m)]
+
+
+def _is_star(mutant: MutationSpec) -> bool:
+    """Whether the operator is the star of an argument, and no product."""
+    row, column = mutant.start_pos
+    before = mutant.module_path.read_text().splitlines()[row - 1][:column].rstrip()
+    return "_Mul_" in mutant.operator_name and (not before or before[-1] in "([{,=:*")
 
 
 def sample(mutants: list[MutationSpec], num: int, seed: int) -> list[MutationSpec]:
@@ -118,6 +125,16 @@ def sample(mutants: list[MutationSpec], num: int, seed: int) -> list[MutationSpe
     chosen = list(by_line.values())
     rng.shuffle(chosen)
     return chosen[:num]
+
+
+def relative(mutant: MutationSpec) -> Path:
+    """The mutated file, from the root of the tree."""
+    return mutant.module_path.relative_to(ROOT)
+
+
+def tests_of(path: Path) -> str:
+    """Names of the test files that belong to a file."""
+    return next(tests for prefix, tests in TESTS.items() if str(path).startswith(prefix))
 
 
 def enter_copy() -> None:
@@ -139,7 +156,7 @@ def enter_copy() -> None:
     sys.dont_write_bytecode = True
 
 
-def _test(files: list[str], path: Path) -> NoReturn:
+def _test(path: Path) -> NoReturn:
     """Ends this process with pytest's exit status."""
     import pytest
 
@@ -148,17 +165,16 @@ def _test(files: list[str], path: Path) -> NoReturn:
     os.dup2(silent, 2)
     for name in [name for name in sys.modules if name.split(".")[0] in ("jaxgan", "tests")]:
         del sys.modules[name]
+    files = [f"tests/{test}.py" for test in tests_of(path).split()]
     os._exit(pytest.main(["-x", "-q", "-n0", "-pno:cacheprovider", *files, str(path)]))
 
 
 def passes(path: Path, seconds: float = 900.0) -> bool:
     """Whether a file's tests pass, in a process of their own; a program that hangs does not."""
-    prefix = next(prefix for prefix in TESTS if str(path).startswith(prefix))
-    files = [f"tests/{test}.py" for test in TESTS[prefix].split()]
     child = os.fork()
     if child == 0:
         try:
-            _test(files, path)
+            _test(path)
         finally:
             os._exit(1)
     end = time.monotonic() + seconds
@@ -174,7 +190,7 @@ def passes(path: Path, seconds: float = 900.0) -> bool:
 
 def outcome(mutant: MutationSpec) -> dict[str, object]:
     """Tests one mutant."""
-    path, start = mutant.module_path.relative_to(ROOT), time.monotonic()
+    path, start = relative(mutant), time.monotonic()
     with use_mutation(path, get_operator(mutant.operator_name)(), mutant.occurrence) as (old, new):
         survived = passes(path)
     lines = [line for line in ndiff(old.splitlines(), new.splitlines()) if line[:2] in ("- ", "+ ")]
@@ -204,7 +220,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"MUTANTS": folder, "JAXGAN_TESTS_CACHE": f"{folder}/cache"}
         with ProcessPoolExecutor(args.workers, initializer=enter_copy) as pool:
-            files = sorted({m.module_path.relative_to(ROOT) for m in chosen})
+            files = list({tests_of(path): path for path in map(relative, chosen)}.values())
             for path, passed in zip(files, pool.map(passes, files), strict=True):
                 if not passed:
                     raise SystemExit(f"the tests of {path} fail without any mutant; mend them")

@@ -50,6 +50,22 @@ def values_of(metric, real, generated) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_a_metric_declares_which_side_it_uses(name):
+    """Of a one-sided metric real rows change nothing; a paired one takes each example once."""
+    metric = ALL[name]
+    assert metric.takes_real == (name not in ONE_SIDED)
+    assert metric.paired == (name in PAIRED or name == "averages")
+    if name in ONE_SIDED:
+        with_real = values_of(metric, rows(0), rows(1))
+        assert with_real == values_of(metric, rows(5) + 7.0, rows(1))
+
+
+def test_a_record_counts_nothing_by_default():
+    record = metrics.MetricRecord("x", 1.0)
+    assert (record.num_real, record.num_generated, record.floor) == (0, 0, None)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_parts_merge(name):
     metric, real, generated = ALL[name], rows(0), rows(1) + 0.2
     at_once = values_of(metric, real, generated)
@@ -330,7 +346,7 @@ def test_reverse_kl_floor_by_enumeration():
 
 
 def test_stacked_classes():
-    logits = 10.0 * np.eye(10)[[[1, 2, 3], [1, 2, 3], [9, 9, 9], [0, 0, 0]]]
+    logits = 10.0 * np.eye(10)[[[1, 2, 3], [1, 2, 3], [8, 9, 9], [0, 0, 0]]]
     found = values_of(metrics.class_coverage(LOGITS, digits=3), None, logits)
     assert found["modes_classes"] == 3
     shares = np.array([0.5, 0.25, 0.25])
@@ -577,3 +593,41 @@ def test_the_error_of_sharpness_is_that_of_new_samples():
         found.append(metric.compute(metric.update(metric.init(), real=x, generated=y))["sharpness"])
     spread = np.std([record.value for record in found])
     assert np.mean([record.standard_error for record in found]) == pytest.approx(spread, rel=0.15)
+
+
+# ---- smallest samples
+
+
+def test_ms_ssim_diversity_of_two_images_and_of_one():
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 16, 16, 1)).astype("f4")
+    pair = float(metrics.ms_ssim(images[:1], images[1:])[0])
+    metric = metrics.ms_ssim_diversity()
+    assert values_of(metric, None, images)["ms_ssim"] == pytest.approx(pair, rel=1e-5)
+    with pytest.raises(MetricError, match="0 generated rows"):
+        values_of(metric, None, images[:1])
+    with pytest.raises(MetricError, match=r"shape \(8, 16, 1\)"):
+        values_of(metric, None, images[:, :8])
+
+
+def test_lpips_wants_a_pair_and_the_channels_of_its_heads():
+    backbone = Features("toy", lambda x: {"maps": [x]})
+    metric = metrics.lpips(backbone, [np.ones(3)])
+    maps = [np.ones((2, 4, 4, 3), np.float32)]
+    with pytest.raises(MetricError, match="0 paired rows"):
+        metric.compute(metric.init())
+    for channels in (2, 4):
+        wrong = [np.ones((2, 4, 4, channels), np.float32)]
+        with pytest.raises(MetricError, match=r"heads \[3\] channels"):
+            metric.update(metric.init(), real=wrong, generated=wrong)
+    assert metric.compute(metric.update(metric.init(), real=maps, generated=maps))
+
+
+def test_the_error_of_roc_auc_by_delong():
+    """Of two positives and two negatives, by hand: DeLong's variance with n - 1."""
+    labels, scores = np.array([1, 1, 0, 0]), np.array([3.0, 1.0, 2.0, 0.0])[:, None]
+    metric = metrics.roc_auc("s")
+    acc = metric.update(metric.init(), real=labels, generated=scores)
+    record = metric.compute(acc)["roc_auc_s"]
+    assert record.value == 0.75
+    # Placements of positives (1, 1/2) and of negatives (1/2, 1), each with variance 1/8.
+    assert record.standard_error == pytest.approx(np.sqrt(0.125 / 2 + 0.125 / 2), rel=1e-12)

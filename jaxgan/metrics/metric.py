@@ -212,7 +212,7 @@ def checked(rows: Any, side: str) -> np.ndarray:
       MetricError: rows are not finite; the message has their number.
     """
     rows = np.asarray(rows)
-    finite = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+    finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
     if not finite.all():
         raise MetricError(
             f"{np.sum(~finite)} of {len(rows)} {side} rows are not finite, expected finite values: "
