@@ -76,7 +76,7 @@ def test_diff_augment_is_that_of_its_authors(policy):
 def test_colour_is_kept_in_the_mean():
     """Brightness has the mean 0, saturation and contrast the mean 1, independently."""
     many = np.broadcast_to(IMAGES[:1], (4000, *IMAGES.shape[1:]))
-    augmented = np.asarray(diff_augment(("color",))(KEY, many))
+    augmented = np.asarray(jax.jit(diff_augment(("color",)))(KEY, many))
     error = augmented.std(axis=0) / np.sqrt(4000)
     assert (np.abs(augmented.mean(axis=0) - IMAGES[0]) < 5 * error).all()
     assert augmented.std(axis=0).min() > 0.25  # brightness alone has 0.29
@@ -85,7 +85,7 @@ def test_colour_is_kept_in_the_mean():
 def test_every_shift_is_equally_likely():
     one = np.zeros((3000, 8, 8, 1), np.float32)
     one[:, 4, 4] = 1.0
-    moved = np.asarray(diff_augment(("translation",))(KEY, one))
+    moved = np.asarray(jax.jit(diff_augment(("translation",)))(KEY, one))
     _, rows, columns, _ = np.nonzero(moved)
     counts = np.bincount(3 * (rows - 3) + (columns - 3), minlength=9)
     assert counts.sum() == 3000
@@ -94,7 +94,8 @@ def test_every_shift_is_equally_likely():
 
 def test_cutout_hits_a_pixel_as_often_as_its_neighbours_are_centres():
     """By enumeration of the centres, of which the outer ones cut less."""
-    cut = np.asarray(diff_augment(("cutout",))(KEY, jnp.ones((4000, 8, 8, 1))))[..., 0] == 0
+    ones = np.ones((4000, 8, 8, 1), np.float32)
+    cut = np.asarray(jax.jit(diff_augment(("cutout",)))(KEY, ones))[..., 0] == 0
     expected = np.zeros(8)
     for centre in range(9):
         expected[max(centre - 2, 0) : centre + 2] += 1 / 9
@@ -106,7 +107,7 @@ def test_cutout_hits_a_pixel_as_often_as_its_neighbours_are_centres():
 @pytest.mark.parametrize("name", REFERENCES)
 def test_the_gradient_passes_through(name):
     """Every transformation is affine in the image: its derivative is its difference."""
-    apply = lambda x: diff_augment((name,))(KEY, x)
+    apply = jax.jit(lambda x: diff_augment((name,))(KEY, x))
     direction = jnp.cos(jnp.arange(IMAGES.size, dtype=jnp.float32)).reshape(IMAGES.shape)
     value, derivative = jax.jvp(apply, (jnp.asarray(IMAGES),), (direction,))
     np.testing.assert_allclose(derivative, apply(IMAGES + direction) - value, atol=1e-5)
@@ -115,7 +116,7 @@ def test_the_gradient_passes_through(name):
 
 def test_randomness_belongs_to_the_example():
     """The first rows depend neither on the number of rows nor on that of devices."""
-    apply = diff_augment()
+    apply = jax.jit(diff_augment())
     together = apply(KEY, IMAGES)
     np.testing.assert_allclose(apply(KEY, IMAGES[:4]), together[:4], atol=1e-6)
     apart = jax.vmap(lambda x: apply(KEY, x), axis_name=axis.DATA_AXIS)(
@@ -153,7 +154,7 @@ BATCH = {"image": jnp.full((4, 2, 2, 1), 2.0)}
 
 def discriminators_metrics(game):
     params, state = game.init(KEY, BATCH)
-    return game.losses["discriminator"](params, state, BATCH, KEY, 0)[1].metrics
+    return jax.jit(game.losses["discriminator"])(params, state, BATCH, KEY, 0)[1].metrics
 
 
 @pytest.mark.parametrize("one_pass", [False, True])
@@ -216,7 +217,8 @@ def test_state_is_updated_in_the_discriminators_turns():
     """And is that of before the turn in which it is used."""
     game = sums(augment=counting())
     turns = ("discriminator", "discriminator", "generator")
-    algorithm = jaxgan.alternating(game, dict.fromkeys(game.losses, optax.sgd(0.0)), turns=turns)
+    optimizers = dict.fromkeys(game.losses, optax.sgd(0.0))
+    algorithm = jaxgan.jit(jaxgan.alternating(game, optimizers, turns=turns))
     state = algorithm.init(KEY, BATCH)
     batches = jax.tree.map(lambda x: jnp.stack([x, x]), BATCH)
     for step in (1, 2):
@@ -230,7 +232,7 @@ def test_state_is_updated_in_the_discriminators_turns():
 
 def test_one_stage_updates_the_state_once():
     game = sums(augment=counting())
-    algorithm = jaxgan.one_stage(game, dict.fromkeys(game.losses, optax.sgd(0.0)))
+    algorithm = jaxgan.jit(jaxgan.one_stage(game, dict.fromkeys(game.losses, optax.sgd(0.0))))
     state = algorithm.init(KEY, BATCH)
     state, _ = algorithm.update(state, jax.tree.map(lambda x: x[None], BATCH), KEY)
     assert float(state.model_state["discriminator"]["augment"]) == 1.0

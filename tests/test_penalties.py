@@ -82,7 +82,8 @@ def test_gradient_in_the_critics_parameters(penalty):
             return penalty(critic, real, fake, KEY, 0).mean()
 
         w, eps = jnp.array([0.5, -1.0, 0.3, 2.0]), 1e-5
-        gradient = jax.grad(mean)(w)
+        mean = jax.jit(mean)
+        gradient = jax.jit(jax.grad(mean))(w)
         for i, unit in enumerate(jnp.eye(4)):
             difference = (mean(w + eps * unit) - mean(w - eps * unit)) / (2 * eps)
             np.testing.assert_allclose(gradient[i], difference, rtol=1e-6, atol=1e-9)
@@ -221,9 +222,9 @@ def test_path_length_without_deviation_costs_nothing():
     value, _ = term.apply(term.init(), linear(MATRIX, CODES[:1]), KEY, 0)
     np.testing.assert_array_equal(value, [0.0])
     mean = lambda matrix: term.apply(term.init(), linear(matrix), KEY, 0)[0].mean()
-    value, gradient = jax.value_and_grad(mean)(jnp.zeros((3, 40)))
+    value, gradient = jax.jit(jax.value_and_grad(mean))(jnp.zeros((3, 40)))
     assert float(value) == pytest.approx(0.0, abs=1e-12)
-    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(gradient, np.zeros((3, 40)))
 
 
 def test_gradient_of_the_path_length():
@@ -233,7 +234,8 @@ def test_gradient_of_the_path_length():
         state = {"mean": jnp.array(0.3)}
         mean = lambda matrix: term.apply(state, linear(jnp.tanh(matrix), codes), KEY, 0)[0].mean()
         direction, eps = jnp.cos(jnp.arange(120.0)).reshape(3, 40), 1e-5
-        slope = jnp.vdot(jax.grad(mean)(matrix), direction)
+        mean = jax.jit(mean)
+        slope = jnp.vdot(jax.jit(jax.grad(mean))(matrix), direction)
         difference = (mean(matrix + eps * direction) - mean(matrix - eps * direction)) / (2 * eps)
         np.testing.assert_allclose(slope, difference, rtol=1e-6)
 
@@ -302,8 +304,9 @@ def test_statistics_are_those_of_all_devices(term):
         forward = linear(MATRIX, codes)._replace(real_logits=codes[:, 0], fake_logits=codes[:, 1])
         return term.apply(term.apply(term.init(), forward, KEY, 0)[1], forward, KEY, 0)
 
-    values, state = step(codes)
-    of_each, states = jax.vmap(step, axis_name=axis.DATA_AXIS)(codes.reshape(4, 2, 3))
+    values, state = jax.jit(step)(codes)
+    mapped = jax.jit(jax.vmap(step, axis_name=axis.DATA_AXIS))
+    of_each, states = mapped(codes.reshape(4, 2, 3))
     np.testing.assert_allclose(of_each.reshape(8), values, rtol=1e-4, atol=1e-6)
     for name, value in state.items():
         np.testing.assert_allclose(states[name], np.full(4, value), rtol=1e-5)
@@ -383,10 +386,10 @@ def test_state_belongs_to_the_player_whose_penalty_it_is():
     both = {"penalty": counting(), "generator_penalty": counting()}
     turns = ("discriminator", "discriminator", "generator")
     for kwargs, counts in ((both, (2, 1)), ({"penalty": counting()}, (2, None))):
-        game = games.mlp_gan(**kwargs)
+        game = linear_gan(**kwargs)
         algorithm = jaxgan.jit(jaxgan.alternating(game, games.SGD, turns=turns))
-        state = algorithm.init(KEY, games.minibatch())
-        state, _ = algorithm.update(state, games.minibatches(0, 2), KEY)
+        state = algorithm.init(KEY, {"image": REAL})
+        state, _ = algorithm.update(state, {"image": jnp.stack([REAL, REAL])}, KEY)
         for player, count in zip(("discriminator", "generator"), counts, strict=True):
             own = state.model_state[player]
             if count is None:  # nothing but the network's state, of which there is none

@@ -158,8 +158,8 @@ def process(run_dir, **flags):
     return support.start("experiments.mnist", *mnist_arguments(run_dir, **flags))
 
 
-LONG = {"network": "mlp", "num_steps": 300, "log_every": 10, "checkpoint_every": 20}
-LONG |= {"sample_every": 150}
+LONG = {"network": "mlp", "num_steps": 200, "log_every": 10, "checkpoint_every": 20}
+LONG |= {"sample_every": 100}
 
 
 @pytest.fixture(scope="module")
