@@ -104,7 +104,7 @@ def test_scores_over_other_weights_are_not_called_fid(reference, tmp_path):
     assert "bicubic, antialiased" in found.preprocessing
     images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1)).astype("f4")
     assert found.apply(images)["features"].shape == (2, 2048)
-    real = metrics.Features("inception", found.apply, suffix="")  # as those of FID's own weights are called
+    real = metrics.Features("inception", found.apply, suffix="")  # as with FID's own weights
     for name, metric in (
         ("fid", metrics.frechet_distance(real)),
         ("kid", metrics.kernel_distance(real)),
