@@ -595,6 +595,16 @@ def test_the_error_of_sharpness_is_that_of_new_samples():
     assert np.mean([record.standard_error for record in found]) == pytest.approx(spread, rel=0.15)
 
 
+def test_the_error_of_sliced_wasserstein_of_a_shift_in_the_plane():
+    """Over directions, `cos^2` has mean 1/2 and variance 1/8: an error of `1/4 / sqrt(P)`."""
+    real = rows(0, 50, 2)
+    metric = metrics.sliced_wasserstein(num_projections=4000)
+    acc = metric.update(metric.init(), real=real, generated=real + np.float32([1.0, 0.0]))
+    record = metric.compute(acc)["swd_pixels"]
+    assert record.value == pytest.approx(np.sqrt(0.5), rel=0.02)
+    assert record.standard_error == pytest.approx(0.25 / np.sqrt(4000), rel=0.05)
+
+
 # ---- smallest samples
 
 
