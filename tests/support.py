@@ -95,7 +95,7 @@ def start(module: str, *args: object, **environment: str) -> subprocess.Popen:
 
 def finish(process: subprocess.Popen) -> tuple[int, str, str]:
     """Exit status, output and errors of a process, as long as it takes."""
-    out, errors = process.communicate(timeout=1500)
+    out, errors = process.communicate()
     return process.returncode, out, errors
 
 
