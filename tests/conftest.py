@@ -19,6 +19,7 @@ CACHED = {  # short compilations are cheaper than files
     "jax_persistent_cache_min_compile_time_secs": 0.02,
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
+collect_ignore = ["mutation.py"]  # a program, with requirements of its own
 QUICKLY_COMPILED = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
