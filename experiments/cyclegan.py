@@ -72,7 +72,7 @@ def make(config: Config) -> Experiment:
         algorithm=jaxgan.alternating(
             game,
             {"discriminators": adam, "generators": adam},
-            turns=["generators", "discriminators"],
+            turns=[("discriminators", "generators")],
         ),
         minibatches=sets.minibatches,
         sample_batch=lambda n: {name: jaxgan.data.as_float(x[:n]) for name, x in sets.test.items()},

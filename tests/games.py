@@ -350,7 +350,7 @@ CASES: dict[str, Callable[[], Case]] = {
         jaxgan.gan(normalised_generator(), normalised(), latent=LATENT),
     ),
     "normalised_pix2pix": lambda: Case(
-        jaxgan.pix2pix(normalised_generator(), normalised(), noise_channels=1, stochastic=True),
+        jaxgan.pix2pix(normalised_generator(), normalised(), noise_channels=1),
         rate=0.005,
     ),
     "normalised_cyclegan": lambda: Case(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from jaxgan import data, features, metrics, networks, weights
 from jaxgan.errors import MetricError, WeightsError
@@ -71,7 +72,10 @@ def test_inception_equals_an_independent_reference_layer_by_layer(reference):
         theirs = theirs.transpose(0, 2, 3, 1)
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
     np.testing.assert_allclose(found["features"], means, atol=1e-5 * np.abs(means).max())
-    np.testing.assert_allclose(found["logits"], logits, atol=1e-5 * np.abs(logits).max())
+    largest = np.abs(logits).max()
+    np.testing.assert_allclose(found["logits"], logits, atol=1e-5 * largest)
+    unbiased = logits - arrays["fc.bias"]
+    np.testing.assert_allclose(found["logits_unbiased"], unbiased, atol=1e-5 * largest)
 
 
 def test_weights_of_another_network_are_refused(reference):
@@ -90,10 +94,38 @@ def test_the_resize_is_pillows(side):
     expected = Image.fromarray(pixels.astype("f4"), "F").resize(
         (299, 299), Image.Resampling.BICUBIC
     )
+    if side == 28:
+        assert np.max(expected) > 260  # the cubic filter overshoots at edges
     image = data.as_float(pixels)[None, :, :, None]
-    found = np.asarray(fid_inception.prepared(image)) * 128 + 128
-    np.testing.assert_allclose(found[0, ..., 0], np.asarray(expected), atol=0.01)
-    np.testing.assert_array_equal(found[..., 0], found[..., 2])
+    resized = np.asarray(fid_inception.prepared(image)) * 128 + 128
+    np.testing.assert_allclose(resized[0, ..., 0], np.clip(expected, 0, 255), atol=0.01)
+    np.testing.assert_array_equal(resized[..., 0], resized[..., 2])
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (40, 350)])
+@pytest.mark.parametrize("resize", ["legacy_pytorch", "legacy_tensorflow"])
+def test_legacy_resizes_interpolate_between_pixels(resize, shape):
+    """Linear interpolation by SciPy at the positions that the libraries' sources define."""
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    outputs, positions = np.arange(299), []
+    for side in shape:
+        centred = (outputs + 0.5) * (side / 299) - 0.5  # PyTorch, align_corners=False
+        positions.append(centred if resize == "legacy_pytorch" else outputs * (side / 299))
+    grid = np.meshgrid(*positions, indexing="ij")
+    expected = ndimage.map_coordinates(pixels.astype("f8"), grid, order=1, mode="nearest")
+    prepared = fid_inception.prepared(data.as_float(pixels)[None, :, :, None], resize=resize)
+    scaled = expected / 127.5 - 1 if resize == "legacy_pytorch" else (expected - 128) / 128
+    np.testing.assert_allclose(prepared[0, ..., 1], scaled, atol=1e-5)
+
+
+def test_features_of_a_legacy_resize_have_its_name(reference, tmp_path):
+    path = tmp_path / "w.pth"
+    path.write_bytes(as_zip(reference[0]))
+    legacy = features.inception(path, resize="legacy_tensorflow")
+    assert legacy.score_name("fid").endswith("_legacy_tensorflow")
+    assert "legacy_tensorflow to 299 x 299: bilinear" in legacy.preprocessing
+    with pytest.raises(ValueError, match="resize is 'bicubic', expected one of clean, legacy_p"):
+        features.inception(path, resize="bicubic")
 
 
 def test_scores_over_other_weights_are_not_called_fid(reference, tmp_path):
@@ -101,7 +133,8 @@ def test_scores_over_other_weights_are_not_called_fid(reference, tmp_path):
     path.write_bytes(as_zip(reference[0]))
     found = features.inception(path)
     assert found.name == f"inception_{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
-    assert "bicubic, antialiased" in found.preprocessing
+    assert "clean to 299 x 299: bicubic, antialiased" in found.preprocessing
+    assert found.score_logits == "logits_unbiased"
     images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1)).astype("f4")
     assert found.apply(images)["features"].shape == (2, 2048)
     real = metrics.Features("inception", found.apply, suffix="")  # as with FID's own weights

@@ -44,6 +44,10 @@ REGISTRY = {
         losses.least_squares(),
         {(0, 0): (0.5, 0.5), (1, -1): (0.5, 2), (-1, 1): (2.5, 0)},
     ),
+    "least_squares_symmetric": (  # targets 1, -1 and 0, eq. 8 of Mao et al.
+        losses.least_squares(1.0, -1.0, 0.0),
+        {(0, 0): (1, 0), (1, -1): (0, 0.5), (-1, 2): (2 + 4.5, 2)},
+    ),
     "relativistic_paired": (
         losses.relativistic_paired(),
         {
@@ -180,3 +184,9 @@ def test_relativistic_losses_ignore_a_constant_added_to_all_logits():
 def test_labels_that_are_no_probability(label):
     with pytest.raises(ValueError, match="real_label is"):
         losses.minimax(label)
+
+
+def test_errors_of_reconstructions():
+    output, target = jnp.array([[1.0, -2.0], [0.0, 4.0]]), jnp.array([[0.0, 1.0], [0.0, 2.0]])
+    np.testing.assert_allclose(losses.absolute_error(output, target), [2.0, 1.0])
+    np.testing.assert_allclose(losses.squared_error(output, target), [5.0, 2.0])

@@ -28,7 +28,7 @@ TWO_SIDED = {
     "memorization": metrics.memorization(np.random.default_rng(9).normal(size=(50, 4))),
 }
 ONE_SIDED = {
-    "score": metrics.classifier_score(LOGITS),
+    "score": metrics.classifier_score(LOGITS, splits=1),
     "modes": metrics.mode_coverage(np.eye(4), 0.5),
     "classes": metrics.class_coverage(LOGITS),
     "averages": metrics.averages("a", "b", "c", "d"),
@@ -55,6 +55,8 @@ def test_a_metric_declares_which_side_it_uses(name):
     metric = ALL[name]
     assert metric.takes_real == (name not in ONE_SIDED)
     assert metric.paired == (name in PAIRED or name == "averages")
+    assert metrics.roc_auc().paired
+    assert metrics.lpips(Features("toy", lambda x: {"maps": [x]}), [np.ones(3)]).paired
     if name in ONE_SIDED:
         with_real = values_of(metric, rows(0), rows(1))
         assert with_real == values_of(metric, rows(5) + 7.0, rows(1))
@@ -112,7 +114,7 @@ def test_accumulators_are_values(name):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_rows_that_are_not_finite_are_counted(name, bad):
     generated = rows(1)
-    generated[3:5, 2] = bad
+    generated[3:5, 1:3] = bad
     with pytest.raises(MetricError, match="2 of 200 generated rows are not finite"):
         values_of(ALL[name], rows(0), generated)
 
@@ -131,9 +133,16 @@ def test_the_fewest_generated_rows(name):
         values_of(metric, rows(0), rows(1, n=fewest)[1:])
 
 
+def test_the_fewest_real_rows():
+    metric = TWO_SIDED["prdc"]
+    values_of(metric, rows(0, n=6), rows(1))
+    with pytest.raises(MetricError, match="there are 5 real rows, expected at least 6"):
+        values_of(metric, rows(0, n=5), rows(1))
+
+
 @pytest.mark.parametrize("name", TWO_SIDED)
 def test_widths_have_to_agree(name):
-    with pytest.raises(MetricError, match="5"):
+    with pytest.raises(MetricError, match=r"4\b.*\b5\b|5\b.*\b4\b"):
         values_of(TWO_SIDED[name], rows(0, width=4), rows(1, width=5))
 
 
@@ -218,11 +227,15 @@ def test_frechet_bias_of_equal_distributions(n):
 # ---- kernel distance
 
 
+def plain_kid(real, generated) -> float:
+    k = lambda x, y: (x.astype("f8") @ y.T.astype("f8") / x.shape[1] + 1) ** 3
+    off = lambda gram: (gram.sum() - np.trace(gram)) / (len(gram) * (len(gram) - 1))
+    return off(k(real, real)) + off(k(generated, generated)) - 2 * k(real, generated).mean()
+
+
 def test_kernel_distance_equals_the_plain_sums():
     real, generated = rows(0, 37, 6), rows(1, 53, 6) + 0.4
-    k = lambda x, y: (x.astype("f8") @ y.T.astype("f8") / 6 + 1) ** 3
-    off = lambda gram: (gram.sum() - np.trace(gram)) / (len(gram) * (len(gram) - 1))
-    expected = off(k(real, real)) + off(k(generated, generated)) - 2 * k(real, generated).mean()
+    expected = plain_kid(real, generated)
     value = values_of(metrics.kernel_distance(), real, generated)["kid_pixels"]
     assert value == pytest.approx(expected, rel=1e-5)
 
@@ -244,6 +257,20 @@ def test_kernel_distance_is_unbiased_and_its_error_is_right():
             assert abs(values.mean()) < 3 * values.std() / 10
 
 
+def test_the_error_of_the_kernel_distance_is_a_jackknife():
+    """Over ten blocks of as many rows: each value without a block, by the plain sums."""
+    real, generated = rows(0, 40), rows(1, 30) + 0.5
+    metric = metrics.kernel_distance()
+    record = metric.compute(metric.update(metric.init(), real=real, generated=generated))
+    without = [
+        plain_kid(np.delete(real, np.s_[4 * i : 4 * i + 4], 0),
+                  np.delete(generated, np.s_[3 * i : 3 * i + 3], 0))
+        for i in range(10)
+    ]  # fmt: skip
+    error = np.sqrt(9 / 10 * np.sum((np.array(without) - np.mean(without)) ** 2))
+    assert record["kid_pixels"].standard_error == pytest.approx(error, rel=1e-3)
+
+
 def test_kernel_distance_needs_no_more_than_two_rows():
     metric = metrics.kernel_distance()
     acc = metric.update(metric.init(), real=rows(0, 2), generated=rows(1, 2))
@@ -258,7 +285,7 @@ def test_kernel_distance_needs_no_more_than_two_rows():
 def plain_prdc(real, generated, k_precision=3, k_density=5) -> dict[str, float]:
     radius = lambda x, k: np.sort(cdist(x, x), axis=1)[:, k]
     between = cdist(real, generated)
-    inside = between <= radius(real, k_density)[:, None]
+    inside = between < radius(real, k_density)[:, None]
     return {
         "precision_pixels": np.mean((between <= radius(real, k_precision)[:, None]).any(0)),
         "recall_pixels": np.mean((between <= radius(generated, k_precision)[None]).any(1)),
@@ -272,6 +299,36 @@ def test_prdc_equals_the_definition(monkeypatch):
     real, generated = rows(0, 150), rows(1, 170) * 0.8 + 0.3
     found = values_of(metrics.precision_recall_density_coverage(), real, generated)
     assert found == pytest.approx(plain_prdc(real, generated), abs=1e-9)
+
+
+def test_the_error_of_a_share_is_that_of_a_binomial():
+    metric = metrics.precision_recall_density_coverage()
+    real, generated = rows(0, 100), rows(1, 80) + 1.0
+    records = metric.compute(metric.update(metric.init(), real=real, generated=generated))
+    for name, n in (("precision", 80), ("recall", 100), ("coverage", 100)):
+        p = records[f"{name}_pixels"].value
+        assert 0.0 < p < 1.0
+        error = np.sqrt(p * (1.0 - p) / n)
+        assert records[f"{name}_pixels"].standard_error == pytest.approx(error, rel=1e-6)
+
+
+def test_prdc_where_distances_are_small_beside_norms():
+    """Narrow clusters far apart, which float32 cannot tell from points; integers have exact ties."""
+    rng = np.random.default_rng(0)
+    clusters = 800.0 * rng.integers(0, 2, (2, 200, 1)) + 0.1 * rng.normal(size=(2, 200, 2))
+    lattice = rng.integers(-3, 4, (2, 200, 2)) + 4096.0
+    for real, generated in (clusters.astype("f4"), lattice.astype("f4")):
+        found = values_of(metrics.precision_recall_density_coverage(), real, generated)
+        exact = plain_prdc(real.astype("f8"), generated.astype("f8"))
+        assert found == pytest.approx(exact, abs=1e-9)
+
+
+def test_density_and_coverage_of_copies():
+    """The k-th neighbour of a row lies on the sphere of its ball, and the ball is open."""
+    real = rows(0, 200, 16)
+    found = values_of(metrics.precision_recall_density_coverage(), real, real)
+    assert found["density_pixels"] == pytest.approx(1.0)  # itself and four neighbours, over 5
+    assert found["coverage_pixels"] == 1.0
 
 
 def test_prdc_of_equal_distributions_and_of_a_mode_removed():
@@ -288,6 +345,15 @@ def test_prdc_of_equal_distributions_and_of_a_mode_removed():
     assert half["coverage_pixels"] == pytest.approx(0.5, abs=0.03)
 
 
+def test_nearest_where_distances_are_small_beside_norms():
+    rng = np.random.default_rng(0)
+    x = (1000.0 * rng.integers(0, 3, (100, 1)) + 0.01 * rng.normal(size=(100, 3))).astype("f4")
+    distances, found = metrics.nearest(x, x, 2, same=True)
+    every = cdist(x.astype("f8"), x.astype("f8"))
+    np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, 1:3], rtol=1e-12)
+    np.testing.assert_array_equal(np.take_along_axis(every, found, axis=1), distances)
+
+
 def test_nearest_equals_brute_force(monkeypatch):
     monkeypatch.setattr(neighbours, "CHUNK", 50)
     x, y = rows(0, 120) + 100.0, rows(1, 90) + 100.0  # far from the origin
@@ -295,6 +361,7 @@ def test_nearest_equals_brute_force(monkeypatch):
     every = cdist(x.astype("f8"), y.astype("f8"))
     np.testing.assert_array_equal(found, np.argsort(every, axis=1)[:, :4])
     np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, :4], rtol=1e-12)
+    assert metrics.nearest(x, y)[0].shape == (120, 1)
     own, _ = metrics.nearest(x, x, 2, same=True)
     np.testing.assert_allclose(own, np.sort(cdist(x, x), axis=1)[:, 1:3], rtol=1e-9)
 
@@ -303,7 +370,8 @@ def test_nearest_equals_brute_force(monkeypatch):
 
 
 def test_classifier_score_closed_forms():
-    score = lambda logits: values_of(ONE_SIDED["score"], None, logits)["inception_score_classes"]
+    whole = metrics.classifier_score(LOGITS, splits=1)
+    score = lambda logits: values_of(whole, None, logits)["inception_score_classes"]
     assert score(np.zeros((50, 7))) == pytest.approx(1.0)  # sees nothing
     assert score(100.0 * np.eye(5)[np.arange(100) % 5]) == pytest.approx(5.0)  # certain, all equal
     p, q = np.array([0.7, 0.2, 0.1]), np.array([0.1, 0.1, 0.8])
@@ -313,24 +381,49 @@ def test_classifier_score_closed_forms():
     assert score(logits) == pytest.approx(expected, rel=1e-6)
 
 
+def test_classifier_score_is_a_mean_over_splits():
+    """Salimans et al.: consecutive splits, each with its own marginal distribution."""
+    logits = np.random.default_rng(0).normal(size=(47, 4)) * 2.0
+    scores = []
+    for i in range(10):
+        part = logits[i * 47 // 10 : (i + 1) * 47 // 10]
+        p = np.exp(part) / np.exp(part).sum(axis=1, keepdims=True)
+        scores.append(np.exp(np.mean(np.sum(p * (np.log(p) - np.log(p.mean(axis=0))), axis=1))))
+    metric = metrics.classifier_score(LOGITS)
+    record = metric.compute(metric.update(metric.init(), generated=logits))["inception_score_classes"]
+    assert record.value == pytest.approx(np.mean(scores), rel=1e-12)
+    assert record.details["classes"] == 4
+    assert record.details["std"] == pytest.approx(np.std(scores), rel=1e-9)
+    assert record.standard_error == pytest.approx(np.std(scores) / 3, rel=1e-9)
+    with pytest.raises(ValueError, match="splits is 0, expected at least 1"):
+        metrics.classifier_score(LOGITS, splits=0)
+
+
 def test_mode_coverage_counts():
-    points = [[0.0, 0.0], [0.29, 0.0], [0.31, 0.0], [1.0, 0.05], [0.9, 0.0], [0.3, 0.9]]
+    points = np.array(
+        [[0.0, 0.0], [0.29, 0.0], [0.31, 0.0], [1.0, 0.05], [0.9, 0.0], [0.3, 0.9]]
+    )
     metric = metrics.mode_coverage(MODES, std=0.1)
-    found = values_of(metric, None, np.array(points))
-    shares = np.array([3, 2, 1]) / 6  # the last is nearest to the third mode, and too far off
+    found = values_of(metric, None, points)
+    good, shares = np.array([2, 2]) / 4, np.array([3, 2, 1]) / 6  # the last is too far off
     assert found["modes"] == 2
     assert found["high_quality"] == pytest.approx(4 / 6)
-    assert found["reverse_kl"] == pytest.approx(np.sum(shares * np.log(3 * shares)))
+    record = metric.compute(metric.update(metric.init(), generated=points))["high_quality"]
+    assert record.standard_error == pytest.approx(np.sqrt(4 / 6 * 2 / 6 / 6))
+    assert found["reverse_kl"] == pytest.approx(np.sum(good * np.log(3 * good)))
+    assert found["reverse_kl_all"] == pytest.approx(np.sum(shares * np.log(3 * shares)))
+    assert values_of(metric, None, np.full((4, 2), 9.0))["reverse_kl"] == pytest.approx(np.log(3))
 
 
 def test_a_perfect_generator_scores_the_floors():
     rng = np.random.default_rng(0)
     metric, n, values = metrics.mode_coverage(MODES, std=0.1), 300, []
+    names = ("high_quality", "reverse_kl", "reverse_kl_all")
     for _ in range(200):
         points = MODES[rng.integers(0, 3, n)] + 0.1 * rng.normal(size=(n, 2))
         records = metric.compute(metric.update(metric.init(), generated=points))
-        values.append([records[name].value for name in ("high_quality", "reverse_kl")])
-    floors = [records[name].floor for name in ("high_quality", "reverse_kl")]
+        values.append([records[name].value for name in names])
+    floors = [records[name].floor for name in names]
     assert floors[0] == pytest.approx(0.98889, abs=1e-5)
     errors = np.std(values, axis=0) / np.sqrt(200)
     assert (np.abs(np.mean(values, axis=0) - floors) < 4 * errors).all()
@@ -370,8 +463,8 @@ def test_sliced_wasserstein_of_unequal_numbers():
     metric = metrics.sliced_wasserstein(num_projections=1)
     x = rows(0, 40, 1)
     assert values_of(metric, x, np.repeat(x, 3, axis=0))["swd_pixels"] == pytest.approx(0, abs=1e-7)
-    found = values_of(metric, np.array([[0.0], [3.0]]), np.array([[0.0], [1.0], [2.0]]))
-    squared = 1 / 3 * 0 + 1 / 6 * 1 + 1 / 6 * 4 + 1 / 3 * 1
+    found = values_of(metric, np.array([[0.0], [3.0]]), np.array([[-1.0], [1.0], [2.0]]))
+    squared = 1 / 3 * 1 + 1 / 6 * 1 + 1 / 6 * 4 + 1 / 3 * 1
     assert found["swd_pixels"] == pytest.approx(np.sqrt(squared), rel=1e-6)
 
 
@@ -404,26 +497,32 @@ def test_memorization_tells_copies_from_samples():
         metric.update(metric.init(), real=held_out, generated=generated)
     )["memorization_pixels"]
     assert of(drawn).value == pytest.approx(0.01, abs=0.008)
-    half = of(np.concatenate([training[:1000], drawn[:1000]]))
-    assert half.value == pytest.approx(0.5, abs=0.02)
-    assert half.details["exact_copies"] == 1000
+    copied = of(np.concatenate([training[:500], drawn[:1500]]))
+    assert copied.value == pytest.approx(0.25, abs=0.02)
+    error = np.sqrt(copied.value * (1.0 - copied.value) / 2000)
+    assert copied.standard_error == pytest.approx(error, rel=1e-9)
+    assert copied.details["exact_copies"] == 500
 
 
 # ---- pictures
 
 
-def plain_ssim(x, y) -> np.ndarray:
-    """By scipy's Gaussian filter, cropped to where the window lies inside."""
+def plain_ssim(x, y, c1=(0.01 * 255) ** 2, c2=(0.03 * 255) ** 2) -> tuple[np.ndarray, np.ndarray]:
+    """SSIM and its contrast-structure term, `[channels]`, of images of intensities in [0, 255]."""
     blur = lambda v: ndimage.gaussian_filter(v, 1.5, truncate=5 / 1.5)[5:-5, 5:-5]
     values = []
     for a, b in zip(np.moveaxis(x, -1, 0), np.moveaxis(y, -1, 0), strict=True):
         m_a, m_b = blur(a), blur(b)
         aa, bb, ab = blur(a * a) - m_a**2, blur(b * b) - m_b**2, blur(a * b) - m_a * m_b
-        c1, c2 = 0.02**2, 0.06**2
-        values.append(
-            (2 * m_a * m_b + c1) * (2 * ab + c2) / ((m_a**2 + m_b**2 + c1) * (aa + bb + c2))
-        )
-    return np.mean(values)
+        structure = (2 * ab + c2) / (aa + bb + c2)
+        luminance = (2 * m_a * m_b + c1) / (m_a**2 + m_b**2 + c1)
+        values.append((np.mean(luminance * structure), np.mean(structure)))
+    ssim, structure = np.array(values).T
+    return ssim, structure
+
+
+def intensities(images: np.ndarray) -> np.ndarray:
+    return (images.astype("f8") + 1.0) * 127.5
 
 
 def pictures(seed: int, n: int = 4, side: int = 24, channels: int = 3) -> np.ndarray:
@@ -431,27 +530,34 @@ def pictures(seed: int, n: int = 4, side: int = 24, channels: int = 3) -> np.nda
     return np.tanh(3 * ndimage.gaussian_filter(noise, (0, 2, 2, 0))).astype("f4")
 
 
-def test_ssim_equals_scipy():
+def test_ssim_is_that_of_intensities():
     x, y = pictures(0), 0.7 * pictures(0) + 0.3 * pictures(1)
-    expected = [plain_ssim(a.astype("f8"), b.astype("f8")) for a, b in zip(x, y, strict=True)]
+    pairs = zip(intensities(x), intensities(y), strict=True)
+    expected = [plain_ssim(a, b)[0].mean() for a, b in pairs]
     np.testing.assert_allclose(metrics.ssim(x, y), expected, rtol=2e-4)
 
 
-def test_ms_ssim_of_two_scales():
-    """28 pixels have two: contrast and structure of the first, all of the second."""
-    x, y = pictures(0, side=28), 0.7 * pictures(0, side=28) + 0.3 * pictures(1, side=28)
-    half = lambda v: v.reshape(4, 14, 2, 14, 2, 3).mean((2, 4))
-    coarse = np.array(metrics.ssim(half(x), half(y)))
-    blur = lambda v: np.stack(
-        [ndimage.gaussian_filter(v[..., c], 1.5, truncate=5 / 1.5)[5:-5, 5:-5] for c in range(3)]
-    )
-    fine = []
-    for a, b in zip(x.astype("f8"), y.astype("f8"), strict=True):
-        s_aa, s_bb = blur(a * a) - blur(a) ** 2, blur(b * b) - blur(b) ** 2
-        s_ab = blur(a * b) - blur(a) * blur(b)
-        fine.append(np.mean((2 * s_ab + 0.06**2) / (s_aa + s_bb + 0.06**2)))
-    w = np.array([0.0448, 0.2856]) / (0.0448 + 0.2856)
-    np.testing.assert_allclose(metrics.ms_ssim(x, y), fine ** w[0] * coarse ** w[1], rtol=1e-3)
+def test_ssim_of_flat_greys():
+    """Only the luminance term is left, `(2 a b + C1) / (a^2 + b^2 + C1)` of grey levels a and b."""
+    grey = lambda level: np.full((1, 16, 16, 1), level / 127.5 - 1.0, np.float32)
+    c1 = (0.01 * 255) ** 2
+    expected = (2 * 120 * 135 + c1) / (120**2 + 135**2 + c1)
+    assert expected == pytest.approx(0.9931, abs=1e-4)
+    assert float(metrics.ssim(grey(120), grey(135))[0]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("side", [28, 27])
+def test_ms_ssim_of_two_scales(side):
+    """28 and 27 pixels have two: contrast and structure of the first, all of the second."""
+    x, y = pictures(0, side=side), 0.7 * pictures(0, side=side) + 0.3 * pictures(1, side=side)
+    kernel = np.full((2, 2, 1), 0.25)  # at (0, 0) the mean of pixels 0 and 1, as in Wang's code
+    halve = lambda v: ndimage.correlate(v, kernel, mode="reflect", origin=(-1, -1, 0))[::2, ::2]
+    weights = np.array([0.0448, 0.2856]) / (0.0448 + 0.2856)
+    expected = []
+    for a, b in zip(intensities(x), intensities(y), strict=True):
+        fine, coarse = plain_ssim(a, b)[1], plain_ssim(halve(a), halve(b))[0]
+        expected.append(np.mean(fine ** weights[0] * coarse ** weights[1]))  # over channels
+    np.testing.assert_allclose(metrics.ms_ssim(x, y), expected, rtol=1e-3)
 
 
 def test_ms_ssim_diversity_detects_a_collapse():
@@ -468,6 +574,7 @@ def test_reconstruction_closed_forms():
     records = lambda output: values_of(metrics.reconstruction(), target, output)
     off = records(target + 0.1)
     assert off["l1"] == pytest.approx(0.1, rel=1e-5)
+    assert off["mse"] == pytest.approx(0.01, rel=1e-4)
     assert off["psnr"] == pytest.approx(10 * np.log10(4 / 0.01), rel=1e-5)
     same = records(target)
     assert same["psnr"] == 100.0
@@ -513,6 +620,8 @@ def test_averages_are_means_with_their_errors():
         metric.update(metric.init(), generated=np.zeros((2, 3)))
     with pytest.raises(ValueError, match="no names"):
         metrics.averages()
+    two = metric.compute(metric.update(metric.init(), generated=np.float32([[1.0] * 4, [3.0] * 4])))
+    assert two["a"].standard_error == pytest.approx(1.0)  # std sqrt(2), over sqrt(2)
 
 
 def scored(labels, scores):
@@ -581,7 +690,7 @@ def test_sharpness_falls_with_blur_and_goes_with_the_square_of_contrast():
     assert found(blurred) < 0.1
     with pytest.raises(MetricError, match="flat"):
         values_of(metric, np.zeros_like(x), x)
-    with pytest.raises(MetricError, match="3 x 3"):
+    with pytest.raises(MetricError, match=r"shape \(2, 12, 1\), sharpness .* 3 x 3"):
         values_of(metric, x[:, :2], x[:, :2])
 
 
@@ -627,9 +736,26 @@ def test_lpips_wants_a_pair_and_the_channels_of_its_heads():
         metric.compute(metric.init())
     for channels in (2, 4):
         wrong = [np.ones((2, 4, 4, channels), np.float32)]
-        with pytest.raises(MetricError, match=r"heads \[3\] channels"):
+        message = rf"shapes \[\(2, 4, 4, {channels}\)\] and .* heads \[3\] channels"
+        with pytest.raises(MetricError, match=message):
             metric.update(metric.init(), real=wrong, generated=wrong)
+    other = [np.ones((2, 4, 5, 3), np.float32)]
+    with pytest.raises(MetricError, match=r"shapes \[\(2, 4, 4, 3\)\] and \[\(2, 4, 5, 3\)\]"):
+        metric.update(metric.init(), real=maps, generated=other)
+    with pytest.raises(ValueError, match="zip"):
+        metrics.lpips_distance(maps, maps, [np.ones(3), np.ones(3)])
     assert metric.compute(metric.update(metric.init(), real=maps, generated=maps))
+
+
+def test_lpips_is_a_mean_over_pixels():
+    """Of two pairs of 2 x 3 pixels: two of six pixels differ in the first, none in the second."""
+    x = np.zeros((2, 2, 3, 2), np.float32)
+    x[..., 0] = 1.0
+    y = x.copy()
+    y[0, 0, :2] = [0.0, 3.0]  # at a right angle: (1, -1)^2
+    heads = [jnp.array([0.5, 0.25])]
+    distances = metrics.lpips_distance([jnp.asarray(x)], [jnp.asarray(y)], heads)
+    np.testing.assert_allclose(distances, [0.75 * 2 / 6, 0.0], rtol=1e-6)
 
 
 def test_the_error_of_roc_auc_by_delong():

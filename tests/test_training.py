@@ -13,7 +13,7 @@ from flax.errors import InvalidRngError
 import jaxgan
 from jaxgan import Game, LossAux, losses, penalties, training
 from jaxgan.game import own_gradient
-from jaxgan.networks import MLP, MaxoutMLP
+from jaxgan.networks import MLP, MaxoutMLP, PatchDiscriminator
 from jaxgan.training import play_turn
 from tests import games
 
@@ -318,11 +318,17 @@ def test_requirements_of_one_stage_and_one_pass():
         latent=games.LATENT,
         one_pass=True,
     )
+    patches = jaxgan.gan(
+        games.mlp_generator(),
+        jaxgan.from_linen(PatchDiscriminator(2, 1, norm="none")),
+        latent=games.LATENT,
+    )
     with pytest.raises(ValueError, match="this game has no joint_gradients; use simultaneous"):
         jaxgan.one_stage(GAME, OPTIMIZERS)
     for game, function, error, message in (
         (hinge, hinge.joint_gradients, ValueError, "not monotone"),
         (normed, normed.joint_gradients, ValueError, "one_stage needs a discriminator without"),
+        (patches, patches.joint_gradients, ValueError, r"shape \(8, 2, 2\); one_stage needs one"),
         (one_pass, one_pass.losses["discriminator"], ValueError, "one_pass needs a discriminator"),
         (dropout, dropout.losses["discriminator"], InvalidRngError, "dropout"),
     ):
@@ -363,6 +369,8 @@ def test_as_many_minibatches_as_turns():
 def test_scan_steps_errors_and_counts():
     algorithm = jaxgan.scan_steps(jaxgan.alternating(GAME, OPTIMIZERS), 4)
     assert (algorithm.num_minibatches, algorithm.steps_per_update) == (4, 4)
+    three_turns = jaxgan.scan_steps(games.CASES["three_discriminator_turns"]().algorithm, 2)
+    assert (three_turns.num_minibatches, three_turns.steps_per_update) == (6, 2)
     with pytest.raises(ValueError, match="steps_per_update is 0"):
         jaxgan.scan_steps(algorithm, 0)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +17,36 @@ from jaxgan.weights import load_torch
 SHA256 = "6726825d"  # first digits of the digest of FID's weights, as in the file's name
 SIDE = 299
 
+Resize = Literal["clean", "legacy_pytorch", "legacy_tensorflow"]
+RESIZES: dict[Resize, str] = {
+    "clean": "bicubic, antialiased, clipped to [0, 255]; (x - 128) / 128",
+    "legacy_pytorch": "bilinear, not antialiased, centres of pixels aligned; 2 x / 255 - 1",
+    "legacy_tensorflow": "bilinear, not antialiased, first pixels aligned; (x - 128) / 128",
+}
+"""Preprocessing of bytes for Inception by name, as records state it."""
 
-def inception(path: str | Path) -> Features:
+
+def inception(path: str | Path, *, resize: Resize = "clean") -> Features:
     """Inception v3 feature extractor, over which the Fréchet distance is the FID.
+
+    Scores depend on how images are resized to 299 x 299, by more than generators differ. `clean` is
+    that of the package clean-fid; `legacy_tensorflow` that of the authors' code, of torch-fidelity
+    and StyleGAN's evaluation, and so of most published values; `legacy_pytorch` that of the package
+    pytorch-fid. A value may be compared with values of the same resize only.
 
     Args:
       path: the file `pt_inception-2015-12-05-6726825d.pth`, as PyTorch's FID packages download it
         (to `~/.cache/torch/hub/checkpoints`). It is read without executing code from it.
+      resize: a name of `RESIZES`.
 
     Returns:
       Features of images `[n, height, width, 1 or 3]` in [-1, 1], any size: `features` `[n, 2048]`,
-      `logits` `[n, 1008]`. With those weights scores are named `fid`, `kid` and so on; with any
-      others `fid_inception_<first digits of their SHA-256>`.
+      `logits` and `logits_unbiased` `[n, 1008]`. With those weights scores are named `fid`, `kid`
+      and so on, or `fid_legacy_pytorch` by the resize; with any others
+      `fid_inception_<first digits of their SHA-256>`.
 
     Raises:
+      ValueError: the resize is unknown.
       WeightsError: the file cannot be read, or its tensors are not those of Inception v3.
 
     References:
@@ -41,6 +58,8 @@ def inception(path: str | Path) -> Features:
       >>> metric = frechet_distance(inception("pt_inception-2015-12-05-6726825d.pth"))
       ... # doctest: +SKIP
     """
+    if resize not in RESIZES:
+        raise ValueError(f"resize is {resize!r}, expected one of {', '.join(RESIZES)}")
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).is_file() else ""
     is_fid = digest.startswith(SHA256)
     params, model_state = from_torch(load_torch(path))
@@ -48,28 +67,30 @@ def inception(path: str | Path) -> Features:
 
     @jax.jit
     def apply(images: Array) -> dict[str, Array]:
-        outputs, _ = network.apply(params, model_state, prepared(images), train=False)
+        inputs = prepared(images, resize=resize)
+        outputs, _ = network.apply(params, model_state, inputs, train=False)
         return outputs
 
+    ending = "" if resize == "clean" else f"_{resize}"
     return Features(
-        "inception" if is_fid else f"inception_{digest[:8]}",
+        f"inception{ending}" if is_fid else f"inception_{digest[:8]}{ending}",
         apply,
         sha256=digest,
-        preprocessing=f"rounded to bytes; bicubic, antialiased, in float to {SIDE} x {SIDE}; "
-        "(x - 128) / 128",
-        suffix="" if is_fid else None,
+        preprocessing=f"rounded to bytes; {resize} to {SIDE} x {SIDE}: {RESIZES[resize]}",
+        suffix=ending if is_fid else None,
+        score_logits="logits_unbiased",
     )
 
 
-def prepared(images: Array) -> Array:
+def prepared(images: Array, *, resize: Resize = "clean") -> Array:
     """Preprocessing of images for Inception.
 
     Images are rounded to bytes, as if they had been saved; greyscale is repeated to three channels;
-    they are resized to 299 x 299 by an antialiased cubic filter (as Pillow's, in float, without
-    rounding) and scaled as `(x - 128) / 128`.
+    they are resized in float to 299 x 299, and scaled to about [-1, 1], as `RESIZES` says.
 
     Args:
       images: `[n, height, width, 1 or 3]` in [-1, 1].
+      resize: a name of `RESIZES`.
 
     Returns:
       `[n, 299, 299, 3]`.
@@ -78,11 +99,28 @@ def prepared(images: Array) -> Array:
       >>> prepared(jnp.zeros((1, 32, 32, 1))).shape
       (1, 299, 299, 3)
     """
-    n = images.shape[0]
+    n, *sides = images.shape[:3]
     pixels = jnp.round((jnp.clip(images, -1.0, 1.0) + 1.0) * 127.5)
-    pixels = jnp.broadcast_to(pixels, (*images.shape[:3], 3))
-    pixels = jax.image.resize(pixels, (n, SIDE, SIDE, 3), "bicubic", antialias=True)
-    return (pixels - 128.0) / 128.0
+    pixels = jnp.broadcast_to(pixels, (n, *sides, 3))
+    if resize == "clean":
+        pixels = jax.image.resize(pixels, (n, SIDE, SIDE, 3), "bicubic", antialias=True)
+        return (jnp.clip(pixels, 0.0, 255.0) - 128.0) / 128.0
+    rows, columns = (_bilinear(side, aligned=resize == "legacy_pytorch") for side in sides)
+    high = jax.lax.Precision.HIGHEST
+    pixels = jnp.einsum("yh,nhwc,xw->nyxc", rows, pixels, columns, precision=high)
+    return pixels / 127.5 - 1.0 if resize == "legacy_pytorch" else (pixels - 128.0) / 128.0
+
+
+def _bilinear(side: int, *, aligned: bool) -> np.ndarray:
+    """Weights `[299, side]` of linear interpolation between neighbouring pixels.
+
+    With `aligned` centres, output i lies at `(i + 1/2) side / 299 - 1/2`, otherwise at
+    `i side / 299`; positions outside the image are those of the nearest pixel.
+    """
+    shift = 0.5 if aligned else 0.0
+    positions = (np.arange(SIDE) + shift) * side / SIDE - shift
+    positions = np.clip(positions, 0, side - 1)[:, None]
+    return np.maximum(0.0, 1.0 - np.abs(positions - np.arange(side))).astype(np.float32)
 
 
 def from_torch(arrays: dict[str, np.ndarray]) -> tuple[Params, ModelState]:

@@ -37,7 +37,9 @@ def cyclegan(
     Args:
       generators: `x2y` and `y2x`, such as `networks.ResNetGenerator`.
       discriminators: `x` and `y`, `image -> logits`, `[batch]` or `[batch, rows, columns]`.
-      loss: from `jaxgan.losses`; `least_squares()` by default. Relativistic losses do not apply,
+      loss: from `jaxgan.losses`. By default the squared error, `(D(fake) - 1)^2` of the generators
+        and `(D(real) - 1)^2 + D(fake)^2` of the discriminators, which is *twice*
+        `least_squares()`; the paper's weights are relative to it. Relativistic losses do not apply,
         because the generators' loss has no logits of real images.
       cycle_weight: c.
       identity_weight: i, relative to c; 0 for no identity loss. It preserves colours, and requires
@@ -47,6 +49,9 @@ def cyclegan(
     Returns:
       A game with the players `discriminators` and `generators`, of two networks each. Images are
       the batch's `x` and `y`; `sample` translates `x` to y, or `y` to x if the batch has no `x`.
+      The authors' code updates the generators first, and the discriminators on the images of the
+      generators *before* that update: a simultaneous turn, `turns=[("discriminators",
+      "generators")]`, which also translates once for both.
 
     Raises:
       ValueError: the networks have other names.
@@ -68,7 +73,7 @@ def cyclegan(
     game = _CycleGAN(
         generators=generators,
         discriminators=discriminators,
-        adversarial=losses.least_squares() if loss is None else loss,
+        adversarial=_squared_error() if loss is None else loss,
         cycle_weight=cycle_weight,
         identity_weight=identity_weight,
         pool_size=pool_size,
@@ -77,6 +82,15 @@ def cyclegan(
         init=game.init,
         losses={"discriminators": game.discriminators_loss, "generators": game.generators_loss},
         sample=game.sample,
+    )
+
+
+def _squared_error() -> losses.AdversarialLoss:
+    """Squared error of the authors' code, without the 1/2 that `least_squares` has."""
+    half = losses.least_squares()
+    return half._replace(
+        generator=lambda r, f: 2.0 * half.generator(r, f),
+        discriminator=lambda r, f: 2.0 * half.discriminator(r, f),
     )
 
 

@@ -32,6 +32,7 @@ class Features(NamedTuple):
       preprocessing: preprocessing that `apply` does, in words, for records.
       suffix: suffix of metric names over these features, `_<name>` if `None`; empty for the
         features that the literature implies, as FID implies Inception's.
+      score_logits: name of the output whose softmax the Inception score takes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Features(NamedTuple):
     sha256: str | None = None
     preprocessing: str = "none"
     suffix: str | None = None
+    score_logits: str = "logits"
 
     def score_name(self, metric: str) -> str:
         """Returns the name of a metric over these features, such as `fid_pixels`."""

@@ -33,8 +33,9 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
     A sample is assigned to the nearest centre, and is of high quality if it lies within 3 standard
     deviations of it (98.9 % of a perfect generator's samples in two dimensions). A mode is covered
     if a high-quality sample is assigned to it. The reverse KL is `sum p log(K p)` of the shares p
-    of all samples over K modes, in nats; its floor is the mean score of a uniform distribution over
-    the K modes at this sample size.
+    of the K modes, in nats: `reverse_kl` of the high-quality samples, as in the code of PacGAN
+    (log K, its largest value, if there are none), and `reverse_kl_all` of all samples. The floor is
+    the mean score of as many samples of a uniform distribution over the K modes.
 
     Args:
       centres: `[K, d]`.
@@ -42,8 +43,8 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
       within: largest distance of a high-quality sample from its centre, in standard deviations.
 
     Returns:
-      A metric with the records `modes`, `high_quality` (a share) and `reverse_kl`, of generated
-      samples `[n, d]` alone.
+      A metric with the records `modes`, `high_quality` (a share), `reverse_kl` and
+      `reverse_kl_all`, of generated samples `[n, d]` alone.
 
     Raises:
       MetricError: samples are not finite or have another dimension, or there are none.
@@ -153,18 +154,15 @@ def _records(
 ) -> Records:
     n, num_modes = int(acc.all.sum()), len(acc.all)
     check_enough(n, "generated", 1)
-    shares = acc.all / n
+    floor = lambda counts: reverse_kl_floor(num_modes, max(int(counts.sum()), 1))
     scores: dict[str, tuple[float, float | None, float | None]] = {
         "modes": (float(np.sum(acc.good > 0)), None, None),
-        "reverse_kl": (
-            float(np.sum(xlogy(shares, num_modes * shares))),
-            None,
-            reverse_kl_floor(num_modes, n),
-        ),
+        "reverse_kl": (_reverse_kl(acc.good), None, floor(acc.good)),
     }
     if high_quality_floor is not None:
         share = float(acc.good.sum() / n)
         error = float(np.sqrt(share * (1.0 - share) / n))
+        scores["reverse_kl_all"] = _reverse_kl(acc.all), None, floor(acc.all)
         scores["high_quality"] = share, error, high_quality_floor
     return {
         features.score_name(name): MetricRecord(
@@ -178,6 +176,14 @@ def _records(
         )
         for name, (value, error, floor) in scores.items()
     }
+
+
+def _reverse_kl(counts: np.ndarray) -> float:
+    """`sum p log(K p)` of the shares p of K modes; log K without any count."""
+    if not counts.any():
+        return float(np.log(len(counts)))
+    shares = counts / counts.sum()
+    return float(np.sum(xlogy(shares, len(counts) * shares)))
 
 
 def _count(mode: np.ndarray, num_modes: int) -> np.ndarray:

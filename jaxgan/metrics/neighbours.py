@@ -1,4 +1,9 @@
-"""Exact nearest neighbours in feature space, in chunks of rows."""
+"""Exact distances and nearest neighbours in feature space, in chunks of rows.
+
+Most distances are computed in float32 as `|x|^2 + |y|^2 - 2 x . y`, whose error is relative to the
+norms. Where that error could change a result, distances are computed again, from differences in
+float64.
+"""
 
 from functools import partial
 
@@ -10,6 +15,8 @@ from jaxgan.types import Array
 
 CHUNK = 1024  # rows whose distances to all others are in memory at once
 BLOCK = 128  # columns per block of the two-stage top-k
+SPARE = 3  # candidates beyond the k-th, which show whether float32 has found the k nearest
+PAIRS = 2**24  # numbers in memory at once where distances are computed from differences
 
 
 def nearest(
@@ -17,8 +24,8 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest candidates of every query, by Euclidean distance.
 
-    The search is in float32, with `|x|^2 + |y|^2 - 2 x . y`; the distances of the neighbours are
-    recomputed from differences in float64. Memory beyond the rows is `CHUNK * m` floats.
+    Exact in float64, whatever the norms of the rows are. Memory beyond the rows is `CHUNK * m`
+    floats.
 
     Args:
       queries: `[n, d]`.
@@ -36,30 +43,70 @@ def nearest(
     """
     centre = candidates.mean(axis=0)  # centring keeps distances and reduces rounding errors
     resident = jnp.asarray(candidates - centre, jnp.float32)
-    n = len(queries)
-    indices, distances = np.empty((n, k), np.int64), np.empty((n, k))
+    n, others = len(queries), len(candidates) - same
+    seen = min(k + SPARE, others)
+    indices, distances = np.empty((n, seen), np.int64), np.empty((n, seen))
+    unsure = []
     for start in range(0, n, CHUNK):
-        rows = slice(start, start + CHUNK)
+        rows = np.arange(start, min(start + CHUNK, n))
         chunk = np.asarray(queries[rows] - centre, np.float32)
-        indices[rows] = _nearest_rows(chunk, resident, start if same else -n, k=k)
-        differences = candidates[indices[rows]].astype(np.float64) - queries[rows, None]
-        distances[rows] = np.sqrt(np.sum(differences**2, axis=2))
-    return distances, indices
+        found, least_unseen = _nearest_rows(chunk, resident, start if same else -n, k=seen)
+        indices[rows] = found
+        distances[rows] = _distances(queries[rows, None], candidates[indices[rows]])
+        if seen < others:
+            exact = np.sort(distances[rows], axis=1)[:, k - 1]
+            unsure.extend(rows[exact**2 > least_unseen])
+    if unsure:
+        indices[unsure] = _nearest_in_float64(queries, candidates, unsure, seen, same=same)
+        distances[unsure] = _distances(queries[unsure, None], candidates[indices[unsure]])
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, order, axis=1), np.take_along_axis(indices, order, axis=1)
 
 
-def squared_distances(x: Array, y: Array) -> Array:
-    """Squared Euclidean distances `|x_i - y_j|^2`, `[n, d], [m, d] -> [n, m]`, not negative."""
+def distances_of_pairs(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Distances `|x_i - y_j|` of pairs of rows, from differences in float64; `float64[num_pairs]`.
+
+    Example:
+      >>> distances_of_pairs(np.zeros((1, 2)), np.array([[3.0, 4.0]]), [0], [0]).tolist()
+      [5.0]
+    """
+    step = max(PAIRS // x.shape[1], 1)
+    parts = [
+        _distances(x[i[start : start + step]], y[j[start : start + step]])
+        for start in range(0, len(i), step)
+    ]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def squared_distances(x: Array, y: Array) -> tuple[Array, Array]:
+    """Squared Euclidean distances in float32, and bounds of their rounding errors.
+
+    The errors of the products are taken as random, of which six standard deviations are allowed.
+
+    Args:
+      x, y: `[n, d]` and `[m, d]`.
+
+    Returns:
+      `|x_i - y_j|^2`, not negative, and the bounds, `[n, m]` each.
+    """
     norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
-    return jnp.maximum(norms - 2.0 * jnp.dot(x, y.T, precision=jax.lax.Precision.HIGHEST), 0.0)
+    squared = norms - 2.0 * jnp.dot(x, y.T, precision=jax.lax.Precision.HIGHEST)
+    allowed = (16.0 + 2.0 * x.shape[1] ** 0.5) * jnp.finfo(jnp.float32).eps / 2
+    return jnp.maximum(squared, 0.0), allowed * norms
+
+
+def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.sum((x.astype(np.float64) - y) ** 2, axis=-1))
 
 
 @partial(jax.jit, static_argnames="k")
-def _nearest_rows(queries: Array, candidates: Array, first: int, *, k: int) -> Array:
-    """Row indices of the k nearest candidates, `int[n, k]`.
+def _nearest_rows(queries: Array, candidates: Array, first: int, *, k: int) -> tuple[Array, Array]:
+    """Row indices of the k nearest candidates in float32, `int[n, k]`.
 
     Query i is itself candidate `first + i`, which is excluded; a negative index excludes none.
+    Also returns a lower bound of the squared distances to all other candidates, `[n]`.
     """
-    distances = squared_distances(queries, candidates)
+    distances, errors = squared_distances(queries, candidates)
     itself = first + jnp.arange(len(queries))[:, None] == jnp.arange(len(candidates))[None, :]
     distances = jnp.where(itself, jnp.inf, distances)
     # The k nearest candidates lie in the k blocks of columns with the smallest minima. Minima are
@@ -70,5 +117,24 @@ def _nearest_rows(queries: Array, candidates: Array, first: int, *, k: int) -> A
     _, chosen = jax.lax.top_k(-jnp.min(in_blocks, axis=2), min(k, blocks))
     columns = (chosen[:, :, None] * BLOCK + jnp.arange(BLOCK)[None, None]).reshape(len(queries), -1)
     kept = jnp.take_along_axis(in_blocks, chosen[:, :, None], axis=1).reshape(len(queries), -1)
-    _, nearest = jax.lax.top_k(-kept, k)
-    return jnp.take_along_axis(columns, nearest, axis=1)
+    negated, nearest = jax.lax.top_k(-kept, k)
+    bound = -negated[:, -1] - jnp.max(errors, axis=1)
+    return jnp.take_along_axis(columns, nearest, axis=1), bound
+
+
+def _nearest_in_float64(
+    queries: np.ndarray, candidates: np.ndarray, rows: list[int], k: int, *, same: bool
+) -> np.ndarray:
+    """Row indices of the k nearest candidates of some queries, not sorted, `int[len(rows), k]`."""
+    indices = np.empty((len(rows), k), np.int64)
+    step = max(PAIRS // len(candidates), 1)
+    centre = candidates.mean(axis=0, dtype=np.float64)
+    resident = candidates - centre
+    norms = np.sum(resident**2, axis=1)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        distances = norms - 2.0 * (queries[part] - centre) @ resident.T  # without the query's norm
+        if same:
+            distances[np.arange(len(part)), part] = np.inf
+        indices[start : start + step] = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    return indices

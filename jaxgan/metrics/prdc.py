@@ -35,7 +35,10 @@ def precision_recall_density_coverage(
     * coverage: share of real x whose B_k(x) contains some generated y; about `1 - 2^-k` for equal
       distributions and sample sizes.
 
-    Standard errors are those of the mean over rows, with the other sample held fixed.
+    As in the authors' code, the balls of precision and recall are closed and those of density and
+    coverage open, which makes a difference where samples are copies of real examples. Every
+    comparison is exact: a pair whose distance is closer to a radius than the rounding error of
+    float32 is computed again from differences in float64. Standard errors are those of the mean over rows, with the other sample held fixed.
 
     Args:
       features: feature extractor.
@@ -117,7 +120,7 @@ def _overlap(
     dense: np.ndarray,
     recalling: np.ndarray,
 ) -> _Overlap:
-    """Computes the overlap in one pass over the distances between the samples.
+    """Computes the overlap in one pass over the distances between the samples, exactly.
 
     Args:
       real, generated: `[n, d]` and `[m, d]`.
@@ -125,31 +128,43 @@ def _overlap(
       recalling: radii of the generated balls, `[m]`.
     """
     centre = real.mean(axis=0)
+    radii = np.stack([precise, dense]).astype(np.float32)
     resident, points = jnp.asarray(real - centre), generated - centre
-    # Slightly enlarged radii: the k-th neighbour of a centre lies in its ball despite rounding.
-    squared = lambda radii: jnp.asarray((radii * (1 + 1e-5)) ** 2, jnp.float32)
-    chunks = []
+    precision, balls = np.zeros(len(generated), bool), np.zeros(len(generated), np.int64)
+    covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
     for start in range(0, len(points), neighbours.CHUNK):
         rows = slice(start, start + neighbours.CHUNK)
-        chunk = _chunk(
-            points[rows], resident, squared(precise), squared(dense), squared(recalling[rows])
-        )
-        chunks.append(jax.tree.map(np.asarray, chunk))
-    return _Overlap(
-        precise=np.concatenate([chunk.precise for chunk in chunks]),
-        balls=np.concatenate([chunk.balls for chunk in chunks]),
-        covered=np.any([chunk.covered for chunk in chunks], axis=0),
-        recalled=np.any([chunk.recalled for chunk in chunks], axis=0),
-    )
+        radii_of_rows = recalling[rows].astype(np.float32)
+        results = _chunk(points[rows], resident, radii, radii_of_rows)
+        surely, unsure = jax.tree.map(np.asarray, results)
+        precision[rows], balls[rows] = surely.precise, surely.balls
+        covered |= surely.covered
+        recalled |= surely.recalled
+        j, i = np.nonzero(unsure)
+        j += start
+        distances = neighbours.distances_of_pairs(generated, real, j, i)
+        precision[j[distances <= precise[i]]] = True
+        recalled[i[distances <= recalling[j]]] = True
+        inside = distances < dense[i]
+        np.add.at(balls, j[inside], 1)
+        covered[i[inside]] = True
+    return _Overlap(precision, balls, covered, recalled)
 
 
 @jax.jit
-def _chunk(points: Array, real: Array, precise: Array, dense: Array, recalling: Array) -> _Overlap:
-    distances = neighbours.squared_distances(points, real)
-    within = distances <= dense[None, :]
-    return _Overlap(
-        precise=jnp.any(distances <= precise[None, :], axis=1),
+def _chunk(points: Array, real: Array, radii: Array, recalling: Array) -> tuple[_Overlap, Array]:
+    """The overlap by the pairs that float32 decides for all radii, and the other pairs."""
+    squared, errors = neighbours.squared_distances(points, real)
+    precise, dense, recalling = (
+        radius**2 for radius in (radii[0][None, :], radii[1][None, :], recalling[:, None])
+    )
+    decided = jnp.stack([jnp.abs(squared - bound) > errors for bound in (precise, dense, recalling)])
+    sure = jnp.all(decided, axis=0)
+    within = sure & (squared < dense)
+    overlap = _Overlap(
+        precise=jnp.any(sure & (squared < precise), axis=1),
         balls=jnp.sum(within, axis=1),
         covered=jnp.any(within, axis=0),
-        recalled=jnp.any(distances <= recalling[:, None], axis=0),
+        recalled=jnp.any(sure & (squared < recalling), axis=0),
     )
+    return overlap, ~sure

@@ -13,7 +13,7 @@ from jaxgan.types import Array
 
 RANGE = 2.0  # dynamic range of images in [-1, 1]
 WINDOW, SIGMA = 11, 1.5
-C1, C2 = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
+C1, C2 = 0.01**2, 0.03**2  # for intensities in [0, 1]
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # weights of Wang, Simoncelli and Bovik, 2003
 EQUAL = 100.0  # upper bound of the PSNR in dB, reached for equal images
 
@@ -23,8 +23,11 @@ def ssim(x: Array, y: Array) -> Array:
 
     The mean over pixels and channels of
     `(2 m_x m_y + C1)(2 s_xy + C2) / ((m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2))`, with means m,
-    variances s^2 and the covariance s_xy in a Gaussian window of 11 x 11 pixels and sigma 1.5, at
-    the positions where the window lies inside the image.
+    variances s^2 and the covariance s_xy of intensities in a Gaussian window of 11 x 11 pixels and
+    sigma 1.5, at the positions where the window lies inside the image. Intensities are `(x + 1) / 2`,
+    in [0, 1], and the constants `C1 = 0.01^2` and `C2 = 0.03^2`: the luminance term depends on where
+    zero is, so SSIM is defined for intensities from 0 up only. It is scikit-image's
+    `structural_similarity` with `gaussian_weights=True` and `use_sample_covariance=False`.
 
     Args:
       x, y: `[n, height, width, channels]` in [-1, 1], at least 11 x 11 pixels.
@@ -53,8 +56,9 @@ def ms_ssim(x: Array, y: Array) -> Array:
 
     The product over five scales, each at half the resolution of the previous one, of the mean
     contrast-structure term of `ssim`, times the luminance term at the coarsest scale, each raised
-    to the power of its weight. Images below 176 pixels have only the scales that the window fits
-    into, with weights renormalised to sum to one; negative terms are clipped to zero.
+    to the power of its weight; for each channel, then averaged. Images below 161 pixels have only
+    the scales that the window fits into, with weights renormalised to sum to one; negative terms
+    are clipped to zero.
 
     Args:
       x, y: `[n, height, width, channels]` in [-1, 1], at least 11 x 11 pixels.
@@ -70,13 +74,13 @@ def ms_ssim(x: Array, y: Array) -> Array:
       2003, https://doi.org/10.1109/ACSSC.2003.1292216.
     """
     weights = scale_weights(min(x.shape[1:3]))
-    value = jnp.ones(x.shape[0])
+    by_channel = jnp.ones((x.shape[0], x.shape[3]))
     for i, weight in enumerate(weights):
         luminance, structure = _ssim_terms(x, y)
         term = structure if i < len(weights) - 1 else luminance * structure
-        value *= jnp.maximum(jnp.mean(term, axis=(1, 2, 3)), 0.0) ** weight
+        by_channel *= jnp.maximum(jnp.mean(term, axis=(1, 2)), 0.0) ** weight
         x, y = _halved(x), _halved(y)
-    return value
+    return jnp.mean(by_channel, axis=1)
 
 
 def scale_weights(side: int) -> tuple[float, ...]:
@@ -86,7 +90,7 @@ def scale_weights(side: int) -> tuple[float, ...]:
       >>> [round(weight, 3) for weight in scale_weights(28)]
       [0.136, 0.864]
     """
-    count = sum(side // 2**i >= WINDOW for i in range(len(SCALES)))
+    count = sum(-(-side // 2**i) >= WINDOW for i in range(len(SCALES)))
     return tuple(weight / sum(SCALES[:count]) for weight in SCALES[:count])
 
 
@@ -214,6 +218,7 @@ def _ssim_terms(x: Array, y: Array) -> tuple[Array, Array]:
             f"images have shape {x.shape}, expected [n, height, width, channels] with "
             f"at least {WINDOW} x {WINDOW} pixels"
         )
+    x, y = (x + 1.0) / 2.0, (y + 1.0) / 2.0
     m_x, m_y = _windowed(x), _windowed(y)
     s_xx, s_yy = _windowed(x * x) - m_x**2, _windowed(y * y) - m_y**2
     s_xy = _windowed(x * y) - m_x * m_y
@@ -239,7 +244,8 @@ def _bands(side: int) -> np.ndarray:
 
 
 def _halved(x: Array) -> Array:
-    """Means of 2 x 2 pixels; an odd last row or column is dropped."""
+    """Means of 2 x 2 pixels; an odd last row or column is repeated."""
     n, height, width, channels = x.shape
-    x = x[:, : height // 2 * 2, : width // 2 * 2]
-    return x.reshape(n, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+    x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    x = x.reshape(n, x.shape[1] // 2, 2, x.shape[2] // 2, 2, channels)
+    return x.mean(axis=(2, 4))

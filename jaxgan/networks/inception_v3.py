@@ -67,7 +67,9 @@ class InceptionV3(nn.Module):
 
         Returns:
           `features` `[batch, 2048]` (the last block's global average), `logits`
-          `[batch, num_classes]`, and `maps`, the outputs of the stem's two stages and the blocks.
+          `[batch, num_classes]`, `logits_unbiased` (the same without the last layer's bias, as the
+          Inception score takes them), and `maps`, the outputs of the stem's two stages and the
+          blocks.
         """
         maps = []
         x = BasicConv(32, (3, 3), 2, same=False, name="Conv2d_1a_3x3")(x)
@@ -94,8 +96,14 @@ class InceptionV3(nn.Module):
             x = block(x)
             maps.append(x)
         features = jnp.mean(x, axis=(1, 2))
-        logits = nn.Dense(self.num_classes, name="fc")(features)
-        return {"features": features, "logits": logits, "maps": maps}
+        last = nn.Dense(self.num_classes, name="fc")
+        logits = last(features)
+        return {
+            "features": features,
+            "logits": logits,
+            "logits_unbiased": logits - last.variables["params"]["bias"][None],
+            "maps": maps,
+        }
 
 
 class BlockA(nn.Module):
