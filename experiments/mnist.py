@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, flag, main
 
 if TYPE_CHECKING:
     from flax.linen import Module
@@ -82,6 +82,9 @@ class Config(BaseConfig):
     """Decay rate b1 of Adam."""
     ema: float = 0.998
     """Decay of the moving average of the generator for sampling, after a warm-up; 0 for none."""
+    evaluate_features: str = flag("auto", resumable=True)
+    """Features of the metrics: digits, random, pixels, or the path of Inception's weight file; auto
+    for those that belong to the data set."""
 
 
 def make(config: Config) -> Experiment:
@@ -90,7 +93,7 @@ def make(config: Config) -> Experiment:
     import optax
 
     import jaxgan
-    from jaxgan import data, evaluation, latents, losses, schedules
+    from jaxgan import data, evaluation, features, latents, losses, schedules
 
     dataset = data.load(config.data, data_dir=config.data_dir)
     if config.conditional and dataset.num_classes is None:
@@ -122,7 +125,11 @@ def make(config: Config) -> Experiment:
             "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),
         },
         data=dataset.record,
-        evaluation=evaluation.of_images(dataset.test, dataset.train),
+        evaluation=evaluation.of_images(
+            dataset.test,
+            dataset.train,
+            features=features.by_name(config.evaluate_features, data=dataset.name),
+        ),
     )
 
 

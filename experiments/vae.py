@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, flag, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network
@@ -70,6 +70,9 @@ class Config(BaseConfig):
     """Steps until the learning rate is 0."""
     bound_samples: int = 500
     """Latent samples per image, k, of the importance-weighted bound in evaluation."""
+    evaluate_features: str = flag("auto", resumable=True)
+    """Features of the metrics: digits, random, pixels, or the path of Inception's weight file; auto
+    for those that belong to the data set."""
     evaluate_every: int = 30_000
     """Steps between evaluations, which take half a minute; the last step is evaluated too."""
     log_every: int = 500
@@ -154,12 +157,13 @@ def make_evaluation(
     import jax.numpy as jnp
 
     import jaxgan
-    from jaxgan import evaluation, metrics
+    from jaxgan import evaluation, features, metrics
 
     bounds = jaxgan.vae_bounds(
         encoder, decoder, likelihood=likelihood, num_samples=config.bound_samples
     )
     images = dataset.test["image"]
+    judge = features.by_name(config.evaluate_features, data=dataset.name)
 
     def bounds_per_image(params, model_state, batch, key):
         observed = {"image": batch["seen"]}
@@ -171,7 +175,7 @@ def make_evaluation(
         best="elbo",
         mode="max",
         sample=bounds_per_image,
-        parts={"samples": evaluation.of_images(dataset.test, dataset.train)},
+        parts={"samples": evaluation.of_images(dataset.test, dataset.train, features=judge)},
     )
 
 

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, flag, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -67,6 +67,9 @@ class Config(BaseConfig):
     ema: float = 0.998
     """Decay of the moving averages of encoder and decoder, which are evaluated, after a warm-up; 0
     for none."""
+    evaluate_features: str = flag("auto", resumable=True)
+    """Features of the metrics: digits, random, pixels, or the path of Inception's weight file; auto
+    for those that belong to the data set."""
 
 
 def make(config: Config) -> Experiment:
@@ -91,7 +94,7 @@ def make(config: Config) -> Experiment:
         minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
-        evaluation=make_evaluation(game, dataset),
+        evaluation=make_evaluation(config, game, dataset),
         draw=sheets.draw_reconstructions_and_samples(game, dataset.test),
     )
 
@@ -136,12 +139,13 @@ def make_game(config: Config, dataset: Dataset) -> tuple[Game, list[tuple[str, .
     return game, [tuple(game.losses)]
 
 
-def make_evaluation(game: Game, dataset: Dataset) -> Evaluation:
+def make_evaluation(config: Config, game: Game, dataset: Dataset) -> Evaluation:
     """Metrics of samples, which choose the best checkpoint, and of reconstructions."""
     import jaxgan
-    from jaxgan import evaluation, latent_space, metrics
+    from jaxgan import evaluation, features, latent_space, metrics
 
-    samples = evaluation.of_images(dataset.test, dataset.train)
+    judge = features.by_name(config.evaluate_features, data=dataset.name)
+    samples = evaluation.of_images(dataset.test, dataset.train, features=judge)
     fid = {"fid": samples.metrics["fid"]} if "fid" in samples.metrics else {}
     reconstructions = jaxgan.Evaluation(
         {"pairs": metrics.reconstruction(), "sharpness": metrics.sharpness(), **fid},

@@ -15,14 +15,14 @@ import jax
 import numpy as np
 
 from jaxgan import metrics, parallel
-from jaxgan.data import as_float, shuffled
-from jaxgan.features import mnist_classifier
+from jaxgan.data import Pictures, as_float, shuffled
 from jaxgan.game import Game
 from jaxgan.metrics import Features, Metric, Records
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Array, Batch, ByPlayer, Examples, PRNGKey
 
 BATCH = 500  # rows per batch, over all devices
+FILES = 50  # image files per batch
 
 Outputs = dict[str, Any]  # {features/output: rows}
 
@@ -122,35 +122,33 @@ MEASURES: Mapping[str, Callable[[Features], Metric]] = {
 """Metrics of generated images, as functions of the features, by their names in commands."""
 
 OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")  # metrics over a network's features
+OVER_PIXELS = ("swd", "ms_ssim")
 
 
 def of_images(
-    test: Examples, train: Examples | None = None, *, features: Features | None = None
+    test: Examples, train: Examples | None = None, *, features: Features = metrics.PIXELS
 ) -> Evaluation:
     """Default evaluation of generated images.
 
     Over a network's features: FID (by which checkpoints are compared), KID, precision, recall,
-    density and coverage, and Inception score. Over pixels: the sliced Wasserstein distance (by
-    which checkpoints are compared) and the mean MS-SSIM of pairs. The remaining metrics of
-    `MEASURES`, and `memorization` given `train`, are computed when selected.
+    density and coverage, and Inception score if it is a classifier. Over pixels: the sliced
+    Wasserstein distance (by which checkpoints are compared) and the mean MS-SSIM of pairs. The
+    remaining metrics of `MEASURES`, and `memorization` given `train`, are computed when selected.
 
     Args:
       test: held-out real images, `image` `[n, height, width, channels]`.
       train: the generator's training images.
-      features: feature extractor; if `None`, the digit classifier for images of MNIST's shape, and
-        pixels for others.
+      features: feature extractor, such as `features.by_name("auto", data=dataset.name)`.
 
     Example:
       >>> import numpy as np
       >>> of_images({"image": np.zeros((10, 28, 28, 1), np.uint8)}).best
-      'fid_mnist_classifier'
+      'swd_pixels'
     """
-    shape = test["image"].shape[1:]
-    if features is None:
-        features = mnist_classifier() if shape == (28, 28, 1) else metrics.PIXELS
     pixels = features is metrics.PIXELS
-    default = ("swd", "ms_ssim") if pixels else OVER_NETWORKS
-    names = [name for name in MEASURES if not (pixels and name == "inception_score")]
+    images = test["image"]
+    names = [n for n in MEASURES if n != "inception_score" or _classifies(features, images)]
+    default = [name for name in names if name in (OVER_PIXELS if pixels else OVER_NETWORKS)]
     more = {name: partial(MEASURES[name], features) for name in names if name not in default}
     if train is not None:
         more["memorization"] = partial(_memorization, train["image"])
@@ -163,23 +161,85 @@ def of_images(
     )
 
 
+def _classifies(features: Features, images: np.ndarray) -> bool:
+    """Whether the features of these images include the logits of the Inception score."""
+    one = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.float32)
+    return features.score_logits in jax.eval_shape(features.apply, one)
+
+
 def over(evaluation: Evaluation, features: Features) -> Evaluation:
     """The same evaluation with the metrics over another network's features, such as Inception's.
 
     The metrics of the evaluation and its parts are replaced by FID, KID, precision, recall, density
-    and coverage, and Inception score. Parts with paired metrics only are dropped.
+    and coverage, and, over a classifier, the Inception score. Parts with paired metrics only are
+    dropped.
 
     Example:
       >>> over(evaluation, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
     """
     has_unpaired = any(not metric.paired for metric in evaluation.metrics.values())
-    network_metrics = {name: MEASURES[name](features) for name in OVER_NETWORKS}
+    images = evaluation.examples[evaluation.target]
+    names = [n for n in OVER_NETWORKS if n != "inception_score" or _classifies(features, images)]
+    network_metrics = {name: MEASURES[name](features) for name in names}
     parts = {name: over(part, features) for name, part in evaluation.parts.items()}
     return evaluation._replace(
         metrics=network_metrics if has_unpaired else {},
         more={},
         parts={name: part for name, part in parts.items() if part.metrics or part.parts},
     )
+
+
+def of_pictures(
+    measures: Sequence[Metric],
+    *,
+    real: Pictures,
+    generated: Pictures,
+    limit: int | None = None,
+) -> Records:
+    """Records of generated image files against real ones.
+
+    Images of a folder may have several sizes, if the features are those of images of any size.
+
+    Args:
+      measures: metrics, not paired, over one or several feature extractors.
+      real, generated: image files, from `data.load_folder`.
+      limit: maximum number of files of each side, the first by name; all by default.
+
+    Raises:
+      MetricError: there are too few images for a metric, or the features are not those of images of
+        these sizes.
+
+    Example:
+      >>> of_pictures(
+      ...     [frechet_distance(inception(path))], real=load_folder("a"), generated=load_folder("b")
+      ... )  # doctest: +SKIP
+    """
+    outputs = jax.jit(partial(_outputs, measures))
+    accs = [metric.init() for metric in measures]
+    for side, pictures in (("real", real), ("generated", generated)):
+        for images, count in _batches_by_shape(pictures, limit):
+            rows = _first(count, outputs(images))
+            accs = [
+                metric.update(acc, **{side: _select(metric, rows)})
+                for metric, acc in zip(measures, accs, strict=True)
+            ]
+    computed = [metric.compute(acc) for metric, acc in zip(measures, accs, strict=True)]
+    return {name: record for records in computed for name, record in records.items()}
+
+
+def _batches_by_shape(pictures: Pictures, limit: int | None) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields images of equal shapes in batches of one size, and the number of rows to keep."""
+    waiting: dict[tuple[int, ...], list[np.ndarray]] = {}
+    full = lambda images: np.stack(images + [images[0]] * (FILES - len(images)))
+    for i in range(min(len(pictures), limit or len(pictures))):
+        image = as_float(pictures.read(i))
+        images = waiting.setdefault(image.shape, [])
+        images.append(image)
+        if len(images) == FILES:
+            yield full(images), FILES
+            images.clear()
+    for images in filter(None, waiting.values()):
+        yield full(images), len(images)
 
 
 def _memorization(images: np.ndarray) -> Metric:

@@ -34,9 +34,9 @@ def exit_status(function, *args: object, **kwargs: object) -> object:
     return 0
 
 
-def command(name: str, run: Path, **flags: object) -> None:
+def command(name: str, *folders: Path, **flags: object) -> None:
     """`python -m jaxgan NAME RUN --flag value ...`."""
-    words = [name, str(run)]
+    words = [name, *map(str, folders)]
     for flag, value in flags.items():
         values = value if isinstance(value, tuple) else (value,)
         words += [f"--{flag.replace('_', '-')}", *map(str, values)]

@@ -125,7 +125,7 @@ def test_networks_are_initialised_with_keys_of_their_own(record, name):
 
 
 def test_bounds_of_a_vae_do_not_train_its_networks(record):
-    game, trains = record("normalised_vae")
+    _, trains = record("normalised_vae")
     network = jaxgan.from_linen(games.Normalised((2, 3)))
     decoder = jaxgan.from_linen(games.Normalised((8, 8, 1)))
     params, state = jax.eval_shape(jaxgan.vae(network, decoder).init, KEY, minibatch())

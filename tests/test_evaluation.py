@@ -1,7 +1,6 @@
 """Evaluation of games and runs: values, how often, what is kept, and the commands."""
 
 import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -136,12 +135,65 @@ def test_networks_are_computed_once_for_all_metrics():
     assert flops_of_several < 1.1 * flops_of_one
 
 
-def test_of_images_chooses_by_shape():
-    digits = evaluation.of_images({"image": np.zeros((4, 28, 28, 1), np.uint8)})
-    assert digits.best == "fid_mnist_classifier"
-    colour = evaluation.of_images({"image": np.zeros((4, 32, 32, 3), np.uint8)})
-    assert colour.best == "swd_pixels"
-    assert set(colour.metrics) | set(colour.more) == {"swd", "ms_ssim", "fid", "kid", "prdc"}
+def test_of_images_follows_the_features():
+    images = {"image": np.zeros((4, 28, 28, 1), np.uint8)}
+    over = lambda chosen: evaluation.of_images(images, features=chosen)
+    assert evaluation.of_images(images).best == "swd_pixels"  # nothing is inferred from the shape
+    assert over(features.mnist_classifier()).best == "fid_mnist_classifier"
+    assert "inception_score" in over(features.mnist_classifier()).metrics
+    unlabelled = over(features.random_convolutions())
+    assert unlabelled.best == "fid_random_convolutions"
+    assert set(unlabelled.metrics) | set(unlabelled.more) == set(evaluation.MEASURES) - {
+        "inception_score"  # there are no logits
+    }
+
+
+def test_features_belong_to_a_data_set():
+    name = lambda **kwargs: features.by_name("auto", **kwargs).name
+    assert name(data="mnist") == name(data="digits") == "mnist_classifier"
+    assert name(data="fashion_mnist") == name() == "random_convolutions"
+    assert features.by_name("pixels", data="mnist") is metrics.PIXELS
+    with pytest.raises(MetricError, match="no features digit; choose auto, digits, random, pixels"):
+        features.by_name("digit")
+
+
+def write_pictures(folder, arrays):
+    folder.mkdir()
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).save(folder / f"{i:03}.png")
+
+
+def test_two_folders_of_pictures(tmp_path, capsys):
+    """The records are those of the metrics, of files read in several batches and of two sizes."""
+    rng = np.random.default_rng(0)
+    sides = [8] * 70 + [10] * 10
+    real, generated = (
+        [rng.integers(0, high, (s, s, 3), np.uint8) for s in sides] for high in (256, 200)
+    )
+    write_pictures(tmp_path / "real", real)
+    write_pictures(tmp_path / "generated", generated)
+    out, both = tmp_path / "scores.json", (tmp_path / "generated", tmp_path / "real")
+    command("evaluate", *both, metrics=("fid",), out=out)
+    assert "80 samples and 80 real" in capsys.readouterr().out
+    apply = features.random_convolutions().apply
+    rows = lambda arrays: np.concatenate(
+        [apply(data.as_float(a)[None])["features"] for a in arrays]
+    )
+    metric = metrics.frechet_distance(features.random_convolutions())
+    acc = metric.update(metric.init(), real=rows(real), generated=rows(generated))
+    expected = metric.compute(acc)["fid_random_convolutions"].value
+    (entry,) = json.loads(out.read_text())["evaluations"]
+    assert entry["records"][0]["value"] == pytest.approx(expected, rel=1e-3)
+    same = (tmp_path / "real", tmp_path / "real")
+    command("evaluate", *same, metrics=("fid", "prdc"), out=out)
+    records = json.loads(out.read_text())["evaluations"][0]["records"]
+    values = {record["name"].split("_")[0]: record["value"] for record in records}
+    assert values["fid"] == pytest.approx(0.0, abs=1e-3 * expected)
+    assert (values["precision"], values["coverage"]) == (1.0, 1.0)
+    message = refused(command, "evaluate", *same, metrics=("fidd",))
+    assert "--metrics has fidd, expected some of fid" in message
+    message = refused(command, "evaluate", *same, features="pixels")
+    assert "features have widths 192 and 300" in message
 
 
 def test_over_other_features():
@@ -230,7 +282,7 @@ def test_metrics_are_chosen_by_name(finished, capsys):
     for flags, message in (
         ({"metrics": ("fidd",)}, "--metrics has fidd, expected some of fid, kid, prdc"),
         ({"num_samples": 1}, "there are 1 generated rows, expected at least 2"),
-        ({"inception": Path("nowhere.pth")}, "nowhere.pth is no PyTorch file"),
+        ({"features": "nowhere.pth"}, "there are no features nowhere.pth; choose auto, digits"),
     ):
         assert message in refused(command, "evaluate", finished, **flags)
 

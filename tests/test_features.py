@@ -50,6 +50,29 @@ def test_the_digit_classifier_says_what_it_is():
         found.apply(jnp.zeros((1, 32, 32, 3)))
 
 
+# ---- random convolutions
+
+
+def test_random_convolutions_see_edges_and_no_brightness():
+    apply = features.random_convolutions().apply
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 16, 12, 3)).astype("f4")
+    rows = apply(images)["features"]
+    assert rows.shape == (3, 448)
+    np.testing.assert_allclose(apply(images + 0.25)["features"], rows, atol=1e-5)
+    np.testing.assert_allclose(apply(2.0 * images)["features"], 2.0 * rows, rtol=1e-4, atol=1e-5)
+    # The first filter by SciPy.
+    filters = np.random.RandomState(0).standard_normal((5, 5, 3, 32))
+    filters = filters - filters.mean(axis=(0, 1, 2))
+    first = filters[..., 0] / np.linalg.norm(filters[..., 0])
+    response = sum(
+        ndimage.correlate(images[0, ..., c].astype("f8"), first[..., c], mode="nearest")
+        for c in range(3)
+    )
+    response = np.maximum(response, 0.0)
+    np.testing.assert_allclose(rows[0, 0], response.mean(), rtol=1e-4)
+    np.testing.assert_allclose(rows[0, 32], response.std(), rtol=1e-4)
+
+
 # ---- Inception
 
 

@@ -313,7 +313,7 @@ def test_the_error_of_a_share_is_that_of_a_binomial():
 
 
 def test_prdc_where_distances_are_small_beside_norms():
-    """Narrow clusters far apart, which float32 cannot tell from points; integers have exact ties."""
+    """Narrow clusters far apart, which float32 takes for points; integers have exact ties."""
     rng = np.random.default_rng(0)
     clusters = 800.0 * rng.integers(0, 2, (2, 200, 1)) + 0.1 * rng.normal(size=(2, 200, 2))
     lattice = rng.integers(-3, 4, (2, 200, 2)) + 4096.0
@@ -390,7 +390,9 @@ def test_classifier_score_is_a_mean_over_splits():
         p = np.exp(part) / np.exp(part).sum(axis=1, keepdims=True)
         scores.append(np.exp(np.mean(np.sum(p * (np.log(p) - np.log(p.mean(axis=0))), axis=1))))
     metric = metrics.classifier_score(LOGITS)
-    record = metric.compute(metric.update(metric.init(), generated=logits))["inception_score_classes"]
+    record = metric.compute(metric.update(metric.init(), generated=logits))[
+        "inception_score_classes"
+    ]
     assert record.value == pytest.approx(np.mean(scores), rel=1e-12)
     assert record.details["classes"] == 4
     assert record.details["std"] == pytest.approx(np.std(scores), rel=1e-9)
@@ -400,9 +402,7 @@ def test_classifier_score_is_a_mean_over_splits():
 
 
 def test_mode_coverage_counts():
-    points = np.array(
-        [[0.0, 0.0], [0.29, 0.0], [0.31, 0.0], [1.0, 0.05], [0.9, 0.0], [0.3, 0.9]]
-    )
+    points = np.array([[0.0, 0.0], [0.29, 0.0], [0.31, 0.0], [1.0, 0.05], [0.9, 0.0], [0.3, 0.9]])
     metric = metrics.mode_coverage(MODES, std=0.1)
     found = values_of(metric, None, points)
     good, shares = np.array([2, 2]) / 4, np.array([3, 2, 1]) / 6  # the last is too far off

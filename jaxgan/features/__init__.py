@@ -1,4 +1,6 @@
-"""Pretrained feature extractors for metrics."""
+"""Feature extractors for metrics."""
 
+from jaxgan.features.by_name import by_name as by_name
 from jaxgan.features.classifier import mnist_classifier as mnist_classifier
 from jaxgan.features.fid_inception import inception as inception
+from jaxgan.features.random_convolutions import random_convolutions as random_convolutions

@@ -1,5 +1,6 @@
 """Inception score over any classifier (Salimans et al., 2016)."""
 
+import itertools
 import math
 
 import numpy as np
@@ -19,8 +20,8 @@ def classifier_score(features: Features, *, splits: int = 10) -> Metric:
     a p(y) of its own, which biases it downwards: compare at equal numbers of samples and splits
     only. Published values have ten splits of 50 000 samples, and are quoted with the standard
     deviation over splits (`std` in the record's details), not with the standard error of their
-    mean. Over Inception, the logits are those without the bias of the last layer, as in the authors'
-    code.
+    mean. Over Inception, the logits are those without the bias of the last layer, as in the code of
+    the authors.
 
     Args:
       features: a classifier, whose outputs include `features.score_logits`.
@@ -52,7 +53,7 @@ def classifier_score(features: Features, *, splits: int = 10) -> Metric:
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         log_p, n = log_softmax(generated.astype(np.float64), axis=1), len(generated)
         bounds = [i * n // splits for i in range(splits + 1)]
-        scores = [_score(log_p[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+        scores = [_score(log_p[a:b]) for a, b in itertools.pairwise(bounds)]
         error = np.std(scores, ddof=1) / math.sqrt(splits) if splits > 1 else None
         details = {"classes": generated.shape[1], "splits": splits, "std": float(np.std(scores))}
         record = MetricRecord(

@@ -78,21 +78,27 @@ def distances_of_pairs(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarra
     return np.concatenate([np.empty(0), *parts])
 
 
-def squared_distances(x: Array, y: Array) -> tuple[Array, Array]:
-    """Squared Euclidean distances in float32, and bounds of their rounding errors.
+def squared_distances(x: Array, y: Array) -> Array:
+    """Squared Euclidean distances `|x_i - y_j|^2` in float32, not negative.
+
+    `[n, d], [m, d] -> [n, m]`.
+    """
+    products = jnp.dot(x, y.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.maximum(_sums_of_norms(x, y) - 2.0 * products, 0.0)
+
+
+def error_bounds(x: Array, y: Array) -> Array:
+    """Bounds of the rounding errors of `squared_distances`, `[n, m]`.
 
     The errors of the products are taken as random, of which six standard deviations are allowed.
-
-    Args:
-      x, y: `[n, d]` and `[m, d]`.
-
-    Returns:
-      `|x_i - y_j|^2`, not negative, and the bounds, `[n, m]` each.
     """
-    norms = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
-    squared = norms - 2.0 * jnp.dot(x, y.T, precision=jax.lax.Precision.HIGHEST)
     allowed = (16.0 + 2.0 * x.shape[1] ** 0.5) * jnp.finfo(jnp.float32).eps / 2
-    return jnp.maximum(squared, 0.0), allowed * norms
+    return allowed * _sums_of_norms(x, y)
+
+
+def _sums_of_norms(x: Array, y: Array) -> Array:
+    """`|x_i|^2 + |y_j|^2`, `[n, m]`."""
+    return jnp.sum(x * x, axis=1)[:, None] + jnp.sum(y * y, axis=1)[None, :]
 
 
 def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -106,7 +112,7 @@ def _nearest_rows(queries: Array, candidates: Array, first: int, *, k: int) -> t
     Query i is itself candidate `first + i`, which is excluded; a negative index excludes none.
     Also returns a lower bound of the squared distances to all other candidates, `[n]`.
     """
-    distances, errors = squared_distances(queries, candidates)
+    distances = squared_distances(queries, candidates)
     itself = first + jnp.arange(len(queries))[:, None] == jnp.arange(len(candidates))[None, :]
     distances = jnp.where(itself, jnp.inf, distances)
     # The k nearest candidates lie in the k blocks of columns with the smallest minima. Minima are
@@ -118,7 +124,7 @@ def _nearest_rows(queries: Array, candidates: Array, first: int, *, k: int) -> t
     columns = (chosen[:, :, None] * BLOCK + jnp.arange(BLOCK)[None, None]).reshape(len(queries), -1)
     kept = jnp.take_along_axis(in_blocks, chosen[:, :, None], axis=1).reshape(len(queries), -1)
     negated, nearest = jax.lax.top_k(-kept, k)
-    bound = -negated[:, -1] - jnp.max(errors, axis=1)
+    bound = -negated[:, -1] - jnp.max(error_bounds(queries, candidates), axis=1)
     return jnp.take_along_axis(columns, nearest, axis=1), bound
 
 

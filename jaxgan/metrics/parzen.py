@@ -105,7 +105,7 @@ def log_likelihoods(x: np.ndarray, samples: np.ndarray, bandwidth: float) -> np.
 
 @jax.jit
 def _log_mean_window(x: Array, samples: Array, bandwidth: float) -> Array:
-    exponents = -squared_distances(x, samples)[0] / (2.0 * bandwidth**2)
+    exponents = -squared_distances(x, samples) / (2.0 * bandwidth**2)
     return jax.nn.logsumexp(exponents, axis=1) - jnp.log(len(samples))
 
 

@@ -38,7 +38,8 @@ def precision_recall_density_coverage(
     As in the authors' code, the balls of precision and recall are closed and those of density and
     coverage open, which makes a difference where samples are copies of real examples. Every
     comparison is exact: a pair whose distance is closer to a radius than the rounding error of
-    float32 is computed again from differences in float64. Standard errors are those of the mean over rows, with the other sample held fixed.
+    float32 is computed again from differences in float64. Standard errors are those of the mean
+    over rows, with the other sample held fixed.
 
     Args:
       features: feature extractor.
@@ -154,12 +155,11 @@ def _overlap(
 @jax.jit
 def _chunk(points: Array, real: Array, radii: Array, recalling: Array) -> tuple[_Overlap, Array]:
     """The overlap by the pairs that float32 decides for all radii, and the other pairs."""
-    squared, errors = neighbours.squared_distances(points, real)
-    precise, dense, recalling = (
-        radius**2 for radius in (radii[0][None, :], radii[1][None, :], recalling[:, None])
-    )
-    decided = jnp.stack([jnp.abs(squared - bound) > errors for bound in (precise, dense, recalling)])
-    sure = jnp.all(decided, axis=0)
+    squared = neighbours.squared_distances(points, real)
+    errors = neighbours.error_bounds(points, real)
+    bounds = (radii[0][None, :] ** 2, radii[1][None, :] ** 2, recalling[:, None] ** 2)
+    precise, dense, recalling = bounds
+    sure = jnp.all(jnp.stack([jnp.abs(squared - bound) > errors for bound in bounds]), axis=0)
     within = sure & (squared < dense)
     overlap = _Overlap(
         precise=jnp.any(sure & (squared < precise), axis=1),

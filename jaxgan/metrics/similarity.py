@@ -24,10 +24,11 @@ def ssim(x: Array, y: Array) -> Array:
     The mean over pixels and channels of
     `(2 m_x m_y + C1)(2 s_xy + C2) / ((m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2))`, with means m,
     variances s^2 and the covariance s_xy of intensities in a Gaussian window of 11 x 11 pixels and
-    sigma 1.5, at the positions where the window lies inside the image. Intensities are `(x + 1) / 2`,
-    in [0, 1], and the constants `C1 = 0.01^2` and `C2 = 0.03^2`: the luminance term depends on where
-    zero is, so SSIM is defined for intensities from 0 up only. It is scikit-image's
-    `structural_similarity` with `gaussian_weights=True` and `use_sample_covariance=False`.
+    sigma 1.5, at the positions where the window lies inside the image. Intensities are
+    `(x + 1) / 2`, in [0, 1], and the constants `C1 = 0.01^2` and `C2 = 0.03^2`: the luminance term
+    depends on where zero is, so SSIM is defined for intensities from 0 up only. It is
+    scikit-image's `structural_similarity` with `gaussian_weights=True` and
+    `use_sample_covariance=False`.
 
     Args:
       x, y: `[n, height, width, channels]` in [-1, 1], at least 11 x 11 pixels.

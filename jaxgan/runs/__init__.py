@@ -7,3 +7,4 @@ from jaxgan.runs.cli import main as main
 from jaxgan.runs.experiment import Config as Config
 from jaxgan.runs.experiment import Experiment as Experiment
 from jaxgan.runs.experiment import Translation as Translation
+from jaxgan.runs.experiment import flag as flag

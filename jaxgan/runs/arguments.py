@@ -41,18 +41,27 @@ class Sample(CheckpointArguments):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(CheckpointArguments):
-    """Evaluate a run: compute metrics of its samples, and print one record per line."""
+    """Evaluate a run, or compare two folders of pictures: print one record per line.
 
+    A run's samples are compared with the real examples of its evaluation. With a second folder,
+    RUN is a folder of generated pictures, and the second one holds the real pictures.
+    """
+
+    real: Annotated[Positional[Path | None], arg(metavar="[REAL]")] = None
+    """Folder of real pictures, if RUN is a folder of generated ones."""
     metrics: tuple[str, ...] = ()
     """Names of metrics, such as fid kid prdc; by default those that the run evaluates."""
     num_samples: int | None = None
-    """Number of samples; by default as in the run's evaluations."""
+    """Number of samples; by default as in the run's evaluations. Of a folder, all pictures."""
     seed: int = 0
     """Seed of the samples."""
     parameters: Literal["average", "last", "both"] = "average"
     """Evaluate the moving averages (where there are any), the last parameters, or both."""
-    inception: Path | None = None
-    """Inception v3 weights of PyTorch's FID packages; metrics are computed over its features."""
+    features: str | None = None
+    """Features of the metrics: digits, random, pixels, or the path of Inception's weight file, as
+    PyTorch's FID packages download it; by default those of the run, and random for folders."""
+    resize: Literal["clean", "legacy_pytorch", "legacy_tensorflow"] = "clean"
+    """How images are resized for Inception; scores are comparable at equal resizes only."""
     out: Path | None = None
     """JSON file to write the records to."""
 

@@ -86,37 +86,68 @@ def sample(args: arguments.Sample) -> None:
 
 
 def evaluate(args: arguments.Evaluate) -> None:
-    """Evaluates a run, prints the records, and writes them if `args.out` is given.
+    """Evaluates a run or a folder of pictures, prints the records, and writes them if asked to.
 
     Raises:
-      UserError: an error of `load`, an unknown metric, or the experiment has no evaluation.
+      UserError: an error of `load` or `load_folder`, unknown features or metrics, or the experiment
+        has no evaluation.
     """
     if args.out is not None:
         check_place(args.out)
+    evaluations = _evaluated_run(args) if args.real is None else [_evaluated_folder(args)]
+    for entry in evaluations:
+        print(entry["title"])
+        for record in entry["records"].values():
+            print(f"  {record}  of {record.num_generated} samples and {record.num_real} real")
+    if args.out is not None:
+        for entry in evaluations:
+            del entry["title"]
+            entry["records"] = [dataclasses.asdict(r) for r in entry["records"].values()]
+        content = {"run": str(args.run), "evaluations": evaluations}
+        write_atomically(args.out, json.dumps(content, indent=2) + "\n")
+
+
+def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
+    """Records of the averaged or the last parameters of a run, or of both."""
     experiment, state = restore(args)
     spec = experiment.evaluation
     if spec is None:
         raise RunError(f"{args.run} is a run of an experiment without evaluation")
-    if args.inception is not None:
-        spec = evaluation.over(spec, features.inception(args.inception))
+    if args.features is not None:
+        spec = evaluation.over(spec, features.by_name(args.features, resize=args.resize))
     if args.metrics:
         spec = spec._replace(metrics=_selected(spec, args.metrics))
     num_samples = args.num_samples
     if num_samples is None:
         num_samples = read_config_json(args.run)["config"]["evaluate_samples"]
     parameters = ("average", "last") if args.parameters == "both" else (args.parameters,)
-    evaluations = []
-    for kind in parameters:
-        average = kind == "average"
-        records = _records(experiment, spec, state, num_samples, args.seed, average=average)
-        print(f"{args.run} at step {int(state.step)}, {kind} parameters")
-        for record in records.values():
-            print(f"  {record}  of {record.num_generated} samples and {record.num_real} real")
-        listed = [dataclasses.asdict(record) for record in records.values()]
-        evaluations.append({"step": int(state.step), "parameters": kind, "records": listed})
-    if args.out is not None:
-        content = {"run": str(args.run), "evaluations": evaluations}
-        write_atomically(args.out, json.dumps(content, indent=2) + "\n")
+    step = int(state.step)
+    return [
+        {
+            "title": f"{args.run} at step {step}, {kind} parameters",
+            "step": step,
+            "parameters": kind,
+            "records": _records(
+                experiment, spec, state, num_samples, args.seed, average=kind == "average"
+            ),
+        }
+        for kind in parameters
+    ]
+
+
+def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
+    """Records of a folder of generated pictures against a folder of real ones."""
+    assert args.real is not None
+    chosen = features.by_name(args.features or "random", resize=args.resize)
+    names = args.metrics or ("fid", "kid", "prdc")
+    if unknown := sorted(set(names) - set(evaluation.MEASURES)):
+        raise RunError(
+            f"--metrics has {', '.join(unknown)}, expected some of {', '.join(evaluation.MEASURES)}"
+        )
+    measures = [evaluation.MEASURES[name](chosen) for name in names]
+    folders = {"real": load_folder(args.real), "generated": load_folder(args.run)}
+    records = evaluation.of_pictures(measures, **folders, limit=args.num_samples)
+    return {"title": f"{args.run} against {args.real}", "real": str(args.real), "records": records}
 
 
 def translate(args: arguments.Translate) -> None:
