@@ -12,7 +12,7 @@ from jax.sharding import AxisType
 import jaxgan
 from jaxgan.parallel import axis
 from tests import games, support
-from tests.programs.parallel import QUICK
+from tests.programs.parallel import ALL, QUICK
 
 
 def program(which):
@@ -45,8 +45,9 @@ def test_compilations_are_counted(quick):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", QUICK)
-@pytest.mark.parametrize("name", games.CASES)
+@pytest.mark.parametrize(
+    ("name", "mode"), [(name, mode) for mode, names in ALL.items() for name in names]
+)
 def test_all_games_on_eight_devices(of_all_games, name, mode):
     if mode == "pmap" and not games.CASES[name]().pmap_is_one_device:
         assert f"{name} {mode}" not in of_all_games["differences"]

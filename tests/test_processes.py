@@ -37,7 +37,7 @@ def results():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", games.CASES)
+@pytest.mark.parametrize("name", games.QUICK)
 def test_two_processes_are_one_device(results, name):
     assert results["differences"][name] < 2e-6
 

@@ -20,8 +20,8 @@ SIDE = 299
 Resize = Literal["clean", "legacy_pytorch", "legacy_tensorflow"]
 RESIZES: dict[Resize, str] = {
     "clean": "bicubic, antialiased, clipped to [0, 255]; (x - 128) / 128",
-    "legacy_pytorch": "bilinear, not antialiased, centres of pixels aligned; 2 x / 255 - 1",
-    "legacy_tensorflow": "bilinear, not antialiased, first pixels aligned; (x - 128) / 128",
+    "legacy_pytorch": "bilinear, not antialiased, pixel centres at half integers; 2 x / 255 - 1",
+    "legacy_tensorflow": "bilinear, not antialiased, pixel centres at integers; (x - 128) / 128",
 }
 """Preprocessing of bytes for Inception by name, as records state it."""
 
@@ -103,21 +103,34 @@ def prepared(images: Array, *, resize: Resize = "clean") -> Array:
     pixels = jnp.round((jnp.clip(images, -1.0, 1.0) + 1.0) * 127.5)
     pixels = jnp.broadcast_to(pixels, (n, *sides, 3))
     if resize == "clean":
-        pixels = jax.image.resize(pixels, (n, SIDE, SIDE, 3), "bicubic", antialias=True)
-        return (jnp.clip(pixels, 0.0, 255.0) - 128.0) / 128.0
-    rows, columns = (_bilinear(side, aligned=resize == "legacy_pytorch") for side in sides)
+        rows, columns = (_cubic(side) for side in sides)
+    else:
+        rows, columns = (_linear(side, centred=resize == "legacy_pytorch") for side in sides)
     high = jax.lax.Precision.HIGHEST
     pixels = jnp.einsum("yh,nhwc,xw->nyxc", rows, pixels, columns, precision=high)
+    pixels = jnp.clip(pixels, 0.0, 255.0)
     return pixels / 127.5 - 1.0 if resize == "legacy_pytorch" else (pixels - 128.0) / 128.0
 
 
-def _bilinear(side: int, *, aligned: bool) -> np.ndarray:
+def _cubic(side: int) -> np.ndarray:
+    """Weights `[299, side]` of the cubic filter (a = -1/2), widened where it reduces the size.
+
+    Output i lies at `(i + 1/2) side / 299 - 1/2`; the weights of each sum to one.
+    """
+    centres = (np.arange(SIDE) + 0.5) * side / SIDE - 0.5
+    d = np.abs(centres[:, None] - np.arange(side)) / max(side / SIDE, 1.0)
+    near, far = 1.5 * d**3 - 2.5 * d**2 + 1.0, -0.5 * d**3 + 2.5 * d**2 - 4.0 * d + 2.0
+    weights = np.where(d < 1.0, near, np.where(d < 2.0, far, 0.0))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _linear(side: int, *, centred: bool) -> np.ndarray:
     """Weights `[299, side]` of linear interpolation between neighbouring pixels.
 
-    With `aligned` centres, output i lies at `(i + 1/2) side / 299 - 1/2`, otherwise at
-    `i side / 299`; positions outside the image are those of the nearest pixel.
+    Output i lies at `(i + 1/2) side / 299 - 1/2` if `centred`, otherwise at `i side / 299`;
+    positions outside the image are those of the nearest pixel.
     """
-    shift = 0.5 if aligned else 0.0
+    shift = 0.5 if centred else 0.0
     positions = (np.arange(SIDE) + shift) * side / SIDE - shift
     positions = np.clip(positions, 0, side - 1)[:, None]
     return np.maximum(0.0, 1.0 - np.abs(positions - np.arange(side))).astype(np.float32)

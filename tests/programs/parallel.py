@@ -1,7 +1,7 @@
 """Games on one and on eight virtual devices; started by test_parallel.py.
 
     python -m tests.programs.parallel quick     some games in every mode, and what else there is
-    python -m tests.programs.parallel all       all games in every mode
+    python -m tests.programs.parallel all       all games, with sharded parameters those of QUICK
 
 Prints one line of JSON, `{"case mode": difference from one device}` and more. All train with SGD,
 which shows a wrong scale of the gradients that Adam would hide.
@@ -37,12 +37,13 @@ def modes():
     }
 
 
-# The programs of the quick suite.
+# The cases of each mode, in the quick suite and in the slow one.
 QUICK = {
-    "pmap": games.TRANSFORMED,
+    "pmap": ("path_length", "dcgan"),
     "sharded": ("conditional_maxout_dropout",),
     "sharded fsdp": ("dcgan",),
 }
+ALL = {"pmap": tuple(games.CASES), "sharded": tuple(games.CASES), "sharded fsdp": games.QUICK}
 
 
 class Compilations:
@@ -71,7 +72,7 @@ def compare(which):
         chosen = [
             mode
             for mode in modes()
-            if (which == "all" or name in QUICK[mode])
+            if name in (ALL if which == "all" else QUICK)[mode]
             and (case.pmap_is_one_device or mode != "pmap")
         ]
         one = train(jaxgan.jit(case.algorithm)) if chosen else None
