@@ -477,6 +477,12 @@ def test_parzen_equals_a_mixture_of_gaussians():
         np.testing.assert_allclose(ours, expected, rtol=2e-5)
 
 
+def test_parzen_wants_validation_images_of_the_samples_shape():
+    metric = metrics.parzen_log_likelihood(np.zeros((10, 3)))
+    with pytest.raises(MetricError, match="have width 3 and samples 2; pass images of one shape"):
+        values_of(metric, rows(0, width=2), rows(1, width=2))
+
+
 def test_parzen_chooses_the_bandwidth_on_validation_alone():
     scale = lambda x: 2.0 * x - 1.0  # from [0, 1]
     rng = np.random.default_rng(0)
@@ -748,11 +754,11 @@ def test_lpips_wants_a_pair_and_the_channels_of_its_heads():
 
 
 def test_lpips_is_a_mean_over_pixels():
-    """Of two pairs of 2 x 3 pixels: two of six pixels differ in the first, none in the second."""
-    x = np.zeros((2, 2, 3, 2), np.float32)
+    """Of two pairs of 3 x 2 pixels: two of six pixels differ in the first, none in the second."""
+    x = np.zeros((2, 3, 2, 2), np.float32)
     x[..., 0] = 1.0
     y = x.copy()
-    y[0, 0, :2] = [0.0, 3.0]  # at a right angle: (1, -1)^2
+    y[0, :2, 0] = [0.0, 3.0]  # at a right angle: (1, -1)^2
     heads = [jnp.array([0.5, 0.25])]
     distances = metrics.lpips_distance([jnp.asarray(x)], [jnp.asarray(y)], heads)
     np.testing.assert_allclose(distances, [0.75 * 2 / 6, 0.0], rtol=1e-6)
