@@ -36,6 +36,7 @@ def refused_by(function, *args, **kwargs) -> str:
 # ---- tasks of the autoencoder
 
 
+@pytest.mark.slow
 def test_codes_reconstruct_interpolate_and_add(tmp_path):
     directory, out = tmp_path / "run", tmp_path / "out.png"
     values = run(autoencoder, directory, num_steps=30, decay_steps=30)
@@ -66,6 +67,7 @@ def test_codes_reconstruct_interpolate_and_add(tmp_path):
     assert "--steps is 1" in text
 
 
+@pytest.mark.slow
 def test_anomaly_detection(tmp_path, capsys):
     """The command puts a strange picture first, and its scores are those of the functions."""
     directory = tmp_path / "run"
@@ -104,6 +106,7 @@ def test_an_unknown_label_is_refused(tmp_path):
         autoencoder.make(config)
 
 
+@pytest.mark.slow
 def test_denoising_beats_the_noise(tmp_path):
     """And the translation of a run denoises pictures as they are."""
     directory = tmp_path / "run"
@@ -245,6 +248,7 @@ def test_steps_per_update_divide_the_number_of_steps(tmp_path):
         launch(config, vae.make, name=vae.__name__)
 
 
+@pytest.mark.slow
 def test_a_gan_has_no_encoder(tmp_path):
     small = {"data": "digits", "network": "mlp", "num_steps": 1, "evaluate_every": 0}
     train(mnist, tmp_path / "run", **small, sample_every=5)

@@ -287,6 +287,7 @@ def test_metrics_are_chosen_by_name(finished, capsys):
         assert message in refused(command, "evaluate", finished, **flags)
 
 
+@pytest.mark.slow
 def test_evaluations_of_steps_that_were_lost_are_made_again(tmp_path, monkeypatch):
     """As after a crash: what the file holds of steps after the newest checkpoint is dropped."""
     flags = SMALL | {"evaluate_every": 4}

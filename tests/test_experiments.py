@@ -23,6 +23,7 @@ def train_gaussian1d(directory, **fields):
     return values, gaussian1d.densities(game, discriminator, data.gaussian(2.0, 1.0), state)
 
 
+@pytest.mark.slow
 def test_gaussian1d_approaches_one_half(tmp_path):
     """Figure 1 of Goodfellow et al., a tenth of its steps: D and the optimal D near 1/2."""
     values, curves = train_gaussian1d(

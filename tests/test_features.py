@@ -159,7 +159,7 @@ def test_scores_over_other_weights_are_not_called_fid(reference, tmp_path):
     assert "clean to 299 x 299: bicubic, antialiased" in found.preprocessing
     assert found.score_logits == "logits_unbiased"
     images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1)).astype("f4")
-    assert found.apply(images)["features"].shape == (2, 2048)
+    assert jax.eval_shape(found.apply, images)["features"].shape == (2, 2048)
     real = metrics.Features("inception", found.apply, suffix="")  # as with FID's own weights
     for name, metric in (
         ("fid", metrics.frechet_distance(real)),

@@ -123,7 +123,16 @@ def test_samples_come_from_the_averaged_parameters(start, tmp_path):
             {"loss": "wasserstein", "gradient_penalty": 10, "discriminator_turns": 2},
             marks=pytest.mark.slow,
         ),
-        {"network": "mlp", "loss": "relativistic_average", "r1": 1, "r2": 1, "penalty_every": 2},
+        pytest.param(
+            {
+                "network": "mlp",
+                "loss": "relativistic_average",
+                "r1": 1,
+                "r2": 1,
+                "penalty_every": 2,
+            },
+            marks=pytest.mark.slow,
+        ),
         {"network": "maxout", "loss": "minimax", "dragan": 10, "ema": 0},
     ],
 )

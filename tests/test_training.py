@@ -259,7 +259,7 @@ def convolutional_gan(**kwargs):
     "loss",
     [
         "non_saturating",
-        "relativistic_average",
+        pytest.param("relativistic_average", marks=pytest.mark.slow),
         pytest.param("minimax", marks=pytest.mark.slow),
         pytest.param("wasserstein", marks=pytest.mark.slow),
         pytest.param("relativistic_paired", marks=pytest.mark.slow),

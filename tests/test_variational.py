@@ -292,6 +292,7 @@ def test_own_gradients_are_algorithm_1():
         assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(expected)) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_papers_update_is_a_simultaneous_step():
     """Algorithm 1 moves all three by gradients at the same parameters."""
     game, rate = games.CASES["normalised_vae_gan"]().game, 0.1

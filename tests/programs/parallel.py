@@ -39,8 +39,8 @@ def modes():
 
 # The cases of each mode, in the quick suite and in the slow one.
 QUICK = {
-    "pmap": ("path_length", "dcgan"),
-    "sharded": ("conditional_maxout_dropout",),
+    "pmap": ("dcgan",),
+    "sharded": ("minimax",),
     "sharded fsdp": ("dcgan",),
 }
 ALL = {"pmap": tuple(games.CASES), "sharded": tuple(games.CASES), "sharded fsdp": games.QUICK}
