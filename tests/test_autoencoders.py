@@ -168,15 +168,13 @@ def test_colour_is_added_to_the_luma_of_the_input():
 # ---- the VAE, and the VAE-GAN with its relatives
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
         {"latent": 2},
-        pytest.param(
-            {"network": "dcgan", "likelihood": "gaussian", "binarize": False},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param({"bound": "importance_weighted", "num_samples": 3}, marks=pytest.mark.slow),
+        {"network": "dcgan", "likelihood": "gaussian", "binarize": False},
+        {"bound": "importance_weighted", "num_samples": 3},
     ],
 )
 def test_vaes(flags, tmp_path):

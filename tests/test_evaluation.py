@@ -301,6 +301,7 @@ def test_evaluations_of_steps_that_were_lost_are_made_again(tmp_path, monkeypatc
     assert steps == [4, 8]
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_fails_costs_no_training(tmp_path, monkeypatch, capsys):
     flags = SMALL | {"num_steps": 4, "evaluate_every": 4, "evaluate_samples": 1}
     assert train_mnist(monkeypatch, tmp_path / "run", **flags) == 2

@@ -103,6 +103,7 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
     assert (digest, int(step)) == (checkpoint.digest(plain), 14)
 
 
+@pytest.mark.slow
 def test_samples_come_from_the_averaged_parameters(start, tmp_path):
     directory, out = tmp_path / "run", tmp_path / "sheet.png"
     start(directory, num_steps=3, network="mlp", ema=1.0, generator_lr=0.1)
@@ -116,23 +117,12 @@ def test_samples_come_from_the_averaged_parameters(start, tmp_path):
         assert (np.abs(sheet - pixels(out)).mean() < 0.1) == same
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
-        pytest.param(
-            {"loss": "wasserstein", "gradient_penalty": 10, "discriminator_turns": 2},
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(
-            {
-                "network": "mlp",
-                "loss": "relativistic_average",
-                "r1": 1,
-                "r2": 1,
-                "penalty_every": 2,
-            },
-            marks=pytest.mark.slow,
-        ),
+        {"loss": "wasserstein", "gradient_penalty": 10, "discriminator_turns": 2},
+        {"network": "mlp", "loss": "relativistic_average", "r1": 1, "r2": 1, "penalty_every": 2},
         {"network": "maxout", "loss": "minimax", "dragan": 10, "ema": 0},
     ],
 )
@@ -141,6 +131,7 @@ def test_other_games_from_the_command_line(start, tmp_path, flags):
     assert status == 0, text
 
 
+@pytest.mark.slow
 def test_conditional_sheets_have_a_class_per_column(tmp_path, monkeypatch):
     assert train_mnist(monkeypatch, tmp_path / "run", "--conditional", num_steps=2) == 0
     experiment = mnist.make(mnist.Config(data="digits", conditional=True, batch_size=8))
@@ -173,9 +164,10 @@ LONG |= {"sample_every": 100}
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
+    """In this process, which has loaded jax; the others are started for it."""
     directory = tmp_path_factory.mktemp("runs") / "uninterrupted"
-    status, _, errors = support.finish(process(directory, **LONG))
-    assert status == 0, errors
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert train_mnist(monkeypatch, directory, **LONG) == 0
     return directory
 
 
