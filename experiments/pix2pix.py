@@ -17,7 +17,7 @@ minutes on two CPU cores for 100 images. Results with 100 facades for training a
 64 pixels, label maps to photographs: windows and walls are where the label map has them after 500
 steps. Most of the L1 distance is due to the colour of each house, which the label map does not
 contain: 0.31 at best, against 0.319 for the mean photograph and 0.37 for the untrained network;
-without the mean colour of each image 0.265, 0.284 and 0.336; SSIM 0.10, 0.05 and 0.01. These are
+without the mean colour of each image 0.265, 0.284 and 0.336. These are
 with `--patch-layers 1 --l1-weight 1000`, after 750 steps. With the paper's weight of 100, outputs
 are sharper, and the L1 distance grows as the network overfits the 100 images (0.314 after 500
 steps, 0.327 after 1000). The checkpoint with the lowest L1 distance is kept; `--step best`

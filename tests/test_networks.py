@@ -81,6 +81,25 @@ def test_batch_norm_over_devices_is_over_the_global_batch():
         )
 
 
+@pytest.mark.parametrize(("levels", "sides"), [(8, (2, 4, 8)), (6, (2,)), (5, ())])
+def test_levels_of_the_unet_with_dropout(levels, sides):
+    """After the transposed convolutions to 2, 4 and 8 pixels: Isola et al.'s PyTorch code."""
+    seen = []
+
+    def record(call, args, kwargs, context):
+        if isinstance(context.module, networks.Dropout):
+            seen.append(args[0].shape[1])
+        return call(*args, **kwargs)
+
+    network = networks.UNetGenerator(1, features=1, num_levels=levels)
+    image = jax.ShapeDtypeStruct((1, 2**levels, 2**levels, 1), jnp.float32)
+    keys = {"params": KEY, "dropout": KEY}
+    with nn.intercept_methods(record):
+        jax.eval_shape(lambda x: network.init(keys, x, train=True), image)
+    # The innermost goes from 1 to 2 pixels, without dropout; its output is the next level's input.
+    assert tuple(side // 2 for side in seen) == sides
+
+
 def test_dropout_belongs_to_the_example():
     x = jnp.ones((64, 50))
     layer = networks.Dropout(0.25)

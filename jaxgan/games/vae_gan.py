@@ -40,7 +40,10 @@ def vae_gan(
         discriminator  -gan.
 
     Each player descends its own loss only, as in the paper's algorithm 1: gradients of the
-    likelihood pass through the discriminator and do not update it.
+    likelihood pass through the discriminator and do not update it. The defaults differ from that
+    algorithm in two ways: the decoder's adversarial term is the non-saturating one, of the same
+    equilibrium (`saturating=True` for the paper's `gan`), and `likelihood` has unit variance and is
+    summed over the features h, so that `gamma` depends on how many there are.
 
     Args:
       encoder: `images -> [batch, 2, dim]`, mean and log-variance of q(z|x).

@@ -26,7 +26,7 @@ from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
 
 WIDEST = 8  # maximum width as a multiple of the first layer's channels
-DROPPED = 3  # number of inner levels with dropout
+WITHOUT_DROPOUT = 5  # the outer four levels and the innermost one
 
 
 class UNetGenerator(nn.Module):
@@ -34,8 +34,10 @@ class UNetGenerator(nn.Module):
 
     4 x 4 convolutions of stride 2 down to one pixel (for images of `2^num_levels` pixels), and
     transposed convolutions back up, each of which takes the output of its level on the way down as
-    additional input. Dropout in three inner levels on the way up is the noise of pix2pix. With 8
-    levels, 64 features and 3 input and output channels it has 54 413 955 parameters.
+    additional input. Dropout on the way up is the noise of pix2pix: as in the authors' PyTorch code,
+    in the levels of full width but the innermost, so in three of 8 levels, in one of 6, and in none
+    of 5. (Their first code, in Lua, has it in the innermost three.) With 8 levels, 64 features and 3
+    input and output channels it has 54 413 955 parameters.
 
     Attributes:
       channels: number of output channels.
@@ -86,7 +88,7 @@ class UNetGenerator(nn.Module):
                 x if level == levels - 1 else jnp.concatenate([x, skips[level]], axis=-1)
             )
             x = self._normalised(up(self._width(level - 1))(x), train)
-            if 0 < levels - 1 - level <= DROPPED:
+            if 0 < levels - 1 - level <= levels - WITHOUT_DROPOUT:
                 x = Dropout(self.dropout)(x, train=train)
         x = jax.nn.relu(jnp.concatenate([x, skips[0]], axis=-1) if levels > 1 else x)
         x = up(self.channels, use_bias=True)(x)

@@ -133,8 +133,15 @@ def lazily(penalty: Regularizer, *, every: int) -> Regularizer: ...
 def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
     """Lazy regularisation: `every` times the penalty in one of `every` steps, zero in the others.
 
-    The mean over steps is unchanged, at a fraction of the cost. The state of a regulariser is
-    updated only in the steps in which it is computed.
+    The mean gradient over steps is unchanged, at a fraction of the cost. Adam's step is not: it
+    divides by the root mean square of the gradient, which is `sqrt(every)` times as large for a
+    gradient that comes once in `every` steps. A penalty that dominates its player's gradient so
+    pushes `1 / sqrt(every)` as hard, a quarter at 16; beside a larger loss the difference is small.
+    StyleGAN2 computes penalties in optimiser steps of their own, and raises Adam's decay rates to
+    the power `every / (every + 1)` (and multiplies the learning rate by it) to make up for the
+    additional steps. Here a penalty is part of the same step, so that correction does not apply; a
+    larger weight does. The state of a regulariser is updated only in the steps in which it is
+    computed.
 
     Args:
       penalty: the penalty or regulariser.
