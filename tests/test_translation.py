@@ -199,8 +199,8 @@ def test_unet_equals_pytorchs(tmp_path):
 
 
 def test_dropout_of_the_unet_is_noise_in_training_only():
-    network = jaxgan.from_linen(networks.UNetGenerator(1, features=4, num_levels=3, norm="none"))
-    x = jnp.ones((1, 8, 8, 1))
+    network = jaxgan.from_linen(networks.UNetGenerator(1, features=1, num_levels=6, norm="none"))
+    x = jnp.ones((1, 64, 64, 1))
     params, _ = jax.jit(network.init)(KEY, x)
     keys = (jax.random.key(0), jax.random.key(1))
     for training in (True, False):
