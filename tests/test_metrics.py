@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from jaxgan import metrics
 from jaxgan.errors import MetricError
-from jaxgan.metrics import Features, neighbours
+from jaxgan.metrics import Features, kid, neighbours
 
 LOGITS = Features("classes", lambda x: {"logits": x})
 MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -269,6 +269,30 @@ def test_the_error_of_the_kernel_distance_is_a_jackknife():
     ]  # fmt: skip
     error = np.sqrt(9 / 10 * np.sum((np.array(without) - np.mean(without)) ** 2))
     assert record["kid_pixels"].standard_error == pytest.approx(error, rel=1e-3)
+
+
+def test_kernel_distance_of_subsets(monkeypatch):
+    """Unbiased as that of all pairs, which it is the mean of; by default where there are many."""
+    monkeypatch.setattr(kid, "SUBSET_SIZE", 50)
+    real, generated = rows(0, 400), rows(1, 300) + 0.5
+
+    def record(**kwargs):
+        metric = metrics.kernel_distance(**kwargs)
+        acc = metric.update(metric.init(), real=real, generated=generated)
+        return metric.compute(acc)["kid_pixels"]
+
+    exact, of_subsets = record(subsets=0), record(subsets=400)
+    assert record().value == exact.value
+    assert exact.value == pytest.approx(plain_kid(real, generated), rel=1e-4)
+    assert abs(of_subsets.value - exact.value) < 4 * of_subsets.standard_error
+    assert of_subsets.details["std"] == pytest.approx(20 * of_subsets.standard_error, rel=0.01)
+    first = np.random.RandomState(3)
+    parts = [x[first.choice(len(x), 50, replace=False)] for x in (real, generated)]
+    assert record(subsets=1, seed=3).value == pytest.approx(plain_kid(*parts), rel=1e-4)
+    monkeypatch.setattr(kid, "MOST_PAIRS", 400 * 300 - 1)
+    assert record().details["subsets"] == 100
+    with pytest.raises(ValueError, match="subsets is -1, expected at least 0"):
+        metrics.kernel_distance(subsets=-1)
 
 
 def test_kernel_distance_needs_no_more_than_two_rows():

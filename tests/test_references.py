@@ -141,26 +141,30 @@ def test_inception_score_of_torch_fidelity():
     close("its std", record.details["std"], theirs["inception_score_std"], 1e-9)
 
 
-def test_fid_and_kid_of_torch_fidelity():
+def test_fid_and_kid_of_torch_fidelity(monkeypatch):
     torch, fid = reference("torch"), reference("torch_fidelity.metric_fid")
     kid = reference("torch_fidelity.metric_kid")
     rng = np.random.default_rng(0)
     real, generated = rng.normal(size=(2, 500, 64)) + np.array([0.0, 0.3])[:, None, None]
-    statistics = [
-        {"mu": x.mean(axis=0), "sigma": np.cov(x, rowvar=False)} for x in (real, generated)
-    ]
+    both = real, generated
+    statistics = [{"mu": x.mean(axis=0), "sigma": np.cov(x, rowvar=False)} for x in both]
     theirs = fid.fid_statistics_to_metric(*statistics, verbose=False)
     ours = values_of(metrics.frechet_distance(), real, generated)["fid_pixels"]
     close("fid, relative", ours / theirs["frechet_inception_distance"], 1.0, 1e-6)
-    whole = kid.kid_features_to_metric(
-        torch.tensor(real),
-        torch.tensor(generated),
-        kid_subsets=1,
-        kid_subset_size=500,
-        verbose=False,
-    )
+
+    def kid_of(subsets, size):
+        flags = {"kid_subsets": subsets, "kid_subset_size": size, "rng_seed": 5, "verbose": False}
+        found = kid.kid_features_to_metric(*map(torch.tensor, both), **flags)
+        return found["kernel_inception_distance_mean"], found["kernel_inception_distance_std"]
+
     ours = values_of(metrics.kernel_distance(), real, generated)["kid_pixels"]
-    close("kid, relative", ours / whole["kernel_inception_distance_mean"], 1.0, 1e-4)
+    close("kid, relative", ours / kid_of(1, 500)[0], 1.0, 1e-4)
+    monkeypatch.setattr(metrics.kid, "SUBSET_SIZE", 100)
+    metric = metrics.kernel_distance(subsets=20, seed=5)
+    record = metric.compute(metric.update(metric.init(), real=real, generated=generated))
+    record, (mean, std) = record["kid_pixels"], kid_of(20, 100)
+    close("kid of subsets, relative", record.value / mean, 1.0, 1e-4)
+    close("its std, relative", record.details["std"] / std, 1.0, 1e-4)
 
 
 def prepared(images, resize):

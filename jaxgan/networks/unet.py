@@ -34,10 +34,10 @@ class UNetGenerator(nn.Module):
 
     4 x 4 convolutions of stride 2 down to one pixel (for images of `2^num_levels` pixels), and
     transposed convolutions back up, each of which takes the output of its level on the way down as
-    additional input. Dropout on the way up is the noise of pix2pix: as in the authors' PyTorch code,
-    in the levels of full width but the innermost, so in three of 8 levels, in one of 6, and in none
-    of 5. (Their first code, in Lua, has it in the innermost three.) With 8 levels, 64 features and 3
-    input and output channels it has 54 413 955 parameters.
+    additional input. Dropout on the way up is the noise of pix2pix: as in the PyTorch code of the
+    authors, in the levels of full width but the innermost, so in three of 8 levels, in one of 6,
+    and in none of 5. (Their first code, in Lua, has it in the innermost three.) With 8 levels, 64
+    features and 3 input and output channels it has 54 413 955 parameters.
 
     Attributes:
       channels: number of output channels.
