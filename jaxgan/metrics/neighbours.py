@@ -16,7 +16,7 @@ from jaxgan.types import Array
 CHUNK = 1024  # rows whose distances to all others are in memory at once
 BLOCK = 128  # columns per block of the two-stage top-k
 SPARE = 3  # candidates beyond the k-th, which show whether float32 has found the k nearest
-PAIRS = 2**24  # numbers in memory at once where distances are computed from differences
+FLOATS = 2**24  # numbers in memory at once where distances are computed in float64
 
 
 def nearest(
@@ -58,7 +58,8 @@ def nearest(
             unsure.extend(rows[exact**2 > least_unseen])
     if unsure:
         indices[unsure] = _nearest_in_float64(queries, candidates, unsure, seen, same=same)
-        distances[unsure] = _distances(queries[unsure, None], candidates[indices[unsure]])
+        pairs = np.repeat(unsure, seen), indices[unsure].ravel()
+        distances[unsure] = distances_of_pairs(queries, candidates, *pairs).reshape(-1, seen)
     order = np.argsort(distances, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(distances, order, axis=1), np.take_along_axis(indices, order, axis=1)
 
@@ -70,7 +71,7 @@ def distances_of_pairs(x: np.ndarray, y: np.ndarray, i: np.ndarray, j: np.ndarra
       >>> distances_of_pairs(np.zeros((1, 2)), np.array([[3.0, 4.0]]), [0], [0]).tolist()
       [5.0]
     """
-    step = max(PAIRS // x.shape[1], 1)
+    step = max(FLOATS // x.shape[1], 1)
     parts = [
         _distances(x[i[start : start + step]], y[j[start : start + step]])
         for start in range(0, len(i), step)
@@ -133,7 +134,7 @@ def _nearest_in_float64(
 ) -> np.ndarray:
     """Row indices of the k nearest candidates of some queries, not sorted, `int[len(rows), k]`."""
     indices = np.empty((len(rows), k), np.int64)
-    step = max(PAIRS // len(candidates), 1)
+    step = max(FLOATS // len(candidates), 1)
     centre = candidates.mean(axis=0, dtype=np.float64)
     resident = candidates - centre
     norms = np.sum(resident**2, axis=1)
