@@ -152,10 +152,24 @@ def test_memory_of_metrics_does_not_grow_with_the_square(capfd):
     metrics.main(metrics.Config(rows=16_000, width=16))
     rows = [line.split("|")[1:-1] for line in capfd.readouterr().out.splitlines()[2:]]
     assert [row[0].strip() for row in rows] == list(metrics.METRICS)
-    assert all(float(row[-1]) < 1.0 for row in rows)
+    *ours, yardstick = rows
+    assert all(float(row[-1]) < 1.0 for row in ours)
+    assert "scikit_learn" in yardstick[0]
 
 
-@pytest.mark.slow
+def test_the_yardstick_computes_the_same():
+    from benchmarks import metrics
+
+    rng, values = np.random.default_rng(0), []
+    real, generated = rng.normal(size=(2, 300, 4)).astype("f4")
+    ours = jaxgan.metrics.precision_recall_density_coverage(k_precision=5, k_density=5)
+    for metric in (ours, metrics.by_scikit_learn()):
+        acc = metric.update(metric.init(), real=real, generated=generated + 0.3)
+        records = metric.compute(acc)
+        values.append({name.split("_")[0]: record.value for name, record in records.items()})
+    assert values[0] == pytest.approx(values[1], abs=1e-9)
+
+
 @pytest.mark.slow
 def test_device_benchmark(capsys):
     from benchmarks import device
