@@ -89,6 +89,7 @@ def test_metrics_of_other_mixtures(name, expected, tmp_path):
     assert values["swd_pixels"] > 0.05
 
 
+@pytest.mark.slow
 def test_the_minimal_loop(tmp_path, monkeypatch, capsys):
     """It trains, and writes 100 samples."""
     monkeypatch.chdir(tmp_path)
