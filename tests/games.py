@@ -275,6 +275,7 @@ CASES: dict[str, Callable[[], Case]] = {
         },
         turns=("generators", "discriminators"),
         sample_depends_on_key=False,
+        rate=0.02,
     ),
     "autoencoder_adam_ema": lambda: Case(
         jaxgan.autoencoder(mlp_coder(3), mlp_generator()),
