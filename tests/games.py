@@ -265,7 +265,8 @@ CASES: dict[str, Callable[[], Case]] = {
             jaxgan.from_linen(networks.PatchDiscriminator(2, num_layers=1)),
             noise_channels=1,
             stochastic=True,
-        )
+        ),
+        rate=0.002,
     ),
     "cyclegan": lambda: Case(
         cyclegan(),
