@@ -146,8 +146,7 @@ def of_images(
       'swd_pixels'
     """
     pixels = features is metrics.PIXELS
-    images = test["image"]
-    names = [n for n in MEASURES if n != "inception_score" or _classifies(features, images)]
+    names = measurable(features, test["image"])
     default = [name for name in names if name in (OVER_PIXELS if pixels else OVER_NETWORKS)]
     more = {name: partial(MEASURES[name], features) for name in names if name not in default}
     if train is not None:
@@ -161,10 +160,16 @@ def of_images(
     )
 
 
-def _classifies(features: Features, images: np.ndarray) -> bool:
-    """Whether the features of these images include the logits of the Inception score."""
+def measurable(features: Features, images: np.ndarray) -> list[str]:
+    """Names of the `MEASURES` over these features of images: the Inception score needs logits.
+
+    Example:
+      >>> "inception_score" in measurable(metrics.PIXELS, np.zeros((1, 8, 8, 3)))
+      False
+    """
     one = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.float32)
-    return features.score_logits in jax.eval_shape(features.apply, one)
+    has_logits = features.score_logits in jax.eval_shape(features.apply, one)
+    return [name for name in MEASURES if name != "inception_score" or has_logits]
 
 
 def over(evaluation: Evaluation, features: Features) -> Evaluation:
@@ -178,9 +183,8 @@ def over(evaluation: Evaluation, features: Features) -> Evaluation:
       >>> over(evaluation, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
     """
     has_unpaired = any(not metric.paired for metric in evaluation.metrics.values())
-    images = evaluation.examples[evaluation.target]
-    names = [n for n in OVER_NETWORKS if n != "inception_score" or _classifies(features, images)]
-    network_metrics = {name: MEASURES[name](features) for name in names}
+    names = measurable(features, evaluation.examples[evaluation.target])
+    network_metrics = {name: MEASURES[name](features) for name in names if name in OVER_NETWORKS}
     parts = {name: over(part, features) for name, part in evaluation.parts.items()}
     return evaluation._replace(
         metrics=network_metrics if has_unpaired else {},

@@ -192,6 +192,9 @@ def test_two_folders_of_pictures(tmp_path, capsys):
     assert (values["precision"], values["coverage"]) == (1.0, 1.0)
     message = refused(command, "evaluate", *same, metrics=("fidd",))
     assert "--metrics has fidd, expected some of fid" in message
+    message = refused(command, "evaluate", *same, metrics=("inception_score",))
+    assert "--metrics has inception_score, expected some of fid" in message  # there are no logits
+    assert "--num-samples is 0" in refused(command, "evaluate", *same, num_samples=0)
     message = refused(command, "evaluate", *same, features="pixels")
     assert "features have widths 192 and 300" in message
 

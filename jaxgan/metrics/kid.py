@@ -98,7 +98,7 @@ def kernel_distance(
 
 
 def _of_subsets(real: np.ndarray, generated: np.ndarray, count: int, seed: int) -> list[float]:
-    """Squared MMD of pairs of random subsets without replacement, in the order of the paper's code.
+    """Squared MMD of pairs of random subsets without replacement, in torch-fidelity's order.
 
     NumPy's `RandomState` is frozen, so the subsets are the same with every version.
     """

@@ -139,13 +139,16 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
     """Records of a folder of generated pictures against a folder of real ones."""
     assert args.real is not None
     chosen = features.by_name(args.features or "random", resize=args.resize)
+    if args.num_samples is not None and args.num_samples < 1:
+        raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")
+    folders = {"real": load_folder(args.real), "generated": load_folder(args.run)}
     names = args.metrics or ("fid", "kid", "prdc")
-    if unknown := sorted(set(names) - set(evaluation.MEASURES)):
+    available = evaluation.measurable(chosen, folders["real"].read(0)[None])
+    if unknown := sorted(set(names) - set(available)):
         raise RunError(
-            f"--metrics has {', '.join(unknown)}, expected some of {', '.join(evaluation.MEASURES)}"
+            f"--metrics has {', '.join(unknown)}, expected some of {', '.join(available)}"
         )
     measures = [evaluation.MEASURES[name](chosen) for name in names]
-    folders = {"real": load_folder(args.real), "generated": load_folder(args.run)}
     records = evaluation.of_pictures(measures, **folders, limit=args.num_samples)
     return {"title": f"{args.run} against {args.real}", "real": str(args.real), "records": records}
 
