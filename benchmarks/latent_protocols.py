@@ -37,7 +37,7 @@ def likelihood() -> list[Row]:
     rows = []
     for name, (flags, published) in settings.items():
         config = vae.Config(data="mnist", **flags)
-        experiment = vae.make(config)
+        experiment = vae.make(config, config.load_data())
         dataset = data.load("mnist")
         train = {"image": dataset.train["image"][:50_000]}
         state = trained(
@@ -131,7 +131,7 @@ def sharper() -> list[Row]:
 def _records(module: Any, **flags: Any) -> Records:
     """Records of an experiment's evaluation on MNIST after the last step."""
     config = module.Config(data="mnist", **flags)
-    experiment = module.make(config)
+    experiment = module.make(config, config.load_data())
     state = trained(experiment, config)
     return evaluator(experiment.game, experiment.evaluation, num_samples=10_000)(state)
 

@@ -96,7 +96,7 @@ def gaussian() -> list[Row]:
     results = []
     for seed in range(3):
         config = gaussian1d.Config(seed=seed)
-        experiment = gaussian1d.make(config)
+        experiment = gaussian1d.make(config, config.load_data())
         state = trained(experiment, config)
         records = evaluator(experiment.game, experiment.evaluation, num_samples=10_000)(state)
         game, _, discriminator = gaussian1d.make_game(config)
@@ -289,7 +289,7 @@ PRESET_STEPS = (500, 1000, 3000)
 
 def _preset(name: str, flags: Mapping[str, Any]) -> Row:
     config = mnist.Config(data="mnist", num_steps=PRESET_STEPS[-1], **flags)
-    experiment = mnist.make(config)
+    experiment = mnist.make(config, config.load_data())
     fid = {"fid": experiment.evaluation.metrics["fid"]}
     evaluation = experiment.evaluation._replace(metrics=fid)
     evaluate = evaluator(experiment.game, evaluation, num_samples=10_000)

@@ -23,8 +23,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from experiments import sheets
 from jaxgan.errors import DataError
+from jaxgan.experiments import sheets
 from jaxgan.runs import Config as BaseConfig
 from jaxgan.runs import Experiment, main
 
@@ -61,14 +61,13 @@ class Config(BaseConfig):
     """Steps between evaluations; the last step is evaluated too."""
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import optax
 
     import jaxgan
     from jaxgan import data, networks
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
     game = jaxgan.autoencoder(
         jaxgan.from_linen(networks.DCGANEncoder((config.latent,), config.features)),
         jaxgan.from_linen(networks.DCGANGenerator(dataset.image_shape, config.features)),

@@ -23,6 +23,7 @@ from jaxgan.runs import Experiment, main
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network
+    from jaxgan.data import Dataset
     from jaxgan.training import TrainState
 
 
@@ -44,7 +45,7 @@ class Config(BaseConfig):
     """Decay of the moving average of the parameters, which is evaluated and exported."""
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, dataset: Dataset) -> Experiment:
     """Network, game, training algorithm and data."""
     import optax
 
@@ -52,7 +53,6 @@ def make(config: Config) -> Experiment:
     from jaxgan import data, metrics, networks
     from jaxgan.evaluation import Evaluation
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
     if dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels to learn; choose a --data that has some")
     game = classification(jaxgan.from_linen(networks.ConvClassifier(dataset.num_classes)))

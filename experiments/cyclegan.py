@@ -26,7 +26,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from experiments import sheets, translation
+from jaxgan.experiments import sheets, translation
 from jaxgan.runs import Experiment, Translation, main
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ class Config(translation.Config):
     pool_size: int = 50
     """Size of the image buffer of each discriminator."""
 
+    def load_data(self) -> translation.Data:
+        """Two sets of images."""
+        return translation.load(self, ("x", "y"), paired=False)
 
-def make(config: Config) -> Experiment:
+
+def make(config: Config, sets: translation.Data) -> Experiment:
     """Game, training algorithm and data."""
     import jaxgan
 
-    sets = translation.load(config, ("x", "y"), paired=False)
     game = make_game(config, sets.channels)
     adam = translation.adam(config, sets.num_train)
     x2y, y2x = translators(game)

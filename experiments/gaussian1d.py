@@ -19,8 +19,9 @@ https://arxiv.org/abs/1406.2661.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
@@ -71,6 +72,16 @@ class Config(BaseConfig):
     checkpoint_every: int = 5000
     """Steps between checkpoints."""
 
+    def load_data(self) -> Mixture:
+        """The mixture, whose points are sampled."""
+        from jaxgan import data
+
+        return data.gaussian(self.mean, self.std)
+
+    def blank_data(self, record: Mapping[str, Any]) -> Mixture:
+        """The mixture itself: there are no files that could be missing."""
+        return self.load_data()
+
 
 class Densities(NamedTuple):
     """Curves of the plot, on a grid of x."""
@@ -82,7 +93,7 @@ class Densities(NamedTuple):
     optimal: np.ndarray
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, mixture: Mixture) -> Experiment:
     """Game, training algorithm and data."""
     import numpy as np
     import optax
@@ -90,7 +101,6 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, schedules
 
-    mixture = data.gaussian(config.mean, config.std)
     game, generator, discriminator = make_game(config)
     k = config.discriminator_turns
     adam = lambda turns: optax.adam(

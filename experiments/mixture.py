@@ -22,8 +22,9 @@ and take up more of the latent space in eight dimensions.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -68,18 +69,28 @@ class Config(BaseConfig):
     """Steps between plots."""
     checkpoint_every: int = 5000
     """Steps between checkpoints."""
+
+    def load_data(self) -> Mixture:
+        """The mixture, whose points are sampled."""
+        from jaxgan import data
+
+        return getattr(data, self.data)()
+
+    def blank_data(self, record: Mapping[str, Any]) -> Mixture:
+        """The mixture itself: there are no files that could be missing."""
+        return self.load_data()
+
     evaluate_samples: int = 2500
     """Samples per evaluation, as in the paper."""
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, mixture: Mixture) -> Experiment:
     """Game, training algorithm and data."""
     import numpy as np
 
     import jaxgan
     from jaxgan import data
 
-    mixture = getattr(data, config.data)()
     game, algorithm = make_gan(config)
     return Experiment(
         game=game,

@@ -87,7 +87,7 @@ class Config(BaseConfig):
     for those that belong to the data set."""
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import numpy as np
     import optax
@@ -95,7 +95,6 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, evaluation, features, latents, losses, schedules
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
     if config.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     generator, discriminator = make_networks(config, dataset)

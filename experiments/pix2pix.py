@@ -35,7 +35,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from experiments import sheets, translation
+from jaxgan.experiments import sheets, translation
 from jaxgan.runs import Experiment, Translation, main
 
 if TYPE_CHECKING:
@@ -64,15 +64,18 @@ class Config(translation.Config):
     ema: float = 0.0
     """Decay of the moving average of the generator, used to translate; 0 for none (paper)."""
 
+    def load_data(self) -> translation.Data:
+        """Pairs of images."""
+        return translation.load(self, ("source", "target"), paired=True)
 
-def make(config: Config) -> Experiment:
+
+def make(config: Config, pairs: translation.Data) -> Experiment:
     """Game, training algorithm and data."""
     import jax
 
     import jaxgan
     from jaxgan import with_ema
 
-    pairs = translation.load(config, ("source", "target"), paired=True)
     game = make_game(config, pairs.channels["target"])
     adam = translation.adam(config, pairs.num_train)
     key = jax.random.key(0)
@@ -148,13 +151,13 @@ def make_evaluation(pairs: translation.Data) -> Evaluation:
     import jax.numpy as jnp
     import numpy as np
 
-    from jaxgan import data, metrics
+    from jaxgan import metrics
     from jaxgan.evaluation import Evaluation
 
-    mean = np.mean(data.as_float(pairs.train["target"]), axis=0, dtype=np.float64)
-    of_mean = lambda params, model_state, batch, key: jnp.broadcast_to(
-        jnp.asarray(mean, jnp.float32)[None], batch["target"].shape
-    )
+    def of_mean(params, model_state, batch, key):
+        mean = np.mean(pairs.train["target"], axis=0, dtype=np.float64) / 127.5 - 1.0
+        return jnp.broadcast_to(jnp.asarray(mean, jnp.float32)[None], batch["target"].shape)
+
     distances = {"pairs": metrics.reconstruction()}
     return Evaluation(
         distances | {"swd": metrics.sliced_wasserstein()},

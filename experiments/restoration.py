@@ -28,8 +28,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from experiments import sheets
 from jaxgan.errors import DataError
+from jaxgan.experiments import sheets
 from jaxgan.runs import Config as BaseConfig
 from jaxgan.runs import Experiment, Translation, main
 
@@ -83,7 +83,7 @@ class Task(NamedTuple):
     network: Callable[[Network], Network]
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, dataset: Dataset) -> Experiment:
     """Network, game, training algorithm and data of the task."""
     import jax
     import optax
@@ -91,7 +91,6 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, networks, with_ema
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
     task = (colorization if config.task == "colorize" else denoising)(config, dataset)
     channels, levels = dataset.image_shape[-1], num_levels(dataset.image_shape)
     unet = networks.UNetGenerator(channels, config.features, levels, config.dropout, norm="batch")

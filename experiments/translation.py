@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxgan.errors import DataError
 from jaxgan.runs import Config as BaseConfig
@@ -49,6 +49,10 @@ class Config(BaseConfig):
     """Dtype in which the networks compute."""
     evaluate_samples: int | None = None
     """Images per evaluation; default: the whole test set."""
+
+    def blank_data(self, record: Mapping[str, Any]) -> Data:
+        """Black images with the recorded shapes."""
+        return blank(self, record)
 
 
 class Data(NamedTuple):
@@ -93,7 +97,9 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
         splits = [both[::-1] for both in splits] if swap else splits
     train, test = (dict(zip(names, both, strict=True)) for both in splits)
     load_size = config.load_size or math.ceil(config.crop_size * 286 / 256)
-    fingerprint = hashlib.sha256("".join(p.fingerprint for p in train.values()).encode())
+    fingerprint = lambda sets: hashlib.sha256(
+        "".join(pictures.fingerprint for pictures in sets.values()).encode()
+    ).hexdigest()
     return Data(
         minibatches=data.translation_minibatches(
             train,
@@ -110,8 +116,33 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
             "name": config.data,
             "source": f"{config.data_dir} {config.direction}: "
             + " and ".join(f"{len(p)} {name}" for name, p in train.items()),
-            "fingerprint": fingerprint.hexdigest(),
+            "num_train": max(map(len, train.values())),
+            "num_test": min(map(len, test.values())),
+            "channels": {name: pictures.channels for name, pictures in train.items()},
+            "fingerprint": fingerprint(train),
+            "test_fingerprint": fingerprint(test),
         },
+    )
+
+
+def blank(config: Config, record: Mapping[str, Any]) -> Data:
+    """Black images with the recorded shapes, in place of sets whose files are not needed."""
+    import numpy as np
+
+    channels, side = record["channels"], config.crop_size
+    zeros = lambda *shape: {
+        name: np.broadcast_to(np.uint8(0), (*shape, side, side, c)) for name, c in channels.items()
+    }
+    return Data(
+        minibatches=lambda start, count: {
+            name: images.astype(np.float32)
+            for name, images in zeros(count, config.batch_size).items()
+        },
+        num_train=record["num_train"],
+        test=zeros(record["num_test"]),
+        train=zeros(min(record["num_train"], 1000)),
+        channels=channels,
+        record=record,
     )
 
 
@@ -146,7 +177,8 @@ def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data
         test=rendered(digits.test["image"], paired=True),
         train={name: images[:1000] for name, images in train.items()},
         channels=dict.fromkeys(names, 3),
-        record=dict(digits.record) | {"name": f"recoloured {digits.name}"},
+        record=dict(digits.record)
+        | {"name": f"recoloured {digits.name}", "channels": dict.fromkeys(names, 3)},
     )
 
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from experiments import sheets
+from jaxgan.experiments import sheets
 from jaxgan.runs import Config as BaseConfig
 from jaxgan.runs import Experiment, flag, main
 
@@ -83,7 +83,7 @@ class Config(BaseConfig):
     """Steps between checkpoints."""
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import numpy as np
     import optax
@@ -91,7 +91,6 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import corruptions, data
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
     encoder, decoder = make_networks(config, dataset)
     likelihood = make_likelihood(config)
     game = jaxgan.vae(

@@ -33,7 +33,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from experiments import sheets
+from jaxgan.experiments import sheets
 from jaxgan.runs import Config as BaseConfig
 from jaxgan.runs import Experiment, flag, main
 
@@ -72,7 +72,7 @@ class Config(BaseConfig):
     for those that belong to the data set."""
 
 
-def make(config: Config) -> Experiment:
+def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import numpy as np
     import optax
@@ -80,7 +80,6 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, schedules
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
     game, turns = make_game(config, dataset)
     averaged = [name for name in game.losses if name != "discriminator"]
     return Experiment(

@@ -1,23 +1,30 @@
-"""Commands on the directory of a run: `python -m jaxgan COMMAND RUN`."""
+"""Train an experiment, or use a run: `jaxgan train EXPERIMENT`, `jaxgan COMMAND RUN`."""
 
 import importlib
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
-from jaxgan.runs import arguments
+from jaxgan.runs import arguments, cli, find
 from jaxgan.runs.cli import exit_on_user_error
 
 # For each command, its arguments and the module in `jaxgan.runs` with the function of the command's
 # name. The module, and with it jax, is imported after the command line has been parsed.
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
+    "train": (arguments.Train, "cli"),
     "sample": (arguments.Sample, "commands"),
     "evaluate": (arguments.Evaluate, "commands"),
     "neighbours": (arguments.Neighbours, "commands"),
     "translate": (arguments.Translate, "commands"),
     "reconstruct": (arguments.Reconstruct, "latent_commands"),
-    "interpolate": (arguments.Interpolate, "latent_commands"),
+    "interpolate": (arguments.Interpolate, "generator_commands"),
+    "project": (arguments.Project, "generator_commands"),
+    "directions": (arguments.Directions, "generator_commands"),
     "latent-map": (arguments.LatentMap, "latent_commands"),
     "arithmetic": (arguments.Arithmetic, "latent_commands"),
     "anomalies": (arguments.Anomalies, "latent_commands"),
@@ -28,14 +35,31 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses a command line, `sys.argv` by default, and runs the command."""
+    prog = "python -m jaxgan" if Path(sys.argv[0]).name == "__main__.py" else "jaxgan"
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["train"]:  # the flags are those of the experiment
+        with exit_on_user_error():
+            train(words[1:], prog=f"{prog} train")
+        return
     types = {name: command_type for name, (command_type, _) in COMMANDS.items()}
-    args: Any = subcommand_cli_from_dict(
-        types, args=argv, description=__doc__, prog="python -m jaxgan"
-    )
+    args: Any = subcommand_cli_from_dict(types, args=words, description=__doc__, prog=prog)
     name = next(name for name, command_type in types.items() if type(args) is command_type)
     with exit_on_user_error():
         module = importlib.import_module(f"jaxgan.runs.{COMMANDS[name][1]}")
         getattr(module, name.replace("-", "_"))(args)
+
+
+def train(words: Sequence[str], *, prog: str) -> None:
+    """Trains an experiment, by its name or the path of its file; without one, lists them."""
+    if not words or words[0] in ("-h", "--help"):
+        table = Table(f"{prog} EXPERIMENT [flags]", box=None)
+        for name in find.names():
+            table.add_row(name, find.summary(name))
+        table.add_row("FILE.py", "An experiment of your own.")
+        Console(soft_wrap=True, highlight=False).print(table)
+        return
+    module = find.find(words[0])
+    cli.main(module.Config, module.make, argv=words[1:], prog=f"{prog} {words[0]}")
 
 
 if __name__ == "__main__":

@@ -70,8 +70,11 @@ class Game(NamedTuple):
         result of `own_gradient` for every player, with fewer passes through the networks.
       encode: `None`, or `(params, model_state, images) -> codes` `[batch, ...]`, deterministic, in
         a game that learns codes.
-      decode: `None`, or `(params, model_state, codes) -> images`. The codes of a GAN are its
-        latents.
+      decode: `None`, or `(params, model_state, codes, *conditions) -> images`. The codes of a GAN
+        are its latents.
+      prior: `None`, or `(params, model_state, batch) -> Latent`, the distribution of the codes that
+        `sample` decodes, `(key, n) -> codes`; only shapes of its arguments are used.
+      conditions: names of the entries of a batch that `decode` takes, such as `("label",)`.
     """
 
     init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]
@@ -81,7 +84,9 @@ class Game(NamedTuple):
         Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], dict[str, LossAndGradient]] | None
     ) = None
     encode: Callable[[ByPlayer, ByPlayer, Array], Array] | None = None
-    decode: Callable[[ByPlayer, ByPlayer, Array], Array] | None = None
+    decode: Callable[..., Array] | None = None
+    prior: Callable[[ByPlayer, ByPlayer, Batch], Callable[[PRNGKey, int], Array]] | None = None
+    conditions: tuple[str, ...] = ()
 
 
 Keys = TypeVar("Keys", bound=tuple)

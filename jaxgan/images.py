@@ -9,6 +9,8 @@ import chex
 import numpy as np
 from PIL import Image
 
+from jaxgan.errors import UserError
+
 
 def sheet(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndarray:
     """Image grid of a batch, in row-major order.
@@ -72,9 +74,46 @@ def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float =
     images = []
     for i in chosen:
         with Image.open(frames[i]) as frame:
-            images.append(frame.convert("P", palette=Image.Palette.ADAPTIVE))
+            images.append(frame.convert("RGB"))
     per_frame = max(20, round(1000 * seconds / len(images)))
-    durations = [*(len(images) - 1) * [per_frame], max(per_frame, 2000)]
-    images[0].save(
-        path, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True
+    _save_frames(path, images, [*(len(images) - 1) * [per_frame], max(per_frame, 2000)])
+
+
+def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float = 4.0) -> None:
+    """Writes an endless animation, or a video, of equally long frames.
+
+    Args:
+      path: the file to write: `.gif`, `.webp` or `.png`, or `.mp4` with `imageio` and its ffmpeg
+        (`pip install 'jaxgan[video]'`).
+      frames: `uint8[height, width, channels]` each, such as from `sheet`, of one size.
+      seconds: duration of all frames, in seconds.
+
+    Raises:
+      UserError: `.mp4`, and imageio or its ffmpeg is not installed.
+
+    Example:
+      >>> save_video("a.gif", [sheet(images) for images in steps])  # doctest: +SKIP
+    """
+    pictures = [Image.fromarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in frames]
+    if Path(path).suffix.lower() != ".mp4":
+        _save_frames(path, pictures, len(pictures) * [max(20, round(1000 * seconds / len(frames)))])
+        return
+    try:
+        import imageio.v2 as imageio
+        import imageio_ffmpeg  # noqa: F401, imported by imageio at the first frame
+    except ImportError:
+        raise UserError(
+            f"{path} is a video, which needs imageio and ffmpeg: pip install 'jaxgan[video]', or "
+            "write a .gif or .webp"
+        ) from None
+    with imageio.get_writer(path, fps=len(frames) / seconds, macro_block_size=2) as writer:
+        for picture in pictures:
+            writer.append_data(np.asarray(picture))
+
+
+def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:
+    if Path(path).suffix.lower() == ".gif":  # a palette of its own for every frame
+        frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
     )

@@ -4,6 +4,7 @@ A prior is a function `(key, n) -> [n, dim]` float32. Each of the `n` rows is sa
 key (see `jaxgan.parallel.axis`), so row i depends neither on n nor on the number of devices.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import chex
@@ -30,7 +31,7 @@ def normal(dim: int) -> Latent:
       >>> normal(64)(jax.random.key(0), 8).shape
       (8, 64)
     """
-    return _per_example(lambda key: jax.random.normal(key, (dim,)), dim)
+    return _Normal(dim)
 
 
 def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Latent:
@@ -62,6 +63,29 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
     """
     sample = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,))
     return _per_example(sample, dim)
+
+
+def truncated(prior: Latent, bound: float) -> Latent:
+    """The `truncated_normal` prior in place of a `normal` one, to sample a trained generator.
+
+    Args:
+      prior: `normal(dim)`.
+      bound: largest absolute value of a coordinate, in standard deviations; positive.
+
+    Raises:
+      ValueError: the prior is not normal, or the bound is not positive.
+
+    Example:
+      >>> import jax
+      >>> z = truncated(normal(64), 0.5)(jax.random.key(0), 8)
+      >>> bool(abs(z).max() <= 0.5)
+      True
+    """
+    if not isinstance(prior, _Normal):
+        raise ValueError("the prior is not normal; only normal latents can be truncated")
+    if not bound > 0.0:
+        raise ValueError(f"the bound of the truncation is {bound}, expected a positive number")
+    return truncated_normal(prior.dim, bound)
 
 
 def gaussian(key: PRNGKey, mean: Array, log_var: Array) -> Array:
@@ -188,7 +212,24 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
     return start_weight * start + end_weight * end
 
 
+@dataclasses.dataclass(frozen=True)
+class _Normal:
+    """A normal prior, a type of its own so that it can be recognised and truncated."""
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        _check_dim(self.dim)
+
+    def __call__(self, key: PRNGKey, n: int) -> Array:
+        return _per_example(lambda key: jax.random.normal(key, (self.dim,)), self.dim)(key, n)
+
+
 def _per_example(sample: Callable[[PRNGKey], Array], dim: int) -> Latent:
+    _check_dim(dim)
+    return lambda key, n: jax.vmap(sample)(axis.example_keys(key, n))
+
+
+def _check_dim(dim: int) -> None:
     if dim < 1:
         raise ValueError(f"latent dimension is {dim}, expected at least 1")
-    return lambda key, n: jax.vmap(sample)(axis.example_keys(key, n))

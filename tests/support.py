@@ -16,7 +16,7 @@ from PIL import Image
 
 import jaxgan.__main__
 from experiments import mnist
-from jaxgan.runs import cli
+from jaxgan.runs import cli, find
 from jaxgan.runs.launch import launch
 from tests.conftest import ROOT
 
@@ -55,7 +55,7 @@ def refused(function, *args: object, **kwargs: object) -> str:
 def train(module: ModuleType, directory: Path, **fields: object) -> dict[str, float]:
     """Runs an experiment; the values of its last evaluation, if it has any."""
     config = dataclasses.replace(module.Config(), run_dir=str(directory), **fields)
-    assert launch(config, module.make, name=module.__name__) == 0
+    assert launch(config, module.make, name=find.name_of(module.make)) == 0
     path = directory / "evaluation.json"
     if not path.exists():
         return {}

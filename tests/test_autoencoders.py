@@ -12,8 +12,8 @@ from PIL import Image
 from experiments import autoencoder, classifier, mnist, restoration, vae, vae_gan
 from jaxgan import UserError, data, latent_space
 from jaxgan.errors import DataError
-from jaxgan.runs import commands
 from jaxgan.runs.launch import launch
+from jaxgan.runs.run import load_run
 from tests.support import command, refused, size_of, train, write_images
 
 SMALL = {"data": "digits", "features": 4, "batch_size": 16, "log_every": 50}
@@ -73,7 +73,8 @@ def test_anomaly_detection(tmp_path, capsys):
     directory = tmp_path / "run"
     values = run(autoencoder, directory, task="anomaly", anomaly=3, num_steps=200, decay_steps=200)
     assert set(values) == {"roc_auc_reconstruction", "roc_auc_latent"}
-    experiment, state = commands.load(directory)
+    loaded = load_run(directory, with_data=True)
+    experiment, state = loaded.experiment, loaded.state
     digits = data.load("digits")
     kept = digits.train["image"][digits.train["label"] != 3]
     drawn = experiment.minibatches(0, 100)["image"]
@@ -103,7 +104,7 @@ def test_anomaly_detection(tmp_path, capsys):
 def test_an_unknown_label_is_refused(tmp_path):
     config = dataclasses.replace(autoencoder.Config(), task="anomaly", anomaly=11, data="digits")
     with pytest.raises(DataError, match="digits has no label 11"):
-        autoencoder.make(config)
+        autoencoder.make(config, config.load_data())
 
 
 @pytest.mark.slow
@@ -149,7 +150,7 @@ def test_colours_that_follow_from_grey_are_learned(tmp_path):
         assert picture.mode == "RGB"
     config = dataclasses.replace(restoration.Config(), task="colorize", data="digits")
     with pytest.raises(DataError, match="digits has images of 1 channel, colorize needs 3"):
-        restoration.make(config)
+        restoration.make(config, config.load_data())
 
 
 def test_colour_is_added_to_the_luma_of_the_input():
@@ -216,8 +217,9 @@ def test_folders_have_no_labels(tmp_path):
         (mnist, {"conditional": True}, "has no labels; leave out --conditional"),
         (autoencoder, {"task": "anomaly"}, "has no label 0 to leave out"),
     ):
+        config = dataclasses.replace(module.Config(), **folder, **fields)
         with pytest.raises(DataError, match=message):
-            module.make(dataclasses.replace(module.Config(), **folder, **fields))
+            module.make(config, config.load_data())
 
 
 @pytest.mark.parametrize(

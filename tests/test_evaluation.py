@@ -11,7 +11,7 @@ from PIL import Image
 import jaxgan
 from jaxgan import Evaluation, data, evaluation, evaluator, features, metrics, weights
 from jaxgan.errors import MetricError
-from jaxgan.runs.commands import load
+from jaxgan.runs.run import load_run
 from jaxgan.training import TrainState
 from tests.support import command, refused, train_mnist
 
@@ -253,8 +253,8 @@ def test_a_finished_run_has_its_evaluations(finished):
 
 def test_the_best_checkpoint_stays(finished, monkeypatch):
     best = json.loads((finished / "evaluation.json").read_text())["best_step"]
-    assert int(load(finished, best=True)[1].step) == best
-    assert int(load(finished)[1].step) == 10
+    assert int(load_run(finished, step="best").state.step) == best
+    assert int(load_run(finished).step) == 10
     kept = {int(path.name) for path in (finished / "checkpoints").glob("[0-9]*")}
     assert kept == {8, 10, best}
 
@@ -309,7 +309,7 @@ def test_an_evaluation_that_fails_costs_no_training(tmp_path, monkeypatch, capsy
     flags = SMALL | {"num_steps": 4, "evaluate_every": 4, "evaluate_samples": 1}
     assert train_mnist(monkeypatch, tmp_path / "run", **flags) == 2
     assert "there are 1 generated rows, expected at least 2" in capsys.readouterr().err
-    assert int(load(tmp_path / "run")[1].step) == 4
+    assert int(load_run(tmp_path / "run").step) == 4
     assert train_mnist(monkeypatch, tmp_path / "run", **flags) == 0
     assert "is complete at step 4" in capsys.readouterr().out
 
@@ -317,7 +317,7 @@ def test_an_evaluation_that_fails_costs_no_training(tmp_path, monkeypatch, capsy
 def test_export_and_load(finished, tmp_path):
     command("export", finished, out=tmp_path / "g.safetensors", step="best")
     params, _ = weights.load(tmp_path / "g.safetensors")
-    _experiment, state = load(finished, best=True)
+    state = load_run(finished, step="best").state
     jax.tree.map(np.testing.assert_array_equal, params, jax.device_get(state.params["generator"]))
     record = weights.record(tmp_path / "g.safetensors")
     assert record["step"] == int(state.step)

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal
 
 from experiments import classifier, gaussian1d, minimal, mixture
 from jaxgan import Network, TrainState, data
-from jaxgan.runs import commands
+from jaxgan.runs.run import load_run
 from tests.support import size_of, train
 
 LOAD = data.load
@@ -19,7 +19,7 @@ def train_gaussian1d(directory, **fields):
     """Trains on the line; the last evaluation, and the curves of the picture."""
     values = train(gaussian1d, directory, **fields)
     game, _, discriminator = gaussian1d.make_game(gaussian1d.Config())
-    state = commands.load(directory)[1]
+    state = load_run(directory).state
     return values, gaussian1d.densities(game, discriminator, data.gaussian(2.0, 1.0), state)
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from jaxgan import evaluator
 from jaxgan.features import mnist_classifier
-from jaxgan.runs import commands, session
+from jaxgan.runs.run import load_run
 from tests.conftest import ROOT
 from tests.support import README, code_blocks
 
@@ -44,7 +44,8 @@ def test_it_samples_digits_of_all_classes(run_dir: Path):
     """By the digit classifier that comes with jaxgan: shares of the classes, and the records."""
     entry = json.loads((run_dir / "evaluation.json").read_text())["evaluations"][-1]
     values = {record["name"]: record["value"] for record in entry["records"]}
-    experiment, state = commands.load(run_dir)
+    run = load_run(run_dir, with_data=True)
+    experiment, state = run.experiment, run.state
     assert entry["step"] == int(state.step)
     params, _ = experiment.game.init(jax.random.key(0), experiment.sample_batch(2))
     untrained = state._replace(params=params, ema_params={}, ema_model_state={})
@@ -54,7 +55,7 @@ def test_it_samples_digits_of_all_classes(run_dir: Path):
     assert values["precision_mnist_classifier"] > 0.5
     assert values["recall_mnist_classifier"] > 0.3
 
-    samples = session.sampler(experiment, 1000, seed=1)(state)
+    samples = run.sample(1000, seed=1)
     classes = mnist_classifier().apply(samples)["logits"].argmax(axis=1)
     shares = np.bincount(classes, minlength=10) / 1000
     assert shares.min() > 0.02, shares

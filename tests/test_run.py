@@ -20,9 +20,9 @@ from jaxgan import UserError, checkpoint, images
 from jaxgan.data.idx import write_idx
 from jaxgan.data.pictures import SUFFIXES
 from jaxgan.runs import xla_flags
-from jaxgan.runs.commands import load
 from jaxgan.runs.curves import save_curves
 from jaxgan.runs.files import check_place
+from jaxgan.runs.run import load_run
 from tests import support
 from tests.conftest import ROOT
 from tests.support import command, mnist_arguments, one_line, pixels, refused, size_of, train_mnist
@@ -58,7 +58,7 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
     assert f"{directory} is complete at step 10" in text
 
     record = json.loads((directory / "config.json").read_text())
-    assert record["experiment"] == "experiments.mnist"
+    assert record["experiment"] == "mnist"
     assert record["config"]["features"] == 4
     assert record["data"]["name"] == "digits"
     assert len(record["data"]["fingerprint"]) == 64
@@ -109,7 +109,8 @@ def test_samples_come_from_the_averaged_parameters(start, tmp_path):
     start(directory, num_steps=3, network="mlp", ema=1.0, generator_lr=0.1)
     command("sample", directory, num=4, out=out)
     sheet = pixels(out)
-    experiment, state = load(directory)
+    run = load_run(directory)
+    experiment, state = run.experiment, run.state
     batch, key = experiment.sample_batch(4), jax.random.key(0)
     averages, last = (state.ema_params, state.ema_model_state), (state.params, state.model_state)
     for learned, same in ((averages, True), (last, False)):
@@ -134,7 +135,8 @@ def test_other_games_from_the_command_line(start, tmp_path, flags):
 @pytest.mark.slow
 def test_conditional_sheets_have_a_class_per_column(tmp_path, monkeypatch):
     assert train_mnist(monkeypatch, tmp_path / "run", "--conditional", num_steps=2) == 0
-    experiment = mnist.make(mnist.Config(data="digits", conditional=True, batch_size=8))
+    config = mnist.Config(data="digits", conditional=True, batch_size=8)
+    experiment = mnist.make(config, config.load_data())
     assert experiment.sample_batch(100)["label"].reshape(10, 10).std(axis=0).max() == 0
 
 
@@ -146,7 +148,7 @@ def test_substitute_data_is_reported(start, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
     status, text = start(tmp_path / "run", num_steps=1, data="auto")
     assert status == 0
-    assert "WARNING: experiments.mnist on digits" in text
+    assert "WARNING: mnist on digits" in text
     assert "IN PLACE OF MNIST" in text
     assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["stands_in"]
 

@@ -473,7 +473,7 @@ def test_experiments_report_missing_data(tmp_path):
     ):
         config = dataclasses.replace(module.Config(), run_dir=str(tmp_path / "run"), **fields)
         with pytest.raises(DataError, match=message):
-            module.make(config)
+            module.make(config, config.load_data())
 
 
 @pytest.mark.slow

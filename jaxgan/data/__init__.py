@@ -2,6 +2,7 @@
 
 from jaxgan.data.idx import read_idx as read_idx
 from jaxgan.data.load import Dataset as Dataset
+from jaxgan.data.load import blank as blank
 from jaxgan.data.load import load as load
 from jaxgan.data.load import load_tfds_sets as load_tfds_sets
 from jaxgan.data.mixtures import Mixture as Mixture

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ class Dataset(NamedTuple):
       source: human-readable description of where the set was loaded from.
       stands_in: whether it is the fallback for a set that is not available.
       train, test: `image` `uint8[n, height, width, channels]`, and optionally `label` `int32[n]`.
+      recorded: the record of the set of which this one has only the shapes (`blank`).
     """
 
     name: str
@@ -32,6 +34,7 @@ class Dataset(NamedTuple):
     train: Examples
     test: Examples
     stands_in: bool = False
+    recorded: Mapping[str, Any] | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -46,22 +49,23 @@ class Dataset(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the training examples, for the record of a run."""
-        digest = hashlib.sha256()
-        for name, array in sorted(self.train.items()):
-            digest.update(f"{name} {array.dtype} {array.shape}".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        return _fingerprint(self.train)
 
     @property
     def record(self) -> dict[str, Any]:
-        """Description of the data for the record of a run."""
+        """Description of the data for the record of a run, from which `blank` has the shapes."""
+        if self.recorded is not None:
+            return dict(self.recorded)
         return {
             "name": self.name,
             "source": self.source,
             "stands_in": self.stands_in,
             "num_train": len(self.train["image"]),
+            "num_test": len(self.test["image"]),
             "image_shape": list(self.image_shape),
+            "num_classes": self.num_classes,
             "fingerprint": self.fingerprint,
+            "test_fingerprint": _fingerprint(self.test),
         }
 
 
@@ -120,6 +124,38 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
         ) from None
 
 
+def blank(record: Mapping[str, Any]) -> Dataset:
+    """Set of black images with the recorded shapes, in place of one whose files are not needed.
+
+    It takes no memory, and its labels have all classes. Networks built for it are those of the set.
+
+    Args:
+      record: `Dataset.record` of the set.
+
+    Raises:
+      DataError: the record lacks what is needed, since an earlier version of jaxgan wrote it.
+
+    Example:
+      >>> blank(load("digits").record).image_shape
+      (28, 28, 1)
+    """
+    try:
+        shape, classes = record["image_shape"], record["num_classes"]
+        sizes = record["num_train"], record["num_test"]
+    except KeyError as error:
+        raise DataError(
+            f"the run's record of its data has no {error}: an earlier version of jaxgan wrote it; "
+            "use that version"
+        ) from None
+
+    def examples(n: int) -> Examples:
+        images = {"image": np.broadcast_to(np.uint8(0), (n, *shape))}
+        return images | ({} if classes is None else {"label": np.arange(n, dtype="i4") % classes})
+
+    train, test = map(examples, sizes)
+    return Dataset(record["name"], record["source"], train, test, recorded=record)
+
+
 def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None) -> SetsAB:
     """Loads the two unpaired domains of a TFDS set such as `cycle_gan/horse2zebra`.
 
@@ -145,6 +181,14 @@ def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None)
     if not builder.is_prepared():
         tfds.prepare(builder)
     return tfds.pictures(builder, f"{split}A"), tfds.pictures(builder, f"{split}B")
+
+
+def _fingerprint(examples: Examples) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(examples.items()):
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _folder(folder: Path | None) -> Dataset:

@@ -72,12 +72,14 @@ def adversarial_autoencoder(
         adversarial=losses.non_saturating() if loss is None else loss,
         adversarial_weight=adversarial_weight,
     )
+    prior = lambda *_: latent
     return Game(
         init=game.init,
         losses={"discriminator": game.discriminator_loss, "autoencoder": game.autoencoder_loss},
-        sample=sample_prior(game.decode, latent),
+        sample=sample_prior(game.decode, prior),
         encode=game.encode,
         decode=game.decode,
+        prior=prior,
     )
 
 

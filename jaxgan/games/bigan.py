@@ -69,6 +69,7 @@ def bigan(
     adversarial = losses.non_saturating() if loss is None else loss
     _check_symmetric(adversarial)
     game = _BiGAN(encoder, generator, discriminator, latent, adversarial)
+    prior = lambda *_: latent
     return Game(
         init=game.init,
         losses={
@@ -76,9 +77,10 @@ def bigan(
             "generator": game.generator_loss,
             "encoder": game.encoder_loss,
         },
-        sample=sample_prior(game.decode, latent),
+        sample=sample_prior(game.decode, prior),
         encode=game.encode,
         decode=game.decode,
+        prior=prior,
     )
 
 

@@ -98,7 +98,9 @@ def gan(
         losses={"discriminator": game.discriminator_loss, "generator": game.generator_loss},
         sample=game.sample,
         joint_gradients=game.joint_gradients,
-        decode=None if condition else game.decode,
+        decode=game.decode,
+        prior=lambda *_: latent,
+        conditions=condition,
     )
 
 

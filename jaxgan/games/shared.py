@@ -11,6 +11,7 @@ from jaxgan.types import Array, Batch, ByPlayer, PRNGKey
 
 Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
 Decode = Callable[[ByPlayer, ByPlayer, Array], Array]
+Prior = Callable[[ByPlayer, ByPlayer, Batch], Latent]
 
 
 def mean_outputs(
@@ -23,20 +24,21 @@ def mean_outputs(
     }
 
 
-def sample_prior(decode: Decode, latent: Latent) -> Sample:
-    """`sample` of a game: decodes latents from the prior, one per row of the batch's `image`."""
+def sample_prior(decode: Decode, prior: Prior) -> Sample:
+    """`sample` of a game: decodes codes from the prior, one per row of the batch's `image`."""
 
     def sample(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
-        return decode(params, model_state, latent(key, batch["image"].shape[0]))
+        codes = prior(params, model_state, batch)(key, batch["image"].shape[0])
+        return decode(params, model_state, codes)
 
     return sample
 
 
-def sample_normal_prior(decode: Decode, encode: Decode) -> Sample:
-    """`sample` of a game with a standard normal prior over the encoder's codes."""
+def normal_prior(encode: Decode) -> Prior:
+    """Standard normal prior over the encoder's codes."""
 
-    def sample(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+    def prior(params: ByPlayer, model_state: ByPlayer, batch: Batch) -> Latent:
         codes = jax.eval_shape(encode, params, model_state, batch["image"])
-        return decode(params, model_state, latents.normal(codes.shape[1])(key, codes.shape[0]))
+        return latents.normal(codes.shape[1])
 
-    return sample
+    return prior

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxgan import latents, losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import sample_normal_prior
+from jaxgan.games.shared import normal_prior, sample_prior
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
@@ -96,12 +96,14 @@ def vae(
         free_bits=free_bits,
         observe=observe,
     )
+    prior = normal_prior(game.encode)
     return Game(
         init=game.init,
         losses={PLAYER: game.loss},
-        sample=sample_normal_prior(game.decode, game.encode),
+        sample=sample_prior(game.decode, prior),
         encode=game.encode,
         decode=game.decode,
+        prior=prior,
     )
 
 

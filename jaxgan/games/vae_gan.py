@@ -10,7 +10,7 @@ from jax.nn import softplus
 
 from jaxgan import latents
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import sample_normal_prior
+from jaxgan.games.shared import normal_prior, sample_prior
 from jaxgan.losses import gaussian_kl
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -86,6 +86,7 @@ def vae_gan(
         prior_weight=prior_weight,
         saturating=saturating,
     )
+    prior = normal_prior(game.encode)
     return Game(
         init=game.init,
         losses={
@@ -93,9 +94,10 @@ def vae_gan(
             "decoder": game.decoder_loss,
             "discriminator": game.discriminator_loss,
         },
-        sample=sample_normal_prior(game.decode, game.encode),
+        sample=sample_prior(game.decode, prior),
         encode=game.encode,
         decode=game.decode,
+        prior=prior,
     )
 
 

@@ -12,6 +12,14 @@ from tyro.conf import Positional, arg
 
 
 @dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train an experiment; without a name, list the experiments."""
+
+    experiment: Annotated[Positional[str], arg(metavar="EXPERIMENT")]
+    """Name of an experiment, or the path of a file; its flags follow."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunArguments:
     """Arguments of all commands."""
 
@@ -28,19 +36,37 @@ class CheckpointArguments(RunArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataArguments(CheckpointArguments):
+    """Arguments of the commands that compare with the data of the run."""
+
+    data_dir: Path | None = None
+    """Folder of the run's data, if they are no longer where the run found them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sample(CheckpointArguments):
-    """Generate a grid of samples, with the averaged parameters if there are any."""
+    """Generate samples, with the averaged parameters if there are any."""
 
     num: int = 64
     """Number of samples."""
     out: Path = Path("samples.png")
-    """Image file to write."""
+    """Image file for a grid of all samples; .npz for an array; or a folder for a file per sample,
+    where files that exist are kept."""
     seed: int = 0
     """Seed of the samples."""
+    seeds: str | None = None
+    """A sample for each of these seeds, such as 0-63 or 3,7,11, in place of --num and --seed."""
+    label: int | None = None
+    """Class of all samples, of a conditional run."""
+    truncation: float | None = None
+    """Largest absolute value of the latents' coordinates: smaller values trade variety for
+    fidelity."""
+    columns: int | None = None
+    """Number of samples per row of the grid; by default as many as rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(CheckpointArguments):
+class Evaluate(DataArguments):
     """Evaluate a run, or compare two folders of pictures: print one record per line.
 
     A run's samples are compared with the real examples of its evaluation. With a second folder,
@@ -67,7 +93,7 @@ class Evaluate(CheckpointArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours(CheckpointArguments):
+class Neighbours(DataArguments):
     """Show samples next to their nearest training images, to detect memorised images."""
 
     num: int = 8
@@ -93,7 +119,7 @@ class Translate(CheckpointArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reconstruct(CheckpointArguments):
+class Reconstruct(DataArguments):
     """Show images above their reconstructions by an autoencoder."""
 
     input: Path | None = None
@@ -107,22 +133,24 @@ class Reconstruct(CheckpointArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interpolate(CheckpointArguments):
-    """Interpolate between the codes of pairs of images."""
+class Interpolate(DataArguments):
+    """Interpolate between pairs of latents, or of codes of images if the run's game encodes."""
 
     input: Path | None = None
-    """Folder of images of the run's size, starts in its first half and ends in its second; held-out
-    images of the run by default."""
+    """Folder of images of the run's size, starts in its first half and ends in its second; of a
+    game that encodes. By default held-out images of the run, or latents from the prior."""
     num: int = 8
     """Number of pairs."""
     steps: int = 8
     """Number of images per interpolation."""
-    path: Literal["lerp", "slerp"] = "lerp"
-    """Linear or spherical interpolation."""
+    path: Literal["lerp", "slerp"] | None = None
+    """Linear or spherical interpolation; by default spherical between latents from a prior."""
+    label: int | None = None
+    """Class of all images, of a conditional run."""
     out: Path = Path("interpolation.png")
-    """Image file to write."""
+    """Image file for a row per pair; or an animation of all pairs, .gif, .webp or .mp4."""
     seed: int = 0
-    """Seed of the choice of held-out images."""
+    """Seed of the latents, or of the choice of held-out images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +164,7 @@ class LatentMap(CheckpointArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arithmetic(CheckpointArguments):
+class Arithmetic(DataArguments):
     """Add an attribute to images by latent arithmetic, with the difference of two mean codes."""
 
     plus: Path
@@ -156,7 +184,7 @@ class Arithmetic(CheckpointArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anomalies(CheckpointArguments):
+class Anomalies(DataArguments):
     """Compute anomaly scores of a folder of images, and list the most anomalous first."""
 
     input: Path
@@ -165,6 +193,48 @@ class Anomalies(CheckpointArguments):
     """Sort by distance to the codes of training images, or by reconstruction error."""
     out: Path = Path("anomalies.json")
     """JSON file for both scores of every image, and the share of held-out images above each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project(CheckpointArguments):
+    """Invert the generator: find latents whose images are nearest to given ones."""
+
+    input: Path
+    """Folder of images of the run's size."""
+    label: int | None = None
+    """Class of all images, of a conditional run."""
+    num_steps: int = 500
+    """Number of steps of the optimisation, with Adam."""
+    restarts: int = 8
+    """Number of initial latents per image, of which the best result is kept."""
+    out: Path = Path("projection.png")
+    """Image file to write, images above their projections; latents and errors are written beside
+    it, as .npz."""
+    seed: int = 0
+    """Seed of the initial latents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directions(CheckpointArguments):
+    """Show the latent directions along which samples change most, a row per direction."""
+
+    method: Literal["sefa", "pca"] = "sefa"
+    """Eigenvectors of the first layer's weights (SeFa), or principal components of the generated
+    images (GANSpace)."""
+    num: int = 8
+    """Number of directions."""
+    steps: int = 9
+    """Number of images per direction."""
+    distance: float = 3.0
+    """Largest distance from the sample, in standard deviations of the prior."""
+    layer: str | None = None
+    """Path of the first layer's weights, such as Dense_0/kernel, if it cannot be found (SeFa)."""
+    label: int | None = None
+    """Class of all images, of a conditional run."""
+    out: Path = Path("directions.png")
+    """Image file to write; the directions are written beside it, as .npz."""
+    seed: int = 0
+    """Seed of the sample."""
 
 
 @dataclass(frozen=True, kw_only=True)

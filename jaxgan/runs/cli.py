@@ -1,7 +1,8 @@
 """Command-line entry point of an experiment, and its exit statuses.
 
 An experiment is a module with a frozen dataclass `Config`, a subclass of `runs.Config`, and a
-function `make(config) -> Experiment`. It ends with
+function `make(config, data) -> Experiment`, whose data are those of `config.load_data()`. It ends
+with
 
     if __name__ == "__main__":
         main(Config, make)
@@ -12,8 +13,8 @@ Nothing here imports jax before the command line is parsed, so that `--help` is 
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from typing import NoReturn, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 
@@ -24,7 +25,13 @@ from jaxgan.runs.experiment import Config, Experiment
 C = TypeVar("C", bound=Config)
 
 
-def main(config_type: type[C], make: Callable[[C], Experiment]) -> NoReturn:
+def main(
+    config_type: type[C],
+    make: Callable[[C, Any], Experiment],
+    *,
+    argv: Sequence[str] | None = None,
+    prog: str | None = None,
+) -> NoReturn:
     """Entry point of an experiment: parses the command line, trains, and exits.
 
     Exit status: 0 if all steps are done, 1 if training diverged, 2 with a one-line message for
@@ -32,16 +39,16 @@ def main(config_type: type[C], make: Callable[[C], Experiment]) -> NoReturn:
 
     Args:
       config_type: the experiment's `Config`; its docstring is the description in `--help`.
-      make: builds the experiment from the config.
+      make: builds the experiment from the config and its data.
+      argv: the command line, `sys.argv[1:]` by default.
+      prog: name of the program in `--help`.
     """
-    config = tyro.cli(config_type)
-    spec = sys.modules[make.__module__].__spec__
-    name = spec.name if spec else make.__module__
+    config = tyro.cli(config_type, args=argv, prog=prog)
     with exit_on_user_error():
         xla_flags.set_flags()
-        from jaxgan.runs import launch
+        from jaxgan.runs import find, launch
 
-        status = launch.launch(config, make, name=name)
+        status = launch.launch(config, make, name=find.name_of(make))
     sys.exit(status)
 
 

@@ -1,7 +1,6 @@
 """Commands on a run: sample, evaluate, translate, neighbours, export, digest."""
 
 import dataclasses
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,86 +10,101 @@ import jax
 import numpy as np
 from rich.progress import track
 
-from jaxgan import checkpoint, evaluation, features, images, loop, weights
+from jaxgan import checkpoint, evaluation, features, images, weights
 from jaxgan.data import as_float, load_folder
 from jaxgan.data.pictures import SUFFIXES
 from jaxgan.errors import RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
 from jaxgan.parallel import multihost
-from jaxgan.runs import arguments, launch, session
+from jaxgan.runs import arguments
 from jaxgan.runs.config_json import read_config_json
-from jaxgan.runs.experiment import Config, Experiment, resumable_fields
+from jaxgan.runs.experiment import Config, resumable_fields
 from jaxgan.runs.files import check_place, make_folder, write_atomically
-from jaxgan.training import TrainState, with_ema
-
-
-def load(directory: Path, *, best: bool = False) -> tuple[Experiment, TrainState]:
-    """Loads a run: its experiment, and its newest or best state on one device.
-
-    Args:
-      directory: directory of the run.
-      best: load the state with the best evaluation instead of the newest.
-
-    Raises:
-      UserError: the directory has no run or no checkpoint, or the experiment's module cannot be
-        imported.
-
-    Example:
-      >>> experiment, state = load(Path("runs/mnist"), best=True)  # doctest: +SKIP
-    """
-    record = read_config_json(directory)
-    try:
-        module = importlib.import_module(record["experiment"])
-    except ImportError as error:
-        raise RunError(
-            f"{directory} was made by {record['experiment']}, which cannot be imported ({error}); "
-            "run this command where the module can be imported"
-        ) from None
-    try:
-        config = module.Config(**record["config"])
-    except TypeError as error:
-        raise RunError(
-            f"{directory} was made by another version of {record['experiment']} ({error}); "
-            "use that version"
-        ) from None
-    experiment = launch.build(module.make, config)
-    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    target = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        jax.eval_shape(
-            lambda key: loop.first_state(experiment.algorithm, experiment.minibatches, key=key),
-            jax.random.key(0),
-        ),
-    )
-    with checkpoint.open_manager(directory / "checkpoints") as manager:
-        state = checkpoint.restore(manager, target, best=best)
-    if state is None:
-        what = "evaluated checkpoint" if best else "checkpoint"
-        raise RunError(f"{directory} has no {what} yet; train until the first one")
-    return experiment, state
+from jaxgan.runs.run import CHUNK, Run, load_run
 
 
 def sample(args: arguments.Sample) -> None:
-    """Writes a grid of a run's samples.
+    """Writes samples of a run: a grid, an array, or separate files.
 
     Raises:
-      UserError: an error of `load`, or the game has no samples.
+      UserError: an error of `load_run` or `Run.sample`.
     """
+    seeds = None if args.seeds is None else _seeds(args.seeds)
     if args.num < 1:
         raise RunError(f"--num is {args.num}, expected at least 1")
-    check_place(args.out, endings=SUFFIXES)
-    experiment, state = restore(args)
-    images.save_sheet(args.out, session.sampler(experiment, args.num, seed=args.seed)(state))
-    print(f"{args.out}: {args.num} samples of {args.run} at step {int(state.step)}")
+    choices: Any = {"label": args.label, "truncation": args.truncation}
+    if not args.out.suffix:
+        _sample_files(args, seeds, choices)
+        return
+    check_place(args.out, endings={*SUFFIXES, ".npz"})
+    run = restore(args)
+    num = args.num if seeds is None else len(seeds)
+    samples = (
+        run.sample(num, seed=args.seed, **choices)
+        if seeds is None
+        else run.sample_seeds(seeds, **choices)
+    )
+    if args.out.suffix == ".npz":
+        np.savez_compressed(args.out, samples=samples)
+    else:
+        images.save_sheet(args.out, as_images(run, samples), columns=args.columns)
+    print(f"{args.out}: {num} samples of {args.run} at step {run.step}")
+
+
+def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: Any) -> None:
+    """Writes a file per sample, named by its number or its seed; files that exist are kept."""
+    make_folder(args.out)
+    run = restore(args)
+    numbers = range(args.num) if seeds is None else seeds
+    path = lambda number: args.out / f"{number:06d}.png"
+    missing = [number for number in numbers if not path(number).exists()]
+    for first in track(range(0, len(missing), CHUNK), "sampling"):
+        chunk = missing[first : first + CHUNK]
+        if seeds is None:
+            start = chunk[0]
+            rows = run.sample(chunk[-1] + 1 - start, seed=args.seed, start=start, **choices)
+            samples = rows[np.array(chunk) - start]
+        else:
+            samples = run.sample_seeds(chunk, **choices)
+        for number, image in zip(chunk, as_images(run, samples), strict=True):
+            part = path(number).with_suffix(".part.png")  # a file that exists is complete
+            images.save_sheet(part, image[None], margin=0)
+            part.replace(path(number))
+    kept = len(numbers) - len(missing)
+    print(
+        f"{args.out}: {len(missing)} samples of {args.run} at step {run.step}"
+        + (f", and {kept} that were there" if kept else "")
+    )
+
+
+def _seeds(text: str) -> list[int]:
+    """Seeds of a text such as `0-63` or `3,7,11-13`."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise RunError(f"--seeds is {text}, expected seeds such as 0-63 or 3,7,11")
+        seeds += range(int(first), int(last if dash else first) + 1)
+    return seeds
+
+
+def as_images(run: Run, samples: np.ndarray) -> np.ndarray:
+    """The samples, checked to be images."""
+    if samples.ndim != 4:
+        raise RunError(
+            f"{run.directory} is a run whose samples have the shape {samples.shape[1:]}, and are "
+            "no images; write them as an array, --out samples.npz"
+        )
+    return samples
 
 
 def evaluate(args: arguments.Evaluate) -> None:
     """Evaluates a run or a folder of pictures, prints the records, and writes them if asked to.
 
     Raises:
-      UserError: an error of `load` or `load_folder`, unknown features or metrics, or the experiment
-        has no evaluation.
+      UserError: an error of `load_run` or `load_folder`, unknown features or metrics, or the
+        experiment has no evaluation.
     """
     if args.out is not None:
         check_place(args.out)
@@ -109,8 +123,8 @@ def evaluate(args: arguments.Evaluate) -> None:
 
 def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
     """Records of the averaged or the last parameters of a run, or of both."""
-    experiment, state = restore(args)
-    spec = experiment.evaluation
+    run = restore(args, with_data=True)
+    spec = run.experiment.evaluation
     if spec is None:
         raise RunError(f"{args.run} is a run of an experiment without evaluation")
     if args.features is not None:
@@ -119,17 +133,14 @@ def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
         spec = spec._replace(metrics=_selected(spec, args.metrics))
     num_samples = args.num_samples
     if num_samples is None:
-        num_samples = read_config_json(args.run)["config"]["evaluate_samples"]
+        num_samples = run.config.evaluate_samples
     parameters = ("average", "last") if args.parameters == "both" else (args.parameters,)
-    step = int(state.step)
     return [
         {
-            "title": f"{args.run} at step {step}, {kind} parameters",
-            "step": step,
+            "title": f"{args.run} at step {run.step}, {kind} parameters",
+            "step": run.step,
             "parameters": kind,
-            "records": _records(
-                experiment, spec, state, num_samples, args.seed, average=kind == "average"
-            ),
+            "records": _records(run, spec, num_samples, args.seed, average=kind == "average"),
         }
         for kind in parameters
     ]
@@ -160,12 +171,13 @@ def translate(args: arguments.Translate) -> None:
     cropped to the original size.
 
     Raises:
-      UserError: an error of `load`; the run does not translate images, or not in this direction; an
-        image cannot be read, or its number of channels differs from the training images'.
+      UserError: an error of `load_run`; the run does not translate images, or not in this
+        direction; an image cannot be read, or its number of channels differs from the training
+        images'.
     """
     make_folder(args.output)
-    experiment, state = restore(args)
-    translations = experiment.translations
+    run = restore(args)
+    translations = run.experiment.translations
     if not translations:
         raise RunError(f"{args.run} is a run of an experiment that does not translate images")
     if args.way is not None and args.way not in translations:
@@ -183,11 +195,11 @@ def translate(args: arguments.Translate) -> None:
         height, width, _ = image.shape
         padding = [(0, -side % translation.multiple) for side in (height, width)]
         padded = np.pad(image, [*padding, (0, 0)], mode="reflect")
-        output = apply(*with_ema(state), padded[None])[0, :height, :width]
+        output = apply(run.params, run.model_state, padded[None])[0, :height, :width]
         images.save_sheet(args.output / f"{pictures.names[i]}.png", output[None], margin=0)
     print(
         f"{args.output}: {len(pictures)} images of {args.input} translated by {args.run} at step "
-        f"{int(state.step)}"
+        f"{run.step}"
     )
 
 
@@ -195,24 +207,27 @@ def neighbours(args: arguments.Neighbours) -> None:
     """Writes a grid of samples, each followed by its nearest training images in pixel space.
 
     Raises:
-      UserError: an error of `load`, or the experiment's evaluation has no training images.
+      UserError: an error of `load_run`, or the experiment's evaluation has no training images.
     """
     if args.num < 1 or args.k < 1:
         raise RunError(f"--num is {args.num} and --k is {args.k}, expected at least 1")
     check_place(args.out, endings=SUFFIXES)
-    experiment, state = restore(args)
-    if experiment.evaluation is None or experiment.evaluation.others is None:
+    run = restore(args, with_data=True)
+    spec = run.experiment.evaluation
+    if spec is None or spec.others is None:
         raise RunError(
             f"{args.run} is a run of an experiment whose evaluation has no training images"
         )
-    training = as_float(experiment.evaluation.others[experiment.evaluation.target])
-    samples = session.sampler(experiment, args.num, seed=args.seed)(state)
+    training = as_float(spec.others[spec.target])
+    if args.k > len(training):
+        raise RunError(f"--k is {args.k}, and there are {len(training)} training images")
+    samples = as_images(run, run.sample(args.num, seed=args.seed))
     flatten = lambda rows: np.reshape(rows, (len(rows), -1))
     distances, indices = nearest(flatten(samples), flatten(training), args.k)
     rows = np.concatenate([samples[:, None], training[indices]], axis=1)
     images.save_sheet(args.out, rows.reshape(-1, *samples.shape[1:]), columns=args.k + 1)
     print(
-        f"{args.out}: {args.num} samples of {args.run} at step {int(state.step)}, each followed by "
+        f"{args.out}: {args.num} samples of {args.run} at step {run.step}, each followed by "
         f"its {args.k} nearest training images, at distances from {distances[:, 0].min():.3g}; "
         "`evaluate --metrics memorization` tests whether that indicates memorisation"
     )
@@ -222,17 +237,15 @@ def export(args: arguments.Export) -> None:
     """Exports a player's weights, with their provenance as metadata.
 
     Raises:
-      UserError: an error of `load`, or the game has no such player.
+      UserError: an error of `load_run`, or the game has no such player.
     """
     check_place(args.out)
-    record = read_config_json(args.run)
-    experiment, state = restore(args)
-    players = list(experiment.game.losses)
+    run = restore(args)
+    record, players = run.record, list(run.game.losses)
     player = args.player or ("generator" if "generator" in players else players[0])
     if player not in players or (not args.player and player != "generator" and len(players) > 1):
         raise RunError(f"--player is {args.player}, expected one of {', '.join(players)}")
-    params, model_state = multihost.to_host([by_player[player] for by_player in with_ema(state)])
-    step = int(state.step)
+    params, model_state = multihost.to_host([run.params[player], run.model_state[player]])
     resumable = resumable_fields(Config)
     weights.save(
         args.out,
@@ -241,16 +254,16 @@ def export(args: arguments.Export) -> None:
         record={
             "experiment": record["experiment"],
             "player": player,
-            "averaged": player in state.ema_params,
-            "step": step,
+            "averaged": player in run.state.ema_params,
+            "step": run.step,
             "config": {name: x for name, x in record["config"].items() if name not in resumable},
             "data": {name: record["data"][name] for name in ("name", "fingerprint")},
             "versions": record["sessions"][-1]["versions"],
-            "evaluation": _read_evaluation(args.run, step),
+            "evaluation": _read_evaluation(args.run, run.step),
         },
     )
     size = args.out.stat().st_size
-    print(f"{args.out}: the {player} of {args.run} at step {step}, {size:,} bytes")
+    print(f"{args.out}: the {player} of {args.run} at step {run.step}, {size:,} bytes")
 
 
 def digest(args: arguments.Digest) -> None:
@@ -264,9 +277,10 @@ def digest(args: arguments.Digest) -> None:
     print(f"{checkpoint.digest(state)}  step {int(state['step'])}")
 
 
-def restore(args: arguments.CheckpointArguments) -> tuple[Experiment, TrainState]:
-    """Loads the run and the checkpoint of a command's arguments; raises the errors of `load`."""
-    return load(args.run, best=args.step == "best")
+def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> Run:
+    """Loads the run and the checkpoint of a command's arguments; raises those of `load_run`."""
+    data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None
+    return load_run(args.run, step=args.step, with_data=with_data, data_dir=data_dir)
 
 
 def _selected(spec: Evaluation, names: Sequence[str]) -> Mapping[str, Metric]:
@@ -281,21 +295,20 @@ def _selected(spec: Evaluation, names: Sequence[str]) -> Mapping[str, Metric]:
 
 
 def _records(
-    experiment: Experiment,
+    run: Run,
     spec: Evaluation,
-    state: TrainState,
-    num_samples: int,
+    num_samples: int | None,
     seed: int,
     *,
     average: bool,
 ) -> Records:
     try:
         evaluate = evaluation.evaluator(
-            experiment.game, spec, num_samples=num_samples, seed=seed, average=average
+            run.game, spec, num_samples=num_samples, seed=seed, average=average
         )
     except ValueError as error:
         raise RunError(str(error)) from None
-    return evaluate(state)
+    return evaluate(run.state)
 
 
 def _read_evaluation(directory: Path, step: int) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,24 +58,37 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
             )
 
 
+def check_same_data(directory: Path, recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Checks that the data found now are those that a run was trained and evaluated on.
+
+    Args:
+      directory: directory of the run.
+      recorded, found: records of the data.
+
+    Raises:
+      RunError: the contents of the training or the test set differ.
+    """
+    for part, key in (("training", "fingerprint"), ("test", "test_fingerprint")):
+        if key in recorded and recorded[key] != found.get(key):
+            raise RunError(
+                f"the {part} data of {directory} were {recorded['name']} ({recorded['source']}), "
+                f"and those found now have other contents: {found['name']} ({found['source']}); "
+                "use the same data (--data-dir), or choose another --run-dir"
+            )
+
+
 def write_config_json(directory: Path, config: Config, name: str, experiment: Experiment) -> None:
     """Writes `config.json`: configuration and data of the run, with an entry for this session.
 
     Raises:
-      RunError: the directory's run was trained on a different data set.
+      RunError: the directory's run was trained or evaluated on different data.
     """
     path = directory / "config.json"
     sessions = []
     if path.exists():
         record = read_config_json(directory)
         sessions = record["sessions"]
-        if record["data"]["fingerprint"] != experiment.data["fingerprint"]:
-            raise RunError(
-                f"{directory} was trained on {record['data']['name']} "
-                f"({record['data']['source']}), and the data set found now differs: "
-                f"{experiment.data['name']} ({experiment.data['source']}); "
-                "use the same data, or choose another --run-dir"
-            )
+        check_same_data(directory, record["data"], experiment.data)
     session = {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

@@ -1,4 +1,4 @@
-"""Experiments: a `Config`, and a function `make(config)` that builds an `Experiment`.
+"""Experiments: a `Config`, and a function `make(config, data)` that builds an `Experiment`.
 
 Nothing here imports jax, so that `--help` is shown without loading jax.
 """
@@ -74,6 +74,22 @@ class Config:
     evaluate_samples: int | None = flag(10_000, resumable=True, at_least=1)
     """Number of samples per evaluation; results for different numbers are not comparable."""
 
+    def load_data(self) -> Any:
+        """The data that `make` takes, here a `data.Dataset`; an experiment may load its own."""
+        from jaxgan import data
+
+        return data.load(self.data, data_dir=self.data_dir)
+
+    def blank_data(self, record: Mapping[str, Any]) -> Any:
+        """Blank data of the recorded shapes, from which `make` builds networks without the files.
+
+        Args:
+          record: the record of the data in a run's `config.json`.
+        """
+        from jaxgan import data
+
+        return data.blank(record)
+
 
 def resumable_fields(config_type: type[Config]) -> set[str]:
     """Names of the fields that may change when a run is resumed."""
@@ -98,14 +114,15 @@ def _metadata(config_type: type[Config], key: str) -> dict[str, Any]:
 
 
 class Experiment(NamedTuple):
-    """Game, training algorithm, data and evaluation of a run, built by `make(config)`.
+    """Game, training algorithm, data and evaluation of a run, built by `make(config, data)`.
 
     Attributes:
       game: the game.
       algorithm: its training algorithm, not compiled.
       minibatches: training data, `(start, count) -> batches`.
       sample_batch: `n -> batch` for n samples of `game.sample`.
-      data: the run's record of the data; on resume, its `fingerprint` is compared.
+      data: the run's record of the data, in `config.json`: its `fingerprint`, which is compared on
+        resume, and what `Config.blank_data` needs.
       evaluation: metrics of the run; `None` for none.
       draw: `(path, state) -> None`, writes the image file of a step; a grid of samples by default.
       num_steps: number of training steps if the config has `num_steps=None`.

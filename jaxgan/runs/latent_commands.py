@@ -12,15 +12,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxgan import images, latent_space, latents
+from jaxgan import images, latent_space
 from jaxgan.data import Pictures, as_float, load_folder, shuffled
 from jaxgan.data.pictures import SUFFIXES
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import arguments, commands
-from jaxgan.runs.experiment import Experiment
 from jaxgan.runs.files import check_place, write_atomically
-from jaxgan.training import TrainState, with_ema
+from jaxgan.runs.run import Run
 from jaxgan.types import Array, ByPlayer, Examples
 
 BATCH = 500  # images per batch
@@ -32,13 +31,13 @@ def reconstruct(args: arguments.Reconstruct) -> None:
     """Writes a grid: rows of images, each above the row of their reconstructions.
 
     Raises:
-      UserError: an error of `commands.load`; the game has no encoder and decoder; or an image has
+      UserError: an error of `load_run`; the game has no encoder and decoder; or an image has
         another size than the run's.
     """
     check_place(args.out, endings=SUFFIXES)
-    experiment, state = _restore(args)
-    inputs = _images(experiment, args.input, args.num, args.seed)
-    outputs = _batched(partial(latent_space.reconstruct, experiment.game), state, inputs)
+    run = _restore(args, with_data=args.input is None)
+    inputs = input_images(run, args.input, args.num, args.seed)
+    outputs = _batched(partial(latent_space.reconstruct, run.game), run, inputs)
     columns = min(10, len(inputs))
     num_shown = len(inputs) // columns * columns
     rows = lambda x: x[:num_shown].reshape(-1, columns, *x.shape[1:])
@@ -47,38 +46,7 @@ def reconstruct(args: arguments.Reconstruct) -> None:
     error = float(np.mean((outputs - inputs) ** 2))
     print(
         f"{args.out}: {num_shown} images and their reconstructions by {args.run} at step "
-        f"{int(state.step)}; mean squared error {error:.4g}"
-    )
-
-
-def interpolate(args: arguments.Interpolate) -> None:
-    """Writes a grid: a row per pair of images, the first, the interpolation, and the second.
-
-    Raises:
-      UserError: an error of `reconstruct`, or fewer than two images or steps.
-    """
-    check_place(args.out, endings=SUFFIXES)
-    experiment, state = _restore(args)
-    inputs = _images(experiment, args.input, 2 * args.num, args.seed)
-    half = len(inputs) // 2
-    if half < 1 or args.steps < 2:
-        raise RunError(
-            f"there are {len(inputs)} images and --steps is {args.steps}; expected at least 2 of "
-            "both"
-        )
-    start, end = inputs[:half], inputs[half : 2 * half]
-    path = getattr(latents, args.path)
-    between = _apply(
-        partial(latent_space.interpolate, experiment.game, num=args.steps, path=path),
-        state,
-        start,
-        end,
-    )
-    rows = np.concatenate([start[:, None], between, end[:, None]], axis=1)
-    images.save_sheet(args.out, rows.reshape(-1, *start.shape[1:]), columns=args.steps + 2)
-    print(
-        f"{args.out}: {half} interpolations of {args.steps} steps by {args.run} at step "
-        f"{int(state.step)}, each between the two images at its ends"
+        f"{run.step}; mean squared error {error:.4g}"
     )
 
 
@@ -88,20 +56,22 @@ def latent_map(args: arguments.LatentMap) -> None:
     Raises:
       UserError: an error of `reconstruct`, or the codes do not have two dimensions.
     """
+    if args.side < 1:
+        raise RunError(f"--side is {args.side}, expected at least 1")
     check_place(args.out, endings=SUFFIXES)
-    experiment, state = _restore(args)
-    assert experiment.game.encode is not None
+    run = _restore(args)
+    assert run.game.encode is not None
     shape = jax.eval_shape(
-        experiment.game.encode, state.params, state.model_state, experiment.sample_batch(1)["image"]
+        run.game.encode, run.params, run.model_state, run.experiment.sample_batch(1)["image"]
     ).shape[1:]
     if shape != (2,):
         raise RunError(
             f"{args.run} has codes of the shape {shape}, and a map needs two dimensions; train "
             "with --latent 2"
         )
-    decoded = _apply(partial(latent_space.latent_map, experiment.game, side=args.side), state)
+    decoded = _apply(partial(latent_space.latent_map, run.game, side=args.side), run)
     images.save_sheet(args.out, decoded, columns=args.side, margin=0)
-    print(f"{args.out}: {args.side} x {args.side} codes decoded by {args.run} at step {state.step}")
+    print(f"{args.out}: {args.side} x {args.side} codes decoded by {args.run} at step {run.step}")
 
 
 def arithmetic(args: arguments.Arithmetic) -> None:
@@ -113,21 +83,21 @@ def arithmetic(args: arguments.Arithmetic) -> None:
       UserError: an error of `reconstruct`.
     """
     check_place(args.out, endings=SUFFIXES)
-    experiment, state = _restore(args)
-    inputs = _images(experiment, args.input, args.num, args.seed)
+    run = _restore(args, with_data=args.input is None)
+    inputs = input_images(run, args.input, args.num, args.seed)
     plus, minus = (
-        jnp.asarray(_images(experiment, folder, None, args.seed))
+        jnp.asarray(input_images(run, folder, None, args.seed))
         for folder in (args.plus, args.minus)
     )
 
     def change(params: ByPlayer, model_state: ByPlayer, strength: Array) -> Array:
         x = jnp.asarray(inputs)
         return latent_space.analogy(
-            experiment.game, params, model_state, x, plus=plus, minus=minus, strength=strength
+            run.game, params, model_state, x, plus=plus, minus=minus, strength=strength
         )
 
     strengths = np.linspace(0, 1.5, args.steps, dtype=np.float32)
-    changed = [_apply(change, state, strength) for strength in strengths]
+    changed = [_apply(change, run, strength) for strength in strengths]
     rows = np.stack([inputs, *changed], axis=1)
     images.save_sheet(args.out, rows.reshape(-1, *inputs.shape[1:]), columns=args.steps + 1)
     print(
@@ -145,20 +115,20 @@ def anomalies(args: arguments.Anomalies) -> None:
       UserError: an error of `reconstruct`, or the experiment's evaluation has no training images.
     """
     check_place(args.out)
-    experiment, state = _restore(args)
+    run = _restore(args, with_data=True)
     folder = load_folder(args.input)
-    inputs = _read_images(experiment, folder, args.input)
-    assert experiment.game.encode is not None
-    training = as_float(_training_images(args.run, experiment)[:NORMAL])
-    normal = jnp.asarray(_batched(experiment.game.encode, state, training))
+    inputs = read_images(run, folder, args.input)
+    assert run.game.encode is not None
+    training = as_float(_training_images(run)[:NORMAL])
+    normal = jnp.asarray(_batched(run.game.encode, run, training))
     compute_scores = lambda x: _batched(
         lambda params, model_state, x: latent_space.anomaly_scores(
-            experiment.game, params, model_state, x, normal
+            run.game, params, model_state, x, normal
         ),
-        state,
+        run,
         x,
     )
-    scores, held_out_scores = compute_scores(inputs), compute_scores(_held_out(experiment))
+    scores, held_out_scores = compute_scores(inputs), compute_scores(_held_out(run))
     records: list[dict[str, Any]] = [
         {"name": name}
         | {kind: float(values[i]) for kind, values in scores.items()}
@@ -169,7 +139,7 @@ def anomalies(args: arguments.Anomalies) -> None:
         for i, name in enumerate(folder.names)
     ]
     records.sort(key=lambda record: -record[args.score])
-    content = {"run": str(args.run), "step": int(state.step), "pictures": records}
+    content = {"run": str(args.run), "step": run.step, "pictures": records}
     write_atomically(args.out, json.dumps(content, indent=2) + "\n")
     table = Table("image", *latent_space.ANOMALY_SCORES, "held-out images above")
     for record in records[:TABLE_ROWS]:
@@ -185,29 +155,29 @@ def anomalies(args: arguments.Anomalies) -> None:
 # ---- helpers of the above
 
 
-def _restore(args: arguments.CheckpointArguments) -> tuple[Experiment, TrainState]:
-    experiment, state = commands.restore(args)
-    if experiment.game.encode is None or experiment.game.decode is None:
+def _restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> Run:
+    run = commands.restore(args, with_data=with_data)
+    if run.game.encode is None or run.game.decode is None:
         raise RunError(
             f"{args.run} is a run of a game that learns no codes; this command is for autoencoders"
         )
-    return experiment, state
+    return run
 
 
-def _images(experiment: Experiment, folder: Path | None, num: int | None, seed: int) -> np.ndarray:
+def input_images(run: Run, folder: Path | None, num: int | None, seed: int) -> np.ndarray:
     """Images of a folder, or held-out images in an order given by the seed; at most `num`."""
     if num is not None and num < 1:
         raise RunError(f"--num is {num}, expected at least 1")
     if folder is not None:
-        return _read_images(experiment, load_folder(folder), folder)[:num]
-    held_out = _held_out(experiment)
+        return read_images(run, load_folder(folder), folder)[:num]
+    held_out = _held_out(run)
     rows = shuffled(np.arange(len(held_out)), n=len(held_out), seed=seed, epoch=0)
     return held_out[rows[:num]]
 
 
-def _read_images(experiment: Experiment, pictures: Pictures, folder: Path) -> np.ndarray:
+def read_images(run: Run, pictures: Pictures, folder: Path) -> np.ndarray:
     """All images of a folder, checked to have the shape of the run's images."""
-    shape = experiment.sample_batch(1)["image"].shape[1:]
+    shape = run.experiment.sample_batch(1)["image"].shape[1:]
     rows = []
     for i in range(len(pictures)):
         image = as_float(pictures.read(i))
@@ -220,33 +190,35 @@ def _read_images(experiment: Experiment, pictures: Pictures, folder: Path) -> np
     return np.stack(rows)
 
 
-def _held_out(experiment: Experiment) -> np.ndarray:
+def _held_out(run: Run) -> np.ndarray:
     """Held-out images, without those that are labelled as anomalous."""
-    if experiment.evaluation is None:
+    if run.experiment.evaluation is None:
         raise RunError("the run's experiment has no held-out images; give --input")
-    examples: Examples = experiment.evaluation.examples
+    examples: Examples = run.experiment.evaluation.examples
     if "anomalous" in examples:
         examples = {"image": examples["image"][examples["anomalous"] == 0]}
     return as_float(examples["image"])
 
 
-def _training_images(directory: Path, experiment: Experiment) -> np.ndarray:
+def _training_images(run: Run) -> np.ndarray:
     """Training images of the run, from its evaluation."""
-    evaluation = experiment.evaluation
+    evaluation = run.experiment.evaluation
     for part in () if evaluation is None else (evaluation, *evaluation.parts.values()):
         if part.others is not None:
             return part.others["image"]
-    raise RunError(f"{directory} is a run of an experiment whose evaluation has no training images")
+    raise RunError(
+        f"{run.directory} is a run of an experiment whose evaluation has no training images"
+    )
 
 
-def _apply(function: Callable[..., Any], state: TrainState, *inputs: Any) -> Any:
+def _apply(function: Callable[..., Any], run: Run, *inputs: Any) -> Any:
     """Compiles `(params, model_state, *inputs) -> outputs` and applies it; returns NumPy arrays."""
-    return multihost.to_host(jax.jit(function)(*with_ema(state), *inputs))
+    return multihost.to_host(jax.jit(function)(run.params, run.model_state, *inputs))
 
 
-def _batched(function: Callable[..., Any], state: TrainState, inputs: np.ndarray) -> Any:
+def _batched(function: Callable[..., Any], run: Run, inputs: np.ndarray) -> Any:
     """Applies `(params, model_state, images) -> rows` in batches; returns NumPy arrays."""
-    compiled, variables = jax.jit(function), with_ema(state)
+    compiled, variables = jax.jit(function), (run.params, run.model_state)
     batches = [
         multihost.to_host(compiled(*variables, inputs[i : i + BATCH]))
         for i in range(0, len(inputs), BATCH)

@@ -14,7 +14,7 @@ import importlib.metadata
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 from rich.console import Console
@@ -28,13 +28,13 @@ from jaxgan.runs.experiment import Config, Experiment, lower_bounds
 C = TypeVar("C", bound=Config)
 
 
-def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
+def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int:
     """Starts or resumes a run, and trains until `config.num_steps`.
 
     Args:
       config: the configuration.
-      make: builds the experiment from the config.
-      name: name of the experiment's module, from which commands on the run import it.
+      make: builds the experiment from the config and its data.
+      name: name of the experiment, by which commands on the run find it (`find`).
 
     Returns:
       The exit status of the program: 0, or 128 + n if stopped by signal n.
@@ -51,26 +51,26 @@ def launch(config: C, make: Callable[[C], Experiment], *, name: str) -> int:
         return _run(config, make, name)
 
 
-def build(make: Callable[[C], Experiment], config: C) -> Experiment:
-    """Builds an experiment, `make(config)`, with a `ValueError` reported as a user error.
+def build(make: Callable[[C, Any], Experiment], config: C, data: Any) -> Experiment:
+    """Builds an experiment, `make(config, data)`, with a `ValueError` reported as a user error.
 
     Raises:
       RunError: `make` raised a `ValueError`, because the library rejects a value of the config.
     """
     try:
-        return make(config)
+        return make(config, data)
     except ValueError as error:
         raise RunError(str(error)) from error
 
 
-def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
+def _run(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
     """Trains in all processes, after the main process has prepared the run directory."""
     main = multihost.is_main()
     console = Console(highlight=False, soft_wrap=True, quiet=not main)
-    directory = Path(config.run_dir or f"runs/{name.rpartition('.')[2]}")
+    directory = Path(config.run_dir or f"runs/{_short(name)}").expanduser()
     if main:
         _prepare(directory, config, name)
-    experiment = build(make, config)
+    experiment = build(make, config, config.load_data())
     _print_data(console, name, experiment)
 
     def record() -> None:
@@ -79,6 +79,11 @@ def _run(config: C, make: Callable[[C], Experiment], name: str) -> int:
         multihost.barrier("the run directory")
 
     return session.train(directory, config, experiment, console, record=record)
+
+
+def _short(name: str) -> str:
+    """Last part of an experiment's name: of a module, or of a file without its extension."""
+    return Path(name).stem if name.endswith(".py") else name.rpartition(".")[2]
 
 
 def _enable_compilation_cache() -> None:

@@ -1,4 +1,4 @@
-"""Latent-space tools: reconstruction, interpolation, manifolds, arithmetic, anomaly detection.
+"""Codes of images: reconstruction, interpolation, manifolds, arithmetic, anomaly detection.
 
 They take games that have `encode` and `decode`: autoencoders, VAEs, VAE-GANs and BiGANs; functions
 that only decode take GANs too. The argument order is the game, learned values, data.

@@ -1,0 +1,176 @@
+"""Commands on what a generator has learned: interpolate, project, directions."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import images, latent_space, latents
+from jaxgan.data import load_folder
+from jaxgan.data.pictures import SUFFIXES
+from jaxgan.errors import RunError
+from jaxgan.runs import arguments, commands, latent_commands
+from jaxgan.runs.files import check_place
+from jaxgan.runs.run import Run
+from jaxgan.types import Array
+
+ANIMATIONS = (".gif", ".webp", ".mp4")
+NUM_CODES = 2000  # samples whose principal components are computed
+
+
+def interpolate(args: arguments.Interpolate) -> None:
+    """Writes interpolations between latents, or between the codes of images.
+
+    Raises:
+      UserError: an error of `load_run`; the game does not decode; fewer than two images or steps;
+        or an image has another size than the run's.
+    """
+    if args.steps < 2 or args.num < 1:
+        raise RunError(
+            f"--steps is {args.steps} and --num is {args.num}, expected at least 2 and at least 1"
+        )
+    check_place(args.out, endings={*SUFFIXES, *ANIMATIONS})
+    run = commands.restore(args)
+    if run.game.encode is None or args.label is not None:
+        paths, what = _between_latents(args, run), "latents"
+    else:
+        paths, what = _between_images(args), "images"
+    flat = commands.as_images(run, paths.reshape(-1, *paths.shape[2:]))
+    if args.out.suffix.lower() in ANIMATIONS:
+        forth_and_back = np.concatenate([paths, paths[:, -2:0:-1]], axis=1)
+        frames = [images.sheet(column) for column in forth_and_back.swapaxes(0, 1)]
+        images.save_video(args.out, frames, seconds=len(frames) / 12)
+    else:
+        images.save_sheet(args.out, flat, columns=paths.shape[1])
+    print(
+        f"{args.out}: {len(paths)} interpolations of {args.steps} steps between {what} by "
+        f"{args.run} at step {run.step}"
+    )
+
+
+def project(args: arguments.Project) -> None:
+    """Writes images above their projections, and their latents; prints the errors.
+
+    Raises:
+      UserError: an error of `load_run`; the game has no latents; or an image has another size than
+        the run's.
+    """
+    if args.restarts < 1 or args.num_steps < 1:
+        raise RunError(
+            f"--restarts is {args.restarts} and --num-steps is {args.num_steps}, expected at least "
+            "1 of both"
+        )
+    check_place(args.out, endings=SUFFIXES)
+    run = commands.restore(args)
+    folder = load_folder(args.input)
+    inputs = latent_commands.read_images(run, folder, args.input)
+    n = len(inputs)
+    starts = run.latents(args.restarts * n, seed=args.seed).reshape(args.restarts, n, -1)
+    decode = _decoder(run, n, args.label)
+    find = jax.jit(partial(latent_space.project, decode, num_steps=args.num_steps))
+    found = jax.device_get(find(jnp.asarray(inputs), jnp.asarray(starts)))
+    decibels = np.asarray(latent_space.psnr(found.error))
+    columns = min(10, n)
+    shown = n // columns * columns
+    rows = lambda x: x[:shown].reshape(-1, columns, *x.shape[1:])
+    grid = np.concatenate([rows(inputs), rows(found.images)], axis=1)
+    images.save_sheet(args.out, grid.reshape(-1, *inputs.shape[1:]), columns=columns)
+    latents_file = args.out.with_suffix(".npz")
+    names = np.array(folder.names)
+    np.savez_compressed(latents_file, names=names, latents=found.codes, psnr=decibels)
+    for name, value in zip(folder.names, decibels, strict=True):
+        print(f"{name}  {value:.1f} dB")
+    print(
+        f"{args.out}: {n} images and their projections by {args.run} at step {run.step}, "
+        f"{decibels.mean():.1f} dB in the mean; their latents are in {latents_file}"
+    )
+
+
+def directions(args: arguments.Directions) -> None:
+    """Writes a grid: a row per direction, in which a sample moves along it; and the directions.
+
+    Raises:
+      UserError: an error of `load_run`; the game has no latents; or the first layer is not found.
+    """
+    if args.num < 1 or args.steps < 2:
+        raise RunError(
+            f"--num is {args.num} and --steps is {args.steps}, expected at least 1 and at least 2"
+        )
+    check_place(args.out, endings=SUFFIXES)
+    run = commands.restore(args)
+    found = (_sefa if args.method == "sefa" else _principal_components)(args, run)
+    distances = np.linspace(-args.distance, args.distance, args.steps, dtype=np.float32)
+    start = run.latents(1, seed=args.seed)
+    codes = start[None] + found.vectors[:, None] * distances[None, :, None]
+    decoded = run.decode(codes.reshape(-1, codes.shape[-1]), label=_one_class(run, args.label))
+    images.save_sheet(args.out, commands.as_images(run, decoded), columns=args.steps)
+    file = args.out.with_suffix(".npz")
+    np.savez_compressed(file, directions=found.vectors, strengths=found.strengths)
+    print(
+        f"{args.out}: {len(found.vectors)} directions of {args.run} at step {run.step} by "
+        f"{args.method}, a row each, from -{args.distance:g} to {args.distance:g}; they are in "
+        f"{file}"
+    )
+
+
+# ---- helpers of the above
+
+
+def _between_latents(args: arguments.Interpolate, run: Run) -> np.ndarray:
+    """`[num, steps, ...]`, decoded latents between pairs of latents from the prior."""
+    if args.input is not None:
+        raise RunError(
+            f"{args.run} is a run of a game that cannot encode images; leave out --input, or find "
+            "their latents with `project`"
+        )
+    ends = run.latents(2 * args.num, seed=args.seed).reshape(2, args.num, -1)
+    path = getattr(latents, args.path or "slerp")
+    positions = jnp.linspace(0.0, 1.0, args.steps)
+    codes = np.asarray(jax.vmap(lambda t: path(ends[0], ends[1], t), out_axes=1)(positions))
+    decoded = run.decode(codes.reshape(-1, codes.shape[-1]), label=_one_class(run, args.label))
+    return decoded.reshape(args.num, args.steps, *decoded.shape[1:])
+
+
+def _between_images(args: arguments.Interpolate) -> np.ndarray:
+    """`[num, steps + 2, ...]`, images between pairs of images, with both images at the ends."""
+    run = commands.restore(args, with_data=args.input is None)
+    inputs = latent_commands.input_images(run, args.input, 2 * args.num, args.seed)
+    half = len(inputs) // 2
+    if half < 1:
+        raise RunError(f"there are {len(inputs)} images, expected at least 2")
+    start, end = inputs[:half], inputs[half : 2 * half]
+    path = getattr(latents, args.path or "lerp")
+    between = jax.jit(partial(latent_space.interpolate, run.game, num=args.steps, path=path))(
+        run.params, run.model_state, start, end
+    )
+    return np.concatenate([start[:, None], between, end[:, None]], axis=1)
+
+
+def _decoder(run: Run, n: int, label: int | None) -> Callable[[Array], Array]:
+    """`[n, dim] -> [n, ...]`, the run's decoder at its parameters."""
+    decode, conditions = run.game.decode, run.conditions(n, label)
+    assert decode is not None
+    return lambda codes: decode(run.params, run.model_state, codes, *conditions)
+
+
+def _one_class(run: Run, label: int | None) -> int | None:
+    """The label, or the first class of a conditional run, so that a row shows one class."""
+    return 0 if label is None and run.game.conditions else label
+
+
+def _sefa(args: arguments.Directions, run: Run) -> latent_space.Directions:
+    dim = run.latents(1).shape[1]
+    player = "generator" if "generator" in run.params else next(iter(run.params))
+    try:
+        kernel = latent_space.first_layer(run.params[player], dim, args.layer)
+    except ValueError as error:
+        raise RunError(f"--layer: {error}") from None
+    return jax.device_get(latent_space.sefa(kernel, args.num))
+
+
+def _principal_components(args: arguments.Directions, run: Run) -> latent_space.Directions:
+    codes = run.latents(NUM_CODES, seed=args.seed)
+    decoded = jnp.asarray(run.decode(codes, label=args.label))
+    return jax.device_get(latent_space.principal_components(jnp.asarray(codes), decoded, args.num))

@@ -1,0 +1,250 @@
+"""A finished or unfinished run, loaded from its directory: its game, its state, and samples.
+
+A run is read without its data: networks are built from the shapes in `config.json`. What compares
+with the data (`evaluate`, `neighbours`, ...) loads them too, and checks that they are the run's.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan import checkpoint, loop
+from jaxgan.errors import DataError, RunError
+from jaxgan.game import Game
+from jaxgan.latents import Latent, truncated
+from jaxgan.parallel import multihost
+from jaxgan.runs import find, launch
+from jaxgan.runs.config_json import check_same_data, read_config_json
+from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.training import TrainState, with_ema
+from jaxgan.types import Batch, ByPlayer
+
+CHUNK = 100  # rows that are decoded at once; fixed, so that row i is the same in any number of rows
+
+
+def load_run(
+    directory: str | Path,
+    *,
+    step: Literal["newest", "best"] = "newest",
+    with_data: bool = False,
+    data_dir: str | Path | None = None,
+) -> "Run":
+    """Loads a run from its directory, on one device.
+
+    The code of its experiment is executed, as recorded in `config.json`: an experiment of jaxgan, a
+    module that can be imported, or a file outside the directory of the run.
+
+    Args:
+      directory: directory of the run.
+      step: the newest checkpoint, or the one with the best evaluation.
+      with_data: whether to load the data too, for `experiment.minibatches` and
+        `experiment.evaluation`. Not needed for samples.
+      data_dir: folder of the data, if they are no longer where the run found them.
+
+    Raises:
+      UserError: the directory has no run or no intact checkpoint; the experiment's module is not
+        found; or, with data, they are missing or differ from those of the run.
+
+    Example:
+      >>> run = load_run("runs/mnist", step="best")  # doctest: +SKIP
+      >>> images = run.sample(16, label=7)  # doctest: +SKIP
+    """
+    directory = Path(directory)
+    record = read_config_json(directory)
+    config, make = _experiment(directory, record)
+    if data_dir is not None:
+        config = dataclasses.replace(config, data_dir=str(data_dir))
+    data = config.load_data() if with_data else config.blank_data(record["data"])
+    experiment = launch.build(make, config, data)
+    if with_data:
+        check_same_data(directory, record["data"], experiment.data)
+    state = _restored(directory, experiment, best=step == "best")
+    if not with_data:
+        experiment = experiment._replace(minibatches=_no_minibatches, evaluation=None)
+    return Run(directory, record, config, experiment, state)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run, and what its networks can do.
+
+    Attributes:
+      directory: directory of the run.
+      record: content of its `config.json`.
+      config: its configuration.
+      experiment: what the experiment's `make` built; without minibatches and evaluation unless the
+        run was loaded with its data.
+      state: the training state.
+    """
+
+    directory: Path
+    record: Mapping[str, Any]
+    config: Config
+    experiment: Experiment
+    state: TrainState
+
+    @property
+    def game(self) -> Game:
+        """The game."""
+        return self.experiment.game
+
+    @property
+    def step(self) -> int:
+        """Number of training steps of the state."""
+        return int(self.state.step)
+
+    @property
+    def params(self) -> ByPlayer:
+        """Parameters by player; moving averages where there are any."""
+        return with_ema(self.state)[0]
+
+    @property
+    def model_state(self) -> ByPlayer:
+        """Model state by player, such as batch statistics, that belongs to `params`."""
+        return with_ema(self.state)[1]
+
+    def sample(
+        self,
+        num: int,
+        *,
+        seed: int = 0,
+        label: int | None = None,
+        truncation: float | None = None,
+        start: int = 0,
+    ) -> np.ndarray:
+        """Samples number `start` to `start + num - 1` of a seed.
+
+        Sample i of a seed does not depend on how many are asked for.
+
+        Args:
+          num: number of samples, at least 1.
+          seed: seed of the latents.
+          label: class of all samples, of a conditional game; all classes in turn if `None`.
+          truncation: bound of the latents' coordinates (`latents.truncated`); not truncated if
+            `None`.
+          start: number of the first sample.
+
+        Returns:
+          `float32[num, ...]`, images in [-1, 1].
+
+        Raises:
+          RunError: the game has no prior to sample from, no such class, or a prior that cannot be
+            truncated.
+
+        Example:
+          >>> run.sample(64, seed=1)  # doctest: +SKIP
+        """
+        codes = self.latents(start + num, seed=seed, truncation=truncation)[start:]
+        return self.decode(codes, label=label, start=start)
+
+    def sample_seeds(
+        self, seeds: Sequence[int], *, label: int | None = None, truncation: float | None = None
+    ) -> np.ndarray:
+        """The first sample of each seed, `float32[len(seeds), ...]`; arguments as of `sample`."""
+        prior = self._prior(truncation)
+        keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+        return self.decode(np.asarray(jax.vmap(lambda key: prior(key, 1)[0])(keys)), label=label)
+
+    def latents(self, num: int, *, seed: int = 0, truncation: float | None = None) -> np.ndarray:
+        """The first `num` codes of a seed from the game's prior, `float32[num, dim]`."""
+        if num < 1:
+            raise RunError(f"the number of samples is {num}, expected at least 1")
+        return np.asarray(self._prior(truncation)(jax.random.key(seed), num))
+
+    def decode(self, codes: np.ndarray, *, label: int | None = None, start: int = 0) -> np.ndarray:
+        """Images of codes, `float32[n, ...]`, decoded by `params`.
+
+        Args:
+          codes: `[n, dim]`.
+          label: class of all images, of a conditional game; all classes in turn if `None`.
+          start: number of the first code, by which the turn of its class is counted.
+
+        Raises:
+          RunError: the game does not decode, or has no such class.
+        """
+        if self.game.decode is None:
+            raise RunError(f"{self.directory} is a run of a game that has no codes to decode")
+        conditions = [rows[start:] for rows in self.conditions(start + len(codes), label)]
+        pieces = []
+        for first in range(0, len(codes), CHUNK):
+            piece = [rows[first : first + CHUNK] for rows in (codes, *conditions)]
+            pieces.append(self._decode(*map(_padded, piece))[: len(piece[0])])
+        return np.concatenate(pieces)
+
+    def conditions(self, num: int, label: int | None = None) -> list[np.ndarray]:
+        """The conditions that `decode` takes, of `num` rows; arguments and errors of `decode`."""
+        names = self.game.conditions
+        if label is None:
+            batch = self.experiment.sample_batch(num) if names else {}
+            return [np.asarray(batch[name]) for name in names]
+        classes = self.record["data"].get("num_classes")
+        if names != ("label",) or classes is None:
+            raise RunError(f"the label is {label}, and {self.directory} is not conditional")
+        if not 0 <= label < classes:
+            raise RunError(f"the label is {label}, expected 0 to {classes - 1}")
+        return [np.full(num, label, np.int32)]
+
+    # ---- helpers of the above
+
+    @cached_property
+    def _decode(self) -> Any:
+        assert self.game.decode is not None
+        params, model_state, decode = self.params, self.model_state, jax.jit(self.game.decode)
+        return lambda *codes: multihost.to_host(decode(params, model_state, *codes))
+
+    def _prior(self, truncation: float | None) -> Latent:
+        game = self.game
+        if game.prior is None or game.decode is None:
+            kind = "translates images" if self.experiment.translations else "has no prior"
+            raise RunError(f"{self.directory} is a run of a game that {kind}: it has no samples")
+        prior = game.prior(self.params, self.model_state, self.experiment.sample_batch(1))
+        try:
+            return prior if truncation is None else truncated(prior, truncation)
+        except ValueError as error:
+            raise RunError(f"the truncation is {truncation}: {error}") from None
+
+
+def _experiment(directory: Path, record: Mapping[str, Any]) -> tuple[Config, Any]:
+    """Configuration of a run, and the function `make` of its experiment."""
+    name = record["experiment"]
+    if name.endswith(".py") and Path(name).resolve().is_relative_to(directory.resolve()):
+        raise RunError(f"{directory} names a file of its own as its code, {name}, which is not run")
+    module = find.find(name)
+    try:
+        return module.Config(**record["config"]), module.make
+    except TypeError as error:
+        raise RunError(
+            f"{directory} was made by another version of {name} ({error}); use that version"
+        ) from None
+
+
+def _restored(directory: Path, experiment: Experiment, *, best: bool) -> TrainState:
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    target = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        jax.eval_shape(
+            lambda key: loop.first_state(experiment.algorithm, experiment.minibatches, key=key),
+            jax.random.key(0),
+        ),
+    )
+    with checkpoint.open_manager(directory / "checkpoints") as manager:
+        state = checkpoint.restore(manager, target, best=best)
+    if state is None:
+        what = "evaluated checkpoint" if best else "checkpoint"
+        raise RunError(f"{directory} has no {what} yet; train until the first one")
+    return state
+
+
+def _no_minibatches(start: int, count: int) -> Batch:
+    raise DataError("the run was loaded without its data; load it with its data")
+
+
+def _padded(rows: np.ndarray) -> np.ndarray:
+    """Rows padded to `CHUNK` by repetition of the first."""
+    return np.concatenate([rows, np.repeat(rows[:1], CHUNK - len(rows), axis=0)])
