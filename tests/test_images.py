@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from rich.console import Console
 
 from jaxgan import images
-from jaxgan.errors import NonFiniteError
+from jaxgan.errors import NonFiniteError, UserError
 from jaxgan.loop import StopTraining
 from jaxgan.runs import callbacks
 from jaxgan.runs.curves import save_curves
@@ -135,3 +136,23 @@ def test_progress_reports_losses_and_speed(terminal, tmp_path):
         lines = text.splitlines()
         assert [line.split()[1] for line in lines] == ["10/30", "20/30", "30/30"]
         assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".png"])
+def test_videos_have_all_frames_for_equal_times(tmp_path, ending):
+    levels = [0, 80, 160, 240]
+    frames = [np.full((8, 6, 1), level, np.uint8) for level in levels]
+    images.save_video(tmp_path / f"v{ending}", frames, seconds=2.0)
+    with Image.open(tmp_path / f"v{ending}") as video:
+        assert video.n_frames == 4
+        for i, level in enumerate(levels):
+            video.seek(i)
+            assert np.abs(np.asarray(video.convert("L"), int) - level).max() <= 3
+            assert video.info["duration"] == 500
+
+
+def test_a_video_that_needs_a_library_says_which(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio", None)
+    monkeypatch.setitem(sys.modules, "imageio.v2", None)
+    with pytest.raises(UserError, match=r"pip install 'jaxgan\[video\]'"):
+        images.save_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3), np.uint8)])

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
+from sklearn.decomposition import PCA
 
 import jaxgan
 from jaxgan import Game, corruptions, latent_space, latents
@@ -114,8 +115,13 @@ def test_a_gan_decodes_its_latents():
     empty = {"generator": {}, "discriminator": {}}
     drawn = game.sample(empty, empty, {"image": jnp.zeros((5, 2))}, KEY)
     np.testing.assert_array_equal(drawn, game.decode(empty, empty, prior(KEY, 5)))
-    conditional = jaxgan.gan(network, network, latent=prior, condition=("label",))
-    assert conditional.decode is None
+    scaled = jaxgan.Network(lambda key, *x: ({}, {}), lambda p, s, z, c, **_: (c[:, None] * z, s))
+    conditional = jaxgan.gan(scaled, scaled, latent=prior, condition=("label",))
+    batch = {"image": jnp.zeros((3, 2)), "label": jnp.arange(3.0)}
+    drawn = conditional.sample(empty, empty, batch, KEY)
+    decoded = conditional.decode(empty, empty, prior(KEY, 3), batch["label"])
+    np.testing.assert_array_equal(drawn, decoded)
+    np.testing.assert_array_equal(drawn, batch["label"][:, None] * prior(KEY, 3))
 
 
 # ---- corruptions
@@ -167,3 +173,72 @@ def test_wrong_corruptions_are_refused():
         corruptions.gaussian_noise(-1.0)
     with pytest.raises(ValueError, match="rate is 2"):
         corruptions.masking(2.0)
+
+
+# ---- inversion and directions
+
+
+def test_projection_onto_a_linear_generator_is_ridge_regression():
+    """z = (A^T A / m + w / d)^-1 A^T x / m for G(z) = A z, m pixels, d latents, weight w."""
+    a = RNG.normal(size=(12, 3)).astype("f4")
+    x = RNG.uniform(-1, 1, (5, 12)).astype("f4")
+    weight = 0.3
+    starts = jax.random.normal(KEY, (2, 5, 3))
+    found = latent_space.project(
+        lambda z: z @ a.T, jnp.asarray(x), starts, num_steps=2000, prior_weight=weight
+    )
+    expected = np.linalg.solve(a.T @ a / 12 + weight / 3 * np.eye(3), a.T @ x.T / 12).T
+    np.testing.assert_allclose(found.codes, expected, atol=1e-3)
+    np.testing.assert_allclose(found.error, ((expected @ a.T - x) ** 2).mean(axis=1), rtol=1e-3)
+    np.testing.assert_allclose(found.images, found.codes @ a.T, rtol=1e-5, atol=1e-6)
+
+
+def test_projection_keeps_the_best_restart_of_each_image():
+    """With no steps to speak of, the best start: G(z) = z, starts at and away from the image."""
+    x = jnp.array([[0.0, 0.0], [1.0, 1.0]])
+    starts = jnp.stack([x + jnp.array([[0.0], [9.0]]), x + jnp.array([[9.0], [0.0]])])
+    found = latent_space.project(lambda z: z, x, starts, num_steps=1, learning_rate=1e-6)
+    np.testing.assert_allclose(found.codes, x, atol=1e-5)
+
+
+def test_psnr_of_a_known_error():
+    """Of half the range, 20 log10 2."""
+    assert float(latent_space.psnr(jnp.array(1.0))) == pytest.approx(20 * np.log10(2), rel=1e-6)
+
+
+def test_sefa_finds_the_eigenvectors_of_the_first_layer():
+    kernel = RNG.normal(size=(6, 20))  # A^T
+    values, vectors = np.linalg.eigh(kernel @ kernel.T)
+    found = latent_space.sefa(jnp.asarray(kernel, jnp.float32), 3)
+    np.testing.assert_allclose(found.strengths, values[::-1][:3], rtol=1e-5)
+    cosines = np.abs(np.sum(np.asarray(found.vectors) * vectors.T[::-1][:3], axis=1))
+    np.testing.assert_allclose(cosines, 1.0, atol=1e-6)
+
+
+def test_principal_components_are_those_of_ganspace():
+    """PCA by scikit-learn, then least squares from coordinates to latents, on unequal features."""
+    z = RNG.normal(size=(200, 4))
+    features = np.tanh(z @ RNG.normal(size=(4, 7))) * np.arange(1, 8)
+    pca = PCA(3).fit(features)
+    coordinates = pca.transform(features)
+    expected = np.linalg.lstsq(coordinates, z - z.mean(axis=0), rcond=None)[0]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    found = latent_space.principal_components(
+        jnp.asarray(z, jnp.float32), jnp.asarray(features, jnp.float32), 3
+    )
+    cosines = np.abs(np.sum(np.asarray(found.vectors) * expected, axis=1))
+    np.testing.assert_allclose(cosines, 1.0, atol=1e-5)
+    np.testing.assert_allclose(found.strengths, pca.explained_variance_, rtol=1e-4)
+
+
+def test_the_first_layer_takes_the_latent():
+    kernel = jnp.arange(12.0).reshape(4, 3)
+    params = {"Dense_0": {"kernel": kernel, "bias": jnp.ones(3)}, "Dense_1": {"kernel": kernel.T}}
+    np.testing.assert_array_equal(latent_space.first_layer(params, 4), kernel)
+    np.testing.assert_array_equal(latent_space.first_layer(params, 2, "Dense_0/kernel"), kernel[:2])
+    joined = {"Dense_0": {"kernel": jnp.ones((8, 5))}, "Embed_0": {"embedding": jnp.ones((10, 4))}}
+    assert latent_space.first_layer(joined, 4).shape == (4, 5)  # latent, then embedding
+    with pytest.raises(ValueError, match="not unique; choose one of Dense_0"):
+        latent_space.first_layer(params, 2)
+    with pytest.raises(ValueError, match="choose one of none"):
+        latent_space.first_layer(params, 100)

@@ -27,6 +27,7 @@ LAYERS = [
     {"training", "features"},
     {"parallel", "parallel/modes", "loop", "checkpoint"},
     {"evaluation"},
+    {"experiments"},
     {"runs"},
     {"__main__"},
 ]

@@ -280,7 +280,7 @@ def test_other_data_under_the_same_run(start, tmp_path):
     path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
     status, text = start(directory, num_steps=2)
     assert status == 2
-    assert "the data set found now differs" in one_line(text)
+    assert "those found now have other contents" in one_line(text)
 
 
 def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_checkpoint(start, tmp_path):
@@ -301,7 +301,7 @@ def test_records_that_cannot_be_read(start, tmp_path):
     for changed, message in (
         (text[:50], "config.json is damaged"),
         (text.replace('"latent"', '"latent_of_old"'), "made by another version of"),
-        (text.replace("experiments.mnist", "experiments.gone"), "which cannot be imported"),
+        (text.replace('"experiment": "mnist"', '"experiment": "a.gone"'), "cannot be imported"),
     ):
         path.write_text(changed)
         assert message in refused(command, "sample", directory, out=tmp_path / "out.png")
@@ -315,11 +315,12 @@ def test_commands_on_what_is_no_run(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("sample", {}),
         ("neighbours", {}),
         ("reconstruct", {}),
         ("interpolate", {}),
         ("latent-map", {}),
+        ("project", {"input": ROOT}),
+        ("directions", {}),
         ("arithmetic", {"plus": ROOT, "minus": ROOT}),
         ("anomalies", {"input": ROOT}),
         ("evaluate", {}),

@@ -34,7 +34,7 @@ def sample(args: arguments.Sample) -> None:
     if args.num < 1:
         raise RunError(f"--num is {args.num}, expected at least 1")
     choices: Any = {"label": args.label, "truncation": args.truncation}
-    if not args.out.suffix:
+    if args.out.is_dir() or not args.out.suffix:
         _sample_files(args, seeds, choices)
         return
     check_place(args.out, endings={*SUFFIXES, ".npz"})
