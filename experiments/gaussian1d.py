@@ -116,7 +116,8 @@ def make(config: Config, mixture: Mixture) -> Experiment:
     )
     return Experiment(
         game=game,
-        algorithm=jaxgan.scan_steps(algorithm, config.scan_steps),
+        algorithm=algorithm,
+        scan_steps=config.scan_steps,
         minibatches=data.sampled_minibatches(
             mixture.sample, batch_size=config.batch_size, seed=config.seed
         ),

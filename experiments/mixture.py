@@ -88,13 +88,13 @@ def make(config: Config, mixture: Mixture) -> Experiment:
     """Game, training algorithm and data."""
     import numpy as np
 
-    import jaxgan
     from jaxgan import data
 
     game, algorithm = make_gan(config)
     return Experiment(
         game=game,
-        algorithm=jaxgan.scan_steps(algorithm, config.scan_steps),
+        algorithm=algorithm,
+        scan_steps=config.scan_steps,
         minibatches=data.sampled_minibatches(
             mixture.sample, batch_size=config.batch_size, seed=config.seed
         ),

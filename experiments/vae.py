@@ -107,7 +107,8 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     algorithm = jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)})
     return Experiment(
         game=game,
-        algorithm=jaxgan.scan_steps(algorithm, 10) if config.network == "mlp" else algorithm,
+        algorithm=algorithm,
+        scan_steps=10 if config.network == "mlp" else 1,
         minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,

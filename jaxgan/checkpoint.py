@@ -131,7 +131,8 @@ def _newest_intact(
         try:
             if abstract is not None:
                 _check_structure(manager, step, abstract)
-            return _restore_verified(manager, step, abstract)
+            target = _on_this_device(manager, step) if abstract is None else abstract
+            return _restore_verified(manager, step, target)
         except CheckpointError:
             raise
         except Exception as error:  # a damaged file can raise anything inside Orbax
@@ -163,6 +164,19 @@ def _restore_verified(
     if actual != expected:
         raise ValueError(f"its digest is {actual[:16]}..., expected {expected[:16]}...")
     return restored.state
+
+
+def _on_this_device(manager: ocp.CheckpointManager, step: int) -> PyTree:
+    """Shapes and dtypes of a checkpoint, on one device, whichever devices it was saved from."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    saved = manager.item_metadata(step).state
+    return (
+        None
+        if saved is None
+        else jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), saved.tree
+        )
+    )
 
 
 def _check_structure(manager: ocp.CheckpointManager, step: int, abstract: TrainState) -> None:

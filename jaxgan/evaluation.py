@@ -81,9 +81,9 @@ def evaluator(
       `state -> {name: MetricRecord}`. All processes must call it, and all get the same records.
 
     Raises:
-      ValueError: `num_samples` is below 1, the examples lack the target, or the game has no
-        `sample`.
-      MetricError: raised by the returned function: samples are not finite, or too few for a metric.
+      ValueError: `num_samples` is below 1 or too few for a metric, the examples lack the target, or
+        the game has no `sample`.
+      MetricError: raised by the returned function: samples are not finite.
 
     Example:
       >>> evaluate = evaluator(
@@ -374,8 +374,14 @@ def _num_samples(evaluation: Evaluation, requested: int | None) -> int:
     num_samples = n if requested is None else requested
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}, expected at least 1")
-    paired = any(metric.paired for metric in evaluation.metrics.values())
-    return min(num_samples, n) if paired else num_samples
+    if any(metric.paired for metric in evaluation.metrics.values()):
+        num_samples = min(num_samples, n)
+    for name, metric in evaluation.metrics.items():
+        if num_samples < metric.min_generated:
+            raise ValueError(
+                f"num_samples is {num_samples}, and {name} needs at least {metric.min_generated}"
+            )
+    return num_samples
 
 
 def _batches(examples: Examples, num_rows: int, seed: int) -> Iterator[tuple[Batch, int]]:

@@ -292,6 +292,57 @@ def test_sampler_errors(digits):
         data.minibatches({"image": np.zeros(3), "label": np.zeros(4)}, batch_size=1)
 
 
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.full((4, 8, 8, 1), 255.0, "f4"), "image has values from 255 to 255, expected floats"),
+        (np.zeros((4, 8, 8, 1), np.uint16), "image has the dtype uint16, expected uint8"),
+        (np.full((4, 8, 8, 1), np.nan, "f4"), "image has values from nan to nan"),
+    ],
+)
+def test_images_of_other_ranges_are_refused(images, message):
+    with pytest.raises(DataError, match=message):
+        data.minibatches({"image": images}, batch_size=2)
+
+
+def test_images_in_the_unit_interval_are_doubted():
+    images = np.linspace(0, 1, 64, dtype="f4").reshape(1, 8, 8, 1)
+    with pytest.warns(UserWarning, match="scale images in .0, 1. by 2 x - 1"):
+        data.minibatches({"image": images}, batch_size=1)
+
+
+def test_streamed_batches_are_those_of_the_epochs(digits):
+    """Whatever yields them; in order, and again from any number."""
+    epochs = lambda n: ({"image": digits["image"][[i, n]]} for i in range(3))
+    batches = data.streamed(epochs)
+    number = lambda i: data.as_float(digits["image"][[i % 3, i // 3]])
+    for start, count in ((0, 2), (2, 3), (5, 1), (1, 4), (4, 1)):
+        expected = np.stack([number(i) for i in range(start, start + count)])
+        np.testing.assert_array_equal(batches(start, count)["image"], expected)
+
+
+def test_streamed_batches_read_in_order_are_read_once():
+    read = []
+
+    def epoch(n):
+        for i in range(3):
+            read.append((n, i))
+            yield {"x": np.zeros((1, 2), np.float32)}
+
+    batches = data.streamed(epoch)
+    for start in range(4):
+        batches(start, 1)
+    assert read == [(0, 0), (0, 1), (0, 2), (1, 0)]
+
+
+def test_streams_that_are_refused():
+    with pytest.raises(DataError, match="epoch 0 has no batches"):
+        data.streamed(lambda n: [])(0, 1)
+    uneven = [{"x": np.zeros((2, 1))}, {"x": np.zeros((1, 1))}]
+    with pytest.raises(DataError, match="drop the last batch of an epoch"):
+        data.streamed(lambda n: uneven)(0, 2)
+
+
 def test_pictures_in_a_folder_are_a_set(tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (5, 6, 4, 3), np.uint8)

@@ -355,3 +355,58 @@ def test_instance_norm_is_by_example_and_channel():
 def test_sides_that_a_residual_generator_cannot_halve_twice():
     with pytest.raises(ValueError, match="images of 30 x 32; expected sides that 4 divides"):
         networks.ResNetGenerator(3, 4, 1).init(jax.random.key(0), jnp.zeros((1, 30, 32, 3)))
+
+
+@pytest.mark.parametrize(
+    ("flag", "in_training"),
+    [
+        ("train", True),
+        ("training", True),
+        ("is_training", True),
+        ("deterministic", False),
+        ("use_running_average", False),
+    ],
+)
+def test_from_linen_knows_the_names_of_modes(flag, in_training):
+    """Batch statistics after one step of momentum 0.9 from 0 are a tenth of the batch's."""
+    names = {}
+    exec(  # a module whose argument has the name
+        f"def call(self, x, {flag}):\n"
+        f"    average = {'not ' if in_training else ''}{flag}\n"
+        "    return nn.BatchNorm(momentum=0.9, use_running_average=average, name='norm')(x)",
+        {"nn": nn},
+        names,
+    )
+    module = type("Module", (nn.Module,), {"__call__": nn.compact(names["call"])})()
+    network = jaxgan.from_linen(module)
+    x = jnp.array([[1.0], [3.0]])
+    params, state = network.init(KEY, x)
+    _, unchanged = network.apply(params, state, x, train=False)
+    _, updated = network.apply(params, state, x, train=True)
+    assert float(unchanged["batch_stats"]["norm"]["mean"][0]) == 0.0
+    assert float(updated["batch_stats"]["norm"]["mean"][0]) == pytest.approx(0.2)
+
+
+def test_from_linen_refuses_modes_of_other_names():
+    class Module(nn.Module):
+        @nn.compact
+        def __call__(self, x, evaluate=True):
+            return nn.BatchNorm(use_running_average=evaluate)(x)
+
+    network = jaxgan.from_linen(Module())
+    params, state = network.init(KEY, jnp.ones((2, 3)))
+    network.apply(params, state, jnp.ones((2, 3)), train=False)
+    with pytest.raises(ValueError, match="Module has batch statistics that do not change"):
+        jax.eval_shape(lambda x: network.apply(params, state, x, train=True), jnp.ones((2, 3)))
+
+
+@pytest.mark.parametrize(("num_layers", "least"), [(1, 6), (2, 12), (3, 24), (4, 48)])
+def test_images_too_small_for_patches(num_layers, least):
+    """One pixel less than the least side leaves no patch: `least` gives one."""
+    network = jaxgan.from_linen(networks.PatchDiscriminator(1, num_layers, norm="none"))
+    init = lambda side: network.init(KEY, jnp.zeros((1, side, side, 1)))
+    with pytest.raises(SizeError, match="are too few for a patch discriminator"):
+        init(least - 1)
+    params, state = init(least)
+    patches, _ = network.apply(params, state, jnp.zeros((1, least, least, 1)), train=False)
+    assert patches.shape == (1, 1, 1)

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import mnist
+from experiments import mixture, mnist
 from jaxgan import UserError, checkpoint, images
 from jaxgan.data.idx import write_idx
 from jaxgan.data.pictures import SUFFIXES
@@ -25,7 +25,16 @@ from jaxgan.runs.files import check_place
 from jaxgan.runs.run import load_run
 from tests import support
 from tests.conftest import ROOT
-from tests.support import command, mnist_arguments, one_line, pixels, refused, size_of, train_mnist
+from tests.support import (
+    command,
+    mnist_arguments,
+    one_line,
+    pixels,
+    refused,
+    size_of,
+    train,
+    train_mnist,
+)
 
 EXPERIMENTS = sorted(
     f"experiments.{path.stem}"
@@ -394,3 +403,40 @@ def test_commands_from_the_shell(tmp_path):
     status, _, errors = support.finish(support.start("jaxgan", "digest", tmp_path))
     assert status == 2
     assert errors.startswith("error: ")
+
+
+def test_any_interval_and_number_of_steps(tmp_path):
+    """Several steps per compiled call are as many as divide all of them."""
+    flags = {"batch_size": 8, "features": 4, "sample_every": 100}
+    flags |= {"checkpoint_every": 10, "evaluate_every": 0}
+    directory = tmp_path / "run"
+    train(
+        mixture,
+        directory,
+        num_steps=15,
+        log_every=5,
+        checkpoint_every=10,
+        evaluate_every=0,
+        **flags,
+    )
+    assert [line["step"] for line in support.read_lines(directory / "metrics.jsonl")] == [5, 10, 15]
+    assert {int(path.name) for path in (directory / "checkpoints").iterdir()} == {10, 15}
+    train(
+        mixture,
+        directory,
+        num_steps=22,
+        log_every=4,
+        checkpoint_every=10,
+        evaluate_every=0,
+        **flags,
+    )
+    steps = [line["step"] for line in support.read_lines(directory / "metrics.jsonl")]
+    assert steps == [5, 10, 15, 16, 20, 22]
+
+
+def test_too_few_samples_for_a_metric_are_refused_before_training(start, tmp_path):
+    flags = {"num_steps": 5, "evaluate_every": 5, "evaluate_samples": 3}
+    status, text = start(tmp_path / "run", **flags)
+    assert status == 2
+    assert "--evaluate-samples: num_samples is 3, and prdc needs at least 6" in one_line(text)
+    assert not (tmp_path / "run" / "config.json").exists()

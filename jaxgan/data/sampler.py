@@ -4,6 +4,7 @@ Minibatch i does not depend on when or in which process it is computed. There is
 to save, and resuming is exact.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -43,8 +44,9 @@ def minibatches(
       `[count, batch_size / n, ...]`.
 
     Raises:
-      DataError: there are no examples, arrays have unequal lengths, or the batch size is larger
-        than the data set or not divisible by the number of processes.
+      DataError: there are no examples, arrays have unequal lengths, the first images are neither
+        `uint8` nor floats in [-1, 1], or the batch size is larger than the data set or not
+        divisible by the number of processes.
       ValueError: `batch_size` is below 1.
 
     Example:
@@ -55,6 +57,9 @@ def minibatches(
     n = _num_examples(examples)
     if batch_size < 1:
         raise ValueError(f"batch size is {batch_size}, expected at least 1")
+    for name, array in examples.items():
+        if np.ndim(array) == 4 and array.dtype != np.uint8:
+            check_range(name, np.asarray(array[:batch_size]))
     if batch_size > n:
         raise DataError(
             f"the batch size is {batch_size} and the data set has {n} examples; choose at most {n}"
@@ -94,6 +99,38 @@ def as_float(image: Any) -> Any:
     # The difference is exact, so there is a single rounding, identical in NumPy and XLA (which
     # would replace a division by an approximation).
     return (image.astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
+
+
+def check_range(name: str, images: Any) -> None:
+    """Checks that images are floats in [-1, 1]; warns if they seem to lie in [0, 1].
+
+    Args:
+      name: their name in the batch, for the message.
+      images: `[..., height, width, channels]`.
+
+    Raises:
+      DataError: they are not floats, not finite, or outside the range.
+
+    Example:
+      >>> check_range("image", np.linspace(-1, 1, 12).reshape(1, 2, 2, 3))
+    """
+    if not np.issubdtype(images.dtype, np.floating):
+        raise DataError(
+            f"{name} has the dtype {images.dtype}, expected uint8 (which is converted), or floats "
+            "in [-1, 1]"
+        )
+    low, high = float(images.min()), float(images.max())
+    if not -1.001 <= low <= high <= 1.001:
+        raise DataError(
+            f"{name} has values from {low:g} to {high:g}, expected floats in [-1, 1]; scale them, "
+            "or pass uint8"
+        )
+    if low >= 0.0 and high > 0.9:
+        warnings.warn(
+            f"{name} has values from {low:g} to {high:g}; generators have outputs in [-1, 1], so "
+            "scale images in [0, 1] by 2 x - 1",
+            stacklevel=2,
+        )
 
 
 def _indices(

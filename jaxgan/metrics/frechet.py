@@ -98,7 +98,7 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
         )
         return {name: record}
 
-    return Metric(Accumulator, update, merge, compute, features)
+    return Metric(Accumulator, update, merge, compute, features, min_generated=2)
 
 
 def gaussian_frechet_distance(

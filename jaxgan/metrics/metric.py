@@ -103,6 +103,7 @@ class Metric(NamedTuple):
       takes_real: whether it uses real examples.
       paired: whether generated rows correspond to the real rows that they are passed with;
         evaluations then use each example at most once.
+      min_generated: minimum number of generated rows.
     """
 
     init: Callable[[], Any]
@@ -113,6 +114,7 @@ class Metric(NamedTuple):
     output: str = "features"
     takes_real: bool = True
     paired: bool = False
+    min_generated: int = 1
 
 
 class Collected(NamedTuple):
@@ -204,7 +206,16 @@ def collecting(
         joined = lambda chunks: np.concatenate(chunks) if chunks else np.zeros((0, 0), np.float32)
         return compute(joined(acc.real), joined(acc.generated))
 
-    return Metric(Collected, update, merge, compute_all, features, output, takes_real)
+    return Metric(
+        Collected,
+        update,
+        merge,
+        compute_all,
+        features,
+        output,
+        takes_real,
+        min_generated=min_generated,
+    )
 
 
 def checked(rows: Any, side: str) -> np.ndarray:

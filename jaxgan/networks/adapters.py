@@ -11,6 +11,14 @@ from flax import nnx
 from jaxgan.game import Network
 from jaxgan.types import ModelState, Params, PRNGKey
 
+MODES = {  # names by which modules take their mode, and their values in training
+    "train": True,
+    "training": True,
+    "is_training": True,
+    "deterministic": False,
+    "use_running_average": False,
+}
+
 
 def from_linen(module: nn.Module) -> Network:
     """Adapter from a linen module to a `Network`.
@@ -20,10 +28,13 @@ def from_linen(module: nn.Module) -> Network:
     (`dropout`, ...).
 
     Args:
-      module: a linen module that is called as `module(*inputs)` or `module(*inputs, train=...)`.
+      module: a linen module that is called as `module(*inputs)` or with its mode as one of
+        `train`, `training`, `is_training`, `deterministic` or `use_running_average`; the last two
+        are true in evaluation.
 
     Returns:
-      The network.
+      The network. `apply` raises a `ValueError` in training mode if the module takes its mode by
+      none of these names, and leaves its batch statistics unchanged.
 
     Example:
       >>> import flax.linen as nn, jax, jax.numpy as jnp
@@ -33,10 +44,10 @@ def from_linen(module: nn.Module) -> Network:
       >>> output.shape
       (2, 3)
     """
-    takes_train = "train" in inspect.signature(type(module).__call__).parameters
+    flags = MODES.keys() & inspect.signature(type(module).__call__).parameters.keys()
 
     def mode(train: bool) -> dict[str, Any]:
-        return {"train": train} if takes_train else {}
+        return {flag: train == MODES[flag] for flag in flags}
 
     def init(key: PRNGKey, *inputs: Any) -> tuple[Params, ModelState]:
         variables = dict(module.init(key, *inputs, **mode(False)))
@@ -56,6 +67,8 @@ def from_linen(module: nn.Module) -> Network:
         output, updated = module.apply(
             variables, *inputs, rngs=rngs, mutable=list(model_state), **mode(train)
         )
+        if not flags:
+            _check_changed(type(module).__name__, model_state, updated)
         return output, {**model_state, **updated}
 
     return Network(init, apply)
@@ -109,6 +122,16 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
         return output, nnx.to_pure_dict(updated) if train else model_state
 
     return Network(init, apply)
+
+
+def _check_changed(name: str, before: ModelState, after: ModelState) -> None:
+    """Raises an error if batch statistics are the very arrays they were."""
+    old, new = (jax.tree.leaves(state.get("batch_stats", {})) for state in (before, after))
+    if old and all(a is b for a, b in zip(old, new, strict=True)):
+        raise ValueError(
+            f"{name} has batch statistics that do not change in training; let its __call__ take "
+            f"its mode as one of {', '.join(MODES)}"
+        )
 
 
 def _parts(module: nnx.Module) -> tuple[Any, Any, Any, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
+from jaxgan.errors import SizeError
 from jaxgan.networks.layers import (
     DCGAN_KERNEL_INIT,
     DCGAN_SCALE_INIT,
@@ -45,7 +46,11 @@ class PatchDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, *images: Array, train: bool) -> Array:
-        """`images [batch, height, width, any]`, joined by channels, `-> [batch, rows, columns]`."""
+        """`images [batch, height, width, any]`, joined by channels, `-> [batch, rows, columns]`.
+
+        Raises:
+          SizeError: the images are so small that there would be no patch.
+        """
         taps, pad = (4, 1) if self.num_layers else (1, 0)
         conv = partial(
             Conv,
@@ -61,8 +66,18 @@ class PatchDiscriminator(nn.Module):
         for level in range(1, max(self.num_layers, 1) + 1):
             width = self.features * min(1 << level, WIDEST)
             stride = 2 if level < self.num_layers else 1
+            self._check_size(x, images[0])
             x = leaky_relu(self._normalised(hidden(width, stride=stride)(x), train))
+        self._check_size(x, images[0])
         return conv(1)(x)[..., 0].astype(jnp.float32)
+
+    def _check_size(self, x: Array, image: Array) -> None:
+        if self.num_layers and min(x.shape[1:3]) < 2:
+            height, width = image.shape[1:3]
+            raise SizeError(
+                f"{height} x {width} pixels are too few for a patch discriminator of "
+                f"{self.num_layers} layers; choose fewer layers, or larger crops"
+            )
 
     def _normalised(self, x: Array, train: bool) -> Array:
         if self.norm == "batch":

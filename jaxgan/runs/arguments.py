@@ -62,7 +62,7 @@ class Sample(CheckpointArguments):
     """Largest absolute value of the latents' coordinates: smaller values trade variety for
     fidelity."""
     columns: int | None = None
-    """Number of samples per row of the grid; by default as many as rows."""
+    """Number of samples per row of the grid; by default that of the classes, or of the rows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,9 @@ def main(
       argv: the command line, `sys.argv[1:]` by default.
       prog: name of the program in `--help`.
     """
+    spec = sys.modules["__main__"].__spec__
+    if prog is None and spec is not None:
+        prog = f"python -m {spec.name}"
     config = tyro.cli(config_type, args=argv, prog=prog)
     with exit_on_user_error():
         xla_flags.set_flags()

@@ -48,7 +48,9 @@ def sample(args: arguments.Sample) -> None:
     if args.out.suffix == ".npz":
         np.savez_compressed(args.out, samples=samples)
     else:
-        images.save_sheet(args.out, as_images(run, samples), columns=args.columns)
+        in_turn = run.game.conditions == ("label",) and args.label is None and seeds is None
+        columns = args.columns or (run.record["data"]["num_classes"] if in_turn else None)
+        images.save_sheet(args.out, as_images(run, samples), columns=columns)
     print(f"{args.out}: {num} samples of {args.run} at step {run.step}")
 
 

@@ -126,6 +126,8 @@ class Experiment(NamedTuple):
       evaluation: metrics of the run; `None` for none.
       draw: `(path, state) -> None`, writes the image file of a step; a grid of samples by default.
       num_steps: number of training steps if the config has `num_steps=None`.
+      scan_steps: largest number of steps per compiled call (`jaxgan.scan_steps`), for networks so
+        small that dispatch would dominate. Fewer are taken if an interval is no multiple of it.
       translations: image translations by name, for `python -m jaxgan translate`; the first is the
         default.
     """
@@ -138,6 +140,7 @@ class Experiment(NamedTuple):
     evaluation: "Evaluation | None" = None
     draw: "Callable[[Path, TrainState], None] | None" = None
     num_steps: int | None = None
+    scan_steps: int = 1
     translations: "Mapping[str, Translation]" = MappingProxyType({})
 
 

@@ -1,6 +1,7 @@
 """Output files: checks before they are computed, and atomic writes."""
 
 import os
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -40,8 +41,12 @@ def make_folder(folder: Path) -> None:
         raise UserError(
             f"the folder {folder} cannot be created ({error.strerror}); choose another path"
         ) from None
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{folder} cannot be written to; choose another path")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror}); choose another path"
+        ) from None
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import chex
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from rich.console import Console
 
 from jaxgan import checkpoint, images, loop, parallel
+from jaxgan.data.sampler import check_range
 from jaxgan.errors import RunError, UserError
 from jaxgan.evaluation import evaluator
+from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
 from jaxgan.runs import callbacks
 from jaxgan.runs.experiment import Config, Experiment
-from jaxgan.training import TrainingAlgorithm, TrainState, with_ema
+from jaxgan.training import TrainingAlgorithm, TrainState, scan_steps, with_ema
 from jaxgan.types import Array, Metrics
 
 GRID = 100  # number of samples in a grid
@@ -49,6 +52,9 @@ def train(
     """
     algorithm, key = _parallel(experiment.algorithm, config), jax.random.key(config.seed)
     last = _num_steps(config, experiment)
+    _check_minibatch(experiment)
+    if experiment.evaluation is not None and config.evaluate_every:
+        _evaluator(experiment, config)  # reports a number of samples that is too small
     state = loop.first_state(algorithm, experiment.minibatches, key=key)
     record()
     with (
@@ -61,11 +67,7 @@ def train(
         if start >= last:
             console.print(f"{directory} is complete at step {start}: no steps are left")
             return 0
-        if (last - start) % algorithm.steps_per_update:
-            raise RunError(
-                f"{last - start} steps are left and an update takes {algorithm.steps_per_update}; "
-                f"choose --num-steps {last + (start - last) % algorithm.steps_per_update}"
-            )
+        algorithm = _parallel(_scanned(experiment, config, start, last), config)
         if start:
             console.print(f"{directory} resumes from step {start}")
         session = _Session(directory, config, experiment, console, start, last)
@@ -173,8 +175,7 @@ class _Session:
         evaluation = self.experiment.evaluation
         if evaluation is None or not self.config.evaluate_every:
             return None
-        num_samples = self.config.evaluate_samples
-        evaluate = evaluator(self.experiment.game, evaluation, num_samples=num_samples)
+        evaluate = _evaluator(self.experiment, self.config)
         path = self.directory / "evaluation.json"
         return callbacks.Evaluations(path, evaluate, evaluation, self.console, step=self.start)
 
@@ -204,6 +205,35 @@ def _draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
             images.save_sheet(path, samples)
 
     return draw
+
+
+def _check_minibatch(experiment: Experiment) -> None:
+    """Checks the ranges of the images in the first minibatch."""
+    for name, rows in experiment.minibatches(0, 1).items():
+        if np.ndim(rows) == 5:  # [1, batch, height, width, channels]
+            check_range(name, np.asarray(rows))
+
+
+def _scanned(experiment: Experiment, config: Config, start: int, last: int) -> TrainingAlgorithm:
+    """The algorithm with as many steps per update as intervals and remaining steps allow."""
+    algorithm = experiment.algorithm
+    intervals = (
+        config.log_every,
+        config.sample_every,
+        config.checkpoint_every,
+        config.evaluate_every,
+    )
+    steps = math.gcd(experiment.scan_steps, start, last - start, *intervals)
+    return algorithm if steps == 1 else scan_steps(algorithm, steps)
+
+
+def _evaluator(experiment: Experiment, config: Config) -> Callable[[TrainState], Records]:
+    assert experiment.evaluation is not None
+    num_samples = config.evaluate_samples
+    try:
+        return evaluator(experiment.game, experiment.evaluation, num_samples=num_samples)
+    except ValueError as error:
+        raise RunError(f"--evaluate-samples: {error}") from None
 
 
 def _num_steps(config: Config, experiment: Experiment) -> int:
