@@ -410,26 +410,10 @@ def test_any_interval_and_number_of_steps(tmp_path):
     flags = {"batch_size": 8, "features": 4, "sample_every": 100}
     flags |= {"checkpoint_every": 10, "evaluate_every": 0}
     directory = tmp_path / "run"
-    train(
-        mixture,
-        directory,
-        num_steps=15,
-        log_every=5,
-        checkpoint_every=10,
-        evaluate_every=0,
-        **flags,
-    )
+    train(mixture, directory, num_steps=15, log_every=5, **flags)
     assert [line["step"] for line in support.read_lines(directory / "metrics.jsonl")] == [5, 10, 15]
     assert {int(path.name) for path in (directory / "checkpoints").iterdir()} == {10, 15}
-    train(
-        mixture,
-        directory,
-        num_steps=22,
-        log_every=4,
-        checkpoint_every=10,
-        evaluate_every=0,
-        **flags,
-    )
+    train(mixture, directory, num_steps=22, log_every=4, **flags)
     steps = [line["step"] for line in support.read_lines(directory / "metrics.jsonl")]
     assert steps == [5, 10, 15, 16, 20, 22]
 
