@@ -163,7 +163,7 @@ def make_evaluation(mixture: Mixture) -> Evaluation:
         {"image": real},
         split="fresh draws",
         others={"image": others},
-        best="reverse_kl" if has_modes else "swd_pixels",
+        best="partition_kl" if has_modes else "swd_pixels",
     )
 
 

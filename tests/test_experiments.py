@@ -80,7 +80,10 @@ def test_mixture_finds_the_ring(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("grid", {"modes", "reverse_kl", "reverse_kl_all", "high_quality"}), ("swiss_roll", set())],
+    [
+        ("grid", {"modes", "reverse_kl", "reverse_kl_all", "high_quality", "partition_kl"}),
+        ("swiss_roll", set()),
+    ],
 )
 def test_metrics_of_other_mixtures(name, expected, tmp_path):
     """Modes are counted where there are some; a hardly trained generator misses the data."""

@@ -436,13 +436,19 @@ def test_mode_coverage_counts():
     assert record.standard_error == pytest.approx(np.sqrt(4 / 6 * 2 / 6 / 6))
     assert found["reverse_kl"] == pytest.approx(np.sum(good * np.log(3 * good)))
     assert found["reverse_kl_all"] == pytest.approx(np.sum(shares * np.log(3 * shares)))
-    assert values_of(metric, None, np.full((4, 2), 9.0))["reverse_kl"] == pytest.approx(np.log(3))
+    q = 1.0 - np.exp(-4.5)  # the mass within 3 standard deviations, in two dimensions
+    p = np.array([2, 2, 2]) / 6  # of two modes, and of the rest
+    expected = np.sum(p * np.log(p / np.array([q / 3, q / 3, 1 - q])))
+    assert found["partition_kl"] == pytest.approx(expected)
+    nowhere = values_of(metric, None, np.full((4, 2), 9.0))
+    assert nowhere["reverse_kl"] == pytest.approx(np.log(3))
+    assert nowhere["partition_kl"] == pytest.approx(4.5)
 
 
 def test_a_perfect_generator_scores_the_floors():
     rng = np.random.default_rng(0)
     metric, n, values = metrics.mode_coverage(MODES, std=0.1), 300, []
-    names = ("high_quality", "reverse_kl", "reverse_kl_all")
+    names = ("high_quality", "reverse_kl", "reverse_kl_all", "partition_kl")
     for _ in range(200):
         points = MODES[rng.integers(0, 3, n)] + 0.1 * rng.normal(size=(n, 2))
         records = metric.compute(metric.update(metric.init(), generated=points))

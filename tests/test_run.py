@@ -416,6 +416,12 @@ def test_any_interval_and_number_of_steps(tmp_path):
     train(mixture, directory, num_steps=22, log_every=4, **flags)
     steps = [line["step"] for line in support.read_lines(directory / "metrics.jsonl")]
     assert steps == [5, 10, 15, 16, 20, 22]
+    train(mixture, tmp_path / "other", num_steps=22, log_every=11, **flags)
+    digests = {
+        checkpoint.digest(checkpoint.restore_plain(path / "checkpoints"))
+        for path in (directory, tmp_path / "other")
+    }
+    assert len(digests) == 1
 
 
 def test_too_few_samples_for_a_metric_are_refused_before_training(start, tmp_path):

@@ -34,8 +34,11 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
     deviations of it (98.9 % of a perfect generator's samples in two dimensions). A mode is covered
     if a high-quality sample is assigned to it. The reverse KL is `sum p log(K p)` of the shares p
     of the K modes, in nats: `reverse_kl` of the high-quality samples, as in the code of PacGAN
-    (log K, its largest value, if there are none), and `reverse_kl_all` of all samples. The floor is
-    the mean score of as many samples of a uniform distribution over the K modes.
+    (log K, its largest value, if there are none), and `reverse_kl_all` of all samples. Neither
+    changes if a generator is sharp in all modes alike or blurred in all alike. `partition_kl` does:
+    it is `sum p log(p / q)` over K + 1 cells, the high-quality samples of each mode and all other
+    samples, with the shares q of a perfect generator. Floors are the means of the scores of as many
+    samples of a perfect generator.
 
     Args:
       centres: `[K, d]`.
@@ -43,8 +46,8 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
       within: largest distance of a high-quality sample from its centre, in standard deviations.
 
     Returns:
-      A metric with the records `modes`, `high_quality` (a share), `reverse_kl` and
-      `reverse_kl_all`, of generated samples `[n, d]` alone.
+      A metric with the records `modes`, `high_quality` (a share), `reverse_kl`, `reverse_kl_all`
+      and `partition_kl`, of generated samples `[n, d]` alone.
 
     Raises:
       MetricError: samples are not finite or have another dimension, or there are none.
@@ -143,10 +146,7 @@ def reverse_kl_floor(num_modes: int, n: int) -> float:
       >>> round(reverse_kl_floor(1000, 26_000), 4)
       0.0193
     """
-    counts = np.arange(n + 1)
-    probabilities = binom.pmf(counts, n, 1 / num_modes)
-    shares = counts / n
-    return float(num_modes * np.sum(probabilities * xlogy(shares, num_modes * shares)))
+    return _expected_kl(np.full(num_modes, 1 / num_modes), n)
 
 
 def _records(
@@ -164,6 +164,11 @@ def _records(
         error = float(np.sqrt(share * (1.0 - share) / n))
         scores["reverse_kl_all"] = _reverse_kl(acc.all), None, floor(acc.all)
         scores["high_quality"] = share, error, high_quality_floor
+        perfect = np.append(
+            np.full(num_modes, high_quality_floor / num_modes), 1 - high_quality_floor
+        )
+        bins = np.append(acc.good, n - acc.good.sum()) / n
+        scores["partition_kl"] = np.sum(xlogy(bins, bins / perfect)), None, _expected_kl(perfect, n)
     return {
         features.score_name(name): MetricRecord(
             features.score_name(name),
@@ -184,6 +189,15 @@ def _reverse_kl(counts: np.ndarray) -> float:
         return float(np.log(len(counts)))
     shares = counts / counts.sum()
     return float(np.sum(xlogy(shares, len(counts) * shares)))
+
+
+def _expected_kl(expected: np.ndarray, n: int) -> float:
+    """Mean of `sum_k (c_k / n) log(c_k / (n q_k))` over n samples with the shares q."""
+    counts = np.arange(n + 1)
+    shares = counts / n
+    values, repeats = np.unique(expected, return_counts=True)
+    means = [np.sum(binom.pmf(counts, n, q) * xlogy(shares, shares / q)) for q in values]
+    return float(np.dot(means, repeats))
 
 
 def _count(mode: np.ndarray, num_modes: int) -> np.ndarray:
