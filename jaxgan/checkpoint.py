@@ -33,7 +33,7 @@ def digest(tree: PyTree) -> str:
       True
     """
     sha256 = hashlib.sha256()
-    for name, leaf in sorted(_leaves(tree).items()):
+    for name, leaf in sorted(by_path(tree).items()):
         array = multihost.to_host(leaf)
         sha256.update(f"{name} {array.dtype} {array.shape}\n".encode())
         sha256.update(array.tobytes())
@@ -101,25 +101,34 @@ def restore(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), target
     )
     if best:
-        step = manager.best_step()
-        evaluated = step is not None and manager.metrics(step)["score"] > -math.inf
-        return _newest_intact(manager, abstract, [step]) if evaluated else None
+        return _newest_intact(manager, abstract, _evaluated(manager))
     return _newest_intact(manager, abstract)
 
 
-def restore_plain(directory: Path) -> dict[str, Any]:
+def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
     """Restores the newest intact checkpoint as nested dictionaries, without a target state.
 
+    Args:
+      directory: directory of the checkpoints.
+      best: restore the checkpoint with the highest score instead.
+
     Raises:
-      CheckpointError: there is no intact checkpoint.
+      CheckpointError: there is no intact checkpoint, or with `best` none with a score.
     """
     if not directory.is_dir():
         raise CheckpointError(f"{directory} does not exist: there is no checkpoint yet")
     with open_manager(directory) as manager:
-        state = _newest_intact(manager, None)
+        state = _newest_intact(manager, None, _evaluated(manager) if best else None)
     if state is None:
-        raise CheckpointError(f"{directory} holds no checkpoint yet")
+        what = "evaluated checkpoint" if best else "checkpoint"
+        raise CheckpointError(f"{directory} holds no {what} yet")
     return state
+
+
+def _evaluated(manager: ocp.CheckpointManager) -> list[int]:
+    """The step with the highest score, in a list that is empty if none was evaluated."""
+    step = manager.best_step()
+    return [] if step is None or manager.metrics(step)["score"] == -math.inf else [step]
 
 
 def _newest_intact(
@@ -184,8 +193,8 @@ def _check_structure(manager: ocp.CheckpointManager, step: int, abstract: TrainS
     saved = manager.item_metadata(step).state
     if saved is None:  # damaged; restoring it raises an error
         return
-    actual = {name: tuple(leaf.shape) for name, leaf in _leaves(saved.tree).items()}
-    expected = {name: tuple(leaf.shape) for name, leaf in _leaves(abstract).items()}
+    actual = {name: tuple(leaf.shape) for name, leaf in by_path(saved.tree).items()}
+    expected = {name: tuple(leaf.shape) for name, leaf in by_path(abstract).items()}
     for name in sorted(actual.keys() | expected.keys()):
         if actual.get(name) != expected.get(name):
             raise CheckpointError(
@@ -195,7 +204,12 @@ def _check_structure(manager: ocp.CheckpointManager, step: int, abstract: TrainS
             )
 
 
-def _leaves(tree: PyTree) -> dict[str, Any]:
-    """Leaves of a pytree by path, such as `params/generator/Dense_0/kernel`."""
+def by_path(tree: PyTree) -> dict[str, Any]:
+    """Leaves of a pytree by path, such as `params/generator/Dense_0/kernel`.
+
+    Example:
+      >>> by_path({"a": {"b": 1}, "c": [2, 3]})
+      {'a/b': 1, 'c/0': 2, 'c/1': 3}
+    """
     paths = jax.tree_util.tree_flatten_with_path(tree)[0]
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}

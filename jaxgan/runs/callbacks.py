@@ -11,14 +11,13 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from tensorboardX import SummaryWriter
 
 from jaxgan.errors import NonFiniteError
 from jaxgan.evaluation import Evaluation
@@ -27,6 +26,7 @@ from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
 from jaxgan.runs.curves import save_curves
 from jaxgan.runs.files import write_atomically
+from jaxgan.runs.trackers import Logger
 from jaxgan.training import TrainState
 from jaxgan.types import Metrics
 
@@ -70,13 +70,13 @@ def check_finite(step: int, state: TrainState, metrics: Metrics) -> None:
 
 
 @contextlib.contextmanager
-def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Callback]:
-    """Callback that appends metrics to a JSON Lines file and to TensorBoard event files.
+def metrics_log(path: Path, loggers: Sequence[Logger] = (), *, step: int = 0) -> Iterator[Callback]:
+    """Callback that appends metrics to a JSON Lines file, and passes them to loggers.
 
     Args:
       path: the JSON Lines file, with one `{"step": ..., "seconds": ..., "player/name": ...}` per
         line.
-      tensorboard: folder of the event files.
+      loggers: functions `(step, {"player/name": value}) -> None`, such as trackers.
       step: the step from which the run resumes. Entries of later steps, which were not checkpointed
         and will be computed again, are deleted.
 
@@ -87,20 +87,14 @@ def metrics_log(path: Path, tensorboard: Path, *, step: int = 0) -> Iterator[Cal
     write_atomically(path, "".join(json.dumps(record) + "\n" for record in earlier))
     earlier_seconds = earlier[-1]["seconds"] if earlier else 0.0
     start = time.perf_counter()
-    with (
-        path.open("a", buffering=1) as file,
-        contextlib.closing(
-            # Without the suffix, sessions that start within one second have the same file name.
-            SummaryWriter(str(tensorboard), purge_step=step + 1, filename_suffix=f".{step}")
-        ) as writer,
-    ):
+    with path.open("a", buffering=1) as file:
 
         def log(step: int, state: TrainState, metrics: Metrics) -> None:
             values = flatten(metrics)
             seconds = round(earlier_seconds + time.perf_counter() - start, 3)
             file.write(json.dumps({"step": step, "seconds": seconds, **values}) + "\n")
-            for name, value in values.items():
-                writer.add_scalar(name, value, step)
+            for logger in loggers:
+                logger(step, values)
 
         yield log
 
@@ -141,6 +135,7 @@ class Evaluations:
       evaluate: from `evaluation.evaluator`.
       evaluation: the metric for the best step, and whether it is minimised or maximised.
       console: console for a line per evaluation.
+      loggers: functions `(step, {"evaluation/name": value}) -> None`, such as trackers.
       step: the step from which the run resumes. Evaluations of later steps, which were not
         checkpointed and will be computed again, are deleted.
 
@@ -155,9 +150,11 @@ class Evaluations:
         evaluate: Callable[[TrainState], Records],
         evaluation: Evaluation,
         console: Console,
+        loggers: Sequence[Logger] = (),
         *,
         step: int = 0,
     ) -> None:
+        self._loggers = loggers
         self._path, self._evaluate, self._console = path, evaluate, console
         self._best_by, self._sign = evaluation.best, 1.0 if evaluation.mode == "max" else -1.0
         entries = json.loads(path.read_text())["evaluations"] if path.exists() else []
@@ -172,6 +169,9 @@ class Evaluations:
         if multihost.is_main():
             content = {"best_by": self._best_by, "best_step": best, "evaluations": self._entries}
             write_atomically(self._path, json.dumps(content, indent=2) + "\n")
+        values = {f"evaluation/{record.name}": record.value for record in records.values()}
+        for logger in self._loggers:
+            logger(step, values)
         first = str(records[self._best_by] if self._best_by else next(iter(records.values())))
         text = f"{first}, best at step {best}" if self._best_by else first
         self._console.print(

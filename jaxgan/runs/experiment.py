@@ -49,6 +49,15 @@ class Config:
     """Directory to search for data first; $JAXGAN_DATA_DIR by default."""
     run_dir: str | None = flag(None, resumable=True)
     """Directory of the run; runs/EXPERIMENT by default."""
+    init_from: str | None = None
+    """Directory of a run to start from: arrays of its state with equal names and shapes are taken,
+    the others, such as the embedding of other classes, are new."""
+    init_step: Literal["newest", "best"] = "newest"
+    """Start from the newest checkpoint of that run, or from the one with the best evaluation."""
+    init_layers: str | None = None
+    """Regular expression of the layers to take, such as generator/ or discriminator/Conv_[01]."""
+    reset_optimizers: bool = False
+    """Take no optimizer states from that run."""
     parallel: Literal["auto", "jit", "pmap", "sharded"] = flag("auto", resumable=True)
     """One device (jit), all devices of one process (pmap), or of all processes (sharded); auto uses
     all devices."""
@@ -63,6 +72,10 @@ class Config:
     """Index of this process, from 0."""
     compilation_cache: bool = flag(True, resumable=True)
     """Cache compiled programs in ~/.cache/jaxgan, so that the next start is fast."""
+    log_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = flag(
+        ("tensorboard",), resumable=True
+    )
+    """Trackers of the metrics, beside metrics.jsonl; wandb and trackio are extras."""
     log_every: int = flag(50, resumable=True, at_least=1)
     """Steps between logged metrics."""
     sample_every: int = flag(1000, resumable=True, at_least=1)

@@ -19,8 +19,9 @@ from jaxgan.errors import RunError, UserError
 from jaxgan.evaluation import evaluator
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
-from jaxgan.runs import callbacks
+from jaxgan.runs import callbacks, trackers
 from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.runs.init_from import initialised
 from jaxgan.training import TrainingAlgorithm, TrainState, scan_steps, with_ema
 from jaxgan.types import Array, Metrics
 
@@ -62,7 +63,10 @@ def train(
         checkpoint.open_manager(directory / "checkpoints") as manager,
         contextlib.ExitStack() as stack,
     ):
-        state = checkpoint.restore(manager, state) or state
+        restored = checkpoint.restore(manager, state)
+        if restored is None and config.init_from is not None:
+            restored = initialised(state, config, console)
+        state = state if restored is None else restored
         start = int(state.step)
         if start >= last:
             console.print(f"{directory} is complete at step {start}: no steps are left")
@@ -110,26 +114,38 @@ class _Session:
     ) -> list[loop.Callback]:
         """All callbacks, in order; their context managers are entered on the stack."""
         every = lambda period, callback: callbacks.every(period, callback, last=self.last)
-        log_every = self.config.log_every
+        log_every, loggers = self.config.log_every, self.loggers(stack)
         # `agree` is a collective over all processes; for a single process it is free.
         agree = callbacks.every(1 if jax.process_count() == 1 else log_every, stop.agree)
         return [
-            *(every(log_every, callback) for callback in self.logs(stack)),
+            *(every(log_every, callback) for callback in self.logs(stack, loggers)),
             every(self.config.sample_every, self.sample_images()),
             agree,
-            self.evaluate_and_checkpoint(manager, stop),
+            self.evaluate_and_checkpoint(manager, stop, loggers),
             stop,
         ]
 
-    def logs(self, stack: contextlib.ExitStack) -> list[loop.Callback]:
+    def loggers(self, stack: contextlib.ExitStack) -> list[trackers.Logger]:
+        """The trackers of `--log-to`, in the main process."""
+        if not multihost.is_main():
+            return []
+        config = dataclasses.asdict(self.config)
+        return [
+            stack.enter_context(trackers.tracker(name, self.directory, config, step=self.start))
+            for name in self.config.log_to
+        ]
+
+    def logs(
+        self, stack: contextlib.ExitStack, loggers: list[trackers.Logger]
+    ) -> list[loop.Callback]:
         """Check for NaN in all processes; logs and progress in the main process."""
         if not multihost.is_main():
             return [callbacks.check_finite]
-        log = self.directory / "metrics.jsonl", self.directory / "tensorboard"
+        path = self.directory / "metrics.jsonl"
         progress = callbacks.progress(self.console, start=self.start, num_steps=self.last)
         return [
             callbacks.check_finite,
-            stack.enter_context(callbacks.metrics_log(*log, step=self.start)),
+            stack.enter_context(callbacks.metrics_log(path, loggers, step=self.start)),
             stack.enter_context(progress),
         ]
 
@@ -147,10 +163,13 @@ class _Session:
         return callback
 
     def evaluate_and_checkpoint(
-        self, manager: ocp.CheckpointManager, stop: callbacks.StopOnSignal
+        self,
+        manager: ocp.CheckpointManager,
+        stop: callbacks.StopOnSignal,
+        loggers: list[trackers.Logger],
     ) -> loop.Callback:
         """Evaluates if due, and saves a checkpoint if due or if the state was evaluated."""
-        evaluate, evaluate_every = self.evaluations(), self.config.evaluate_every
+        evaluate, evaluate_every = self.evaluations(loggers), self.config.evaluate_every
 
         def callback(step: int, state: TrainState, metrics: Metrics) -> None:
             evaluation_due = evaluate and (step % evaluate_every == 0 or step == self.last)
@@ -170,14 +189,18 @@ class _Session:
 
         return callback
 
-    def evaluations(self) -> Callable[[int, TrainState], float] | None:
+    def evaluations(
+        self, loggers: list[trackers.Logger]
+    ) -> Callable[[int, TrainState], float] | None:
         """`(step, state) -> score`; `None` without evaluation."""
         evaluation = self.experiment.evaluation
         if evaluation is None or not self.config.evaluate_every:
             return None
         evaluate = _evaluator(self.experiment, self.config)
         path = self.directory / "evaluation.json"
-        return callbacks.Evaluations(path, evaluate, evaluation, self.console, step=self.start)
+        return callbacks.Evaluations(
+            path, evaluate, evaluation, self.console, loggers, step=self.start
+        )
 
     def finish(self, step: int, received: signal.Signals | None) -> int:
         """Prints how training ended, writes the animation, and returns the exit status."""

@@ -1,0 +1,98 @@
+"""Experiment trackers: TensorBoard, Weights & Biases, trackio.
+
+A tracker is a logger, a function `(step, {name: value}) -> None`, that is open while a run trains.
+"""
+
+import contextlib
+import hashlib
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+from jaxgan.errors import RunError
+
+Logger = Callable[[int, Mapping[str, float]], None]
+
+
+def tracker(
+    name: str, directory: Path, config: Mapping[str, Any], *, step: int
+) -> contextlib.AbstractContextManager[Logger]:
+    """Opens a tracker for a run.
+
+    A resumed run goes on in the tracker's run of the same directory. Values of steps after `step`,
+    which were not checkpointed and are computed again, replace the earlier ones where the tracker
+    can do that (TensorBoard), and are added to them otherwise.
+
+    Args:
+      name: `tensorboard`, which writes to `directory/tensorboard`; `wandb`, which writes to
+        `directory/wandb` (set `WANDB_MODE=offline` for no network); or `trackio`, which writes to
+        its local database.
+      directory: directory of the run.
+      config: configuration of the run, which the tracker shows.
+      step: the step from which the run resumes.
+
+    Raises:
+      RunError: the tracker is not installed.
+
+    Example:
+      >>> with tracker("tensorboard", Path("runs/mnist"), {}, step=0) as log:  # doctest: +SKIP
+      ...     log(1, {"generator/loss": 0.7})
+    """
+    if name == "tensorboard":
+        return _tensorboard(directory, step)
+    try:
+        library = importlib.import_module(name)
+    except ImportError:
+        raise RunError(
+            f"--log-to {name} needs a library that is not installed: pip install 'jaxgan[{name}]'"
+        ) from None
+    return (_wandb if name == "wandb" else _trackio)(library, directory, config)
+
+
+@contextlib.contextmanager
+def _tensorboard(directory: Path, step: int) -> Iterator[Logger]:
+    # Without the suffix, sessions that start within one second have the same file name.
+    folder, suffix = str(directory / "tensorboard"), f".{step}"
+    with contextlib.closing(
+        SummaryWriter(folder, purge_step=step + 1, filename_suffix=suffix)
+    ) as writer:
+
+        def log(step: int, values: Mapping[str, float]) -> None:
+            for name, value in values.items():
+                writer.add_scalar(name, value, step)
+
+        yield log
+
+
+@contextlib.contextmanager
+def _wandb(wandb: Any, directory: Path, config: Mapping[str, Any]) -> Iterator[Logger]:
+    run = wandb.init(
+        project="jaxgan",
+        name=directory.name,
+        id=_identity(directory),
+        dir=str(directory),
+        config=dict(config),
+        resume="allow",
+    )
+    try:
+        yield lambda step, values: run.log({**values, "step": step})
+    finally:
+        run.finish()
+
+
+@contextlib.contextmanager
+def _trackio(trackio: Any, directory: Path, config: Mapping[str, Any]) -> Iterator[Logger]:
+    name = f"{directory.name}-{_identity(directory)[:8]}"
+    run = trackio.init(project="jaxgan", name=name, config=dict(config), resume="allow")
+    try:
+        yield lambda step, values: trackio.log(dict(values), step=step)
+    finally:
+        run.finish()
+
+
+def _identity(directory: Path) -> str:
+    """Identifier of the directory's run, the same in every session."""
+    return hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
