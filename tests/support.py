@@ -18,7 +18,7 @@ import jaxgan.__main__
 from experiments import mnist
 from jaxgan.runs import cli, find
 from jaxgan.runs.launch import launch
-from tests.conftest import ROOT
+from tests.conftest import QUICKLY_COMPILED, ROOT
 
 README = (ROOT / "README.md").read_text()
 
@@ -100,9 +100,12 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
 
 
 def devices(count: int) -> dict[str, str]:
-    """Environment of a program with so many virtual devices, and threads for their rendezvous."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
-    return {"XLA_FLAGS": flags.strip(), "NPROC": "16"}
+    """Environment of a program with so many virtual devices, and threads for their rendezvous.
+
+    Most of the time of these programs is compilation.
+    """
+    flags = f"{QUICKLY_COMPILED} --xla_force_host_platform_device_count={count}"
+    return {"XLA_FLAGS": flags, "NPROC": "16"}
 
 
 # ---- what they write
