@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
+import jaxgan
 from jaxgan import images
+from jaxgan.__main__ import main
 from tests.conftest import ROOT
-from tests.support import README, code_blocks, pixels
+from tests.support import README, code_blocks, command, exit_status, pixels, train_mnist
 
 LOOP, FIELD, *MORE = code_blocks(README, "python")
 
@@ -38,6 +40,23 @@ def test_the_game_of_the_readme(capsys):
     radii = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert float(radii["simultaneous"]) == pytest.approx(2**0.5 * 1.01**250, rel=1e-3)
     assert float(radii["alternating"]) == pytest.approx(2**0.5, rel=0.1)
+
+
+@pytest.mark.slow
+def test_the_programs_of_the_how_to_page(tmp_path, monkeypatch):
+    """In their order, in one folder that has a run and its export."""
+    monkeypatch.chdir(tmp_path)
+    assert train_mnist(monkeypatch, tmp_path / "runs" / "mnist", num_steps=1) == 0
+    command("export", tmp_path / "runs" / "mnist", out=tmp_path / "generator.safetensors")
+    for block in code_blocks((ROOT / "docs" / "howto.md").read_text(), "python"):
+        if "class Config" in block:
+            (tmp_path / "spheres.py").write_text(block)
+            assert exit_status(main, ["train", "spheres.py", "--num-steps", "2"]) == 0
+            samples = jaxgan.load_run("runs/spheres").sample(3)
+            assert samples.shape == (3, 2)
+        else:
+            exec(compile(block, "howto.md", "exec"), {})
+    assert (tmp_path / "samples.png").exists()
 
 
 def test_there_is_no_other_python_in_the_readme():
