@@ -292,6 +292,19 @@ def test_other_data_under_the_same_run(start, tmp_path):
     assert "those found now have other contents" in one_line(text)
 
 
+def test_another_precision_under_the_same_run(start, tmp_path):
+    directory = tmp_path / "run"
+    start(directory, num_steps=1)
+    before = jax.config.values["jax_default_matmul_precision"]
+    try:
+        jax.config.update("jax_default_matmul_precision", "highest")
+        status, text = start(directory, num_steps=2)
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
+    assert status == 2
+    assert "with JAX_DEFAULT_MATMUL_PRECISION=None, and it is now highest" in one_line(text)
+
+
 def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_checkpoint(start, tmp_path):
     directory = tmp_path / "run"
     flags = {"network": "mlp", "loss": "least_squares", "checkpoint_every": 1}

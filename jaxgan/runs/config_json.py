@@ -20,6 +20,9 @@ from jaxgan.runs.files import write_atomically
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
+NUMERICS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl")
+
+
 def read_config_json(directory: Path) -> dict[str, Any]:
     """Reads the `config.json` of a run.
 
@@ -77,11 +80,22 @@ def check_same_data(directory: Path, recorded: Mapping[str, Any], found: Mapping
             )
 
 
+def _check_same_numerics(directory: Path, session: Mapping[str, Any]) -> None:
+    """Raises a `RunError` if jax now computes with another precision than in the last session."""
+    for name, value in session.get("numerics", {}).items():
+        if jax.config.values[name] != value:
+            raise RunError(
+                f"{directory} was trained with {name.upper()}={value}, and it is now "
+                f"{jax.config.values[name]}; set the environment variable as it was"
+            )
+
+
 def write_config_json(directory: Path, config: Config, name: str, experiment: Experiment) -> None:
     """Writes `config.json`: configuration and data of the run, with an entry for this session.
 
     Raises:
-      RunError: the directory's run was trained or evaluated on different data.
+      RunError: the directory's run was trained or evaluated on different data, or in another
+        precision.
     """
     path = directory / "config.json"
     sessions = []
@@ -89,9 +103,11 @@ def write_config_json(directory: Path, config: Config, name: str, experiment: Ex
         record = read_config_json(directory)
         sessions = record["sessions"]
         check_same_data(directory, record["data"], experiment.data)
+        _check_same_numerics(directory, sessions[-1])
     session = {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "numerics": {name: jax.config.values[name] for name in NUMERICS},
         "devices": [device.device_kind for device in jax.devices()],
         "processes": jax.process_count(),
         "python": platform.python_version(),
