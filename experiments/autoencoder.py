@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from experiments import sheets
 from jaxgan.errors import DataError
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, SizedPictureFlags, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -38,7 +38,7 @@ NORMAL = 5000  # number of training images whose codes are the normal ones
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags, BaseConfig):
     """Train an autoencoder, for reconstruction or for anomaly detection."""
 
     task: Literal["reconstruct", "anomaly"] = "reconstruct"
@@ -68,7 +68,7 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, networks
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
+    dataset = data.load(config.data, data_dir=config.data_dir, pictures=config.picture_options())
     game = jaxgan.autoencoder(
         jaxgan.from_linen(networks.DCGANEncoder((config.latent,), config.features)),
         jaxgan.from_linen(networks.DCGANGenerator(dataset.image_shape, config.features)),
@@ -79,7 +79,9 @@ def make(config: Config) -> Experiment:
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)}),
-        minibatches=data.minibatches(train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {"image": data.as_float(dataset.test["image"][:n])},
         data=dataset.record,
         evaluation=evaluation,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from jaxgan.errors import DataError
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, SizedPictureFlags, main
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags, BaseConfig):
     """Train a classifier of handwritten digits."""
 
     num_steps: int = 4000
@@ -52,7 +52,7 @@ def make(config: Config) -> Experiment:
     from jaxgan import data, metrics, networks
     from jaxgan.evaluation import Evaluation
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
+    dataset = data.load(config.data, data_dir=config.data_dir, pictures=config.picture_options())
     if dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels to learn; choose a --data that has some")
     game = classification(jaxgan.from_linen(networks.ConvClassifier(dataset.num_classes)))
@@ -67,7 +67,9 @@ def make(config: Config) -> Experiment:
             {"classifier": optax.adamw(schedule, weight_decay=1e-2)},
             ema={"classifier": config.ema},
         ),
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {name: data.as_float(x[:n]) for name, x in dataset.test.items()},
         data=dataset.record,
         evaluation=Evaluation(

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
 
 if TYPE_CHECKING:
     from flax.linen import Module
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags, BaseConfig):
     """Train a GAN on handwritten digits, or on other small images."""
 
     network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
@@ -95,7 +95,7 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, evaluation, features, latents, losses, schedules
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
+    dataset = data.load(config.data, data_dir=config.data_dir, pictures=config.picture_options())
     if config.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     generator, discriminator = make_networks(config, dataset)
@@ -119,7 +119,9 @@ def make(config: Config) -> Experiment:
     return Experiment(
         game=game,
         algorithm=algorithm,
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {
             "image": np.zeros((n, *dataset.image_shape), np.float32),
             "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),

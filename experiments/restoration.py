@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from experiments import sheets
 from jaxgan.errors import DataError
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, Translation, main
+from jaxgan.runs import Experiment, SizedPictureFlags, Translation, main
 
 if TYPE_CHECKING:
     from jaxgan import Network
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags, BaseConfig):
     """Train a U-Net to denoise or to colourise images."""
 
     task: Literal["denoise", "colorize"] = "denoise"
@@ -91,7 +91,7 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, networks, with_ema
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
+    dataset = data.load(config.data, data_dir=config.data_dir, pictures=config.picture_options())
     task = (colorization if config.task == "colorize" else denoising)(config, dataset)
     channels, levels = dataset.image_shape[-1], num_levels(dataset.image_shape)
     unet = networks.UNetGenerator(channels, config.features, levels, config.dropout, norm="batch")
@@ -110,7 +110,10 @@ def make(config: Config) -> Experiment:
         game=game,
         algorithm=jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)}),
         minibatches=data.minibatches(
-            training_images(config, dataset), batch_size=config.batch_size, seed=config.seed
+            training_images(config, dataset),
+            batch_size=config.batch_size,
+            seed=config.seed,
+            x_flips=config.x_flips,
         ),
         sample_batch=lambda n: {"image": data.as_float(dataset.test["image"][:n])},
         data=dataset.record,

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags, BaseConfig):
     """Train a variational autoencoder on small images."""
 
     num_steps: int = 30_000
@@ -91,7 +91,7 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import corruptions, data
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
+    dataset = data.load(config.data, data_dir=config.data_dir, pictures=config.picture_options())
     encoder, decoder = make_networks(config, dataset)
     likelihood = make_likelihood(config)
     game = jaxgan.vae(
@@ -109,7 +109,9 @@ def make(config: Config) -> Experiment:
     return Experiment(
         game=game,
         algorithm=jaxgan.scan_steps(algorithm, 10) if config.network == "mlp" else algorithm,
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
         evaluation=make_evaluation(config, dataset, encoder, decoder, likelihood),

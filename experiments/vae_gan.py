@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Literal
 
 from experiments import sheets
 from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags, BaseConfig):
     """Train a VAE-GAN, or a related game over the same networks, on small images."""
 
     game: Literal["vae_gan", "vae", "adversarial_autoencoder", "bigan"] = "vae_gan"
@@ -80,7 +80,7 @@ def make(config: Config) -> Experiment:
     import jaxgan
     from jaxgan import data, schedules
 
-    dataset = data.load(config.data, data_dir=config.data_dir)
+    dataset = data.load(config.data, data_dir=config.data_dir, pictures=config.picture_options())
     game, turns = make_game(config, dataset)
     averaged = [name for name in game.losses if name != "discriminator"]
     return Experiment(
@@ -91,7 +91,9 @@ def make(config: Config) -> Experiment:
             turns=turns,
             ema=dict.fromkeys(averaged, schedules.ema_warmup(config.ema)) if config.ema else None,
         ),
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
         evaluation=make_evaluation(config, game, dataset),

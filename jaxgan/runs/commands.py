@@ -12,9 +12,9 @@ import numpy as np
 from rich.progress import track
 
 from jaxgan import checkpoint, evaluation, features, images, loop, weights
-from jaxgan.data import as_float, load_folder
-from jaxgan.data.pictures import SUFFIXES
-from jaxgan.errors import RunError
+from jaxgan.data import PictureOptions, Pictures, as_float, conversions_in_words, load_folder
+from jaxgan.data.decode import SUFFIXES
+from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
 from jaxgan.parallel import multihost
@@ -154,14 +154,14 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
 
 
 def translate(args: arguments.Translate) -> None:
-    """Translates all images of a folder, of any size, into PNG files of the same names.
+    """Translates images of any size into PNG files of the same names.
 
     Images are padded by reflection to the multiples that the network supports, and the outputs
     cropped to the original size.
 
     Raises:
       UserError: an error of `load`; the run does not translate images, or not in this direction; an
-        image cannot be read, or its number of channels differs from the training images'.
+        image cannot be read; or an output would overwrite an input or another output.
     """
     make_folder(args.output)
     experiment, state = restore(args)
@@ -171,24 +171,30 @@ def translate(args: arguments.Translate) -> None:
     if args.way is not None and args.way not in translations:
         raise RunError(f"--way is {args.way}, expected one of {', '.join(translations)}")
     translation = translations[args.way or next(iter(translations))]
-    pictures = load_folder(args.input)
-    if pictures.channels != translation.channels:
-        raise RunError(
-            f"the images in {args.input} have {pictures.channels} channels, and {args.run} was "
-            f"trained on images with {translation.channels}; convert them"
-        )
+    pictures = _inputs(args, translation.channels, experiment.data.get("background", "white"))
+    outputs = _outputs(args, pictures)
     apply = jax.jit(translation.apply)  # recompiled for every size
+    pairs = 0
     for i in track(range(len(pictures)), "translating"):
-        image = as_float(pictures.read(i))
+        image = as_float(_half(pictures.read(i), args.side, pictures.names[i]))
         height, width, _ = image.shape
+        pairs += width == 2 * height
         padding = [(0, -side % translation.multiple) for side in (height, width)]
         padded = np.pad(image, [*padding, (0, 0)], mode="reflect")
         output = apply(*with_ema(state), padded[None])[0, :height, :width]
-        images.save_sheet(args.output / f"{pictures.names[i]}.png", output[None], margin=0)
+        make_folder(outputs[i].parent)
+        images.save_sheet(outputs[i], output[None], margin=0)
     print(
         f"{args.output}: {len(pictures)} images of {args.input} translated by {args.run} at step "
         f"{int(state.step)}"
+        + (f", their {args.side} halves" if args.side else "")
+        + _what_was_done(pictures)
     )
+    if pairs == len(pictures):
+        print(
+            "all images are twice as wide as high, and were translated as a whole; if they are "
+            "pairs side by side, give --side left or --side right"
+        )
 
 
 def neighbours(args: arguments.Neighbours) -> None:
@@ -267,6 +273,66 @@ def digest(args: arguments.Digest) -> None:
 def restore(args: arguments.CheckpointArguments) -> tuple[Experiment, TrainState]:
     """Loads the run and the checkpoint of a command's arguments; raises the errors of `load`."""
     return load(args.run, best=args.step == "best")
+
+
+def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictures:
+    """The images to translate, with the number of channels of the training images."""
+    assert channels in (1, 3)
+    options = PictureOptions(
+        channels=1 if channels == 1 else 3,
+        background=args.background or background,
+        skip_bad=args.skip_bad,
+    )
+    try:
+        return load_folder(args.input, options)
+    except PictureError as error:
+        todo = "replace or remove it, or give --skip-bad"
+        raise PictureError(error.file, error.why, todo) from None
+
+
+def _outputs(args: arguments.Translate, pictures: Pictures) -> list[Path]:
+    """Files to write, none of them an input, and no two of them the same."""
+    if (
+        args.output.resolve()
+        == (args.input if args.input.is_dir() else args.input.parent).resolve()
+    ):
+        raise RunError(f"--output is the folder of --input, {args.output}; choose another")
+    outputs = [args.output / f"{name}.png" for name in pictures.names]
+    inputs = {file.resolve() for file in pictures.files}
+    first: dict[Path, Path] = {}
+    for file, output in zip(pictures.files, outputs, strict=True):
+        if output.resolve() in inputs:
+            raise RunError(
+                f"{output} is an input, and would be overwritten; choose another --output"
+            )
+        if output in first:
+            raise RunError(
+                f"{first[output]} and {file} would both become {output}; rename one of them"
+            )
+        first[output] = file
+    return outputs
+
+
+def _half(picture: np.ndarray, side: str | None, name: str) -> np.ndarray:
+    """The left or right half of an image, or all of it."""
+    if side is None:
+        return picture
+    if picture.shape[1] % 2:
+        raise RunError(
+            f"{name} is {picture.shape[1]} pixels wide; pairs side by side have an even width: "
+            "leave out --side"
+        )
+    return np.split(picture, 2, axis=1)[side == "right"]
+
+
+def _what_was_done(pictures: Pictures) -> str:
+    """What was converted and left out, as the end of a sentence; empty if nothing was."""
+    words = ""
+    if pictures.conversions:
+        words += f"; converted: {conversions_in_words(pictures.conversions)}"
+    if pictures.left_out:
+        words += f"; left out, since they cannot be read: {', '.join(pictures.left_out)}"
+    return words
 
 
 def _selected(spec: Evaluation, names: Sequence[str]) -> Mapping[str, Metric]:

@@ -13,8 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxgan import images, latent_space, latents
-from jaxgan.data import Pictures, as_float, load_folder, shuffled
-from jaxgan.data.pictures import SUFFIXES
+from jaxgan.data import (
+    PictureOptions,
+    Pictures,
+    as_float,
+    conversions_in_words,
+    load_folder,
+    shuffled,
+)
+from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import arguments, commands
@@ -32,8 +39,8 @@ def reconstruct(args: arguments.Reconstruct) -> None:
     """Writes a grid: rows of images, each above the row of their reconstructions.
 
     Raises:
-      UserError: an error of `commands.load`; the game has no encoder and decoder; or an image has
-        another size than the run's.
+      UserError: an error of `commands.load`; the game has no encoder and decoder; or an image
+        cannot be read.
     """
     check_place(args.out, endings=SUFFIXES)
     experiment, state = _restore(args)
@@ -146,8 +153,8 @@ def anomalies(args: arguments.Anomalies) -> None:
     """
     check_place(args.out)
     experiment, state = _restore(args)
-    folder = load_folder(args.input)
-    inputs = _read_images(experiment, folder, args.input)
+    pictures = _pictures(experiment, args.input)
+    inputs = _read_images(pictures)
     assert experiment.game.encode is not None
     training = as_float(_training_images(args.run, experiment)[:NORMAL])
     normal = jnp.asarray(_batched(experiment.game.encode, state, training))
@@ -166,7 +173,7 @@ def anomalies(args: arguments.Anomalies) -> None:
             f"{kind}_share_above": float(np.mean(held_out_scores[kind] > values[i]))
             for kind, values in scores.items()
         }
-        for i, name in enumerate(folder.names)
+        for i, name in enumerate(pictures.names)
     ]
     records.sort(key=lambda record: -record[args.score])
     content = {"run": str(args.run), "step": int(state.step), "pictures": records}
@@ -199,25 +206,32 @@ def _images(experiment: Experiment, folder: Path | None, num: int | None, seed: 
     if num is not None and num < 1:
         raise RunError(f"--num is {num}, expected at least 1")
     if folder is not None:
-        return _read_images(experiment, load_folder(folder), folder)[:num]
+        return _read_images(_pictures(experiment, folder), num)
     held_out = _held_out(experiment)
     rows = shuffled(np.arange(len(held_out)), n=len(held_out), seed=seed, epoch=0)
     return held_out[rows[:num]]
 
 
-def _read_images(experiment: Experiment, pictures: Pictures, folder: Path) -> np.ndarray:
-    """All images of a folder, checked to have the shape of the run's images."""
-    shape = experiment.sample_batch(1)["image"].shape[1:]
-    rows = []
-    for i in range(len(pictures)):
-        image = as_float(pictures.read(i))
-        if image.shape != shape:
-            raise RunError(
-                f"{folder}: {pictures.names[i]} has the shape {image.shape} and the run's images "
-                f"have {shape} (height, width, channels); resize or convert it"
-            )
-        rows.append(image)
-    return np.stack(rows)
+def _pictures(experiment: Experiment, folder: Path) -> Pictures:
+    """Images of a folder in the shape of the run's images, resized as its training images were."""
+    height, width, channels = experiment.sample_batch(1)["image"].shape[1:]
+    pictures = load_folder(
+        folder,
+        PictureOptions(
+            size=(height, width),
+            channels=1 if channels == 1 else 3,
+            resize=experiment.data.get("resize", "cover"),
+            background=experiment.data.get("background", "white"),
+        ),
+    )
+    if pictures.conversions:
+        print(f"{folder}: converted: {conversions_in_words(pictures.conversions)}")
+    return pictures
+
+
+def _read_images(pictures: Pictures, num: int | None = None) -> np.ndarray:
+    """The first images, or all."""
+    return np.stack([as_float(pictures.read(i)) for i in range(len(pictures))[:num]])
 
 
 def _held_out(experiment: Experiment) -> np.ndarray:
