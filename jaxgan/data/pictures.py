@@ -282,8 +282,8 @@ def _ahead(function: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:
 # ---- rows
 
 
-def scanned(rows: Sequence[Row], options: PictureOptions) -> Iterator[Row | PictureError]:
-    """Yields every row with its headers, or its error."""
+def scanned(rows: Sequence[Row], options: PictureOptions) -> list[Row | PictureError]:
+    """Every row with its headers, or its error."""
 
     def scan(row: Row) -> Row | PictureError:
         try:
@@ -293,7 +293,7 @@ def scanned(rows: Sequence[Row], options: PictureOptions) -> Iterator[Row | Pict
 
     with warnings.catch_warnings():  # that an image is large is an error here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield from list(in_parallel(scan, rows, "reading pictures"))
+        return list(in_parallel(scan, rows, "reading pictures"))
 
 
 def readable(

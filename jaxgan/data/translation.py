@@ -125,8 +125,8 @@ def resized_examples(
 
     Args:
       sets: images by name.
-      jitter: that of the training. Images that it crops are resized with `crop_size` in place of
-        `load_size`, as in the authors' code, and cropped in the centre; none is flipped.
+      jitter: that of the training. With `resize_and_crop`, images are resized to the crop size, as
+        in the authors' code; otherwise as in training, and cropped in the centre. None is flipped.
       limit: maximum number of images per set; the size of the smallest set if `None`.
 
     Returns:
@@ -139,7 +139,8 @@ def resized_examples(
     n = min(map(len, sets.values()))
     n = n if limit is None else min(n, limit)
     crop = jitter.crop_size
-    fixed = dataclasses.replace(jitter, load_size=crop) if "crop" in jitter.preprocess else jitter
+    squares = jitter.preprocess == "resize_and_crop"
+    fixed = dataclasses.replace(jitter, load_size=crop) if squares else jitter
 
     def example(pictures: Pictures, i: int) -> np.ndarray:
         picture = _scaled(pictures.read(i), fixed)
