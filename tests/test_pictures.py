@@ -451,7 +451,7 @@ def test_adding_files_moves_none(tmp_path):
 
 def test_a_share_that_holds_out_nothing(tmp_path):
     numbered(tmp_path, 4)
-    with pytest.raises(DataError, match=r"none of the 4 images .*--held-out (0\.\d+)") as error:
+    with pytest.raises(DataError, match=r"none of the 4 images .* --held-out (0\.\d+)") as error:
         data.load("folder", data_dir=tmp_path, pictures=PictureOptions(held_out=1e-6))
     share = float(str(error.value).rpartition(" ")[2])
     found = data.load("folder", data_dir=tmp_path, pictures=PictureOptions(held_out=share))

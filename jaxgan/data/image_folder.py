@@ -26,9 +26,10 @@ from jaxgan.data.pictures import (
     Row,
     common_channels,
     fingerprint,
-    held_out_and_others,
+    held_out_rows,
     in_parallel,
     listed,
+    other_rows,
     readable,
     scanned,
 )
@@ -90,8 +91,9 @@ def load_images(folder: Path, options: PictureOptions) -> ImageFolder:
         parts.append(good)
         unreadable.append(bad)
     if len(roots) == 1:
-        test, train = held_out_and_others(parts[0], folder, options)
-        parts, unreadable = [train, test], [unreadable[0], []]
+        both = parts[0]
+        parts = [part(both, folder, options) for part in (other_rows, held_out_rows)]
+        unreadable.append([])
     headers = [header for part in parts for row in part for header in row.headers]
     channels = common_channels(headers, options)
     sized = dataclasses.replace(options, size=options.size or _one_size(parts[0] + parts[1]))

@@ -234,13 +234,13 @@ def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path
     if real in above:
         return  # a link to a folder that it is in
     try:
-        paths = list(folder.iterdir())
+        entries = [(path, path.is_dir()) for path in folder.iterdir()]
     except OSError as error:
         raise DataError(f"{folder} cannot be listed ({error.strerror}); choose another") from None
-    for path in paths:
+    for path, is_folder in entries:
         if path.name.startswith(".") or path.name == NOT_THE_USERS:
             continue
-        if path.is_dir():
+        if is_folder:
             yield from files_in(path, above | {real})
         elif path.suffix.lower() in SUFFIXES:
             yield path
@@ -317,16 +317,6 @@ def readable(
     if not good:
         raise DataError(f"none of {len(bad)} image files can be read; the first: {bad[0]}")
     return good, bad
-
-
-def is_held_out(header: Header, share: float) -> bool:
-    """Whether a file is held out, by the hash of its content."""
-    return _place_in_order(header) < share
-
-
-def _place_in_order(header: Header) -> float:
-    """A number of the content, uniform in [0, 1)."""
-    return int(header.digest[:12], 16) / 16**12
 
 
 def common_channels(headers: Iterable[Header], options: PictureOptions) -> int:
@@ -428,29 +418,49 @@ def _part(
     """Rows that are held out, the others, or all."""
     if held_out is None:
         return list(rows)
-    return held_out_and_others(rows, folder, options)[0 if held_out else 1]
+    return held_out_rows(rows, folder, options) if held_out else other_rows(rows, folder, options)
 
 
-def held_out_and_others(
-    rows: Sequence[Row], folder: Path, options: PictureOptions
-) -> tuple[list[Row], list[Row]]:
-    """Parts rows by the content of their first files.
+def held_out_rows(rows: Sequence[Row], folder: Path, options: PictureOptions) -> list[Row]:
+    """Rows that are held out by the content of their first files.
 
     Raises:
-      DataError: one of the parts is empty.
+      DataError: there are none.
     """
-    parts: tuple[list[Row], list[Row]] = [], []
-    for row in rows:
-        parts[0 if is_held_out(row.headers[0], options.held_out) else 1].append(row)
-    if not all(parts):
-        which = "none" if parts[1] else "all"
-        smallest = min(_place_in_order(row.headers[0]) for row in rows)
-        enough = f"--held-out {math.floor(1000 * smallest + 1) / 1000:g}" if parts[1] else "less"
+    held_out = [row for row in rows if _is_held_out(row, options)]
+    if not held_out:
+        smallest = min(_place_in_order(row) for row in rows)
         raise DataError(
-            f"{which} of the {len(rows)} images in {folder} are held out with a share of "
-            f"{options.held_out:g}; put some into a folder test, or give {enough}"
+            f"none of the {len(rows)} images in {folder} is held out with a share of "
+            f"{options.held_out:g}; put some into a folder of test images, or give --held-out "
+            f"{math.floor(1000 * smallest + 1) / 1000:g}"
         )
-    return parts
+    return held_out
+
+
+def other_rows(rows: Sequence[Row], folder: Path, options: PictureOptions) -> list[Row]:
+    """Rows that are not held out.
+
+    Raises:
+      DataError: there are none.
+    """
+    others = [row for row in rows if not _is_held_out(row, options)]
+    if not others:
+        raise DataError(
+            f"all of the {len(rows)} images in {folder} are held out with a share of "
+            f"{options.held_out:g}; put some into a folder of test images, or give a smaller "
+            "--held-out"
+        )
+    return others
+
+
+def _is_held_out(row: Row, options: PictureOptions) -> bool:
+    return _place_in_order(row) < options.held_out
+
+
+def _place_in_order(row: Row) -> float:
+    """A number of the first file's content, uniform in [0, 1)."""
+    return int(row.headers[0].digest[:12], 16) / 16**12
 
 
 def _one_set(folder: Path, split: str, letter: str, options: PictureOptions) -> Pictures:

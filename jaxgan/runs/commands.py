@@ -141,7 +141,11 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
     chosen = features.by_name(args.features or "random", resize=args.resize)
     if args.num_samples is not None and args.num_samples < 1:
         raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")
-    folders = {"real": load_folder(args.real), "generated": load_folder(args.run)}
+    real, generated = load_folder(args.real), load_folder(args.run)
+    if real.channels != generated.channels:  # features of grey and of colour are not comparable
+        colour = PictureOptions(channels=3)
+        real, generated = load_folder(args.real, colour), load_folder(args.run, colour)
+    folders = {"real": real, "generated": generated}
     names = args.metrics or ("fid", "kid", "prdc")
     available = evaluation.measurable(chosen, folders["real"].read(0)[None])
     if unknown := sorted(set(names) - set(available)):
