@@ -110,6 +110,12 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
         ]
         splits = [both[::-1] for both in splits] if swap else splits
     train, test = (dict(zip(names, both, strict=True)) for both in splits)
+    for name in names:
+        if train[name].channels != test[name].channels:
+            raise DataError(
+                f"the training images {name} have {train[name].channels} channels and the test "
+                f"images {test[name].channels}; give --channels 1 or --channels 3"
+            )
     load_size = config.load_size or math.ceil(config.crop_size * 286 / 256)
     jitter = data.Jitter(load_size, config.crop_size, config.flip, config.preprocess)
     return Data(

@@ -1,5 +1,6 @@
 """The user's image files: decoded alike whatever they hold, refused, split, cached and mirrored."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -12,13 +13,14 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image, ImageOps
 
-from experiments import autoencoder, mnist, pix2pix
+from experiments import autoencoder, mnist, pix2pix, translation
 from jaxgan import data
 from jaxgan.data import PictureOptions, cache, load_folder
 from jaxgan.data.decode import DEFAULTS, decode, read_header
 from jaxgan.data.translation import Jitter, resized_examples
 from jaxgan.errors import DataError, PictureError
-from jaxgan.runs import cli
+from jaxgan.runs import SizedPictureFlags, cli
+from jaxgan.runs.experiment import resumable_fields
 from jaxgan.runs.pictures import parse_size
 from tests.support import command, exit_status, size_of, write_images
 
@@ -704,6 +706,45 @@ def test_write_images_are_read(tmp_path):
     one = load_folder(tmp_path / "0001.png")
     assert one.names == ("0001",)
     np.testing.assert_array_equal(one.read(0), images[1])
+
+
+# ---- runs
+
+
+def test_the_training_data_of_a_run_cannot_change():
+    for config in (mnist.Config, autoencoder.Config, pix2pix.Config):
+        fields = {field.name for field in dataclasses.fields(config)}
+        flags = {field.name for field in dataclasses.fields(SizedPictureFlags)} | {"preprocess"}
+        assert len(flags & fields) > 4
+        assert not flags & resumable_fields(config)
+
+
+def test_splits_of_unequal_channels(tmp_path):
+    for split, shape in (("train", (8, 16, 1)), ("test", (8, 16, 3))):
+        saved(tmp_path / split / "a.png", picture(*shape))
+    config = pix2pix.Config(data_dir=str(tmp_path), crop_size=8)
+    with pytest.raises(DataError, match="source have 1 channels and the test images 3; give --ch"):
+        translation.load(config, ("source", "target"), paired=True)
+    config = dataclasses.replace(config, channels=3)
+    found = translation.load(config, ("source", "target"), paired=True)
+    assert found.test["target"].shape == (1, 8, 8, 3)
+    assert found.record["conversions"]["source"] == {"grey made RGB": 1}
+    with pytest.raises(DataError, match="are for --data folder"):
+        translation.load(dataclasses.replace(config, data="cycle_gan/a"), ("x", "y"), paired=False)
+
+
+def test_grey_and_coloured_folders_are_compared_alike(tmp_path, capsys):
+    for i in range(6):
+        saved(tmp_path / "grey" / f"{i}.png", picture(8, 8, 1, seed=i))
+        saved(
+            tmp_path / "rgb" / f"{i}.webp", picture(8, 8, 1, seed=i).convert("RGB"), lossless=True
+        )
+    out = tmp_path / "out.json"
+    command("evaluate", tmp_path / "grey", tmp_path / "rgb", metrics=("fid",), features="pixels",
+            out=out)  # fmt: skip
+    (record,) = json.loads(out.read_text())["evaluations"][0]["records"]
+    assert record["value"] == pytest.approx(0.0, abs=1e-3)
+    assert record["details"]["width"] == 8 * 8 * 3
 
 
 # ---- runs on a folder with every trap in it

@@ -3,6 +3,8 @@
     $XDG_CACHE_HOME/jaxgan/pictures/<key>.npy    uint8[n, height, width, channels]
     $XDG_CACHE_HOME/jaxgan/pictures/<key>.json   its SHA-256, and what was found when it was made
 
+Of images that are not kept, there is only what was found.
+
 The folder may be deleted at any time. Equal keys have equal contents, so that several processes may
 write one file.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+import PIL
 
 from jaxgan.errors import DataError
 
@@ -27,16 +30,37 @@ def folder() -> Path:
     return cache / "jaxgan" / "pictures"
 
 
+def key_of(fingerprint: str) -> str:
+    """Name of the entry of these files and options, decoded by this version of Pillow."""
+    return hashlib.sha256(f"{fingerprint} Pillow {PIL.__version__}".encode()).hexdigest()
+
+
 def read(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
     """A cached array, mapped into memory, and its facts; `None` if it is absent or damaged."""
-    array, record = _paths(key)
+    array, found = _paths(key)[0], read_facts(key)
     try:
-        facts = json.loads(record.read_text())
-        if _sha256(array) != facts.pop("sha256"):
+        if found is None or _sha256(array) != found["sha256"]:
             return None
-        return np.asarray(np.load(array, mmap_mode="r")), facts
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return np.asarray(np.load(array, mmap_mode="r")), found
+    except (OSError, ValueError, KeyError):
         return None
+
+
+def read_facts(key: str) -> dict[str, Any] | None:
+    """The facts of an entry; `None` if they are absent or damaged."""
+    try:
+        found = json.loads(_paths(key)[1].read_text())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"conversions", "damaged"} <= set(found) else None
+
+
+def write_facts(key: str, facts: Mapping[str, Any]) -> None:
+    """Writes facts without an array, if it can: they only save time."""
+    with contextlib.suppress(OSError):
+        folder().mkdir(parents=True, exist_ok=True)
+        with _replacing(_paths(key)[1]) as file:
+            file.write(json.dumps(facts, indent=2).encode())
 
 
 def write(

@@ -12,19 +12,18 @@ so that adding files moves none.
 
 import collections
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import PIL
 
 from jaxgan.data import cache
 from jaxgan.data.decode import Decoded, PictureOptions, decode
 from jaxgan.data.pictures import (
     Row,
     common_channels,
+    damaged_files,
     fingerprint,
     held_out_rows,
     in_parallel,
@@ -172,7 +171,7 @@ def _part(
     )
     images, conversions, damaged = _decoded(rows, options, channels, print_of(range(len(rows))))
     kept = [i for i in range(len(rows)) if i not in damaged]
-    files = [error.file for error in unreadable] + [rows[i].files[0] for i in damaged]
+    files = [error.file for error in (*unreadable, *damaged.values())]
     return Part(
         images,
         np.array([labels[i] for i in kept], np.int32) if classes else None,
@@ -184,9 +183,9 @@ def _part(
 
 def _decoded(
     rows: Sequence[Row], options: PictureOptions, channels: int, fingerprint: str
-) -> tuple[np.ndarray, dict[str, int], dict[int, str]]:
-    """All images from the cache, their conversions, and the indices of damaged files."""
-    key = hashlib.sha256(f"{fingerprint} Pillow {PIL.__version__}".encode()).hexdigest()
+) -> tuple[np.ndarray, dict[str, int], dict[int, PictureError]]:
+    """All images from the cache, their conversions, and the errors of damaged files by index."""
+    key = cache.key_of(fingerprint)
     cached = cache.read(key)
     if cached is None:
         facts: dict[str, dict] = {"conversions": {}, "damaged": {}}
@@ -196,10 +195,7 @@ def _decoded(
         cached = cache.read(key)
         assert cached is not None, "the cache was changed while it was written"
     images, facts = cached
-    damaged = {int(i): why for i, why in facts["damaged"].items()}
-    if damaged and not options.skip_bad:
-        raise PictureError(rows[min(damaged)].files[0], damaged[min(damaged)])
-    return images, facts["conversions"], damaged
+    return images, facts["conversions"], damaged_files(rows, facts, options)
 
 
 def _decode_all(
@@ -218,11 +214,9 @@ def _decode_all(
         if isinstance(found, PictureError):
             if not options.skip_bad:
                 raise found
-            facts["damaged"][i] = found.why
+            facts["damaged"][str(i)] = [0, found.why]
         else:
             conversions.update(found.conversions)
             yield found.pixels
-    if len(facts["damaged"]) == len(rows):
-        first = PictureError(rows[0].files[0], facts["damaged"][0])
-        raise DataError(f"none of {len(rows)} image files can be read; the first: {first}")
+    damaged_files(rows, facts, options)
     facts["conversions"].update(conversions)

@@ -27,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from jaxgan.data import cache
 from jaxgan.data.decode import (
     DEFAULTS,
     FILTER,
@@ -342,7 +343,7 @@ def _opened(
     options: PictureOptions,
     left_out: Sequence[PictureError],
     *,
-    sides: tuple[Side | None, ...] | None = None,
+    sides: tuple[Side, ...] = (),
 ) -> list[Pictures]:
     """Decodes all images once, to find damaged files and count conversions; a set per column.
 
@@ -350,31 +351,71 @@ def _opened(
     """
     columns = list(zip(*(row.headers for row in rows), strict=True))
     channels = [common_channels(headers, options) for headers in columns]
+    headers = [header for row in rows for header in row.headers]
+    key = cache.key_of(fingerprint(headers, options, channels, sides))
+    facts = cache.read_facts(key)
+    if facts is None:
+        facts = _checked(rows, options, channels, pairs=bool(sides))
+        cache.write_facts(key, facts)
+    damaged = damaged_files(rows, facts, options)
+    kept = [row for i, row in enumerate(rows) if i not in damaged]
+    names = tuple(error.file.name for error in (*left_out, *damaged.values()))
+    sets = [(0, side) for side in sides] if sides else [(i, None) for i in range(len(columns))]
+    return [
+        _pictures(kept, column, side, channels[column], options, facts["conversions"], names)
+        for column, side in sets
+    ]
 
-    def check(row: Row) -> tuple[Row, list[tuple[str, ...]]] | PictureError:
+
+def _checked(
+    rows: Sequence[Row], options: PictureOptions, channels: Sequence[int], *, pairs: bool
+) -> dict[str, Any]:
+    """Conversions of every column, and damaged files with their reasons, by index of the row."""
+
+    def check(row: Row) -> list[tuple[str, ...]] | PictureError:
         try:
             of_files = zip(row.files, channels, strict=True)
             decoded = [decode(file, options, channels=n) for file, n in of_files]
         except PictureError as error:
             return error
-        if sides and (width := decoded[0].pixels.shape[1]) % 2:
+        if pairs and (width := decoded[0].pixels.shape[1]) % 2:
             raise DataError(
                 f"{row.files[0]} is {width} pixels wide; pairs side by side have an even width, "
                 "half of it for each image"
             )
-        return row, [conversions for _, conversions in decoded]
+        return [conversions for _, conversions in decoded]
 
-    checked, damaged = readable(in_parallel(check, rows, "checking pictures"), options)
-    kept, conversions = zip(*checked, strict=True)
-    names = tuple(error.file.name for error in (*left_out, *damaged))
-    return [
-        _pictures(
-            kept, column, side, channels[column], options, [c[column] for c in conversions], names
-        )
-        for column, side in (
-            [(0, side) for side in sides] if sides else [(i, None) for i in range(len(columns))]
-        )
-    ]
+    damaged: dict[str, Any] = {}
+    counts: list[collections.Counter[str]] = [collections.Counter() for _ in channels]
+    for i, found in enumerate(in_parallel(check, rows, "checking pictures")):
+        if not isinstance(found, PictureError):
+            for count, conversions in zip(counts, found, strict=True):
+                count.update(conversions)
+        elif options.skip_bad:
+            damaged[str(i)] = [rows[i].files.index(found.file), found.why]
+        else:
+            raise found
+    return {"conversions": [dict(count) for count in counts], "damaged": damaged}
+
+
+def damaged_files(
+    rows: Sequence[Row], facts: Mapping[str, Any], options: PictureOptions
+) -> dict[int, PictureError]:
+    """Errors of rows with a damaged file, by index.
+
+    Raises:
+      PictureError: there is one, and `options.skip_bad` is not set.
+      DataError: all are damaged.
+    """
+    damaged = {
+        int(i): PictureError(rows[int(i)].files[which], why)
+        for i, (which, why) in facts["damaged"].items()
+    }
+    if damaged and not options.skip_bad:
+        raise next(iter(damaged.values()))
+    if len(damaged) == len(rows):
+        raise DataError(f"none of {len(rows)} image files can be read; the first: {damaged[0]}")
+    return damaged
 
 
 def _pictures(
@@ -383,7 +424,7 @@ def _pictures(
     side: Side | None,
     channels: int,
     options: PictureOptions,
-    conversions: Sequence[tuple[str, ...]],
+    conversions: Sequence[Mapping[str, int]],
     left_out: tuple[str, ...],
 ) -> Pictures:
     files = tuple(row.files[column] for row in rows)
@@ -392,7 +433,7 @@ def _pictures(
         channels,
         lambda i: decode(files[i], options, channels=channels, side=side).pixels,
         fingerprint([row.headers[column] for row in rows], options, channels, side),
-        dict(collections.Counter(what for of_file in conversions for what in of_file)),
+        conversions[column],
         left_out,
         files,
     )
