@@ -123,10 +123,15 @@ def _flips(start: int, count: int, *, rows: np.ndarray, seed: int) -> np.ndarray
 def _gathered(arrays: Mapping[str, Any], indices: Any, flips: Any) -> Batch:
     batch = {name: array[indices] for name, array in arrays.items()}
     if flips is not None:
-        mirrored = flips[:, :, None, None, None]
-        where = np.where if isinstance(flips, np.ndarray) else jnp.where
-        batch["image"] = where(mirrored, batch["image"][:, :, :, ::-1], batch["image"])
+        batch["image"] = _mirrored(batch["image"], flips)
     return {name: as_float(array) for name, array in batch.items()}
+
+
+def _mirrored(images: Any, flips: Any) -> Any:
+    if isinstance(images, np.ndarray):
+        images[flips] = images[flips][:, :, ::-1]  # rows were gathered, and so are a copy
+        return images
+    return jnp.where(flips[:, :, None, None, None], images[:, :, :, ::-1], images)
 
 
 def _num_examples(examples: Mapping[str, Any]) -> int:
