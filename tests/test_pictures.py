@@ -366,7 +366,7 @@ def test_class_folders_are_labels(tmp_path):
     for label, name in enumerate(sorted(names)):
         numbered(tmp_path / "train" / name, 3, start=10 * label)
         numbered(tmp_path / "test" / name / "deep er", 2, start=10 * label + 5)
-    for name in (".hidden.png", "__MACOSX/dog/._1.png", ".git/1.png", "dog/notes.txt"):
+    for name in (".hidden.png", "__MACOSX/dog/1.png", ".git/1.png", "dog/notes.txt"):
         (tmp_path / "train" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "train" / name).write_bytes(b"not an image")
     numbered(tmp_path / "elsewhere", 1, start=77)
@@ -501,11 +501,14 @@ def test_other_data_has_another_fingerprint(tmp_path):
     assert load(tmp_path).record["test_fingerprint"] == test_before
     saved(tmp_path / "test" / "001.png", picture(seed=101))
     assert load(tmp_path).record["test_fingerprint"] != test_before
-    for i in range(3):
-        (tmp_path / "train" / "ab"[i % 2]).mkdir(exist_ok=True)
-        (tmp_path / "train" / f"00{i}.png").rename(tmp_path / "train" / "ab"[i % 2] / f"00{i}.png")
+    # In classes; then one image in another class, without another order.
     shutil.rmtree(tmp_path / "test")
     numbered(tmp_path / "test" / "a", 2, start=9)
+    for i, name in enumerate("aab"):
+        (tmp_path / "train" / name).mkdir(exist_ok=True)
+        (tmp_path / "train" / f"00{i}.png").rename(tmp_path / "train" / name / f"00{i}.png")
+    prints.append(load(tmp_path).fingerprint)
+    (tmp_path / "train" / "a" / "001.png").rename(tmp_path / "train" / "b" / "001.png")
     prints.append(load(tmp_path).fingerprint)
     assert len(set(prints)) == len(prints)
 
