@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import sheets
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, SizedPictureFlags, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -38,7 +37,7 @@ NORMAL = 5000  # number of training images whose codes are the normal ones
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags):
     """Train an autoencoder, for reconstruction or for anomaly detection."""
 
     task: Literal["reconstruct", "anomaly"] = "reconstruct"
@@ -78,7 +77,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)}),
-        minibatches=data.minibatches(train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {"image": data.as_float(dataset.test["image"][:n])},
         data=dataset.record,
         evaluation=evaluation,

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxgan.errors import DataError
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, SizedPictureFlags, main
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags):
     """Train a classifier of handwritten digits."""
 
     num_steps: int = 4000
@@ -67,7 +66,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
             {"classifier": optax.adamw(schedule, weight_decay=1e-2)},
             ema={"classifier": config.ema},
         ),
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {name: data.as_float(x[:n]) for name, x in dataset.test.items()},
         data=dataset.record,
         evaluation=Evaluation(

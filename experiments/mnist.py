@@ -26,8 +26,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
 
 if TYPE_CHECKING:
     from flax.linen import Module
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags):
     """Train a GAN on handwritten digits, or on other small images."""
 
     network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
@@ -118,7 +117,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     return Experiment(
         game=game,
         algorithm=algorithm,
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {
             "image": np.zeros((n, *dataset.image_shape), np.float32),
             "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),

@@ -30,8 +30,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import sheets
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, Translation, main
+from jaxgan.runs import Experiment, SizedPictureFlags, Translation, main
 
 if TYPE_CHECKING:
     from jaxgan import Network
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags):
     """Train a U-Net to denoise or to colourise images."""
 
     task: Literal["denoise", "colorize"] = "denoise"
@@ -109,7 +108,10 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         game=game,
         algorithm=jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)}),
         minibatches=data.minibatches(
-            training_images(config, dataset), batch_size=config.batch_size, seed=config.seed
+            training_images(config, dataset),
+            batch_size=config.batch_size,
+            seed=config.seed,
+            x_flips=config.x_flips,
         ),
         sample_batch=lambda n: {"image": data.as_float(dataset.test["image"][:n])},
         data=dataset.record,

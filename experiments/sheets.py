@@ -85,10 +85,15 @@ def draw_latent_map(game: Game) -> Callable[[Path, TrainState], None]:
 
 def _pairs(game: Game, params, model_state, test: Examples, *, rows: int):
     import jax.numpy as jnp
+    import numpy as np
 
     from jaxgan import data, latent_space
 
-    first = jnp.asarray(data.as_float(test["image"][: rows * COLUMNS]))
+    count = len(test["image"])
+    shown = (
+        min(rows, -(-count // COLUMNS)) * COLUMNS
+    )  # the last row is filled with the first images
+    first = jnp.asarray(data.as_float(test["image"][np.arange(shown) % count]))
     outputs = latent_space.reconstruct(game, params, model_state, first)
     in_rows = lambda x: x.reshape(-1, COLUMNS, *first.shape[1:])
     return jnp.concatenate([in_rows(first), in_rows(outputs)], axis=1).reshape(-1, *first.shape[1:])

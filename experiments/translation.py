@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jaxgan.errors import DataError
-from jaxgan.runs import Config as BaseConfig
+from jaxgan.errors import DataError, PictureError
+from jaxgan.runs import PictureFlags
 
 if TYPE_CHECKING:
     from optax import GradientTransformation
 
+    from jaxgan.data import Pictures
     from jaxgan.loop import Minibatches
     from jaxgan.types import Examples
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(PictureFlags):
     """Flags of the image translation experiments."""
 
     data: str = "folder"
     """folder (images in --data-dir), recoloured (digits in two pairs of colours, with known true
     translations), or a TFDS data set such as cycle_gan/horse2zebra."""
     data_dir: str | None = None
-    """Folder with train/ and test/ (pairs side by side), or trainA/ trainB/ testA/ testB/."""
+    """Folder with train/ and test/ (pairs side by side), or trainA/ trainB/ testA/ testB/; without
+    test folders, a share of the training images is held out."""
     direction: Literal["a2b", "b2a"] = "a2b"
     """Direction of the translation; A is the left half of side-by-side pairs."""
+    preprocess: Literal[
+        "resize_and_crop",
+        "crop",
+        "scale_width",
+        "scale_width_and_crop",
+        "scale_shortside",
+        "scale_shortside_and_crop",
+        "none",
+    ] = "resize_and_crop"
+    """How training images are resized to the load size: to squares (resize), or with their aspect
+    by their width or shorter side; and whether a square is then cropped at random. none: only to
+    multiples of 4 pixels. Without a crop, all images must come out in one size."""
     load_size: int | None = None
     """Side length to which images are resized before cropping; default: 1.12 times the crop."""
     crop_size: int = 256
@@ -81,12 +96,14 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
         return _recoloured(config, names, paired=paired)
     from jaxgan import data
 
+    if config.data != "folder" and config.picture_options() != data.PictureOptions():
+        raise DataError(
+            "--background, --channels, --held-out and --skip-bad are for --data folder, and --data "
+            f"is {config.data}; leave them out"
+        )
     swap = config.direction == "b2a"
     if config.data == "folder":
-        if config.data_dir is None:
-            raise DataError("there are no pictures; give --data-dir, or --data recoloured")
-        load_both = data.load_pairs if paired else data.load_sets
-        splits = [load_both(config.data_dir, split, swap=swap) for split in ("train", "test")]
+        splits = [_of_folder(config, split, paired=paired) for split in ("train", "test")]
     elif paired:
         raise DataError(f"{config.data} has no pairs; give --data folder and --data-dir")
     else:
@@ -96,31 +113,32 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
         ]
         splits = [both[::-1] for both in splits] if swap else splits
     train, test = (dict(zip(names, both, strict=True)) for both in splits)
+    for name in names:
+        if train[name].channels != test[name].channels:
+            raise DataError(
+                f"the training images {name} have {train[name].channels} channels and the test "
+                f"images {test[name].channels}; give --channels 1 or --channels 3"
+            )
     load_size = config.load_size or math.ceil(config.crop_size * 286 / 256)
-    fingerprint = lambda sets: hashlib.sha256(
-        "".join(pictures.fingerprint for pictures in sets.values()).encode()
-    ).hexdigest()
+    jitter = data.Jitter(load_size, config.crop_size, config.flip, config.preprocess)
+    examples = data.resized_examples(test, jitter)
     return Data(
         minibatches=data.translation_minibatches(
             train,
             paired=paired,
             batch_size=config.batch_size,
             seed=config.seed,
-            jitter=data.Jitter(load_size, config.crop_size, config.flip),
+            jitter=jitter,
         ),
         num_train=max(map(len, train.values())),
-        test=data.resized_examples(test, config.crop_size),
-        train=data.resized_examples(train, config.crop_size, limit=1000),
+        test=examples,
+        train=data.resized_examples(train, jitter, limit=1000),
         channels={name: pictures.channels for name, pictures in train.items()},
-        record={
-            "name": config.data,
-            "source": f"{config.data_dir} {config.direction}: "
-            + " and ".join(f"{len(p)} {name}" for name, p in train.items()),
+        record=_record(config, train, test)
+        | {
             "num_train": max(map(len, train.values())),
-            "num_test": min(map(len, test.values())),
-            "channels": {name: pictures.channels for name, pictures in train.items()},
-            "fingerprint": fingerprint(train),
-            "test_fingerprint": fingerprint(test),
+            "num_test": len(examples[names[0]]),
+            "image_shapes": {name: list(images.shape[1:]) for name, images in examples.items()},
         },
     )
 
@@ -129,9 +147,9 @@ def blank(config: Config, record: Mapping[str, Any]) -> Data:
     """Black images with the recorded shapes, in place of sets whose files are not needed."""
     import numpy as np
 
-    channels, side = record["channels"], config.crop_size
-    zeros = lambda *shape: {
-        name: np.broadcast_to(np.uint8(0), (*shape, side, side, c)) for name, c in channels.items()
+    shapes = record["image_shapes"]
+    zeros = lambda *rows: {
+        name: np.broadcast_to(np.uint8(0), (*rows, *shape)) for name, shape in shapes.items()
     }
     return Data(
         minibatches=lambda start, count: {
@@ -141,9 +159,60 @@ def blank(config: Config, record: Mapping[str, Any]) -> Data:
         num_train=record["num_train"],
         test=zeros(record["num_test"]),
         train=zeros(min(record["num_train"], 1000)),
-        channels=channels,
+        channels={name: shape[-1] for name, shape in shapes.items()},
         record=record,
     )
+
+
+def _of_folder(config: Config, split: str, *, paired: bool) -> tuple[Pictures, Pictures]:
+    """Both sets of a split, in the direction of the config."""
+    from jaxgan import data
+
+    if config.data_dir is None:
+        raise DataError("there are no pictures; give --data-dir, or --data recoloured")
+    load_both = data.load_pairs if paired else data.load_sets
+    swap = config.direction == "b2a"
+    try:
+        return load_both(config.data_dir, split, swap=swap, options=config.picture_options())
+    except PictureError as error:
+        todo = "replace or remove it, or give --skip-bad"
+        raise PictureError(error.file, error.why, todo) from None
+
+
+def _record(
+    config: Config, train: Mapping[str, Pictures], test: Mapping[str, Pictures]
+) -> dict[str, Any]:
+    """The run's record of image files: their contents, what was converted, and what left out."""
+    from jaxgan import data
+
+    fingerprints = [
+        hashlib.sha256("".join(p.fingerprint for p in split.values()).encode()).hexdigest()
+        for split in (train, test)
+    ]
+    conversions: dict[str, dict[str, int]] = {}
+    for name in train:
+        counts = collections.Counter(train[name].conversions)
+        counts.update(test[name].conversions)
+        conversions[name] = dict(counts)
+    left_out = sorted(
+        {file for split in (train, test) for p in split.values() for file in p.left_out}
+    )
+    words = f"{config.data_dir} {config.direction}: " + " and ".join(
+        f"{len(train[name])} + {len(test[name])} {name}"
+        + (f" (converted: {data.conversions_in_words(counts)})" if counts else "")
+        for name, counts in conversions.items()
+    )
+    if left_out:
+        words += f"; left out: {len(left_out)} that cannot be read"
+    return {
+        "name": config.data,
+        "source": words,
+        "fingerprint": fingerprints[0],
+        "test_fingerprint": fingerprints[1],
+        "conversions": conversions,
+        "left_out": left_out,
+        "background": config.background,
+    }
 
 
 def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
@@ -178,7 +247,10 @@ def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data
         train={name: images[:1000] for name, images in train.items()},
         channels=dict.fromkeys(names, 3),
         record=dict(digits.record)
-        | {"name": f"recoloured {digits.name}", "channels": dict.fromkeys(names, 3)},
+        | {
+            "name": f"recoloured {digits.name}",
+            "image_shapes": {name: list(images.shape[1:]) for name, images in train.items()},
+        },
     )
 
 

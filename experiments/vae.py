@@ -29,8 +29,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags):
     """Train a variational autoencoder on small images."""
 
     num_steps: int = 30_000
@@ -109,7 +108,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         game=game,
         algorithm=algorithm,
         scan_steps=10 if config.network == "mlp" else 1,
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
         evaluation=make_evaluation(config, dataset, encoder, decoder, likelihood),

@@ -34,8 +34,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(SizedPictureFlags):
     """Train a VAE-GAN, or a related game over the same networks, on small images."""
 
     game: Literal["vae_gan", "vae", "adversarial_autoencoder", "bigan"] = "vae_gan"
@@ -90,7 +89,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
             turns=turns,
             ema=dict.fromkeys(averaged, schedules.ema_warmup(config.ema)) if config.ema else None,
         ),
-        minibatches=data.minibatches(dataset.train, batch_size=config.batch_size, seed=config.seed),
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
         evaluation=make_evaluation(config, game, dataset),

@@ -3,6 +3,8 @@
 A message is one line: what was found, what was expected, and what to do.
 """
 
+from pathlib import Path
+
 
 class UserError(Exception):
     """Base class of all errors that the user can fix.
@@ -15,6 +17,20 @@ class UserError(Exception):
 
 class DataError(UserError):
     """Missing or damaged data, or data of an unexpected format."""
+
+
+class PictureError(DataError):
+    """Image file that cannot be read.
+
+    Attributes:
+      file: the file.
+      why: the reason.
+    """
+
+    def __init__(self, file: Path, why: str, todo: str = "replace or remove it") -> None:
+        super().__init__(f"{file} cannot be read: {why}; {todo}")
+        self.file = file
+        self.why = why
 
 
 class SizeError(UserError, ValueError):

@@ -58,6 +58,14 @@ def no_data_dir():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Decoded images are cached in a folder of the session."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The folder of the original MNIST files; the test is skipped where there is none."""

@@ -14,7 +14,7 @@ from jaxgan import UserError, data, latent_space
 from jaxgan.errors import DataError
 from jaxgan.runs.launch import launch
 from jaxgan.runs.run import load_run
-from tests.support import command, refused, size_of, train, write_images
+from tests.support import command, pixels, refused, size_of, train, write_images
 
 SMALL = {"data": "digits", "features": 4, "batch_size": 16, "log_every": 50}
 SMALL |= {"evaluate_samples": 300, "learning_rate": 3e-3}
@@ -56,11 +56,22 @@ def test_codes_reconstruct_interpolate_and_add(tmp_path):
     command("arithmetic", directory, **folders, steps=4, **common)
     assert size_of(out) == (5 * 30 + 2, 4 * 30 + 2)
 
-    write_images(tmp_path / "large", np.zeros((1, 29, 28, 1), np.uint8))
-    for folder, message in ((tmp_path / "large", "has the shape (29, 28, 1)"),
-                            (tmp_path / "none", "does not exist")):  # fmt: skip
-        text = refused(command, "reconstruct", directory, input=folder, **common)
-        assert message in text
+    # Images of another size, depth or number of channels are resized and converted.
+    (tmp_path / "large").mkdir()
+    for i, digit in enumerate(digits["image"][:4, ..., 0]):
+        large = np.kron(np.repeat(digit[..., None], 3, axis=-1), np.ones((2, 2, 1), np.uint8))
+        wide = Image.fromarray(np.pad(large, [(0, 0), (20, 20), (0, 0)]))
+        wide.save(tmp_path / "large" / f"{i}.png")
+        Image.fromarray(large).resize((28, 28), Image.Resampling.BICUBIC).convert("L").save(
+            tmp_path / "large" / f"{i}.webp", lossless=True
+        )
+    command("reconstruct", directory, input=tmp_path / "large", out=out, num=8)
+    rows = pixels(out)
+    for top in (2, 32):  # the images, and their reconstructions
+        row = rows[top : top + 28, 2:].reshape(28, 8, 30, -1)
+        np.testing.assert_allclose(row[:, ::2], row[:, 1::2], atol=2)
+    text = refused(command, "reconstruct", directory, input=tmp_path / "none", **common)
+    assert "does not exist" in text
     text = refused(command, "latent-map", directory, out=out, side=2)
     assert "codes of the shape (16,)" in text
     text = refused(command, "interpolate", directory, steps=1, **common)
@@ -207,7 +218,7 @@ def test_four_games_with_the_same_networks(game, tmp_path):
     assert size_of(tmp_path / "out.png") == (302, 62)
 
 
-def test_folders_have_no_labels(tmp_path):
+def test_folders_without_classes_have_no_labels(tmp_path):
     """Nor do they need any, but for what is made of labels."""
     for split in ("train", "test"):
         write_images(tmp_path / split, coloured(4, 0))

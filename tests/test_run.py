@@ -17,8 +17,8 @@ import pytest
 
 from experiments import mixture, mnist
 from jaxgan import UserError, checkpoint, images
+from jaxgan.data.decode import SUFFIXES
 from jaxgan.data.idx import write_idx
-from jaxgan.data.pictures import SUFFIXES
 from jaxgan.runs import xla_flags
 from jaxgan.runs.curves import save_curves
 from jaxgan.runs.files import check_place

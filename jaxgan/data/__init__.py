@@ -1,5 +1,6 @@
 """Data: loading of image sets, and minibatches as a pure function of (seed, index)."""
 
+from jaxgan.data.decode import PictureOptions as PictureOptions
 from jaxgan.data.idx import read_idx as read_idx
 from jaxgan.data.load import Dataset as Dataset
 from jaxgan.data.load import blank as blank
@@ -13,6 +14,7 @@ from jaxgan.data.mixtures import sampled_minibatches as sampled_minibatches
 from jaxgan.data.mixtures import spiral as spiral
 from jaxgan.data.mixtures import swiss_roll as swiss_roll
 from jaxgan.data.pictures import Pictures as Pictures
+from jaxgan.data.pictures import conversions_in_words as conversions_in_words
 from jaxgan.data.pictures import load_folder as load_folder
 from jaxgan.data.pictures import load_pairs as load_pairs
 from jaxgan.data.pictures import load_sets as load_sets

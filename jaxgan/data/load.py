@@ -2,16 +2,20 @@
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+import PIL
 
-from jaxgan.data import mnist
+from jaxgan.data import image_folder, mnist
+from jaxgan.data.decode import DEFAULTS, PictureOptions
 from jaxgan.data.digits import read_digits
-from jaxgan.data.pictures import Pictures, load_folder
-from jaxgan.errors import DataError
+from jaxgan.data.pictures import Pictures, conversions_in_words, files_in
+from jaxgan.errors import DataError, PictureError
 from jaxgan.types import Examples
 
 SetsAB = tuple[Pictures, Pictures]
@@ -26,6 +30,8 @@ class Dataset(NamedTuple):
       source: human-readable description of where the set was loaded from.
       stands_in: whether it is the fallback for a set that is not available.
       train, test: `image` `uint8[n, height, width, channels]`, and optionally `label` `int32[n]`.
+      classes: names of the classes by label, where folders are classes; otherwise empty.
+      details: more entries of the record, of image files.
       recorded: the record of the set of which this one has only the shapes (`blank`).
     """
 
@@ -34,6 +40,8 @@ class Dataset(NamedTuple):
     train: Examples
     test: Examples
     stands_in: bool = False
+    classes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = MappingProxyType({})
     recorded: Mapping[str, Any] | None = None
 
     @property
@@ -44,12 +52,14 @@ class Dataset(NamedTuple):
     @property
     def num_classes(self) -> int | None:
         """Number of classes, or `None` if there are no labels."""
+        if self.classes:
+            return len(self.classes)
         return int(self.train["label"].max()) + 1 if "label" in self.train else None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the training examples, for the record of a run."""
-        return _fingerprint(self.train)
+        """SHA-256 of the training examples, for the record of a run; of image files, of these."""
+        return self.details.get("fingerprint") or _sha256(self.train)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -65,11 +75,17 @@ class Dataset(NamedTuple):
             "image_shape": list(self.image_shape),
             "num_classes": self.num_classes,
             "fingerprint": self.fingerprint,
-            "test_fingerprint": _fingerprint(self.test),
+            "test_fingerprint": self.details.get("test_fingerprint") or _sha256(self.test),
+            **self.details,
         }
 
 
-def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
+def load(
+    name: str = "auto",
+    *,
+    data_dir: str | Path | None = None,
+    pictures: PictureOptions = DEFAULTS,
+) -> Dataset:
     """Loads an image set from local files, a TFDS folder, a download, or scikit-learn.
 
     Sources are tried in this order:
@@ -83,34 +99,43 @@ def load(name: str = "auto", *, data_dir: str | Path | None = None) -> Dataset:
     Args:
       name: `auto` (MNIST if available, else the digits), `mnist`, `digits` (scikit-learn's), any
         TFDS image set whose images have one size, such as `cifar10`, or `folder`: the user's image
-        files, of one size, in `data_dir/train` and `data_dir/test`.
+        files in `data_dir`, in the layouts of `jaxgan.data.image_folder`.
       data_dir: folder that is searched first; `$JAXGAN_DATA_DIR` if `None`.
+      pictures: how image files become arrays, for `folder`.
 
     Returns:
       The set; its `source` describes where it was loaded from.
 
     Raises:
       DataError: the set is not available (the message says how to get it), or one of its files is
-        damaged; a damaged file is an error even if another source has the set.
+        damaged; a damaged file is an error even if another source has the set. Or `data_dir` holds
+        image files and the name is `auto`, or `pictures` is given for another set than `folder`.
 
     Example:
       >>> digits = load("digits")
       >>> digits.train["image"].shape
       (1500, 28, 28, 1)
     """
+    if name != "folder" and pictures != DEFAULTS:
+        raise DataError(
+            f"--size, --resize and the other flags of image files are for --data folder, and "
+            f"--data is {name}; give --data folder, or leave them out"
+        )
     if name == "digits":
         return _digits()
     set_name = "mnist" if name == "auto" else name
-    data_dir = data_dir or os.environ.get("JAXGAN_DATA_DIR")
-    folder = Path(data_dir).expanduser() if data_dir else None
+    searched = data_dir or os.environ.get("JAXGAN_DATA_DIR")
+    folder = Path(searched).expanduser() if searched else None
     if folder is not None and not folder.is_dir():
         raise DataError(f"the data directory {folder} does not exist; create it, or pass another")
     if name == "folder":
-        return _folder(folder)
+        return _folder(folder, pictures)
     if folder is not None and set_name in ORIGINALS:
         for root in (folder / set_name, folder):
             if mnist.has_original(root):
                 return _originals(set_name, root)
+    if name == "auto" and data_dir and folder and not _prepared_folder("mnist", folder):
+        _check_holds_no_pictures(folder)
     try:
         return _from_tfds(set_name, folder)
     except DataError as error:
@@ -183,37 +208,65 @@ def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None)
     return tfds.pictures(builder, f"{split}A"), tfds.pictures(builder, f"{split}B")
 
 
-def _fingerprint(examples: Examples) -> str:
+def _folder(folder: Path | None, options: PictureOptions) -> Dataset:
+    if folder is None:
+        raise DataError("the data set folder needs images; give --data-dir, a folder of images")
+    try:
+        found = image_folder.load_images(folder, options)
+    except PictureError as error:
+        todo = "replace or remove it, or give --skip-bad"
+        raise PictureError(error.file, error.why, todo) from None
+    train, test = (
+        {"image": part.images} | ({} if part.labels is None else {"label": part.labels})
+        for part in (found.train, found.test)
+    )
+    details = {
+        "fingerprint": found.train.fingerprint,
+        "test_fingerprint": found.test.fingerprint,
+        "classes": list(found.classes),
+        "held_out": found.held_out,
+        "resize": options.resize,
+        "background": options.background,
+        "conversions": dict(Counter(found.train.conversions) + Counter(found.test.conversions)),
+        "left_out": [*found.train.left_out, *found.test.left_out],
+        "pillow": PIL.__version__,
+    }
+    source = _in_words(folder, found, details)
+    name = f"folder {folder.resolve().name}"
+    return Dataset(name, source, train, test, classes=found.classes, details=details)
+
+
+def _in_words(folder: Path, found: image_folder.ImageFolder, details: Mapping[str, Any]) -> str:
+    """What was found, converted and left out, in a line."""
+    num_train, num_test = len(found.train.images), len(found.test.images)
+    words = f"{num_train} + {num_test} images in {folder}"
+    if found.held_out is not None:
+        words += f", of which {num_test} are held out by their content"
+    if found.classes:
+        shown = ", ".join(found.classes[:5]) + (", ..." if len(found.classes) > 5 else "")
+        words += f"; {len(found.classes)} classes: {shown}"
+    if details["conversions"]:
+        words += f"; converted: {conversions_in_words(details['conversions'])}"
+    if details["left_out"]:
+        words += f"; left out: {len(details['left_out'])} that cannot be read"
+    return words
+
+
+def _check_holds_no_pictures(folder: Path) -> None:
+    """Refuses a folder of image files where it would be searched for MNIST and not found."""
+    if (file := next(files_in(folder), None)) is not None:
+        raise DataError(
+            f"{folder} holds images ({file.relative_to(folder)}) and not MNIST; to train on them, "
+            "give --data folder"
+        )
+
+
+def _sha256(examples: Examples) -> str:
     digest = hashlib.sha256()
     for name, array in sorted(examples.items()):
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _folder(folder: Path | None) -> Dataset:
-    if folder is None:
-        raise DataError("the data set folder needs images; give --data-dir, with train/ and test/")
-    train, test = ({"image": _of_one_size(folder / split)} for split in ("train", "test"))
-    if train["image"].shape[1:] != test["image"].shape[1:]:
-        raise DataError(
-            f"the images in {folder}/train have the shape {train['image'].shape[1:]} and those "
-            f"in test {test['image'].shape[1:]}; resize or convert them to one shape"
-        )
-    return Dataset(folder.name, f"images in {folder}", train, test)
-
-
-def _of_one_size(folder: Path) -> np.ndarray:
-    pictures = load_folder(folder)
-    images = [pictures.read(i) for i in range(len(pictures))]
-    for name, image in zip(pictures.names, images, strict=True):
-        if image.shape != images[0].shape:
-            raise DataError(
-                f"{folder}: {name} has {image.shape[0]} x {image.shape[1]} pixels and "
-                f"{pictures.names[0]} has {images[0].shape[0]} x {images[0].shape[1]}; resize them "
-                "to one size"
-            )
-    return np.stack(images)
 
 
 def _digits(why: str = "") -> Dataset:

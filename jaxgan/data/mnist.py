@@ -30,7 +30,7 @@ def read_original(folder: Path, split: str, *, name: str = "mnist") -> Examples:
       folder: folder with the files.
       split: `train` or `test`.
       name: `mnist` is verified by checksum; other sets in the format (`fashion_mnist`, `kmnist`)
-        only by shape.
+        by shape, and not to be MNIST.
 
     Returns:
       `image` `uint8[n, 28, 28, 1]` and `label` `int32[n]`.
@@ -53,9 +53,8 @@ def read_pair(images: Path, labels: Path, split: str, *, name: str = "mnist") ->
     n = NUM_EXAMPLES[split]
     image = read_idx(images, shape=(n, 28, 28))
     label = read_idx(labels, shape=(n,))
-    if name == "mnist":
-        _check(images, f"{PREFIXES[split]}-images", image)
-        _check(labels, f"{PREFIXES[split]}-labels", label)
+    for path, kind, values in ((images, "images", image), (labels, "labels", label)):
+        _check(path, f"{PREFIXES[split]}-{kind}", values, name)
     return {"image": image[..., None], "label": label.astype(np.int32)}
 
 
@@ -71,10 +70,15 @@ def _find(folder: Path, stem: str) -> Path:
     raise DataError(f"{folder}: has neither {stem} nor {stem}.gz; download it there")
 
 
-def _check(path: Path, name: str, values: np.ndarray) -> None:
+def _check(path: Path, part: str, values: np.ndarray, name: str) -> None:
     digest = hashlib.sha256(values.tobytes()).hexdigest()
-    if digest != SHA256[name]:
+    if name == "mnist" and digest != SHA256[part]:
         raise DataError(
-            f"{path}: its values have SHA-256 {digest[:16]}..., expected {SHA256[name][:16]}... "
-            f"for MNIST's {name}; it is another set or damaged: download it again"
+            f"{path}: its values have SHA-256 {digest[:16]}..., expected {SHA256[part][:16]}... "
+            f"for MNIST's {part}; it is another set or damaged: download it again"
+        )
+    if name != "mnist" and digest == SHA256[part]:
+        raise DataError(
+            f"{path}: these are MNIST's {part} and not those of {name}, by their SHA-256; download "
+            f"{name}, or load mnist"
         )

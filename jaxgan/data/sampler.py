@@ -10,11 +10,14 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.data.shuffle import shuffled
+from jaxgan.data.shuffle import mixed, shuffled
 from jaxgan.errors import DataError
 from jaxgan.types import Batch
+
+FLIPS = np.uint32(0x666C6970)  # makes the mirroring independent of the order, of the same seed
 
 
 def minibatches(
@@ -23,6 +26,7 @@ def minibatches(
     batch_size: int,
     seed: int = 0,
     on_device: bool = False,
+    x_flips: bool = False,
     process: tuple[int, int] | None = None,
 ) -> Callable[[int, int], Batch]:
     """Shuffled minibatches of arrays in memory: a pure function of (seed, index).
@@ -36,6 +40,8 @@ def minibatches(
       seed: seed of the permutations.
       on_device: whether to keep the arrays on the default device and gather there, in a compiled
         program; otherwise in host memory with NumPy. The minibatches are the same.
+      x_flips: whether to mirror each `image` horizontally with probability 1/2, anew in every
+        epoch: a pure function of (seed, index of the minibatch, row).
       process: `(i, n)`, to get the i-th of n equal parts of every minibatch, with rows in order;
         if `None`, the part of this process among all JAX processes.
 
@@ -72,17 +78,18 @@ def minibatches(
         )
     rows = np.arange(batch_size).reshape(parts, -1)[part]
     indices = partial(_indices, n=n, batch_size=batch_size, rows=rows, seed=seed)
+    flips = partial(_flips, rows=rows, seed=seed) if x_flips else lambda start, count: None
     if on_device:
         resident = jax.device_put(dict(examples))
         gather = jax.jit(_gathered)
 
         def batches(start: int, count: int) -> Batch:
-            return gather(resident, indices(start, count))
+            return gather(resident, indices(start, count), flips(start, count))
     else:
         arrays = {name: np.asarray(array) for name, array in examples.items()}
 
         def batches(start: int, count: int) -> Batch:
-            return _gathered(arrays, indices(start, count))
+            return _gathered(arrays, indices(start, count), flips(start, count))
 
     return batches
 
@@ -143,8 +150,25 @@ def _indices(
     return shuffled(position, n=n, seed=seed, epoch=epoch[:, None])
 
 
-def _gathered(arrays: Mapping[str, Any], indices: Any) -> Batch:
-    return {name: as_float(array[indices]) for name, array in arrays.items()}
+def _flips(start: int, count: int, *, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Which of these rows of the minibatches are mirrored, `bool[count, len(rows)]`."""
+    number = (start + np.arange(count))[:, None].astype(np.uint32)
+    key = mixed(mixed(np.asarray(seed, np.uint32) ^ FLIPS) ^ number)
+    return (mixed(key ^ rows.astype(np.uint32)) >> np.uint32(31)).astype(bool)
+
+
+def _gathered(arrays: Mapping[str, Any], indices: Any, flips: Any) -> Batch:
+    batch = {name: array[indices] for name, array in arrays.items()}
+    if flips is not None:
+        batch["image"] = _mirrored(batch["image"], flips)
+    return {name: as_float(array) for name, array in batch.items()}
+
+
+def _mirrored(images: Any, flips: Any) -> Any:
+    if isinstance(images, np.ndarray):
+        images[flips] = images[flips][:, :, ::-1]  # rows were gathered, and so are a copy
+        return images
+    return jnp.where(flips[:, :, None, None, None], images[:, :, :, ::-1], images)
 
 
 def _num_examples(examples: Mapping[str, Any]) -> int:

@@ -45,9 +45,9 @@ def shuffled(
 
 def _round_keys(seed: ArrayLike, epoch: ArrayLike) -> list[NDArray[np.uint32]]:
     seed, epoch = np.asarray(seed, np.uint32), np.asarray(epoch, np.uint32)
-    key = _mixed(_mixed(seed) ^ epoch)
+    key = mixed(mixed(seed) ^ epoch)
     golden = 0x9E3779B9  # 2^32 over the golden ratio: spreads the Feistel rounds' keys
-    return [_mixed(key ^ np.uint32(golden * i & 0xFFFFFFFF)) for i in range(1, ROUNDS + 1)]
+    return [mixed(key ^ np.uint32(golden * i & 0xFFFFFFFF)) for i in range(1, ROUNDS + 1)]
 
 
 def _feistel(
@@ -56,11 +56,11 @@ def _feistel(
     mask = np.uint32((1 << half_bits) - 1)
     left, right = x >> np.uint32(half_bits), x & mask
     for key in keys:
-        left, right = right, left ^ (_mixed(right ^ key) & mask)
+        left, right = right, left ^ (mixed(right ^ key) & mask)
     return (left << np.uint32(half_bits)) | right
 
 
-def _mixed(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def mixed(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Hash of 32-bit words: a bijection in which every input bit affects every output bit.
 
     The constants are those of Chris Wellons, *Prospecting for Hash Functions*, 2018,

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from jaxgan.data.pictures import Pictures, resized
+from jaxgan.data.pictures import Pictures, in_parallel, resized
 from jaxgan.data.sampler import as_float
 from jaxgan.data.shuffle import shuffled
 from jaxgan.errors import DataError
@@ -16,19 +17,46 @@ from jaxgan.types import Batch, Examples
 THREADS = 8
 
 
+Preprocess = Literal[
+    "resize_and_crop",
+    "crop",
+    "scale_width",
+    "scale_width_and_crop",
+    "scale_shortside",
+    "scale_shortside_and_crop",
+    "none",
+]
+
+
 @dataclasses.dataclass(frozen=True)
 class Jitter:
     """Random jitter of training images (resize, crop, flip), sampled anew for each use.
 
     Attributes:
-      load_size: side in pixels of the square that images are resized to; `None` to keep their size.
+      load_size: side in pixels that images are resized to.
       crop_size: side in pixels of the square crop at a random position.
       flip: whether to flip images left to right with probability 1/2.
+      preprocess: how images are resized, and whether they are cropped afterwards. The names are
+        those of the authors' code.
+        `resize_and_crop`: to squares of `load_size`, whatever their aspect.
+        `crop`: not resized.
+        `scale_width_and_crop`: to the width `load_size` with their aspect, and at least as high as
+        the crop.
+        `scale_shortside_and_crop`: to `load_size` along the shorter side, with their aspect.
+        `scale_width`, `scale_shortside`: the same, without a crop.
+        `none`: not cropped, and resized to the nearest multiples of 4 pixels only.
+        Without a crop, all images must come out in one size.
+
+    Reference:
+      Zhu, Park, Isola and Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
+      Adversarial Networks*, 2017, https://arxiv.org/abs/1703.10593, and the options of
+      https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix.
     """
 
-    load_size: int | None = 286
+    load_size: int = 286
     crop_size: int = 256
     flip: bool = True
+    preprocess: Preprocess = "resize_and_crop"
 
 
 def translation_minibatches(
@@ -60,7 +88,7 @@ def translation_minibatches(
     Raises:
       DataError: `load_size` is smaller than the crop; paired sets have unequal numbers of images;
         or the batch size is not divisible by the number of processes. The returned function raises
-        it for an image that is smaller than the crop.
+        it for an image that is smaller than the crop, and for images of several sizes.
 
     Example:
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
@@ -84,29 +112,47 @@ def translation_minibatches(
             stream["rows"] = _read_ahead(examples, start * local_size)
         rows = [next(stream["rows"]) for _ in range(count * local_size)]
         stream["next"] = start + count
-        stacked = {name: np.stack([row[name] for row in rows]) for name in sets}
+        stacked = {name: _stacked([row[name] for row in rows], name) for name in sets}
         return jax.tree.map(lambda x: x.reshape(count, local_size, *x.shape[1:]), stacked)
 
     return batches
 
 
 def resized_examples(
-    sets: Mapping[str, Pictures], size: int, *, limit: int | None = None
+    sets: Mapping[str, Pictures], jitter: Jitter, *, limit: int | None = None
 ) -> Examples:
-    """First images of every set, resized to squares, in memory: for evaluation and image grids.
+    """First images of every set, as in training but without chance, in memory: for evaluation.
 
     Args:
       sets: images by name.
-      size: side of the squares in pixels.
+      jitter: that of the training. With `resize_and_crop`, images are resized to the crop size, as
+        in the authors' code; otherwise as in training, and cropped in the centre. None is flipped.
       limit: maximum number of images per set; the size of the smallest set if `None`.
 
     Returns:
-      `{name: uint8[n, size, size, channels]}`.
+      `{name: uint8[n, height, width, channels]}`, squares unless there is no crop.
+
+    Raises:
+      DataError: an image is smaller than the crop, or there is no crop and images come out in
+        several sizes.
     """
     n = min(map(len, sets.values()))
     n = n if limit is None else min(n, limit)
+    crop = jitter.crop_size
+    squares = jitter.preprocess == "resize_and_crop"
+    fixed = dataclasses.replace(jitter, load_size=crop) if squares else jitter
+
+    def example(pictures: Pictures, i: int) -> np.ndarray:
+        picture = _scaled(pictures.read(i), fixed)
+        if "crop" not in fixed.preprocess:
+            return picture
+        top, left = (room // 2 for room in _room(picture, pictures.names[i], crop))
+        return picture[top : top + crop, left : left + crop]
+
     return {
-        name: np.stack([resized(pictures.read(i), (size, size)) for i in range(n)])
+        name: _stacked(
+            list(in_parallel(partial(example, pictures), range(n), "resizing images")), name
+        )
         for name, pictures in sets.items()
     }
 
@@ -144,19 +190,52 @@ class _Examples:
 def _jittered(
     pictures: Pictures, index: int, jitter: Jitter, rng: np.random.Generator
 ) -> np.ndarray:
-    picture = pictures.read(index)
-    if jitter.load_size is not None:
-        picture = resized(picture, (jitter.load_size, jitter.load_size))
+    picture = _scaled(pictures.read(index), jitter)
+    if "crop" in jitter.preprocess:
+        crop = jitter.crop_size
+        height, width = _room(picture, pictures.names[index], crop)
+        top, left = rng.integers(0, [height + 1, width + 1])
+        picture = picture[top : top + crop, left : left + crop]
+    return picture[:, ::-1] if jitter.flip and rng.random() < 0.5 else picture
+
+
+def _scaled(picture: np.ndarray, jitter: Jitter) -> np.ndarray:
+    """An image resized as `jitter.preprocess` says, before the crop."""
     height, width, _ = picture.shape
-    crop = jitter.crop_size
+    target, how = jitter.load_size, jitter.preprocess
+    if how == "resize_and_crop":
+        return resized(picture, (target, target))
+    if how.startswith("scale_width"):
+        return resized(picture, (max(target * height // width, jitter.crop_size), target))
+    if how.startswith("scale_shortside"):
+        scale = target / min(height, width)
+        return resized(picture, (round(height * scale), round(width * scale)))
+    if how == "none":
+        return resized(picture, (max(round(height / 4), 1) * 4, max(round(width / 4), 1) * 4))
+    return picture
+
+
+def _room(picture: np.ndarray, name: str, crop: int) -> tuple[int, int]:
+    """Pixels by which an image is higher and wider than the crop."""
+    height, width, _ = picture.shape
     if min(height, width) < crop:
         raise DataError(
-            f"{pictures.names[index]} has {height} x {width} pixels, expected at least {crop} x "
-            f"{crop} for the crop; set a load size, or a smaller crop size"
+            f"{name} has {height} x {width} pixels, expected at least {crop} x {crop} for the "
+            "crop; give --preprocess resize_and_crop or scale_shortside_and_crop, or a smaller "
+            "--crop-size"
         )
-    top, left = rng.integers(0, [height - crop + 1, width - crop + 1])
-    picture = picture[top : top + crop, left : left + crop]
-    return picture[:, ::-1] if jitter.flip and rng.random() < 0.5 else picture
+    return height - crop, width - crop
+
+
+def _stacked(images: list[np.ndarray], name: str) -> np.ndarray:
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) > 1:
+        raise DataError(
+            f"the images {name} come out in {len(shapes)} sizes, such as {shapes[0][0]} x "
+            f"{shapes[0][1]} and {shapes[-1][0]} x {shapes[-1][1]}; give --preprocess "
+            "resize_and_crop, scale_width_and_crop or scale_shortside_and_crop"
+        )
+    return np.stack(images)
 
 
 def _read_ahead(examples: _Examples, first: int) -> Iterator[dict[str, np.ndarray]]:
@@ -170,7 +249,8 @@ def _read_ahead(examples: _Examples, first: int) -> Iterator[dict[str, np.ndarra
 
 
 def _check(sets: Mapping[str, Pictures], paired: bool, jitter: Jitter) -> None:
-    if jitter.crop_size < 1 or (jitter.load_size or jitter.crop_size) < jitter.crop_size:
+    smallest = jitter.crop_size if jitter.preprocess.endswith("and_crop") else 1
+    if jitter.crop_size < 1 or jitter.load_size < smallest:
         raise DataError(
             f"the load size is {jitter.load_size} and the crop size {jitter.crop_size}; expected a "
             "crop of at least 1 and at most the load size"

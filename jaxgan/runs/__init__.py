@@ -8,3 +8,5 @@ from jaxgan.runs.experiment import Config as Config
 from jaxgan.runs.experiment import Experiment as Experiment
 from jaxgan.runs.experiment import Translation as Translation
 from jaxgan.runs.experiment import flag as flag
+from jaxgan.runs.pictures import PictureFlags as PictureFlags
+from jaxgan.runs.pictures import SizedPictureFlags as SizedPictureFlags

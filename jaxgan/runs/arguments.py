@@ -108,14 +108,20 @@ class Neighbours(DataArguments):
 
 @dataclass(frozen=True, kw_only=True)
 class Translate(CheckpointArguments):
-    """Translate a folder of images of any size (pix2pix, CycleGAN, denoising, colourisation)."""
+    """Translate images of any size (pix2pix, CycleGAN, denoising, colourisation)."""
 
     input: Path
-    """Folder of images."""
+    """Folder of images, or one image."""
     output: Path
     """Folder for the outputs, PNG files of the same names; created if needed."""
     way: str | None = None
     """Direction, such as y2x, if the run translates in both."""
+    side: Literal["left", "right"] | None = None
+    """Half of each image to translate, of pairs side by side; the whole image by default."""
+    background: str | None = None
+    """Colour behind transparent pixels; that of the run by default."""
+    skip_bad: bool = False
+    """Leave out files that cannot be read, instead of ending with an error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +129,8 @@ class Reconstruct(DataArguments):
     """Show images above their reconstructions by an autoencoder."""
 
     input: Path | None = None
-    """Folder of images of the run's size; held-out images of the run by default."""
+    """Folder of images, or one image, resized as for the run; held-out images of the run by
+    default."""
     num: int = 50
     """Maximum number of images."""
     out: Path = Path("reconstructions.png")
@@ -137,8 +144,8 @@ class Interpolate(DataArguments):
     """Interpolate between pairs of latents, or of codes of images if the run's game encodes."""
 
     input: Path | None = None
-    """Folder of images of the run's size, starts in its first half and ends in its second; of a
-    game that encodes. By default held-out images of the run, or latents from the prior."""
+    """Folder of images, resized as for the run, starts in its first half and ends in its second; of
+    a game that encodes. By default held-out images of the run, or latents from the prior."""
     num: int = 8
     """Number of pairs."""
     steps: int = 8
@@ -188,7 +195,7 @@ class Anomalies(DataArguments):
     """Compute anomaly scores of a folder of images, and list the most anomalous first."""
 
     input: Path
-    """Folder of images of the run's size."""
+    """Folder of images, or one image, resized as for the run."""
     score: Literal["latent", "reconstruction"] = "latent"
     """Sort by distance to the codes of training images, or by reconstruction error."""
     out: Path = Path("anomalies.json")

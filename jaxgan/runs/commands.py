@@ -11,9 +11,9 @@ import numpy as np
 from rich.progress import track
 
 from jaxgan import checkpoint, evaluation, features, images, weights
-from jaxgan.data import as_float, load_folder
-from jaxgan.data.pictures import SUFFIXES
-from jaxgan.errors import RunError
+from jaxgan.data import PictureOptions, Pictures, as_float, conversions_in_words, load_folder
+from jaxgan.data.decode import SUFFIXES
+from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
 from jaxgan.parallel import multihost
@@ -154,7 +154,11 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
     chosen = features.by_name(args.features or "random", resize=args.resize)
     if args.num_samples is not None and args.num_samples < 1:
         raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")
-    folders = {"real": load_folder(args.real), "generated": load_folder(args.run)}
+    real, generated = load_folder(args.real), load_folder(args.run)
+    if real.channels != generated.channels:  # features of grey and of colour are not comparable
+        colour = PictureOptions(channels=3)
+        real, generated = load_folder(args.real, colour), load_folder(args.run, colour)
+    folders = {"real": real, "generated": generated}
     names = args.metrics or ("fid", "kid", "prdc")
     available = evaluation.measurable(chosen, folders["real"].read(0)[None])
     if unknown := sorted(set(names) - set(available)):
@@ -167,15 +171,14 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
 
 
 def translate(args: arguments.Translate) -> None:
-    """Translates all images of a folder, of any size, into PNG files of the same names.
+    """Translates images of any size into PNG files of the same names.
 
     Images are padded by reflection to the multiples that the network supports, and the outputs
     cropped to the original size.
 
     Raises:
       UserError: an error of `load_run`; the run does not translate images, or not in this
-        direction; an image cannot be read, or its number of channels differs from the training
-        images'.
+        direction; an image cannot be read; or an output would overwrite an input or another output.
     """
     make_folder(args.output)
     run = restore(args)
@@ -185,24 +188,30 @@ def translate(args: arguments.Translate) -> None:
     if args.way is not None and args.way not in translations:
         raise RunError(f"--way is {args.way}, expected one of {', '.join(translations)}")
     translation = translations[args.way or next(iter(translations))]
-    pictures = load_folder(args.input)
-    if pictures.channels != translation.channels:
-        raise RunError(
-            f"the images in {args.input} have {pictures.channels} channels, and {args.run} was "
-            f"trained on images with {translation.channels}; convert them"
-        )
+    pictures = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
+    outputs = _outputs(args, pictures)
     apply = jax.jit(translation.apply)  # recompiled for every size
+    pairs = 0
     for i in track(range(len(pictures)), "translating"):
-        image = as_float(pictures.read(i))
+        image = as_float(_half(pictures.read(i), args.side, pictures.names[i]))
         height, width, _ = image.shape
+        pairs += width == 2 * height
         padding = [(0, -side % translation.multiple) for side in (height, width)]
         padded = np.pad(image, [*padding, (0, 0)], mode="reflect")
         output = apply(run.params, run.model_state, padded[None])[0, :height, :width]
-        images.save_sheet(args.output / f"{pictures.names[i]}.png", output[None], margin=0)
+        make_folder(outputs[i].parent)
+        images.save_sheet(outputs[i], output[None], margin=0)
     print(
         f"{args.output}: {len(pictures)} images of {args.input} translated by {args.run} at step "
         f"{run.step}"
+        + (f", their {args.side} halves" if args.side else "")
+        + _what_was_done(pictures)
     )
+    if pairs == len(pictures):
+        print(
+            "all images are twice as wide as high, and were translated as a whole; if they are "
+            "pairs side by side, give --side left or --side right"
+        )
 
 
 def neighbours(args: arguments.Neighbours) -> None:
@@ -283,6 +292,66 @@ def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> 
     """Loads the run and the checkpoint of a command's arguments; raises those of `load_run`."""
     data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None
     return load_run(args.run, step=args.step, with_data=with_data, data_dir=data_dir)
+
+
+def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictures:
+    """The images to translate, with the number of channels of the training images."""
+    assert channels in (1, 3)
+    options = PictureOptions(
+        channels=1 if channels == 1 else 3,
+        background=args.background or background,
+        skip_bad=args.skip_bad,
+    )
+    try:
+        return load_folder(args.input, options)
+    except PictureError as error:
+        todo = "replace or remove it, or give --skip-bad"
+        raise PictureError(error.file, error.why, todo) from None
+
+
+def _outputs(args: arguments.Translate, pictures: Pictures) -> list[Path]:
+    """Files to write, none of them an input, and no two of them the same."""
+    if (
+        args.output.resolve()
+        == (args.input if args.input.is_dir() else args.input.parent).resolve()
+    ):
+        raise RunError(f"--output is the folder of --input, {args.output}; choose another")
+    outputs = [args.output / f"{name}.png" for name in pictures.names]
+    inputs = {file.resolve() for file in pictures.files}
+    first: dict[Path, Path] = {}
+    for file, output in zip(pictures.files, outputs, strict=True):
+        if output.resolve() in inputs:
+            raise RunError(
+                f"{output} is an input, and would be overwritten; choose another --output"
+            )
+        if output in first:
+            raise RunError(
+                f"{first[output]} and {file} would both become {output}; rename one of them"
+            )
+        first[output] = file
+    return outputs
+
+
+def _half(picture: np.ndarray, side: str | None, name: str) -> np.ndarray:
+    """The left or right half of an image, or all of it."""
+    if side is None:
+        return picture
+    if picture.shape[1] % 2:
+        raise RunError(
+            f"{name} is {picture.shape[1]} pixels wide; pairs side by side have an even width: "
+            "leave out --side"
+        )
+    return np.split(picture, 2, axis=1)[side == "right"]
+
+
+def _what_was_done(pictures: Pictures) -> str:
+    """What was converted and left out, as the end of a sentence; empty if nothing was."""
+    words = ""
+    if pictures.conversions:
+        words += f"; converted: {conversions_in_words(pictures.conversions)}"
+    if pictures.left_out:
+        words += f"; left out, since they cannot be read: {', '.join(pictures.left_out)}"
+    return words
 
 
 def _selected(spec: Evaluation, names: Sequence[str]) -> Mapping[str, Metric]:

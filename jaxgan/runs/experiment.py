@@ -44,7 +44,8 @@ class Config:
     """Seed of all randomness: initial weights, data order, latents."""
     data: str = flag("auto", resumable=True)  # on resume, fingerprints are compared
     """auto (MNIST, or scikit-learn's digits where it is not available), mnist, digits, any TFDS
-    image set, or folder (images of one size in train/ and test/ of --data-dir)."""
+    image set, or folder (image files in --data-dir, in train/ and test/ if it has these; folders in
+    them are classes)."""
     data_dir: str | None = flag(None, resumable=True)
     """Directory to search for data first; $JAXGAN_DATA_DIR by default."""
     run_dir: str | None = flag(None, resumable=True)

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import images, latent_space, latents
-from jaxgan.data import load_folder
-from jaxgan.data.pictures import SUFFIXES
+from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import RunError
 from jaxgan.runs import arguments, commands, latent_commands
 from jaxgan.runs.files import check_place
@@ -25,7 +24,7 @@ def interpolate(args: arguments.Interpolate) -> None:
 
     Raises:
       UserError: an error of `load_run`; the game does not decode; fewer than two images or steps;
-        or an image has another size than the run's.
+        or an image cannot be read.
     """
     if args.steps < 2 or args.num < 1:
         raise RunError(
@@ -54,8 +53,7 @@ def project(args: arguments.Project) -> None:
     """Writes images above their projections, and their latents; prints the errors.
 
     Raises:
-      UserError: an error of `load_run`; the game has no latents; or an image has another size than
-        the run's.
+      UserError: an error of `load_run`; the game has no latents; or an image cannot be read.
     """
     if args.restarts < 1 or args.num_steps < 1:
         raise RunError(
@@ -64,8 +62,8 @@ def project(args: arguments.Project) -> None:
         )
     check_place(args.out, endings=SUFFIXES)
     run = commands.restore(args)
-    folder = load_folder(args.input)
-    inputs = latent_commands.read_images(run, folder, args.input)
+    folder = latent_commands.open_pictures(run, args.input)
+    inputs = latent_commands.read_pictures(folder)
     n = len(inputs)
     starts = run.latents(args.restarts * n, seed=args.seed).reshape(args.restarts, n, -1)
     decode = _decoder(run, n, args.label)

@@ -13,8 +13,15 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxgan import images, latent_space
-from jaxgan.data import Pictures, as_float, load_folder, shuffled
-from jaxgan.data.pictures import SUFFIXES
+from jaxgan.data import (
+    PictureOptions,
+    Pictures,
+    as_float,
+    conversions_in_words,
+    load_folder,
+    shuffled,
+)
+from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import arguments, commands
@@ -31,8 +38,8 @@ def reconstruct(args: arguments.Reconstruct) -> None:
     """Writes a grid: rows of images, each above the row of their reconstructions.
 
     Raises:
-      UserError: an error of `load_run`; the game has no encoder and decoder; or an image has
-        another size than the run's.
+      UserError: an error of `load_run`; the game has no encoder and decoder; or an image cannot be
+        read.
     """
     check_place(args.out, endings=SUFFIXES)
     run = _restore(args, with_data=args.input is None)
@@ -116,8 +123,8 @@ def anomalies(args: arguments.Anomalies) -> None:
     """
     check_place(args.out)
     run = _restore(args, with_data=True)
-    folder = load_folder(args.input)
-    inputs = read_images(run, folder, args.input)
+    pictures = open_pictures(run, args.input)
+    inputs = read_pictures(pictures)
     assert run.game.encode is not None
     training = as_float(_training_images(run)[:NORMAL])
     normal = jnp.asarray(_batched(run.game.encode, run, training))
@@ -136,7 +143,7 @@ def anomalies(args: arguments.Anomalies) -> None:
             f"{kind}_share_above": float(np.mean(held_out_scores[kind] > values[i]))
             for kind, values in scores.items()
         }
-        for i, name in enumerate(folder.names)
+        for i, name in enumerate(pictures.names)
     ]
     records.sort(key=lambda record: -record[args.score])
     content = {"run": str(args.run), "step": run.step, "pictures": records}
@@ -169,25 +176,33 @@ def input_images(run: Run, folder: Path | None, num: int | None, seed: int) -> n
     if num is not None and num < 1:
         raise RunError(f"--num is {num}, expected at least 1")
     if folder is not None:
-        return read_images(run, load_folder(folder), folder)[:num]
+        return read_pictures(open_pictures(run, folder), num)
     held_out = _held_out(run)
     rows = shuffled(np.arange(len(held_out)), n=len(held_out), seed=seed, epoch=0)
     return held_out[rows[:num]]
 
 
-def read_images(run: Run, pictures: Pictures, folder: Path) -> np.ndarray:
-    """All images of a folder, checked to have the shape of the run's images."""
-    shape = run.experiment.sample_batch(1)["image"].shape[1:]
-    rows = []
-    for i in range(len(pictures)):
-        image = as_float(pictures.read(i))
-        if image.shape != shape:
-            raise RunError(
-                f"{folder}: {pictures.names[i]} has the shape {image.shape} and the run's images "
-                f"have {shape} (height, width, channels); resize or convert it"
-            )
-        rows.append(image)
-    return np.stack(rows)
+def open_pictures(run: Run, folder: Path) -> Pictures:
+    """Images of a folder in the shape of the run's images, resized as its training images were."""
+    height, width, channels = run.experiment.sample_batch(1)["image"].shape[1:]
+    record = run.record["data"]
+    pictures = load_folder(
+        folder,
+        PictureOptions(
+            size=(height, width),
+            channels=1 if channels == 1 else 3,
+            resize=record.get("resize", "cover"),
+            background=record.get("background", "white"),
+        ),
+    )
+    if pictures.conversions:
+        print(f"{folder}: converted: {conversions_in_words(pictures.conversions)}")
+    return pictures
+
+
+def read_pictures(pictures: Pictures, num: int | None = None) -> np.ndarray:
+    """The first images, or all."""
+    return np.stack([as_float(pictures.read(i)) for i in range(len(pictures))[:num]])
 
 
 def _held_out(run: Run) -> np.ndarray:
