@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import shutil
+import struct
 import sys
 import unicodedata
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -145,6 +147,46 @@ def test_16_bits_are_divided_by_257(tmp_path, ending):
     np.testing.assert_array_equal(found.pixels[..., 0], expected)
     assert found.conversions == ("rotated by EXIF", "from 16 bits")
     assert read_header(file).grey
+
+
+def png(values: np.ndarray, *chunks: tuple[bytes, bytes], late: tuple = ()) -> bytes:
+    """A PNG file of 8 or 16 bits, grey or RGB, with chunks before and after the pixels."""
+    height, width = values.shape[:2]
+    big = values.astype(values.dtype.newbyteorder(">")).reshape(height, -1)
+    rows = b"".join(b"\0" + row.tobytes() for row in big)
+    kind = (8 * values.itemsize, 2 if values.ndim == 3 else 0)
+    header = struct.pack(">IIBBBBB", width, height, *kind, 0, 0, 0)
+    all_chunks = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), *late, (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in all_chunks
+    )
+
+
+def test_16_bits_of_colour_and_with_a_transparent_value(tmp_path):
+    """Of colours, Pillow takes the upper 8 bits: a level from the nearest, at most."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 65536, (6, 8, 3)).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(png(values))
+    found = decode(tmp_path / "a.png", DEFAULTS, channels=3)
+    assert np.abs(found.pixels - values / 257).max() <= 1
+    assert found.conversions == ("from 16 bits",)
+    grey = values[..., 0]
+    chunk = (b"tRNS", struct.pack(">H", int(grey[2, 3])))
+    (tmp_path / "b.png").write_bytes(png(grey, chunk))
+    found = decode(tmp_path / "b.png", PictureOptions(background="#505050"), channels=1)
+    expected = np.where(grey == grey[2, 3], 0x50, np.round(grey / 257))
+    np.testing.assert_array_equal(found.pixels[..., 0], expected)
+    assert found.conversions == ("from 16 bits", "alpha composited on #505050")
+
+
+def test_exif_behind_the_pixels(tmp_path):
+    exif = (b"eXIf", turned(6).tobytes().removeprefix(b"Exif\0\0"))
+    (tmp_path / "a.png").write_bytes(png(noise(), late=(exif,)))
+    found = decode(tmp_path / "a.png", DEFAULTS, channels=3)
+    np.testing.assert_array_equal(found.pixels, np.rot90(noise(), -1))
+    assert found.conversions == ("rotated by EXIF",)
+    assert read_header(tmp_path / "a.png").size == (8, 6)
 
 
 def test_other_depths_and_colours(tmp_path):

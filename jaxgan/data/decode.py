@@ -21,6 +21,7 @@ from jaxgan.errors import DataError, PictureError
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
 SEVERAL_FRAMES = ("GIF", "PNG", "WEBP", "TIFF")  # a JPEG's others are previews
+PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 FILTER = Image.Resampling.BICUBIC  # Pillow widens it when it shrinks, so that it is antialiased
 
 Resize = Literal["cover", "contain", "stretch"]
@@ -114,6 +115,8 @@ def read_header(file: Path, options: PictureOptions = DEFAULTS) -> Header:
     with _readable(file):
         content = _content(file)
         with _opened(content) as image:
+            if image.format == "PNG" and any(name in content for name in PNG_ORIENTATION):
+                image.load()  # it may be behind the pixels
             orientation = _orientation(image)
             if orientation > 1 and image.format == "TIFF":
                 image.load()  # which makes it upright
