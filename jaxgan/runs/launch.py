@@ -66,7 +66,7 @@ def build(make: Callable[[C, Any], Experiment], config: C, data: Any) -> Experim
 def _run(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
     """Trains in all processes, after the main process has prepared the run directory."""
     main = multihost.is_main()
-    console = Console(highlight=False, soft_wrap=True, quiet=not main)
+    console = Console(highlight=False, markup=False, soft_wrap=True, quiet=not main)
     directory = Path(config.run_dir or f"runs/{_short(name)}").expanduser()
     if main:
         _prepare(directory, config, name)
