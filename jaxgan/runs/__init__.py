@@ -8,3 +8,4 @@ from jaxgan.runs.experiment import Config as Config
 from jaxgan.runs.experiment import Experiment as Experiment
 from jaxgan.runs.experiment import Translation as Translation
 from jaxgan.runs.experiment import flag as flag
+from jaxgan.runs.training_config import TrainingConfig as TrainingConfig
