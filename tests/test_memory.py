@@ -159,10 +159,10 @@ def temporary_bytes(algorithm, size, side=16):
     return program.memory_analysis().temp_size_in_bytes
 
 
-def dcgan(wrap=lambda network: network):
+def dcgan(side=16, features=8, wrap=lambda network: network):
     return jaxgan.gan(
-        wrap(jaxgan.from_linen(networks.DCGANGenerator((16, 16, 3), 8))),
-        wrap(jaxgan.from_linen(networks.DCGANDiscriminator(8))),
+        wrap(jaxgan.from_linen(networks.DCGANGenerator((side, side, 3), features))),
+        wrap(jaxgan.from_linen(networks.DCGANDiscriminator(features))),
         latent=games.LATENT,
     )
 
@@ -179,10 +179,11 @@ def test_accumulation_takes_the_memory_of_one_minibatch():
 
 @pytest.mark.slow
 def test_rematerialisation_takes_less_memory():
-    algorithms = (
-        jaxgan.alternating(dcgan(wrap), games.SGD) for wrap in (lambda n: n, networks.remat)
+    """For networks of a usual width; in very small ones the convolutions' own memory prevails."""
+    plain, rematerialised = (
+        temporary_bytes(jaxgan.alternating(dcgan(28, 32, wrap), games.SGD), 64, side=28)
+        for wrap in (lambda network: network, networks.remat)
     )
-    plain, rematerialised = (temporary_bytes(algorithm, 128) for algorithm in algorithms)
     assert rematerialised < 0.85 * plain
 
 
