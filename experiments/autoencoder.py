@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import sheets
-from jaxgan.runs import Experiment, SizedPictureFlags, main
+from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs.training_config import adam, network
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -37,17 +38,19 @@ NORMAL = 5000  # number of training images whose codes are the normal ones
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags):
+class Config(SizedPictureFlags, TrainingConfig):
     """Train an autoencoder, for reconstruction or for anomaly detection."""
 
     task: Literal["reconstruct", "anomaly"] = "reconstruct"
     """reconstruct: train on all classes. anomaly: leave one class out and detect it."""
     num_steps: int = 3000
     """Total number of training steps."""
-    decay_steps: int = 3000
+    decay_steps: int = flag(3000, at_least=1)
     """Steps until the learning rate is 0."""
-    learning_rate: float = 1e-3
-    """Initial learning rate of Adam, with cosine decay to 0."""
+    learning_rate: float = flag(1e-3, at_least=0.0)
+    """Initial learning rate of Adam."""
+    lr_decay: Literal["none", "linear", "cosine"] = "cosine"
+    """Decay of the learning rate to 0."""
     features: int = 32
     """Channels of the finest layer of the networks."""
     latent: int = 16
@@ -62,21 +65,21 @@ class Config(SizedPictureFlags):
 
 def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
-    import optax
-
     import jaxgan
     from jaxgan import data, networks
 
     game = jaxgan.autoencoder(
-        jaxgan.from_linen(networks.DCGANEncoder((config.latent,), config.features)),
-        jaxgan.from_linen(networks.DCGANGenerator(dataset.image_shape, config.features)),
+        network(config, networks.DCGANEncoder((config.latent,), config.features)),
+        network(config, networks.DCGANGenerator(dataset.image_shape, config.features)),
     )
     make_evaluation = anomaly_detection if config.task == "anomaly" else reconstruction
     train, evaluation = make_evaluation(config, dataset, game)
-    schedule = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps)
+    optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
     return Experiment(
         game=game,
-        algorithm=jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)}),
+        algorithm=jaxgan.alternating(
+            game, {"autoencoder": optimizer}, accumulate=config.accumulate
+        ),
         minibatches=data.minibatches(
             train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
         ),

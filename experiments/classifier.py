@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
-from jaxgan.runs import Experiment, SizedPictureFlags, main
+from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs.training_config import adam, network
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network
@@ -27,44 +28,46 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags):
+class Config(SizedPictureFlags, TrainingConfig):
     """Train a classifier of handwritten digits."""
 
     num_steps: int = 4000
     """Total number of training steps."""
-    decay_steps: int = 4000
+    decay_steps: int = flag(4000, at_least=1)
     """Steps until the learning rate is 0."""
     batch_size: int = 128
     """Examples per minibatch."""
     sample_every: int = 2000
     """Steps between sheets of the test images with the highest loss."""
-    learning_rate: float = 3e-3
-    """Peak learning rate of AdamW, after a warm-up of 300 steps, with cosine decay to 0."""
+    learning_rate: float = flag(3e-3, at_least=0.0)
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = 300
+    """Steps in which the learning rate rises linearly from 0, at most half of --decay-steps."""
+    lr_decay: Literal["none", "linear", "cosine"] = "cosine"
+    """Decay of the learning rate to 0."""
+    weight_decay: float = 1e-2
+    """Decoupled weight decay of AdamW, relative to the learning rate."""
     ema: float = 0.998
     """Decay of the moving average of the parameters, which is evaluated and exported."""
 
 
 def make(config: Config, dataset: Dataset) -> Experiment:
     """Network, game, training algorithm and data."""
-    import optax
-
     import jaxgan
     from jaxgan import data, metrics, networks
     from jaxgan.evaluation import Evaluation
 
     if dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels to learn; choose a --data that has some")
-    game = classification(jaxgan.from_linen(networks.ConvClassifier(dataset.num_classes)))
-    warmup = min(300, config.decay_steps // 2)
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, warmup, config.decay_steps
-    )
+    game = classification(network(config, networks.ConvClassifier(dataset.num_classes)))
+    optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(
             game,
-            {"classifier": optax.adamw(schedule, weight_decay=1e-2)},
+            {"classifier": optimizer},
             ema={"classifier": config.ema},
+            accumulate=config.accumulate,
         ),
         minibatches=data.minibatches(
             dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from jaxgan.experiments import sheets, translation
 from jaxgan.runs import Experiment, Translation, main
+from jaxgan.runs.training_config import network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ def make(config: Config, sets: translation.Data) -> Experiment:
             game,
             {"discriminators": adam, "generators": adam},
             turns=[("discriminators", "generators")],
+            accumulate=config.accumulate,
         ),
         minibatches=sets.minibatches,
         sample_batch=lambda n: {name: jaxgan.data.as_float(x[:n]) for name, x in sets.test.items()},
@@ -116,18 +118,15 @@ def columns(x2y: Translate, y2x: Translate):
 
 def make_game(config: Config, channels: dict[str, int]) -> Game:
     """CycleGAN with the networks of the paper."""
-    import jax.numpy as jnp
-
     import jaxgan
     from jaxgan import networks
 
-    dtype = jnp.dtype(config.dtype)
     blocks = config.num_blocks or (9 if config.crop_size >= 256 else 6)
-    generator = lambda name: jaxgan.from_linen(
-        networks.ResNetGenerator(channels[name], config.features, blocks, dtype)
+    generator = lambda name: network(
+        config, networks.ResNetGenerator(channels[name], config.features, blocks)
     )
-    discriminator = jaxgan.from_linen(
-        networks.PatchDiscriminator(config.features, config.patch_layers, "instance", dtype)
+    discriminator = network(
+        config, networks.PatchDiscriminator(config.features, config.patch_layers, "instance")
     )
     return jaxgan.cyclegan(
         {"x2y": generator("y"), "y2x": generator("x")},

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, TrainingConfig, flag, main
+from jaxgan.runs.training_config import adam, network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(TrainingConfig):
     """Train a GAN on a one-dimensional Gaussian."""
 
     data: Literal["gaussian"] = "gaussian"
@@ -49,7 +49,7 @@ class Config(BaseConfig):
     """Standard deviation of the data."""
     num_steps: int = 10_000
     """Total number of training steps."""
-    decay_steps: int = 10_000
+    decay_steps: int = flag(10_000, at_least=1)
     """Steps until the learning rates are 0."""
     batch_size: int = 256
     """Points per minibatch, over all devices."""
@@ -59,8 +59,14 @@ class Config(BaseConfig):
     """Weight gamma of the R1 penalty on D; 0 for none, as in the paper."""
     discriminator_turns: int = 1
     """Discriminator turns per step, the k of the paper."""
-    learning_rate: float = 2e-3
-    """Initial learning rate of Adam for both players, with cosine decay to 0."""
+    learning_rate: float = flag(2e-3, at_least=0.0)
+    """Initial learning rate of Adam for both players."""
+    b1: float = 0.0
+    """Decay rate b1 of Adam."""
+    b2: float = 0.99
+    """Decay rate b2 of Adam."""
+    lr_decay: Literal["none", "linear", "cosine"] = "cosine"
+    """Decay of the learning rates to 0."""
     ema: float = 0.999
     """Decay of the moving average of the generator, used for sampling, after a warm-up."""
     scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
@@ -96,23 +102,21 @@ class Densities(NamedTuple):
 def make(config: Config, mixture: Mixture) -> Experiment:
     """Game, training algorithm and data."""
     import numpy as np
-    import optax
 
     import jaxgan
     from jaxgan import data, schedules
 
     game, generator, discriminator = make_game(config)
     k = config.discriminator_turns
-    adam = lambda turns: optax.adam(
-        optax.cosine_decay_schedule(config.learning_rate, turns * config.decay_steps),
-        b1=0.0,
-        b2=0.99,
+    optimizer = lambda turns: adam(
+        config, config.learning_rate, decay_steps=config.decay_steps, turns=turns
     )
     algorithm = jaxgan.alternating(
         game,
-        {"discriminator": adam(k), "generator": adam(1)},
+        {"discriminator": optimizer(k), "generator": optimizer(1)},
         turns=[*k * ["discriminator"], "generator"],
         ema={"generator": schedules.ema_warmup(config.ema)},
+        accumulate=config.accumulate,
     )
     return Experiment(
         game=game,
@@ -139,8 +143,8 @@ def make_game(config: Config) -> tuple[Game, Network, Network]:
     import jaxgan
     from jaxgan import latents, losses, networks, penalties
 
-    generator = jaxgan.from_linen(networks.MLP((64, 64), output_shape=(1,), activation=jax.nn.relu))
-    discriminator = jaxgan.from_linen(networks.MLP((64, 64)))
+    generator = network(config, networks.MLP((64, 64), output_shape=(1,), activation=jax.nn.relu))
+    discriminator = network(config, networks.MLP((64, 64)))
     game = jaxgan.gan(
         generator,
         discriminator,

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from jaxgan.runs import Config as BaseConfig
-from jaxgan.runs import Experiment, main
+from jaxgan.runs import Experiment, TrainingConfig, flag, main
+from jaxgan.runs.training_config import adam, network
 
 if TYPE_CHECKING:
     from jaxgan import Game, TrainingAlgorithm
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(BaseConfig):
+class Config(TrainingConfig):
     """Train a GAN on a mixture of Gaussians in the plane."""
 
     data: Literal["ring", "grid", "spiral", "swiss_roll"] = "ring"
     """Mixture: eight or 25 Gaussians (ring, grid), or many along a curve."""
     num_steps: int = 20_000
     """Total number of training steps."""
-    decay_steps: int = 20_000
+    decay_steps: int = flag(20_000, at_least=1)
     """Steps until the learning rates are 0 and the R1 weight is --r1-last."""
     batch_size: int = 256
     """Points per minibatch, over all devices."""
@@ -57,8 +57,14 @@ class Config(BaseConfig):
     """Initial weight gamma of the R1 penalty; 0 for none."""
     r1_last: float = 1e-5
     """Final weight of the R1 penalty."""
-    learning_rate: float = 2e-3
-    """Initial learning rate of Adam for both players, with cosine decay to 0."""
+    learning_rate: float = flag(2e-3, at_least=0.0)
+    """Initial learning rate of Adam for both players."""
+    b1: float = 0.0
+    """Decay rate b1 of Adam."""
+    b2: float = 0.99
+    """Decay rate b2 of Adam."""
+    lr_decay: Literal["none", "linear", "cosine"] = "cosine"
+    """Decay of the learning rates to 0."""
     ema: float = 0.999
     """Decay of the moving average of the generator, used for sampling, after a warm-up."""
     scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
@@ -112,25 +118,23 @@ def make(config: Config, mixture: Mixture) -> Experiment:
 def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
     """The game, with its networks and penalty, and its training algorithm."""
     import jax
-    import optax
 
     import jaxgan
     from jaxgan import latents, networks, schedules
 
     widths = 3 * (config.features,)
     game = jaxgan.gan(
-        jaxgan.from_linen(networks.MLP(widths, output_shape=(2,), activation=jax.nn.relu)),
-        jaxgan.from_linen(networks.MLP(widths)),
+        network(config, networks.MLP(widths, output_shape=(2,), activation=jax.nn.relu)),
+        network(config, networks.MLP(widths)),
         latent=latents.uniform(2),
         penalty=fading_r1(config) if config.r1 else None,
     )
-    adam = optax.adam(
-        optax.cosine_decay_schedule(config.learning_rate, config.decay_steps), b1=0.0, b2=0.99
-    )
+    optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
     algorithm = jaxgan.alternating(
         game,
-        {"discriminator": adam, "generator": adam},
+        {"discriminator": optimizer, "generator": optimizer},
         ema={"generator": schedules.ema_warmup(config.ema)},
+        accumulate=config.accumulate,
     )
     return game, algorithm
 

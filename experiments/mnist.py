@@ -6,6 +6,7 @@ Commands:
     python -m experiments.mnist --r1 0 --discriminator-norm batch
     python -m experiments.mnist --loss minimax --r1 0 --network maxout
     python -m experiments.mnist --loss relativistic_paired --r1 0.1 --r2 0.1
+    python -m experiments.mnist --batch-size 16 --accumulate 4 --dtype bfloat16 --remat
     python -m experiments.mnist --loss wasserstein --r1 0 --gradient-penalty 10 --penalty-every 1 \
         --discriminator-turns 5
 
@@ -26,17 +27,17 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
-from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs.training_config import adam, network
 
 if TYPE_CHECKING:
-    from flax.linen import Module
-
+    from jaxgan import Network
     from jaxgan.data import Dataset
     from jaxgan.penalties import Penalty
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags):
+class Config(SizedPictureFlags, TrainingConfig):
     """Train a GAN on handwritten digits, or on other small images."""
 
     network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
@@ -73,12 +74,16 @@ class Config(SizedPictureFlags):
     """Steps between penalties, each weighted by that number (lazy regularisation)."""
     discriminator_turns: int = 1
     """Discriminator turns per step, the k of Goodfellow et al. (2014)."""
-    discriminator_lr: float = 1e-3
-    """Learning rate of Adam for the discriminator."""
-    generator_lr: float = 1e-3
-    """Learning rate of Adam for the generator."""
+    discriminator_lr: float | None = flag(None, at_least=0.0)
+    """Learning rate of Adam for the discriminator; default: 1e-3 for the DCGAN, and 2e-4 for the fully
+    connected networks, which collapse at more."""
+    generator_lr: float | None = flag(None, at_least=0.0)
+    """Learning rate of Adam for the generator; default: 1e-3 for the DCGAN, and 2e-4 for the fully
+    connected networks, which collapse at more."""
     b1: float = 0.5
     """Decay rate b1 of Adam."""
+    decay_steps: int = flag(10_000, at_least=1)
+    """Steps until the learning rates are 0, with --lr-decay."""
     ema: float = 0.998
     """Decay of the moving average of the generator for sampling, after a warm-up; 0 for none."""
     evaluate_features: str = flag("auto", resumable=True)
@@ -89,7 +94,6 @@ class Config(SizedPictureFlags):
 def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import numpy as np
-    import optax
 
     import jaxgan
     from jaxgan import data, evaluation, features, latents, losses, schedules
@@ -98,21 +102,27 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     generator, discriminator = make_networks(config, dataset)
     game = jaxgan.gan(
-        jaxgan.from_linen(generator),
-        jaxgan.from_linen(discriminator),
+        generator,
+        discriminator,
         latent=latents.normal(config.latent),
         loss=getattr(losses, config.loss)(),
         penalty=make_penalty(config),
         condition=("label",) if config.conditional else (),
     )
+    k, decay_steps = config.discriminator_turns, config.decay_steps
+    default_lr = 1e-3 if config.network == "dcgan" else 2e-4
+    rate = lambda chosen: default_lr if chosen is None else chosen
     algorithm = jaxgan.alternating(
         game,
         {
-            "discriminator": optax.adam(config.discriminator_lr, b1=config.b1),
-            "generator": optax.adam(config.generator_lr, b1=config.b1),
+            "discriminator": adam(
+                config, rate(config.discriminator_lr), decay_steps=decay_steps, turns=k
+            ),
+            "generator": adam(config, rate(config.generator_lr), decay_steps=decay_steps),
         },
-        turns=[*config.discriminator_turns * ["discriminator"], "generator"],
+        turns=[*k * ["discriminator"], "generator"],
         ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
+        accumulate=config.accumulate,
     )
     return Experiment(
         game=game,
@@ -133,8 +143,8 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     )
 
 
-def make_networks(config: Config, dataset: Dataset) -> tuple[Module, Module]:
-    """Generator and discriminator modules."""
+def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
+    """Generator and discriminator."""
     import jax
     import jax.numpy as jnp
 
@@ -143,7 +153,7 @@ def make_networks(config: Config, dataset: Dataset) -> tuple[Module, Module]:
     classes = dataset.num_classes if config.conditional else None
     shape = dataset.image_shape
     if config.network == "dcgan":
-        return (
+        modules = (
             networks.DCGANGenerator(shape, config.features, num_classes=classes),
             networks.DCGANDiscriminator(
                 config.features,
@@ -151,16 +161,21 @@ def make_networks(config: Config, dataset: Dataset) -> tuple[Module, Module]:
                 num_classes=classes,
             ),
         )
-    generator = networks.MLP(
-        (1200, 1200),
-        output_shape=shape,
-        activation=jax.nn.relu,
-        output_activation=jnp.tanh,
-        num_classes=classes,
-    )
-    if config.network == "maxout":
-        return generator, networks.MaxoutMLP(num_classes=classes)
-    return generator, networks.MLP((512, 256), num_classes=classes)
+    else:
+        modules = (
+            networks.MLP(
+                (1200, 1200),
+                output_shape=shape,
+                activation=jax.nn.relu,
+                output_activation=jnp.tanh,
+                num_classes=classes,
+            ),
+            networks.MaxoutMLP(num_classes=classes)
+            if config.network == "maxout"
+            else networks.MLP((512, 256), num_classes=classes),
+        )
+    generator, discriminator = (network(config, module) for module in modules)
+    return generator, discriminator
 
 
 def make_penalty(config: Config) -> Penalty | None:

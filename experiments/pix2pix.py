@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets, translation
 from jaxgan.runs import Experiment, Translation, main
+from jaxgan.runs.training_config import network
 
 if TYPE_CHECKING:
     from jaxgan import Game
@@ -88,6 +89,7 @@ def make(config: Config, pairs: translation.Data) -> Experiment:
             game,
             {"discriminator": adam, "generator": adam},
             ema={"generator": config.ema} if config.ema else None,
+            accumulate=config.accumulate,
         ),
         minibatches=pairs.minibatches,
         sample_batch=lambda n: {
@@ -120,26 +122,16 @@ def num_levels(config: Config) -> int:
 
 def make_game(config: Config, channels: int) -> Game:
     """pix2pix with the networks of the paper."""
-    import jax.numpy as jnp
-
     import jaxgan
     from jaxgan import networks
 
-    dtype = jnp.dtype(config.dtype)
     generator = networks.UNetGenerator(
-        channels,
-        config.features,
-        num_levels(config),
-        dropout=config.dropout,
-        norm=config.norm,
-        dtype=dtype,
+        channels, config.features, num_levels(config), dropout=config.dropout, norm=config.norm
     )
-    discriminator = networks.PatchDiscriminator(
-        config.features, config.patch_layers, config.norm, dtype
-    )
+    discriminator = networks.PatchDiscriminator(config.features, config.patch_layers, config.norm)
     return jaxgan.pix2pix(
-        jaxgan.from_linen(generator),
-        jaxgan.from_linen(discriminator),
+        network(config, generator),
+        network(config, discriminator),
         l1_weight=config.l1_weight,
         conditional=config.conditional,
         stochastic=config.stochastic,

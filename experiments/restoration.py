@@ -30,7 +30,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import sheets
-from jaxgan.runs import Experiment, SizedPictureFlags, Translation, main
+from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, Translation, flag, main
+from jaxgan.runs.training_config import adam
+from jaxgan.runs.training_config import network as make_network
 
 if TYPE_CHECKING:
     from jaxgan import Network
@@ -39,17 +41,19 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags):
+class Config(SizedPictureFlags, TrainingConfig):
     """Train a U-Net to denoise or to colourise images."""
 
     task: Literal["denoise", "colorize"] = "denoise"
     """denoise: remove Gaussian noise. colorize: add colour to greyscale images."""
     num_steps: int = 3000
     """Total number of training steps."""
-    decay_steps: int = 3000
+    decay_steps: int = flag(3000, at_least=1)
     """Steps until the learning rate is 0."""
-    learning_rate: float = 1e-3
-    """Initial learning rate of Adam, with cosine decay to 0."""
+    learning_rate: float = flag(1e-3, at_least=0.0)
+    """Initial learning rate of Adam."""
+    lr_decay: Literal["none", "linear", "cosine"] = "cosine"
+    """Decay of the learning rate to 0."""
     features: int = 32
     """Channels of the finest layer of the U-Net."""
     noise: float = 0.5
@@ -85,7 +89,6 @@ class Task(NamedTuple):
 def make(config: Config, dataset: Dataset) -> Experiment:
     """Network, game, training algorithm and data of the task."""
     import jax
-    import optax
 
     import jaxgan
     from jaxgan import data, networks, with_ema
@@ -93,7 +96,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     task = (colorization if config.task == "colorize" else denoising)(config, dataset)
     channels, levels = dataset.image_shape[-1], num_levels(dataset.image_shape)
     unet = networks.UNetGenerator(channels, config.features, levels, config.dropout, norm="batch")
-    network = task.network(jaxgan.from_linen(unet))
+    network = task.network(make_network(config, unet))
     key, test = jax.random.key(0), {"image": dataset.test["image"]}
     sample = jaxgan.autoencoder(network).sample  # its inputs are corrupted already
     restore = lambda params, state, images: sample(params, state, {"image": images}, key)
@@ -103,10 +106,12 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         return [corrupted, restore(*with_ema(state), corrupted), batch["image"]]
 
     game = jaxgan.autoencoder(network, corruption=task.corruption)
-    schedule = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps)
+    optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
     return Experiment(
         game=game,
-        algorithm=jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)}),
+        algorithm=jaxgan.alternating(
+            game, {"autoencoder": optimizer}, accumulate=config.accumulate
+        ),
         minibatches=data.minibatches(
             training_images(config, dataset),
             batch_size=config.batch_size,

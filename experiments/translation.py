@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxgan.errors import DataError, PictureError
-from jaxgan.runs import PictureFlags
+from jaxgan.runs import PictureFlags, TrainingConfig, flag, training_config
 
 if TYPE_CHECKING:
     from optax import GradientTransformation
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PictureFlags):
+class Config(PictureFlags, TrainingConfig):
     """Flags of the image translation experiments."""
 
     data: str = "folder"
@@ -56,12 +56,14 @@ class Config(PictureFlags):
     """Number of epochs with a constant learning rate."""
     decay_epochs: int = 100
     """Number of epochs with linear decay of the learning rate to 0."""
-    learning_rate: float = 2e-4
+    learning_rate: float = flag(2e-4, at_least=0.0)
     """Initial learning rate of Adam for both players."""
+    b1: float = 0.5
+    """Decay rate b1 of Adam."""
+    lr_decay: Literal["none", "linear", "cosine"] = "linear"
+    """Decay of the learning rate to 0, in --decay-epochs after --epochs; none: always constant."""
     batch_size: int = 1
     """Images per minibatch, over all devices."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Dtype in which the networks compute."""
     evaluate_samples: int | None = None
     """Images per evaluation; default: the whole test set."""
 
@@ -256,19 +258,20 @@ def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data
 
 def adam(config: Config, num_train: int) -> GradientTransformation:
     """Adam with the schedule of both papers: a constant learning rate, then linear decay to 0."""
-    import optax
-
-    from jaxgan import schedules
-
-    per_epoch = max(num_train // config.batch_size, 1)
-    schedule = schedules.constant_then_linear(
+    per_epoch = steps_per_epoch(config, num_train)
+    return training_config.adam(
+        config,
         config.learning_rate,
-        constant=config.epochs * per_epoch,
-        decay=config.decay_epochs * per_epoch,
+        constant_steps=config.epochs * per_epoch,
+        decay_steps=config.decay_epochs * per_epoch,
     )
-    return optax.adam(schedule, b1=0.5)
 
 
 def num_steps(config: Config, num_train: int) -> int:
     """Number of training steps of all epochs."""
-    return (config.epochs + config.decay_epochs) * max(num_train // config.batch_size, 1)
+    return (config.epochs + config.decay_epochs) * steps_per_epoch(config, num_train)
+
+
+def steps_per_epoch(config: Config, num_train: int) -> int:
+    """Number of training steps of an epoch, at least 1."""
+    return max(num_train // (config.accumulate * config.batch_size), 1)

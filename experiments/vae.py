@@ -29,7 +29,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets
-from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs.training_config import adam, network
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags):
+class Config(SizedPictureFlags, TrainingConfig):
     """Train a variational autoencoder on small images."""
 
     num_steps: int = 30_000
@@ -63,9 +64,11 @@ class Config(SizedPictureFlags):
     """Weight of the KL divergence from the prior."""
     free_bits: float = 0.0
     """Nats per latent dimension that are free of cost."""
-    learning_rate: float = 1e-3
-    """Initial learning rate of Adam, with cosine decay to 0."""
-    decay_steps: int = 30_000
+    learning_rate: float = flag(1e-3, at_least=0.0)
+    """Initial learning rate of Adam."""
+    lr_decay: Literal["none", "linear", "cosine"] = "cosine"
+    """Decay of the learning rate to 0."""
+    decay_steps: int = flag(30_000, at_least=1)
     """Steps until the learning rate is 0."""
     bound_samples: int = 500
     """Latent samples per image, k, of the importance-weighted bound in evaluation."""
@@ -85,7 +88,6 @@ class Config(SizedPictureFlags):
 def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import numpy as np
-    import optax
 
     import jaxgan
     from jaxgan import corruptions, data
@@ -102,8 +104,8 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         free_bits=config.free_bits,
         observe=corruptions.binarized() if config.binarize else None,
     )
-    schedule = optax.cosine_decay_schedule(config.learning_rate, config.decay_steps)
-    algorithm = jaxgan.alternating(game, {"autoencoder": optax.adam(schedule)})
+    optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
+    algorithm = jaxgan.alternating(game, {"autoencoder": optimizer}, accumulate=config.accumulate)
     return Experiment(
         game=game,
         algorithm=algorithm,
@@ -126,21 +128,26 @@ def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
     """Encoder and decoder; a decoder of logits has no output activation."""
     import jax.numpy as jnp
 
-    from jaxgan import from_linen, networks
+    from jaxgan import networks
 
     shape, codes = dataset.image_shape, (2, config.latent)
     output_activation = None if config.likelihood == "bernoulli" else jnp.tanh
     if config.network == "dcgan":
         return (
-            from_linen(networks.DCGANEncoder(codes, config.features)),
-            from_linen(
-                networks.DCGANGenerator(shape, config.features, output_activation=output_activation)
+            network(config, networks.DCGANEncoder(codes, config.features)),
+            network(
+                config,
+                networks.DCGANGenerator(
+                    shape, config.features, output_activation=output_activation
+                ),
             ),
         )
     hidden = {"features": (config.features,), "activation": jnp.tanh}
     return (
-        from_linen(networks.MLP(output_shape=codes, **hidden)),
-        from_linen(networks.MLP(output_shape=shape, output_activation=output_activation, **hidden)),
+        network(config, networks.MLP(output_shape=codes, **hidden)),
+        network(
+            config, networks.MLP(output_shape=shape, output_activation=output_activation, **hidden)
+        ),
     )
 
 

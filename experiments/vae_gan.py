@@ -34,7 +34,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets
-from jaxgan.runs import Experiment, SizedPictureFlags, flag, main
+from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs.training_config import adam, network
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags):
+class Config(SizedPictureFlags, TrainingConfig):
     """Train a VAE-GAN, or a related game over the same networks, on small images."""
 
     game: Literal["vae_gan", "vae", "adversarial_autoencoder", "bigan"] = "vae_gan"
@@ -59,10 +60,12 @@ class Config(SizedPictureFlags):
     """VAE-GAN: weight of the KL divergence from the prior."""
     adversarial_weight: float = 0.01
     """Adversarial autoencoder: weight of the adversarial loss against the reconstruction."""
-    learning_rate: float = 1e-3
+    learning_rate: float = flag(1e-3, at_least=0.0)
     """Learning rate of Adam for all players."""
     b1: float = 0.5
     """Decay rate b1 of Adam."""
+    decay_steps: int = flag(5000, at_least=1)
+    """Steps until the learning rate is 0, with --lr-decay."""
     ema: float = 0.998
     """Decay of the moving averages of encoder and decoder, which are evaluated, after a warm-up; 0
     for none."""
@@ -74,20 +77,21 @@ class Config(SizedPictureFlags):
 def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import numpy as np
-    import optax
 
     import jaxgan
     from jaxgan import data, schedules
 
     game, turns = make_game(config, dataset)
+    optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
     averaged = [name for name in game.losses if name != "discriminator"]
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(
             game,
-            dict.fromkeys(game.losses, optax.adam(config.learning_rate, b1=config.b1)),
+            dict.fromkeys(game.losses, optimizer),
             turns=turns,
             ema=dict.fromkeys(averaged, schedules.ema_warmup(config.ema)) if config.ema else None,
+            accumulate=config.accumulate,
         ),
         minibatches=data.minibatches(
             dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
@@ -106,16 +110,16 @@ def make_game(config: Config, dataset: Dataset) -> tuple[Game, list[tuple[str, .
     batches, and the batch statistics would tell the two apart.
     """
     import jaxgan
-    from jaxgan import from_linen, latents, losses, networks
+    from jaxgan import latents, losses, networks
 
     features, dim = config.features, config.latent
-    decoder = from_linen(networks.DCGANGenerator(dataset.image_shape, features))
-    coder = lambda *shape: from_linen(networks.DCGANEncoder(shape, features))
+    decoder = network(config, networks.DCGANGenerator(dataset.image_shape, features))
+    coder = lambda *shape: network(config, networks.DCGANEncoder(shape, features))
     prior = latents.normal(dim)
     if config.game == "vae":
         return jaxgan.vae(coder(2, dim), decoder, likelihood=losses.gaussian()), [("autoencoder",)]
     if config.game == "adversarial_autoencoder":
-        critic = from_linen(networks.MLP((256, 256)))
+        critic = network(config, networks.MLP((256, 256)))
         game = jaxgan.adversarial_autoencoder(
             coder(dim),
             decoder,
@@ -125,10 +129,12 @@ def make_game(config: Config, dataset: Dataset) -> tuple[Game, list[tuple[str, .
         )
         return game, [("discriminator",), ("autoencoder",)]
     if config.game == "bigan":
-        critic = from_linen(networks.JointMLP((1024, 512)))
+        critic = network(config, networks.JointMLP((1024, 512)))
         game = jaxgan.bigan(coder(dim), decoder, critic, latent=prior)
         return game, [("discriminator",), ("generator", "encoder")]
-    critic = from_linen(networks.DCGANDiscriminator(features, batch_norm=False, with_features=True))
+    critic = network(
+        config, networks.DCGANDiscriminator(features, batch_norm=False, with_features=True)
+    )
     game = jaxgan.vae_gan(
         coder(2, dim),
         decoder,

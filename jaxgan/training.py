@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxgan.game import Game, LossAndGradient, own_gradient
+from jaxgan import ops
+from jaxgan.game import Game, LossAndGradient, LossAux, own_gradient
 from jaxgan.parallel import axis
 from jaxgan.types import (
     Array,
@@ -26,6 +27,7 @@ from jaxgan.types import (
 )
 
 Turn = tuple[str, ...]  # the players that move simultaneously
+Gradients = Callable[[ByPlayer, Batch, PRNGKey], dict[str, LossAndGradient]]
 
 
 class TrainState(NamedTuple):
@@ -74,6 +76,7 @@ def alternating(
     turns: Sequence[str | Sequence[str]] | None = None,
     ema: Mapping[str, float | Schedule] | None = None,
     share_minibatches: bool = True,
+    accumulate: int = 1,
 ) -> TrainingAlgorithm:
     """Alternating gradient descent: players move in turn, each on its own loss and parameters.
 
@@ -95,14 +98,20 @@ def alternating(
         key, and so the same examples, latents and fakes; XLA computes what the turns have in common
         (the generator's forward pass) once. A player that moves again gets a new minibatch and key.
         If false, every turn has its own minibatch and key.
+      accumulate: number of minibatches over which a turn averages the gradients before its
+        optimizer step, one after the other, with the memory of one. "A minibatch" above is then
+        that many. Rows have the random numbers that they have in the large batch of all, so the
+        step is that of the large batch, up to the order of sums, wherever a loss is a mean over
+        examples: not with batch statistics, relativistic averages or free bits, which depend on the
+        minibatch as a whole. A moving player's model state goes from minibatch to minibatch.
 
     Returns:
       The algorithm. Its metrics are `{player: {"loss": ..., ...}}`, means over the player's turns
-      in the training step.
+      (and their minibatches) in the training step.
 
     Raises:
-      ValueError: `turns`, `optimizers` or `ema` do not match the game's players, or a decay is
-        outside [0, 1].
+      ValueError: `turns`, `optimizers` or `ema` do not match the game's players, a decay is
+        outside [0, 1], or `accumulate` is below 1.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,
@@ -122,7 +131,8 @@ def alternating(
     decays = dict(ema or {})
     _check_players(game, optimizers, all_turns, decays)
     groups = _group_turns(all_turns, share_minibatches)
-    return _algorithm(game, optimizers, groups, decays, partial(play_turn, game, optimizers))
+    turn = partial(play_turn, game, optimizers, accumulate=accumulate)
+    return _algorithm(game, optimizers, groups, decays, turn, accumulate)
 
 
 def play_turn(
@@ -132,6 +142,8 @@ def play_turn(
     state: TrainState,
     batch: Batch,
     key: PRNGKey,
+    *,
+    accumulate: int = 1,
 ) -> tuple[TrainState, Metrics]:
     """One turn: gradients at the parameters before it, then one update of all moving players.
 
@@ -139,8 +151,10 @@ def play_turn(
       game, optimizers: as in `alternating`.
       movers: names of the moving players.
       state: the state before the turn.
-      batch: minibatch, leaves `[batch, ...]`; under a mapped data axis, this device's shard.
+      batch: minibatch, leaves `[batch, ...]`; under a mapped data axis, this device's shard. With
+        `accumulate`, that many minibatches, leaves `[accumulate, batch, ...]`.
       key: the key of the turn.
+      accumulate: as in `alternating`.
 
     Returns:
       The state after the turn, which differs only in what the moving players own, and the moving
@@ -149,23 +163,33 @@ def play_turn(
     Example:
       >>> play_turn(game, optimizers, ("generator",), state, batch, key)  # doctest: +SKIP
     """
-    gradients = {
-        player: own_gradient(
-            game.losses[player], player, state.params, state.model_state, batch, key, state.step
-        )
-        for player in movers
-    }
-    return _apply_gradients(optimizers, state, gradients)
+
+    def gradients(model_state: ByPlayer, batch: Batch, key: PRNGKey) -> dict[str, LossAndGradient]:
+        return {
+            player: own_gradient(
+                game.losses[player], player, state.params, model_state, batch, key, state.step
+            )
+            for player in movers
+        }
+
+    return _apply_gradients(optimizers, state, gradients, batch, key, accumulate)
 
 
 def _apply_gradients(
     optimizers: Mapping[str, optax.GradientTransformation],
     state: TrainState,
-    gradients: dict[str, LossAndGradient],
+    gradients: Gradients,
+    batch: Batch,
+    key: PRNGKey,
+    accumulate: int,
 ) -> tuple[TrainState, Metrics]:
-    """One optimizer step of every player in `gradients`."""
+    """One optimizer step of every player in `gradients(model_state, minibatch, key)`."""
+    if accumulate == 1:
+        results = gradients(state.model_state, batch, key)
+    else:
+        results = _mean_gradients(gradients, state, batch, key, accumulate)
     params, model_state, opt_state, metrics = {}, {}, {}, {}
-    for player, ((loss, aux), gradient) in gradients.items():
+    for player, ((loss, aux), gradient) in results.items():
         updates, opt_state[player] = optimizers[player].update(
             axis.mean(gradient), state.opt_state[player], state.params[player]
         )
@@ -180,16 +204,63 @@ def _apply_gradients(
     return new_state, metrics
 
 
+def _mean_gradients(
+    gradients: Gradients, state: TrainState, batches: Batch, key: PRNGKey, num_minibatches: int
+) -> dict[str, LossAndGradient]:
+    """Means of losses, metrics and gradients over minibatches, and the last model states.
+
+    A scan on accelerators. On CPUs, where convolutions in loops are slow, it is unrolled, and each
+    minibatch waits for the one before: XLA would otherwise compute them in an order, and merge
+    forward passes with those of other turns, so that the activations of all are kept.
+    """
+    batches, unrolled = dict(batches), jax.default_backend() == "cpu"
+
+    def body(carry: PyTree, minibatch: tuple[Any, Batch]) -> tuple[PyTree, None]:
+        model_state, sums = carry
+        number, batch = minibatch
+        inputs = (batch, key)
+        if unrolled:
+            inputs = ops.after((state.params, sums), inputs)
+        with axis.minibatch(number):
+            results = gradients(model_state, *inputs)
+        own = {player: aux.model_state for player, ((_, aux), _) in results.items()}
+        return (model_state | own, jax.tree.map(jnp.add, sums, _averaged(results))), None
+
+    first = jax.tree.map(itemgetter(0), batches)
+    shapes = jax.eval_shape(
+        lambda *args: _averaged(gradients(*args)), state.model_state, first, key
+    )
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    carry = (state.model_state, zeros)
+    if unrolled:
+        for i in range(num_minibatches):
+            carry, _ = body(carry, (i, jax.tree.map(itemgetter(i), batches)))
+    else:
+        carry, _ = jax.lax.scan(body, carry, (jnp.arange(num_minibatches), batches))
+    model_state, sums = carry
+    means = jax.tree.map(lambda x: x / num_minibatches, sums)
+    return {
+        player: ((loss, LossAux(model_state[player], metrics)), gradient)
+        for player, (loss, metrics, gradient) in means.items()
+    }
+
+
+def _averaged(results: dict[str, LossAndGradient]) -> dict[str, tuple[Array, Metrics, Params]]:
+    """What is averaged over minibatches: loss, metrics and gradient of each player."""
+    return {player: (loss, aux.metrics, grad) for player, ((loss, aux), grad) in results.items()}
+
+
 def simultaneous(
     game: Game,
     optimizers: Mapping[str, optax.GradientTransformation],
     *,
     ema: Mapping[str, float | Schedule] | None = None,
+    accumulate: int = 1,
 ) -> TrainingAlgorithm:
     """Simultaneous gradient descent: all players move in a single turn, on one minibatch.
 
     Args:
-      game, optimizers, ema: as in `alternating`.
+      game, optimizers, ema, accumulate: as in `alternating`.
 
     Returns:
       The algorithm.
@@ -198,7 +269,8 @@ def simultaneous(
       >>> sgd = optax.sgd(1e-2)
       >>> simultaneous(game, {"discriminator": sgd, "generator": sgd})  # doctest: +SKIP
     """
-    return alternating(game, optimizers, turns=[tuple(game.losses)], ema=ema)
+    turns = [tuple(game.losses)]
+    return alternating(game, optimizers, turns=turns, ema=ema, accumulate=accumulate)
 
 
 def one_stage(
@@ -206,6 +278,7 @@ def one_stage(
     optimizers: Mapping[str, optax.GradientTransformation],
     *,
     ema: Mapping[str, float | Schedule] | None = None,
+    accumulate: int = 1,
 ) -> TrainingAlgorithm:
     """One-stage training: simultaneous descent by `game.joint_gradients`.
 
@@ -216,7 +289,7 @@ def one_stage(
     Args:
       game: a game with `joint_gradients`, whose requirements on networks and loss its constructor
         documents (`gan`).
-      optimizers, ema: as in `alternating`.
+      optimizers, ema, accumulate: as in `alternating`.
 
     Returns:
       The algorithm.
@@ -232,8 +305,8 @@ def one_stage(
       >>> sgd = optax.sgd(1e-2)
       >>> one_stage(game, {"discriminator": sgd, "generator": sgd})  # doctest: +SKIP
     """
-    gradients, players = game.joint_gradients, tuple(game.losses)
-    if gradients is None:
+    joint_gradients, players = game.joint_gradients, tuple(game.losses)
+    if joint_gradients is None:
         raise ValueError("this game has no joint_gradients; use simultaneous")
     decays = dict(ema or {})
     _check_players(game, optimizers, (players,), decays)
@@ -241,10 +314,14 @@ def one_stage(
     def turn(
         movers: Turn, state: TrainState, batch: Batch, key: PRNGKey
     ) -> tuple[TrainState, Metrics]:
-        results = gradients(state.params, state.model_state, batch, key, state.step)
-        return _apply_gradients(optimizers, state, results)
+        def gradients(
+            model_state: ByPlayer, batch: Batch, key: PRNGKey
+        ) -> dict[str, LossAndGradient]:
+            return joint_gradients(state.params, model_state, batch, key, state.step)
 
-    return _algorithm(game, optimizers, [(players, slice(0, 1))], decays, turn)
+        return _apply_gradients(optimizers, state, gradients, batch, key, accumulate)
+
+    return _algorithm(game, optimizers, [(players, slice(0, 1))], decays, turn, accumulate)
 
 
 def scan_steps(algorithm: TrainingAlgorithm, steps_per_update: int) -> TrainingAlgorithm:
@@ -300,9 +377,12 @@ def _algorithm(
     groups: list[tuple[Turn, slice]],
     decays: dict[str, float | Schedule],
     turn: Callable[[Turn, TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]],
+    accumulate: int,
 ) -> TrainingAlgorithm:
     """The algorithm whose update does the turns of all groups, then updates the averages."""
-    num_minibatches = groups[-1][1].stop
+    if accumulate < 1:
+        raise ValueError(f"accumulate is {accumulate}, expected at least 1")
+    num_keys = groups[-1][1].stop
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
         params, model_state = game.init(key, batch)
@@ -316,8 +396,11 @@ def _algorithm(
         )
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        chex.assert_tree_shape_prefix(batches, (num_minibatches,))
-        keys = jax.random.split(jax.random.fold_in(key, state.step), num_minibatches)
+        chex.assert_tree_shape_prefix(batches, (num_keys * accumulate,))
+        if accumulate > 1:
+            stack = lambda x: x.reshape(num_keys, accumulate, *x.shape[1:])
+            batches = jax.tree.map(stack, dict(batches))
+        keys = jax.random.split(jax.random.fold_in(key, state.step), num_keys)
         turn_metrics: dict[str, list[Metrics]] = {player: [] for player in game.losses}
         for movers, indices in groups:
             inputs = jax.tree.map(itemgetter(indices), (dict(batches), keys))
@@ -330,7 +413,7 @@ def _algorithm(
         state = _update_averages(state, decays)._replace(step=state.step + 1)
         return state, {player: _mean_over_turns(stacks) for player, stacks in turn_metrics.items()}
 
-    return TrainingAlgorithm(init, update, num_minibatches=num_minibatches)
+    return TrainingAlgorithm(init, update, num_minibatches=num_keys * accumulate)
 
 
 def _update_averages(state: TrainState, decays: Mapping[str, float | Schedule]) -> TrainState:

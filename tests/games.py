@@ -39,7 +39,7 @@ class Case(NamedTuple):
     """A game, its training algorithm, and which of the contract's properties it has.
 
     Attributes:
-      game, optimizers, turns, ema, one_stage: of the algorithm.
+      game, optimizers, turns, ema, one_stage, accumulate: of the algorithm.
       sample_depends_on_key, step_depends_on_key: whether samples and training use randomness.
       pmap_is_one_device: false if randomness or batch statistics belong to the device under `pmap`,
         as in modules of other libraries. (Under `sharded` there is one program.)
@@ -51,6 +51,7 @@ class Case(NamedTuple):
     turns: tuple[str | tuple[str, ...], ...] | None = None
     ema: dict[str, float] | None = None
     one_stage: bool = False
+    accumulate: int = 1
     sample_depends_on_key: bool = True
     step_depends_on_key: bool = True
     pmap_is_one_device: bool = True
@@ -58,9 +59,10 @@ class Case(NamedTuple):
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
+        options = {"ema": self.ema, "accumulate": self.accumulate}
         if self.one_stage:
-            return jaxgan.one_stage(self.game, self.optimizers, ema=self.ema)
-        return jaxgan.alternating(self.game, self.optimizers, turns=self.turns, ema=self.ema)
+            return jaxgan.one_stage(self.game, self.optimizers, **options)
+        return jaxgan.alternating(self.game, self.optimizers, turns=self.turns, **options)
 
     @property
     def with_sgd(self) -> "Case":
@@ -340,6 +342,29 @@ CASES: dict[str, Callable[[], Case]] = {
         dict.fromkeys(("discriminator", "generator", "encoder"), optax.sgd(0.05)),
         turns=("discriminator", ("generator", "encoder")),
     ),
+    "accumulated": lambda: Case(
+        jaxgan.gan(normalised_generator(), mlp_discriminator(), latent=LATENT), accumulate=2
+    ),
+    "accumulated_turns": lambda: Case(
+        jaxgan.gan(
+            networks.remat(normalised_generator()),
+            jaxgan.from_linen(networks.MaxoutMLP((8,), pieces=2)),
+            latent=LATENT,
+            penalty=penalties.weighted((0.3, penalties.lecam(0.9))),
+        ),
+        turns=("discriminator", "discriminator", "generator"),
+        ema={"generator": 0.9},
+        accumulate=2,
+    ),
+    "accumulated_one_stage": lambda: Case(mlp_gan(), one_stage=True, accumulate=2),
+    "accumulated_cyclegan": lambda: Case(
+        cyclegan(),
+        dict.fromkeys(("discriminators", "generators"), optax.sgd(0.02)),
+        turns=(("discriminators", "generators"),),
+        sample_depends_on_key=False,
+        accumulate=2,
+        rate=0.02,
+    ),
     "flax_linen_and_nnx": lambda: Case(
         jaxgan.gan(
             jaxgan.from_linen(FlaxBatchNormGenerator()),
@@ -403,6 +428,7 @@ QUICK = (
     "one_stage_with_state",
     "dcgan",
     "conditional_maxout_dropout",
+    "accumulated",
     "vae_free_bits",
     "flax_linen_and_nnx",
     "normalised_gan",
@@ -417,7 +443,13 @@ QUICK = (
 
 # Of these, those whose programs the quick suite compiles in several forms: in scans, under vmap, on
 # several devices. Batch statistics, dropout, state of penalties, pairs of networks.
-TRANSFORMED = ("path_length", "dcgan", "conditional_maxout_dropout", "normalised_cyclegan")
+TRANSFORMED = (
+    "path_length",
+    "dcgan",
+    "conditional_maxout_dropout",
+    "accumulated",
+    "normalised_cyclegan",
+)
 
 
 def scores() -> dict[str, float]:

@@ -66,7 +66,8 @@ def query(buffer: ImageBuffer, images: Array, key: PRNGKey) -> tuple[Array, Imag
     if size == 0:
         return images, buffer
     global_images = axis.all_gather(images)
-    keys = jax.random.split(key, len(global_images))
+    rows = axis.all_gather(axis.global_rows(n))
+    keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows)
 
     def step(buffer: ImageBuffer, row: tuple[Array, PRNGKey]) -> tuple[ImageBuffer, Array]:
         image, key = row

@@ -6,6 +6,7 @@
 
 from jaxgan.networks.adapters import from_linen as from_linen
 from jaxgan.networks.adapters import from_nnx as from_nnx
+from jaxgan.networks.adapters import remat as remat
 from jaxgan.networks.classifier import ConvClassifier as ConvClassifier
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from jaxgan.networks.dcgan import DCGANEncoder as DCGANEncoder

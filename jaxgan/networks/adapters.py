@@ -1,14 +1,18 @@
-"""Adapters from flax modules to `Network`, the pure pair `(init, apply)`."""
+"""Adapters from flax modules to `Network`, the pure pair `(init, apply)`, and between networks."""
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
+from jaxgan import ops
 from jaxgan.game import Network
+from jaxgan.ops.conv import conv_p, input_gradient_p
 from jaxgan.types import ModelState, Params, PRNGKey
 
 MODES = {  # names by which modules take their mode, and their values in training
@@ -19,8 +23,10 @@ MODES = {  # names by which modules take their mode, and their values in trainin
     "use_running_average": False,
 }
 
+PRODUCTS = {conv_p.name, input_gradient_p.name, "conv_general_dilated", "dot_general"}
 
-def from_linen(module: nn.Module) -> Network:
+
+def from_linen(module: nn.Module, *, dtype: Any = None) -> Network:
     """Adapter from a linen module to a `Network`.
 
     The collection `params` holds the learned parameters, every other collection is model state.
@@ -31,10 +37,16 @@ def from_linen(module: nn.Module) -> Network:
       module: a linen module that is called as `module(*inputs)` or with its mode as one of
         `train`, `training`, `is_training`, `deterministic` or `use_running_average`; the last two
         are true in evaluation.
+      dtype: dtype in which the module computes, in place of that of its field `dtype`, such as
+        `bfloat16`; `None` for no change. The networks of `jaxgan.networks` keep parameters, batch
+        statistics and outputs in float32.
 
     Returns:
       The network. `apply` raises a `ValueError` in training mode if the module takes its mode by
       none of these names, and leaves its batch statistics unchanged.
+
+    Raises:
+      ValueError: `dtype` is given, and the module has no field `dtype`.
 
     Example:
       >>> import flax.linen as nn, jax, jax.numpy as jnp
@@ -44,6 +56,8 @@ def from_linen(module: nn.Module) -> Network:
       >>> output.shape
       (2, 3)
     """
+    if dtype is not None:
+        module = _with_dtype(module, dtype)
     flags = MODES.keys() & inspect.signature(type(module).__call__).parameters.keys()
 
     def mode(train: bool) -> dict[str, Any]:
@@ -122,6 +136,78 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
         return output, nnx.to_pure_dict(updated) if train else model_state
 
     return Network(init, apply)
+
+
+def remat(network: Network) -> Network:
+    """The same network, whose activations are computed again in the backward pass.
+
+    Of its forward pass, only the outputs of convolutions and matrix products are kept for the
+    gradient; what lies between them (normalisation, activations, padding, casts) is computed again.
+    The gradients, of every order in reverse mode, are those of the network, up to rounding.
+
+    Args:
+      network: any network.
+
+    Returns:
+      The network that takes less memory in training, and a little more time.
+
+    Reference:
+      Chen, Xu, Zhang and Guestrin, *Training Deep Nets with Sublinear Memory Cost*, 2016,
+      https://arxiv.org/abs/1604.06174.
+
+    Example:
+      >>> import flax.linen as nn, jax, jax.numpy as jnp
+      >>> network = remat(from_linen(nn.Dense(3)))
+      >>> params, model_state = network.init(jax.random.key(0), jnp.zeros((2, 5)))
+      >>> network.apply(params, model_state, jnp.zeros((2, 5)), train=True)[0].shape
+      (2, 3)
+    """
+
+    def apply(
+        params: Params,
+        model_state: ModelState,
+        *inputs: Any,
+        key: PRNGKey | None = None,
+        train: bool,
+    ) -> tuple[Any, ModelState]:
+        def function(
+            key: PRNGKey | None, params: Params, model_state: ModelState, *inputs: Any
+        ) -> tuple[Any, ModelState]:
+            return network.apply(params, model_state, *inputs, key=key, train=train)
+
+        rematerialised = jax.checkpoint(function, policy=_is_product)
+        if jax.default_backend() == "cpu":
+            rematerialised = _in_order(rematerialised)
+        return rematerialised(key, params, model_state, *inputs)
+
+    return network._replace(apply=apply)
+
+
+def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
+    """Policy of `jax.checkpoint` that keeps the outputs of convolutions and matrix products."""
+    return primitive.name in PRODUCTS
+
+
+def _in_order(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A rematerialised function of (key, ...), whose backward pass XLA cannot merge on a CPU."""
+
+    def forward(key: PRNGKey | None, *args: Any) -> tuple[Any, Any]:
+        return jax.vjp(partial(function, key), *args)
+
+    def backward(vjp: Any, cotangents: Any) -> tuple[Any, ...]:
+        return (None, *ops.after(cotangents, vjp)(cotangents))
+
+    in_order = jax.custom_vjp(function)
+    in_order.defvjp(forward, backward)
+    return in_order
+
+
+def _with_dtype(module: nn.Module, dtype: Any) -> nn.Module:
+    if not hasattr(module, "dtype"):
+        raise ValueError(
+            f"{type(module).__name__} has no field dtype; give it one, which its layers take"
+        )
+    return module.clone(dtype=jnp.dtype(dtype))
 
 
 def _check_changed(name: str, before: ModelState, after: ModelState) -> None:

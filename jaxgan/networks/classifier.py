@@ -1,5 +1,7 @@
 """Small convolutional classifier, a feature extractor for the metrics of small images."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -17,11 +19,13 @@ class ConvClassifier(nn.Module):
       num_classes: number of classes.
       features: channels of the first layer; the last has four times as many.
       dropout: dropout rate before the dense layer, in [0, 1).
+      dtype: dtype of the computation; parameters, features and logits are float32.
     """
 
     num_classes: int = 10
     features: int = 32
     dropout: float = 0.3
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, image: Array, *, train: bool) -> dict[str, Array]:
@@ -32,8 +36,9 @@ class ConvClassifier(nn.Module):
         """
         x = image
         for factor, size, stride in ((1, 3, 1), (2, 4, 2), (2, 3, 1), (4, 4, 2)):
-            x = Conv(factor * self.features, (size, size), stride, use_bias=False)(x)
-            x = jax.nn.relu(BatchNorm()(x, train=train))
-        features = jnp.mean(x, axis=(1, 2))
+            width = factor * self.features
+            x = Conv(width, (size, size), stride, use_bias=False, dtype=self.dtype)(x)
+            x = jax.nn.relu(BatchNorm(dtype=self.dtype)(x, train=train))
+        features = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
         logits = nn.Dense(self.num_classes)(Dropout(self.dropout)(features, train=train))
         return {"features": features, "logits": logits}

@@ -10,6 +10,7 @@ as the one before.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -43,6 +44,7 @@ class DCGANGenerator(nn.Module):
         label is concatenated to the latent.
       dtype: dtype of the computation; parameters and output are float32.
       output_activation: activation of the output; `None` for none, as for a VAE's logits.
+      use_bias: whether layers add a bias; PyTorch's DCGAN has none.
     """
 
     image_shape: tuple[int, int, int]
@@ -51,6 +53,7 @@ class DCGANGenerator(nn.Module):
     num_classes: int | None = None
     dtype: Any = jnp.float32
     output_activation: Callable[[Array], Array] | None = jnp.tanh
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
@@ -62,14 +65,17 @@ class DCGANGenerator(nn.Module):
 
         if self.num_classes is not None:
             z = jnp.concatenate([z, _embedded(label, self.num_classes, z.shape[-1])], axis=-1)
-        x = nn.Dense(math.prod(base), kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype)(z)
+        layer: dict[str, Any] = {
+            "use_bias": self.use_bias,
+            "kernel_init": DCGAN_KERNEL_INIT,
+            "dtype": self.dtype,
+        }
+        x = nn.Dense(math.prod(base), **layer)(z)
         x = self._normalised(x.reshape(-1, *base), train)
         for level in reversed(range(levels - 1)):
-            x = ConvTranspose(
-                self.features << level, KERNEL, kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype
-            )(x)
+            x = ConvTranspose(self.features << level, KERNEL, **layer)(x)
             x = self._normalised(x, train)
-        x = ConvTranspose(channels, KERNEL, kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype)(x)
+        x = ConvTranspose(channels, KERNEL, **layer)(x)
         x = x.astype(jnp.float32)
         return x if self.output_activation is None else self.output_activation(x)
 
@@ -92,6 +98,7 @@ class DCGANDiscriminator(nn.Module):
       dtype: dtype of the computation; parameters and output are float32.
       with_features: whether to return `(logits, features)`, with the dense layer's input as
         features `[batch, width]`, as `vae_gan` needs it.
+      use_bias: whether layers add a bias; PyTorch's DCGAN has none.
     """
 
     features: int = 64
@@ -99,12 +106,13 @@ class DCGANDiscriminator(nn.Module):
     num_classes: int | None = None
     dtype: Any = jnp.float32
     with_features: bool = False
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Any:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
-        x = _halvings(x, self.features, self.batch_norm, self.dtype, train)
-        logits = nn.Dense(1, kernel_init=DCGAN_KERNEL_INIT)(x)[:, 0]
+        x = _halvings(x, self.features, self.batch_norm, self.dtype, train, self.use_bias)
+        logits = nn.Dense(1, use_bias=self.use_bias, kernel_init=DCGAN_KERNEL_INIT)(x)[:, 0]
         if self.num_classes is not None:
             logits += jnp.sum(_embedded(label, self.num_classes, x.shape[-1]) * x, axis=-1)
         return (logits, x) if self.with_features else logits
@@ -152,10 +160,20 @@ def num_levels(height: int, width: int) -> int:
     return levels
 
 
-def _halvings(x: Array, features: int, batch_norm: bool, dtype: Any, train: bool) -> Array:
+def _halvings(
+    x: Array, features: int, batch_norm: bool, dtype: Any, train: bool, use_bias: bool = True
+) -> Array:
     """Convolutions of stride 2 down to the base, flattened; called within a compact module."""
+    conv = partial(
+        Conv,
+        kernel_size=KERNEL,
+        stride=2,
+        use_bias=use_bias,
+        kernel_init=DCGAN_KERNEL_INIT,
+        dtype=dtype,
+    )
     for level in range(num_levels(x.shape[1], x.shape[2])):
-        x = Conv(features << level, KERNEL, stride=2, kernel_init=DCGAN_KERNEL_INIT, dtype=dtype)(x)
+        x = conv(features << level)(x)
         if batch_norm and level > 0:
             x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=dtype)(x, train=train)
         x = leaky_relu(x)

@@ -74,6 +74,7 @@ class MaxoutMLP(nn.Module):
         [0, 1).
       num_classes: number of classes, or `None` for an unconditional network.
       kernel_init: initialiser of the weights; uniform with small values in the paper.
+      dtype: dtype of the computation; parameters and output are float32.
 
     Reference:
       Goodfellow et al., *Maxout Networks*, 2013, https://arxiv.org/abs/1302.4389; *Generative
@@ -86,6 +87,7 @@ class MaxoutMLP(nn.Module):
     dropout: float = 0.5
     num_classes: int | None = None
     kernel_init: Any = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
@@ -94,10 +96,10 @@ class MaxoutMLP(nn.Module):
         x = _joined(x, label, self.num_classes)
         x = Dropout(self.input_dropout)(x, train=train)
         for width in self.features:
-            x = nn.Dense(width * self.pieces, kernel_init=self.kernel_init)(x)
+            x = nn.Dense(width * self.pieces, kernel_init=self.kernel_init, dtype=self.dtype)(x)
             x = jnp.max(x.reshape(x.shape[0], width, self.pieces), axis=-1)
             x = Dropout(self.dropout)(x, train=train)
-        return nn.Dense(1, kernel_init=self.kernel_init)(x)[:, 0]
+        return nn.Dense(1, kernel_init=self.kernel_init)(x.astype(jnp.float32))[:, 0]
 
 
 class JointMLP(nn.Module):
@@ -105,15 +107,17 @@ class JointMLP(nn.Module):
 
     Attributes:
       features: widths of the hidden layers.
+      dtype: dtype of the computation; parameters and output are float32.
     """
 
     features: Sequence[int]
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, *inputs: Array) -> Array:
         """Inputs `[batch, ...]`, flattened and concatenated, `-> logits [batch]`."""
         flat = [x.reshape(x.shape[0], -1) for x in inputs]
-        return MLP(self.features)(jnp.concatenate(flat, axis=-1))
+        return MLP(self.features, dtype=self.dtype)(jnp.concatenate(flat, axis=-1))
 
 
 def _joined(x: Array, label: Array | None, num_classes: int | None) -> Array:

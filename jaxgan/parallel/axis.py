@@ -7,8 +7,12 @@ program for the global batch, they are sharding constraints. Otherwise they are 
 pure update therefore runs in every mode.
 
 **Randomness belongs to examples, not to devices.** Random numbers of an example are sampled with
-`fold_in(key, global row of the example)`, so they are the same on one device and on eight.
+`fold_in(key, global row of the example)`, so they are the same on one device and on eight, and in a
+large batch and in the minibatches that accumulate its gradient (`minibatch`).
 """
+
+import contextlib
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +21,16 @@ from jax.sharding import PartitionSpec
 from jaxgan.types import Array, PRNGKey, PyTree
 
 DATA_AXIS = "data"
+
+
+class _Minibatch:
+    """Number of a minibatch, perhaps traced; equal to itself alone, as a key of jax's caches."""
+
+    def __init__(self, number: Array | int) -> None:
+        self.number = number
+
+
+_minibatch = jax.make_user_context(None)  # part of the keys of jax's caches of traced functions
 
 
 def is_bound() -> bool:
@@ -48,10 +62,31 @@ def replicated(tree: PyTree) -> PyTree:
     return tree if is_bound() else _constrained(tree, PartitionSpec())
 
 
+@contextlib.contextmanager
+def minibatch(number: Array | int) -> Iterator[None]:
+    """Context of code that is traced for minibatch `number` of several that are one large batch.
+
+    In it, `global_rows` counts from the first row of that minibatch in the large batch.
+
+    Example:
+      >>> with minibatch(2):
+      ...     global_rows(4).tolist()
+      [8, 9, 10, 11]
+    """
+    with _minibatch(_Minibatch(number)):
+        yield
+
+
 def global_rows(n: int) -> Array:
     """Indices in the global batch of this device's `n` examples, `int32[n]`."""
-    first = jax.lax.axis_index(DATA_AXIS) * n if is_bound() else 0
-    return sharded(first + jnp.arange(n, dtype=jnp.int32))
+    shard: Array | int = 0
+    num_shards = 1
+    if is_bound():
+        shard, num_shards = jax.lax.axis_index(DATA_AXIS), jax.lax.axis_size(DATA_AXIS)
+    current = _minibatch.value
+    if current is not None:
+        shard += current.number * num_shards
+    return sharded(shard * n + jnp.arange(n, dtype=jnp.int32))
 
 
 def sharded(x: Array) -> Array:

@@ -10,3 +10,4 @@ from jaxgan.runs.experiment import Translation as Translation
 from jaxgan.runs.experiment import flag as flag
 from jaxgan.runs.pictures import PictureFlags as PictureFlags
 from jaxgan.runs.pictures import SizedPictureFlags as SizedPictureFlags
+from jaxgan.runs.training_config import TrainingConfig as TrainingConfig

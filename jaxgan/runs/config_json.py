@@ -41,7 +41,8 @@ def read_config_json(directory: Path) -> dict[str, Any]:
 def check_same_config(directory: Path, config: Config, name: str) -> None:
     """Checks that the directory's run has the same experiment and configuration.
 
-    Fields that do not affect the result of a training step may differ (`resumable_fields`).
+    Fields that do not affect the result of a training step may differ (`resumable_fields`). A field
+    that did not exist when the run was started has its default value there.
 
     Raises:
       RunError: the experiment or the configuration differs.
@@ -52,7 +53,8 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
             f"{directory} holds a run of {record['experiment']}, not of {name}; "
             "choose another --run-dir"
         )
-    stored, current = record["config"], dataclasses.asdict(config)
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    stored, current = defaults | record["config"], dataclasses.asdict(config)
     for field in sorted((stored.keys() | current.keys()) - resumable_fields(type(config))):
         if stored.get(field) != current.get(field):
             raise RunError(

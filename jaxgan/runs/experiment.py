@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from jaxgan.types import Array, Batch, ByPlayer
 
 
-def flag(default: Any, *, resumable: bool = False, at_least: int | None = None) -> Any:
+def flag(
+    default: Any,
+    *,
+    resumable: bool = False,
+    at_least: float | None = None,
+    below: float | None = None,
+) -> Any:
     """A field of a `Config`, with metadata; a subclass that overrides the default keeps it.
 
     Args:
@@ -26,9 +32,10 @@ def flag(default: Any, *, resumable: bool = False, at_least: int | None = None) 
       resumable: whether the value may change when a run is resumed, because the result of a
         training step does not depend on it.
       at_least: smallest allowed value.
+      below: number that the value must be below.
     """
     return dataclasses.field(
-        default=default, metadata={"resumable": resumable, "at_least": at_least}
+        default=default, metadata={"resumable": resumable, "at_least": at_least, "below": below}
     )
 
 
@@ -110,9 +117,15 @@ def resumable_fields(config_type: type[Config]) -> set[str]:
     return {name for name, value in _metadata(config_type, "resumable").items() if value}
 
 
-def lower_bounds(config_type: type[Config]) -> dict[str, int]:
+def lower_bounds(config_type: type[Config]) -> dict[str, float]:
     """Smallest allowed values, by field name."""
     bounds = _metadata(config_type, "at_least").items()
+    return {name: bound for name, bound in bounds if bound is not None}
+
+
+def upper_bounds(config_type: type[Config]) -> dict[str, float]:
+    """Numbers that values must be below, by field name."""
+    bounds = _metadata(config_type, "below").items()
     return {name: bound for name, bound in bounds if bound is not None}
 
 

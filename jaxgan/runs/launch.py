@@ -23,7 +23,7 @@ from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import session
 from jaxgan.runs.config_json import check_same_config, write_config_json
-from jaxgan.runs.experiment import Config, Experiment, lower_bounds
+from jaxgan.runs.experiment import Config, Experiment, lower_bounds, upper_bounds
 
 C = TypeVar("C", bound=Config)
 
@@ -108,9 +108,13 @@ def _print_data(console: Console, name: str, experiment: Experiment) -> None:
 def _check(config: Config) -> None:
     for name, bound in lower_bounds(type(config)).items():
         value = getattr(config, name)
-        if value is not None and value < bound:
+        if value is not None and not value >= bound:  # NaN, too
             flag = name.replace("_", "-")
             raise RunError(f"--{flag} is {value}, expected at least {bound}")
+    for name, bound in upper_bounds(type(config)).items():
+        if not (value := getattr(config, name)) < bound:
+            flag = name.replace("_", "-")
+            raise RunError(f"--{flag} is {value}, expected a number below {bound}")
     process = [config.coordinator, config.num_processes, config.process_id]
     if None in process and process != [None, None, None]:
         raise RunError("--coordinator, --num-processes and --process-id must be given together")

@@ -46,10 +46,18 @@ def load(path: str | Path) -> tuple[Params, ModelState]:
     Raises:
       WeightsError: the file is missing, damaged or not a safetensors file.
     """
-    with _opened(path) as file:
-        leaves = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
-    tree = unflatten_dict(leaves, sep="/")
+    tree = unflatten_dict(load_arrays(path), sep="/")
     return tree.get("params", {}), tree.get("model_state", {})
+
+
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Reads all arrays of any safetensors file, by name.
+
+    Raises:
+      WeightsError: the file is missing, damaged or not a safetensors file.
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
 
 
 def record(path: str | Path) -> dict[str, Any]:

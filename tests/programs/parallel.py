@@ -39,8 +39,8 @@ def modes():
 
 # The cases of each mode, in the quick suite and in the slow one.
 QUICK = {
-    "pmap": ("dcgan",),
-    "sharded": ("minimax",),
+    "pmap": ("dcgan", "accumulated"),
+    "sharded": ("minimax", "accumulated"),
     "sharded fsdp": ("dcgan",),
 }
 ALL = {"pmap": tuple(games.CASES), "sharded": tuple(games.CASES), "sharded fsdp": games.QUICK}

@@ -1,0 +1,182 @@
+"""Flags of optimizers, precision and memory: what they build."""
+
+import dataclasses
+import importlib
+import math
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from experiments import classifier, cyclegan, gaussian1d, mixture, mnist, translation, vae
+from jaxgan import data, schedules
+from jaxgan.errors import RunError
+from jaxgan.runs import TrainingConfig, launch
+from jaxgan.runs.training_config import adam, learning_rates
+from tests.test_run import EXPERIMENTS
+
+KEY = jax.random.key(0)
+PARAMS = {"w": jnp.array([1.0, -2.0]), "b": jnp.array([0.5])}
+GRADIENTS = [jax.tree.map(lambda x, i=i: jnp.sin(3.0 * x + i), PARAMS) for i in range(6)]
+
+
+def steps(optimizer):
+    """Parameters after every step on the same gradients, and the last optimizer state."""
+    params, state, seen = PARAMS, optimizer.init(PARAMS), []
+    update = jax.jit(optimizer.update)
+    for gradient in GRADIENTS:
+        updates, state = update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+        seen.append(params)
+    return seen, state
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected"),
+    [
+        (
+            lambda: adam(c := mnist.Config(), c.generator_lr, decay_steps=c.decay_steps),
+            lambda: optax.adam(1e-3, b1=0.5),
+        ),
+        (
+            lambda: adam(c := vae.Config(decay_steps=4), c.learning_rate, decay_steps=4),
+            lambda: optax.adam(optax.cosine_decay_schedule(1e-3, 4)),
+        ),
+        (
+            lambda: adam(c := classifier.Config(), c.learning_rate, decay_steps=6),
+            lambda: optax.adamw(
+                optax.warmup_cosine_decay_schedule(0.0, 3e-3, 3, 6), weight_decay=1e-2
+            ),
+        ),
+        (
+            lambda: adam(c := gaussian1d.Config(), c.learning_rate, decay_steps=2, turns=2),
+            lambda: optax.adam(optax.cosine_decay_schedule(2e-3, 4), b1=0.0, b2=0.99),
+        ),
+        (
+            lambda: adam(c := mixture.Config(), c.learning_rate, decay_steps=5),
+            lambda: optax.adam(optax.cosine_decay_schedule(2e-3, 5), b1=0.0, b2=0.99),
+        ),
+        (
+            lambda: translation.adam(cyclegan.Config(epochs=1, decay_epochs=2, batch_size=4), 8),
+            lambda: optax.adam(schedules.constant_then_linear(2e-4, constant=2, decay=4), b1=0.5),
+        ),
+    ],
+    ids=["mnist", "vae", "classifier", "gaussian1d", "mixture", "translation"],
+)
+def test_optimizers_of_the_experiments(ours, expected):
+    """By default those of their papers, bit for bit, with the same tree as state."""
+    chex.assert_trees_all_equal(steps(ours()), steps(expected()))
+
+
+def rates(steps=12, turns=1, learning_rate=2.0, constant_steps=0, **flags):
+    schedule = learning_rates(
+        TrainingConfig(**flags),
+        learning_rate,
+        decay_steps=8,
+        constant_steps=constant_steps,
+        turns=turns,
+    )
+    return [float(schedule(step)) for step in range(steps)]
+
+
+def test_learning_rates_by_hand():
+    assert learning_rates(TrainingConfig(), 2.0, decay_steps=8) == 2.0
+    np.testing.assert_allclose(rates(4, warmup_steps=2), [0.0, 1.0, 2.0, 2.0])
+    line = [2.0 * (1 - t / 8) for t in range(8)] + 4 * [0.0]
+    np.testing.assert_allclose(rates(lr_decay="linear"), line, atol=1e-7)
+    cosine = [1.0 + math.cos(math.pi * min(t, 8) / 8) for t in range(12)]
+    np.testing.assert_allclose(rates(lr_decay="cosine"), cosine, atol=1e-6)
+    later = rates(15, lr_decay="cosine", constant_steps=3)
+    np.testing.assert_allclose(later, 3 * [2.0] + cosine, atol=1e-6)
+    warm = rates(lr_decay="linear", warmup_steps=2)
+    line = [0.0, 1.0, *(2.0 * (1 - t / 6) for t in range(7)), 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(warm, line, atol=1e-6)
+    assert rates(lr_decay="linear", warmup_steps=100)[4] == 2.0  # at most half of the decay
+    for decay in ("linear", "cosine"):
+        slow = rates(24, lr_decay=decay, warmup_steps=2, constant_steps=3, turns=2)
+        np.testing.assert_allclose(
+            slow[::2], rates(12, lr_decay=decay, warmup_steps=2, constant_steps=3), atol=1e-6
+        )
+
+
+def test_negative_rates_and_steps():
+    for flags, message in (
+        ({"learning_rate": -0.1, "decay_steps": 1}, "the learning rate is -0.1, expected at least"),
+        ({"learning_rate": 0.1, "decay_steps": -1}, "decays in -1 steps after 0, expected at lea"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            learning_rates(TrainingConfig(), **flags)
+
+
+def test_gradients_are_clipped_before_their_moments():
+    """A gradient of norm 5 counts as one of norm 1, and one of norm 1/2 as it is."""
+    optimizer = adam(TrainingConfig(clip_norm=1.0, b1=0.0, b2=0.0), 1.0, decay_steps=1)
+    moments = lambda gradient: optimizer.update(gradient, optimizer.init(gradient), gradient)[1]
+    second = lambda gradient: jax.tree.leaves(moments(gradient)[1][0].nu)[0]
+    np.testing.assert_allclose(second(jnp.array([3.0, 4.0])), [0.36, 0.64], rtol=1e-6)
+    np.testing.assert_allclose(second(jnp.array([0.3, 0.4])), [0.09, 0.16], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"b1": 1.0}, "--b1 is 1.0, expected a number below 1.0"),
+        ({"b1": -0.1}, "--b1 is -0.1, expected at least 0.0"),
+        ({"b2": math.nan}, "--b2 is nan, expected at least 0.0"),
+        ({"discriminator_lr": -1e-3}, "--discriminator-lr is -0.001, expected at least 0.0"),
+        ({"accumulate": 0}, "--accumulate is 0, expected at least 1"),
+        ({"warmup_steps": -1}, "--warmup-steps is -1, expected at least 0"),
+        ({"decay_steps": 0}, "--decay-steps is 0, expected at least 1"),
+        ({"clip_norm": -1.0}, "--clip-norm is -1.0, expected at least 0.0"),
+        ({"weight_decay": -1.0}, "--weight-decay is -1.0, expected at least 0.0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(flags, message, tmp_path):
+    config = dataclasses.replace(mnist.Config(), run_dir=str(tmp_path / "run"), **flags)
+    with pytest.raises(RunError) as error:
+        launch.launch(config, mnist.make, name="experiments.mnist")
+    assert str(error.value) == message
+    assert not (tmp_path / "run").exists()
+
+
+QUICK = ("experiments.mnist", "experiments.mixture", "experiments.pix2pix")
+SMALL = {
+    "experiments.mnist": {"features": 4},
+    "experiments.autoencoder": {"features": 4},
+    "experiments.restoration": {"features": 4},
+    "experiments.vae": {"features": 4, "network": "dcgan"},
+    "experiments.vae_gan": {"features": 4},
+    "experiments.pix2pix": {"data": "recoloured", "features": 4, "crop_size": 32},
+    "experiments.cyclegan": {
+        "data": "recoloured", "features": 4, "crop_size": 32, "num_blocks": 1
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in EXPERIMENTS],
+)
+def test_every_experiment_follows_the_flags(name, monkeypatch):
+    """Its algorithm accumulates, and its networks compute in bfloat16 and are rematerialised."""
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda name, **kwargs: load("digits"))
+    module = importlib.import_module(name)
+    config = dataclasses.replace(module.Config(), **SMALL.get(name, {}), batch_size=2)
+    plain = module.make(config)
+    flags = {"accumulate": 3, "dtype": "bfloat16", "remat": True, "clip_norm": 1.0}
+    made = module.make(dataclasses.replace(config, **flags))
+    assert made.algorithm.num_minibatches == 3 * plain.algorithm.num_minibatches
+    batch = jax.tree.map(lambda x: x[0], made.minibatches(0, 1))
+    state = jax.eval_shape(made.algorithm.init, KEY, batch)
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} <= set(map(jnp.dtype, ("f4", "i4")))
+    args = (state.params, state.model_state, batch, KEY, 0)
+    for experiment, expected in ((plain, False), (made, True)):
+        for player, loss in experiment.game.losses.items():
+            text = str(jax.make_jaxpr(loss)(*args))
+            assert ("bf16[" in text) == ("custom_vjp" in text) == expected, player
+    before = jax.tree.structure(jax.eval_shape(plain.algorithm.init, KEY, batch).opt_state)
+    assert jax.tree.structure(state.opt_state) != before  # gradients are clipped
