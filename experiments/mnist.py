@@ -75,8 +75,8 @@ class Config(SizedPictureFlags, TrainingConfig):
     discriminator_turns: int = 1
     """Discriminator turns per step, the k of Goodfellow et al. (2014)."""
     discriminator_lr: float | None = flag(None, at_least=0.0)
-    """Learning rate of Adam for the discriminator; default: 1e-3 for the DCGAN, and 2e-4 for the fully
-    connected networks, which collapse at more."""
+    """Learning rate of Adam for the discriminator; default: 1e-3 for the DCGAN, and 2e-4 for the
+    fully connected networks, which collapse at more."""
     generator_lr: float | None = flag(None, at_least=0.0)
     """Learning rate of Adam for the generator; default: 1e-3 for the DCGAN, and 2e-4 for the fully
     connected networks, which collapse at more."""

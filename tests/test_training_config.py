@@ -38,7 +38,7 @@ def steps(optimizer):
     ("ours", "expected"),
     [
         (
-            lambda: adam(c := mnist.Config(), c.generator_lr, decay_steps=c.decay_steps),
+            lambda: adam(c := mnist.Config(), 1e-3, decay_steps=c.decay_steps),
             lambda: optax.adam(1e-3, b1=0.5),
         ),
         (
@@ -166,9 +166,10 @@ def test_every_experiment_follows_the_flags(name, monkeypatch):
     monkeypatch.setattr(data, "load", lambda name, **kwargs: load("digits"))
     module = importlib.import_module(name)
     config = dataclasses.replace(module.Config(), **SMALL.get(name, {}), batch_size=2)
-    plain = module.make(config)
+    plain = module.make(config, config.load_data())
     flags = {"accumulate": 3, "dtype": "bfloat16", "remat": True, "clip_norm": 1.0}
-    made = module.make(dataclasses.replace(config, **flags))
+    config = dataclasses.replace(config, **flags)
+    made = module.make(config, config.load_data())
     assert made.algorithm.num_minibatches == 3 * plain.algorithm.num_minibatches
     batch = jax.tree.map(lambda x: x[0], made.minibatches(0, 1))
     state = jax.eval_shape(made.algorithm.init, KEY, batch)
