@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jaxgan import Game, Network
     from jaxgan.data import Mixture
     from jaxgan.evaluation import Evaluation
+    from jaxgan.penalties import Penalty
     from jaxgan.training import TrainState
     from jaxgan.types import Array, PRNGKey
 
@@ -53,21 +54,23 @@ class Config(BaseConfig):
     """Mean of the data."""
     std: float = 1.0
     """Standard deviation of the data."""
-    num_steps: int = 6000
+    num_steps: int = 10_000
     """Total number of training steps."""
-    decay_steps: int = 6000
-    """Steps until the learning rates are 0."""
+    decay_steps: int = 10_000
+    """Steps until the generator's learning rate is 0 and the R1 weight is --r1-last."""
     batch_size: int = 512
     """Points per minibatch, over all devices."""
     loss: Literal["minimax", "non_saturating"] = "non_saturating"
     """Adversarial loss of the players."""
-    r1: float = 0.1
-    """Weight gamma of the R1 penalty on D; 0 for none, as in the paper."""
+    r1: float = 1.0
+    """Initial weight gamma of the R1 penalty on D; 0 for none, as in the paper."""
+    r1_last: float = 0.03
+    """Weight of the R1 penalty after its exponential decay."""
     discriminator_turns: int = 1
     """Discriminator turns per step, the k of the paper."""
     discriminator_lr: float = 2e-3
-    """Initial learning rate of Adam for the discriminator, with cosine decay to 0."""
-    generator_lr: float = 6e-4
+    """Learning rate of Adam for the discriminator, constant."""
+    generator_lr: float = 1e-3
     """Initial learning rate of Adam for the generator, with cosine decay to 0."""
     ema: float = 0.999
     """Decay of the moving average of the generator, used for sampling, after a warm-up."""
@@ -77,7 +80,7 @@ class Config(BaseConfig):
     """Steps between logged metrics."""
     sample_every: int = 200
     """Steps between plots."""
-    checkpoint_every: int = 3000
+    checkpoint_every: int = 5000
     """Steps between checkpoints."""
 
 
@@ -104,17 +107,14 @@ def make(config: Config) -> Experiment:
 
     mixture = data.gaussian(config.mean, config.std)
     game, discriminator = make_game(config)
-    k = config.discriminator_turns
-    adam = lambda learning_rate, turns: optax.adam(
-        optax.cosine_decay_schedule(learning_rate, turns * config.decay_steps), b1=0.0, b2=0.99
-    )
+    generator_lr = optax.cosine_decay_schedule(config.generator_lr, config.decay_steps)
     algorithm = jaxgan.alternating(
         game,
         {
-            "discriminator": adam(config.discriminator_lr, k),
-            "generator": adam(config.generator_lr, 1),
+            "discriminator": optax.adam(config.discriminator_lr, b1=0.0, b2=0.99),
+            "generator": optax.adam(generator_lr, b1=0.0, b2=0.99),
         },
-        turns=[*k * ["discriminator"], "generator"],
+        turns=[*config.discriminator_turns * ["discriminator"], "generator"],
         ema={"generator": schedules.ema_warmup(config.ema)},
     )
     return Experiment(
@@ -141,7 +141,7 @@ def make_game(config: Config) -> tuple[Game, Network]:
     import jax.numpy as jnp
 
     import jaxgan
-    from jaxgan import latents, losses, networks, penalties
+    from jaxgan import latents, losses, networks
 
     generator = jaxgan.from_linen(networks.MLP((64, 64), output_shape=(1,), activation=jnp.tanh))
     discriminator = jaxgan.from_linen(networks.MLP((128, 128), activation=jnp.tanh))
@@ -150,10 +150,21 @@ def make_game(config: Config) -> tuple[Game, Network]:
         discriminator,
         latent=latent,
         loss=getattr(losses, config.loss)(),
-        penalty=penalties.weighted((config.r1, penalties.r1)) if config.r1 else None,
+        penalty=fading_r1(config) if config.r1 else None,
     )
     random = game_with(latents.normal(1))
     return game_with(quasi_normal)._replace(sample=random.sample), discriminator
+
+
+def fading_r1(config: Config) -> Penalty:
+    """R1 penalty whose weight decays exponentially from `r1` to `r1_last`."""
+    import optax
+
+    from jaxgan import penalties
+
+    decay, last = config.r1_last / config.r1, config.r1_last
+    weight = optax.exponential_decay(config.r1, config.decay_steps, decay, end_value=last)
+    return penalties.weighted((weight, penalties.r1))
 
 
 def quasi_normal(key: PRNGKey, n: int) -> Array:
