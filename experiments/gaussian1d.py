@@ -73,7 +73,7 @@ class Config(BaseConfig):
     generator_lr: float = 1e-3
     """Initial learning rate of Adam for the generator, with cosine decay to 0."""
     ema: float = 0.999
-    """Decay of the moving average of the generator, used for sampling, after a warm-up."""
+    """Decay of the moving averages of both players, for samples and plots, after a warm-up."""
     scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
     """Steps per compiled call; the networks are so small that dispatch would dominate."""
     log_every: int = 100
@@ -115,7 +115,7 @@ def make(config: Config) -> Experiment:
             "generator": optax.adam(generator_lr, b1=0.0, b2=0.99),
         },
         turns=[*config.discriminator_turns * ["discriminator"], "generator"],
-        ema={"generator": schedules.ema_warmup(config.ema)},
+        ema=dict.fromkeys(game.losses, schedules.ema_warmup(config.ema)),
     )
     return Experiment(
         game=game,
@@ -273,12 +273,12 @@ def curves_of(game: Game, discriminator: Network, mixture: Mixture, state: Train
 
     from jaxgan import with_ema
 
-    decode = lambda z: np.asarray(game.decode(*with_ema(state), jnp.asarray(z, jnp.float32)))
+    params, model_state = with_ema(state)
+    decode = lambda z: np.asarray(game.decode(params, model_state, jnp.asarray(z, jnp.float32)))
     centre, reach = float(mixture.centres[0, 0]), 4.0 * mixture.std
     x = np.linspace(centre - reach, centre + reach, 401)
-    own, model_state = state.params["discriminator"], state.model_state["discriminator"]
-    column = jnp.asarray(x[:, None], jnp.float32)
-    logits, _ = discriminator.apply(own, model_state, column, train=False)
+    own, column = params["discriminator"], jnp.asarray(x[:, None], jnp.float32)
+    logits, _ = discriminator.apply(own, model_state["discriminator"], column, train=False)
     data, generated, optimal = optimal_discriminator(mixture, decode(quantiles(QUANTILES)), x)
     z = np.linspace(-3.0, 3.0, 41)
     return Curves(
