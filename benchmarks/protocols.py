@@ -94,7 +94,7 @@ def gaussian() -> list[Row]:
     10 000 random samples, whose distance would be 0.009 on average for a perfect generator; the
     largest |D*(x) − 1/2| of the optimal D for that generator, where the density of the data exceeds
     1 % of its maximum (3.03 σ); and the mean of |D(x) − 1/2| under the density of the data.
-    Differences: a normal prior instead of a uniform one, whose densest map to a Gaussian is
+    Differences: a normal prior instead of a uniform one, whose map to a Gaussian is
     infinitely steep at the ends, and quasi-random minibatches.
     """
     results = []

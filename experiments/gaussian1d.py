@@ -11,7 +11,17 @@ and of the generator, D, the optimal discriminator for that generator,
 `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`, and below them the map from z to x. `samples/`
 has the picture and the curves of every stage, `samples.gif` the animation.
 
-@RESULTS@
+Hardware: a CPU, a minute of one core, 35 seconds of which train. Results, seeds 0 to 2:
+10 000 random samples have a Kolmogorov-Smirnov distance of 0.010 to 0.013 from the data (0.009 on
+average for a perfect generator); where the density of the data exceeds 1 % of its maximum (3.03
+standard deviations), the optimal D is within 0.028 to 0.040 of 1/2. On the way the generator
+still overshoots: pictures after a fifth of the steps can be worse than earlier ones.
+
+Choice of the defaults, from single runs that differ in more than one setting: ReLU networks left
+the optimal D off by 0.09 to 0.15; with tanh networks and a learning rate of D that fades as the
+generator's does, three seeds of 10 000 steps were off by 0.03 to 0.09; with a constant R1 weight
+and 6000 steps, one seed of three missed a tail. The minibatches are quasi-random because a random
+one of 512 points has one or two beyond 3 standard deviations, or none.
 
 Reference: Goodfellow et al., *Generative Adversarial Nets*, 2014, figure 1 and proposition 1,
 https://arxiv.org/abs/1406.2661.
@@ -348,7 +358,8 @@ def plot(path: Path, steps: Sequence[Curves]) -> None:
         bottom.plot([starts, curves.mapped], [0, 1], color="grey", linewidth=0.7)
         bottom.set(xlim=curves.x[[0, -1]], ylim=(0, 1), yticks=[0, 1], yticklabels=["z", "x"])
     axes[0, 0].set_ylabel("density, probability")
-    axes[0, -1].legend(loc="upper right", fontsize="small")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
     figure.savefig(path, dpi=90)
 
 
