@@ -60,6 +60,14 @@ def test_a_quasi_random_sample_is_normal():
     np.testing.assert_array_equal(together[:10], gaussian1d.quasi_normal(keys[0], 10)[:, 0])
 
 
+@pytest.mark.parametrize(("bits", "expected"), [(0, -5.30), (2**32 - 1, 5.30)])
+def test_a_quasi_random_sample_is_finite(monkeypatch, bits, expected):
+    """At the ends of the unit interval, where float32 could round to 0 or 1: at 2^-24 from them."""
+    monkeypatch.setattr(jax.random, "bits", lambda key: jnp.uint32(bits))
+    row = gaussian1d.quasi_normal(jax.random.key(0), 1)[0, 0]
+    assert float(row) == pytest.approx(expected, abs=0.05)
+
+
 @pytest.mark.slow
 def test_mixture_finds_the_ring(tmp_path):
     """A quarter of the default's steps, in which penalty and learning rates fade."""
