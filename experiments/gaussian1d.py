@@ -5,12 +5,23 @@ Commands:
     python -m experiments.gaussian1d
     python -m experiments.gaussian1d --loss minimax --discriminator-turns 5
 
-At the equilibrium the generator has the density of the data, and D is 1/2 everywhere. The plots in
-`samples/` and the animation `samples.gif` show the densities of the data and of the generator, D,
-the optimal discriminator for that generator, `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`,
-and below them the map from z to x.
+At the equilibrium the generator has the density of the data, and D is 1/2 everywhere. `stages.png`
+has four stages of training beside each other, as the figure of the paper: the densities of the data
+and of the generator, D, the optimal discriminator for that generator,
+`D*(x) = p_data(x) / (p_data(x) + p_generator(x))`, and below them the map from z to x. `samples/`
+has the picture and the curves of every stage, `samples.gif` the animation.
 
-Hardware: a CPU, half a minute.
+Hardware: a CPU, a minute of one core, 35 seconds of which train. Results, seeds 0 to 2:
+10 000 random samples have a Kolmogorov-Smirnov distance of 0.010 to 0.013 from the data (0.009 on
+average for a perfect generator); where the density of the data exceeds 1 % of its maximum (3.03
+standard deviations), the optimal D is within 0.028 to 0.040 of 1/2. On the way the generator
+still overshoots: pictures after a fifth of the steps can be worse than earlier ones.
+
+Choice of the defaults, from single runs that differ in more than one setting: ReLU networks left
+the optimal D off by 0.09 to 0.15; with tanh networks and a learning rate of D that fades as the
+generator's does, three seeds of 10 000 steps were off by 0.03 to 0.09; with a constant R1 weight
+and 6000 steps, one seed of three missed a tail. The minibatches are quasi-random because a random
+one of 512 points has one or two beyond 3 standard deviations, or none.
 
 Reference: Goodfellow et al., *Generative Adversarial Nets*, 2014, figure 1 and proposition 1,
 https://arxiv.org/abs/1406.2661.
@@ -19,7 +30,7 @@ https://arxiv.org/abs/1406.2661.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -34,7 +45,13 @@ if TYPE_CHECKING:
     from jaxgan import Game, Network
     from jaxgan.data import Mixture
     from jaxgan.evaluation import Evaluation
+    from jaxgan.penalties import Penalty
     from jaxgan.training import TrainState
+    from jaxgan.types import Array, PRNGKey
+
+QUANTILES = 10_000  # points of the prior from which the generator's density is computed
+BANDWIDTH = 0.08  # of that estimate, in standard deviations of the data
+NUM_STAGES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,25 +67,29 @@ class Config(TrainingConfig):
     num_steps: int = 10_000
     """Total number of training steps."""
     decay_steps: int = flag(10_000, at_least=1)
-    """Steps until the learning rates are 0."""
-    batch_size: int = 256
+    """Steps until the generator's learning rate is 0 and the R1 weight is --r1-last."""
+    batch_size: int = 512
     """Points per minibatch, over all devices."""
     loss: Literal["minimax", "non_saturating"] = "non_saturating"
     """Adversarial loss of the players."""
-    r1: float = 0.3
-    """Weight gamma of the R1 penalty on D; 0 for none, as in the paper."""
+    r1: float = 1.0
+    """Initial weight gamma of the R1 penalty on D; 0 for none, as in the paper."""
+    r1_last: float = 0.03
+    """Weight of the R1 penalty after its exponential decay."""
     discriminator_turns: int = 1
     """Discriminator turns per step, the k of the paper."""
-    learning_rate: float = flag(2e-3, at_least=0.0)
-    """Initial learning rate of Adam for both players."""
+    discriminator_lr: float = flag(2e-3, at_least=0.0)
+    """Learning rate of Adam for the discriminator, which does not decay."""
+    generator_lr: float = flag(1e-3, at_least=0.0)
+    """Initial learning rate of Adam for the generator."""
     b1: float = 0.0
     """Decay rate b1 of Adam."""
     b2: float = 0.99
     """Decay rate b2 of Adam."""
     lr_decay: Literal["none", "linear", "cosine"] = "cosine"
-    """Decay of the learning rates to 0."""
+    """Decay of the generator's learning rate to 0."""
     ema: float = 0.999
-    """Decay of the moving average of the generator, used for sampling, after a warm-up."""
+    """Decay of the moving averages of both players, for samples and plots, after a warm-up."""
     scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
     """Steps per compiled call; the networks are so small that dispatch would dominate."""
     log_every: int = 100
@@ -89,14 +110,17 @@ class Config(TrainingConfig):
         return self.load_data()
 
 
-class Densities(NamedTuple):
-    """Curves of the plot, on a grid of x."""
+class Curves(NamedTuple):
+    """What is plotted of one step: functions of x, and the generator's map."""
 
+    step: int
     x: np.ndarray
     data: np.ndarray
     generator: np.ndarray
     discriminator: np.ndarray
     optimal: np.ndarray
+    z: np.ndarray
+    mapped: np.ndarray
 
 
 def make(config: Config, mixture: Mixture) -> Experiment:
@@ -106,16 +130,17 @@ def make(config: Config, mixture: Mixture) -> Experiment:
     import jaxgan
     from jaxgan import data, schedules
 
-    game, generator, discriminator = make_game(config)
-    k = config.discriminator_turns
-    optimizer = lambda turns: adam(
-        config, config.learning_rate, decay_steps=config.decay_steps, turns=turns
-    )
+    game, discriminator = make_game(config)
+    k, steps = config.discriminator_turns, config.decay_steps
+    constant = dataclasses.replace(config, lr_decay="none")
     algorithm = jaxgan.alternating(
         game,
-        {"discriminator": optimizer(k), "generator": optimizer(1)},
+        {
+            "discriminator": adam(constant, config.discriminator_lr, decay_steps=steps, turns=k),
+            "generator": adam(config, config.generator_lr, decay_steps=steps),
+        },
         turns=[*k * ["discriminator"], "generator"],
-        ema={"generator": schedules.ema_warmup(config.ema)},
+        ema=dict.fromkeys(game.losses, schedules.ema_warmup(config.ema)),
         accumulate=config.accumulate,
     )
     return Experiment(
@@ -123,7 +148,9 @@ def make(config: Config, mixture: Mixture) -> Experiment:
         algorithm=algorithm,
         scan_steps=config.scan_steps,
         minibatches=data.sampled_minibatches(
-            mixture.sample, batch_size=config.batch_size, seed=config.seed
+            lambda key, n: config.mean + config.std * quasi_normal(key, n),
+            batch_size=config.batch_size,
+            seed=config.seed,
         ),
         sample_batch=lambda n: {"image": np.zeros((n, 1), np.float32)},
         data={
@@ -131,128 +158,227 @@ def make(config: Config, mixture: Mixture) -> Experiment:
             "source": f"a Gaussian with mean {config.mean} and standard deviation {config.std}",
             "fingerprint": mixture.fingerprint,
         },
-        evaluation=make_evaluation(mixture),
-        draw=plot_densities(game, generator, discriminator, mixture),
+        evaluation=make_evaluation(game, mixture),
+        draw=plot_curves(game, discriminator, mixture, last=config.num_steps),
     )
 
 
-def make_game(config: Config) -> tuple[Game, Network, Network]:
-    """The game, its generator and its discriminator."""
-    import jax
+def make_game(config: Config) -> tuple[Game, Network]:
+    """The game and its discriminator; it trains on quasi-random latents and samples random ones."""
+    import jax.numpy as jnp
 
     import jaxgan
-    from jaxgan import latents, losses, networks, penalties
+    from jaxgan import latents, losses, networks
 
-    generator = network(config, networks.MLP((64, 64), output_shape=(1,), activation=jax.nn.relu))
-    discriminator = network(config, networks.MLP((64, 64)))
-    game = jaxgan.gan(
+    generator = network(config, networks.MLP((64, 64), output_shape=(1,), activation=jnp.tanh))
+    discriminator = network(config, networks.MLP((128, 128), activation=jnp.tanh))
+    game_with = lambda latent: jaxgan.gan(
         generator,
         discriminator,
-        latent=latents.uniform(1),
+        latent=latent,
         loss=getattr(losses, config.loss)(),
-        penalty=penalties.weighted((config.r1, penalties.r1)) if config.r1 else None,
+        penalty=fading_r1(config) if config.r1 else None,
     )
-    return game, generator, discriminator
+    random = game_with(latents.normal(1))
+    trained = game_with(quasi_normal)
+    return trained._replace(sample=random.sample, prior=random.prior), discriminator
 
 
-def make_evaluation(mixture: Mixture) -> Evaluation:
-    """Mean and standard deviation of the samples, and their distance from fresh data."""
+def fading_r1(config: Config) -> Penalty:
+    """R1 penalty whose weight decays exponentially from `r1` to `r1_last`."""
+    import optax
+
+    from jaxgan import penalties
+
+    decay, last = config.r1_last / config.r1, config.r1_last
+    weight = optax.exponential_decay(config.r1, config.decay_steps, decay, end_value=last)
+    return penalties.weighted((weight, penalties.r1))
+
+
+def quasi_normal(key: PRNGKey, n: int) -> Array:
+    """Quasi-random standard normal sample, `[n, 1]`.
+
+    Row i is the quantile at `u + i (sqrt(5) - 1) / 2 mod 1`, with one random u per key: each row is
+    exactly normal, and together they are spread nearly as evenly as n quantiles (Kronecker's
+    sequence with a random shift). A minibatch of them has the moments, and the share of points in
+    a tail, of the distribution, up to O(log n / n) instead of O(1 / sqrt(n)).
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from jaxgan.parallel import axis
+
+    golden = jnp.uint32(2654435769)  # 2^32 (sqrt(5) - 1) / 2: integers wrap, and lose no bits
+    shifted = jax.random.bits(key) + golden * axis.global_rows(n).astype(jnp.uint32)
+    u = ((shifted >> 9).astype(jnp.float32) + 0.5) * 2.0**-23
+    return jax.scipy.stats.norm.ppf(u)[:, None]
+
+
+def quantiles(n: int) -> np.ndarray:
+    """The `n` equidistant quantiles of the prior, `[n, 1]`."""
+    import numpy as np
+    from scipy.stats import norm
+
+    return norm.ppf((np.arange(n) + 0.5) / n)[:, None].astype(np.float32)
+
+
+def make_evaluation(game: Game, mixture: Mixture) -> Evaluation:
+    """Distances of 10 000 random samples from the data, and the gap of the optimal D."""
     import jax
     import numpy as np
+    from scipy.stats import ks_1samp, norm
 
     from jaxgan import metrics
     from jaxgan.evaluation import Evaluation
 
     def compute(real: np.ndarray, generated: np.ndarray) -> metrics.Records:
         n, std = len(generated), float(generated.std())
+        mean, cdf = float(generated.mean()), norm(mixture.centres[0, 0], mixture.std).cdf
+        ks = float(ks_1samp(generated[:, 0], cdf).statistic)
         return {
-            "mean": metrics.MetricRecord(
-                "mean", float(generated.mean()), std / np.sqrt(n), num_generated=n
-            ),
+            "mean": metrics.MetricRecord("mean", mean, std / np.sqrt(n), num_generated=n),
             "std": metrics.MetricRecord("std", std, std / np.sqrt(2 * n), num_generated=n),
+            "ks": metrics.MetricRecord("ks", ks, num_generated=n),
         }
 
+    def compute_gap(real: np.ndarray, generated: np.ndarray) -> metrics.Records:
+        value = optimal_gap(mixture, generated)
+        return {"optimal_gap": metrics.MetricRecord("optimal_gap", value, num_generated=QUANTILES)}
+
+    collected = lambda compute: metrics.collecting(compute, features=metrics.RAW, min_real=0)
     real, others = (mixture.sample(jax.random.key(seed), 10_000) for seed in (1, 2))
+    of_quantiles = Evaluation(
+        {"optimal_gap": collected(compute_gap)},
+        {"z": quantiles(QUANTILES)},
+        target="z",
+        split="quantiles of the prior",
+        sample=lambda params, model_state, batch, key: game.decode(params, model_state, batch["z"]),
+    )
     return Evaluation(
         {
-            "moments": metrics.collecting(compute, features=metrics.RAW, min_real=0),
+            "moments": collected(compute),
             "swd": metrics.sliced_wasserstein(num_projections=1),
         },
         {"image": real},
         split="fresh draws",
         others={"image": others},
-        best="swd_pixels",
+        best="ks",
+        parts={"quantiles": of_quantiles},
     )
 
 
-def densities(game: Game, discriminator: Network, mixture: Mixture, state: TrainState) -> Densities:
-    """Both densities, D, and the optimal D for this generator, on a grid of x.
+def optimal_discriminator(
+    mixture: Mixture, outputs: np.ndarray, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Densities of the data and of the generator, and the optimal D for them, at x `[n]`.
 
-    The generator's density is a kernel estimate from 50 000 samples.
+    The generator's density is a kernel estimate from its outputs at quantiles of the prior, so it
+    has no sampling noise.
     """
-    import jax
-    import jax.numpy as jnp
     import numpy as np
     from scipy.stats import gaussian_kde
 
+    width = BANDWIDTH * mixture.std / float(outputs.std(ddof=1))
+    data = np.exp(mixture.log_density(x[:, None]))
+    generated = gaussian_kde(np.asarray(outputs, np.float64).ravel(), width)(x)
+    return data, generated, data / (data + generated)
+
+
+def optimal_gap(mixture: Mixture, outputs: np.ndarray) -> float:
+    """Largest |D*(x) - 1/2| where the density of the data exceeds 1 % of its maximum."""
+    import numpy as np
+
+    reach = np.sqrt(2.0 * np.log(100.0)) * mixture.std
+    x = mixture.centres[0, 0] + np.linspace(-reach, reach, 301)
+    return float(np.abs(optimal_discriminator(mixture, outputs, x)[2] - 0.5).max())
+
+
+def curves_of(game: Game, discriminator: Network, mixture: Mixture, state: TrainState) -> Curves:
+    """Both densities, D, and the optimal D for this generator, on a grid of x."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
     from jaxgan import with_ema
 
-    batch = {"image": jnp.zeros((50_000, 1))}
-    samples = game.sample(*with_ema(state), batch, jax.random.key(0))
+    params, model_state = with_ema(state)
+    decode = lambda z: np.asarray(game.decode(params, model_state, jnp.asarray(z, jnp.float32)))
     centre, reach = float(mixture.centres[0, 0]), 4.0 * mixture.std
     x = np.linspace(centre - reach, centre + reach, 401)
-    own, model_state = state.params["discriminator"], state.model_state["discriminator"]
-    logits, _ = discriminator.apply(
-        own, model_state, jnp.asarray(x[:, None], jnp.float32), train=False
+    own, column = params["discriminator"], jnp.asarray(x[:, None], jnp.float32)
+    logits, _ = discriminator.apply(own, model_state["discriminator"], column, train=False)
+    data, generated, optimal = optimal_discriminator(mixture, decode(quantiles(QUANTILES)), x)
+    z = np.linspace(-3.0, 3.0, 41)
+    return Curves(
+        step=int(state.step),
+        x=x,
+        data=data,
+        generator=generated,
+        discriminator=np.asarray(jax.nn.sigmoid(logits)),
+        optimal=optimal,
+        z=z,
+        mapped=decode(z[:, None])[:, 0],
     )
-    data = np.exp(mixture.log_density(x[:, None]))
-    generated = gaussian_kde(np.asarray(samples)[:, 0])(x)
-    optimal = data / (data + generated)
-    return Densities(x, data, generated, np.asarray(jax.nn.sigmoid(logits)), optimal)
 
 
-def gap(curves: Densities) -> float:
+def gap(curves: Curves) -> float:
     """Mean of |D(x) - 1/2| under the density of the data."""
     import numpy as np
 
     return float(np.average(np.abs(curves.discriminator - 0.5), weights=curves.data))
 
 
-def plot_densities(game: Game, generator: Network, discriminator: Network, mixture: Mixture):
-    """Plots the densities, D and the optimal D, and below them the map from z to x."""
+def plot_curves(
+    game: Game, discriminator: Network, mixture: Mixture, *, last: int
+) -> Callable[[Path, TrainState], None]:
+    """Plots a step and saves its curves; at the last step, plots the stages of training as well."""
 
     def draw(path: Path, state: TrainState) -> None:
-        import jax.numpy as jnp
         import numpy as np
-        from matplotlib.figure import Figure
 
-        from jaxgan import with_ema
         from jaxgan.parallel import multihost
 
         state = multihost.to_host(state)
         if not multihost.is_main():
             return
-        curves = densities(game, discriminator, mixture, state)
-        z = np.linspace(-1.0, 1.0, 41)
-        own, model_state = (by_player["generator"] for by_player in with_ema(state))
-        x, _ = generator.apply(own, model_state, jnp.asarray(z[:, None], jnp.float32), train=False)
-        low, high = curves.x[0], curves.x[-1]
-        figure = Figure(figsize=(7, 5), layout="constrained")
-        top, bottom = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+        curves = curves_of(game, discriminator, mixture, state)
+        np.savez_compressed(path.with_suffix(".npz"), **curves._asdict())
+        plot(path, [curves])
+        if curves.step == last:
+            plot(path.parent.parent / "stages.png", stages(path.parent))
+
+    return draw
+
+
+def stages(folder: Path) -> list[Curves]:
+    """The first and the last curves of a folder, and two between them at geometric intervals."""
+    import numpy as np
+
+    files = sorted(folder.glob("step_*.npz"))
+    chosen = np.unique(np.geomspace(1, len(files), NUM_STAGES).round().astype(int)) - 1
+    return [Curves(**np.load(files[i])) for i in chosen]
+
+
+def plot(path: Path, steps: Sequence[Curves]) -> None:
+    """Plots steps beside each other: the densities, D and the optimal D, and below them z to x."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.4 + 4.6 * len(steps), 5), layout="constrained")
+    axes = figure.subplots(2, len(steps), sharex=True, squeeze=False, height_ratios=(4, 1))
+    for curves, (top, bottom) in zip(steps, axes.T, strict=True):
         top.plot(curves.x, curves.data, "k:", label="data")
         top.plot(curves.x, curves.generator, color="tab:green", label="generator")
         top.plot(curves.x, curves.discriminator, "--", color="tab:blue", label="D(x)")
         top.plot(curves.x, curves.optimal, color="tab:blue", alpha=0.3, label="optimal D(x)")
         top.axhline(0.5, color="grey", linewidth=0.5)
-        top.set(ylim=(0.0, 1.0), ylabel="density, probability")
-        top.set_title(f"step {int(state.step)}: mean |D(x) - 1/2| over the data {gap(curves):.3f}")
-        top.legend(loc="upper right", fontsize="small")
-        starts = low + (z + 1.0) / 2.0 * (high - low)
-        bottom.plot([starts, np.asarray(x)[:, 0]], [0, 1], color="grey", linewidth=0.7)
-        bottom.set(xlim=(low, high), ylim=(0, 1), yticks=[0, 1], yticklabels=["z", "x"])
-        figure.savefig(path, dpi=90)
-
-    return draw
+        top.set(ylim=(0.0, 1.0), title=f"step {curves.step}: mean |D(x) - 1/2| {gap(curves):.3f}")
+        starts = curves.x.mean() + curves.z * (curves.x[-1] - curves.x[0]) / 8.0
+        bottom.plot([starts, curves.mapped], [0, 1], color="grey", linewidth=0.7)
+        bottom.set(xlim=curves.x[[0, -1]], ylim=(0, 1), yticks=[0, 1], yticklabels=["z", "x"])
+    axes[0, 0].set_ylabel("density, probability")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
+    figure.savefig(path, dpi=90)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pytest
 from jaxgan import checkpoint
 from tests.support import one_line, train_mnist
 
+pytestmark = pytest.mark.slow
 SMALL = {"num_steps": 2, "ema": 0.5}
 
 

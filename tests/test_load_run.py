@@ -238,6 +238,7 @@ if __name__ == "__main__":
 '''
 
 
+@pytest.mark.slow
 def test_an_experiment_in_a_file_of_ones_own(tmp_path, monkeypatch, capsys):
     """Its run is sampled from any folder, as long as the file is where it was."""
     monkeypatch.chdir(tmp_path)

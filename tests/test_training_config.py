@@ -52,8 +52,8 @@ def steps(optimizer):
             ),
         ),
         (
-            lambda: adam(c := gaussian1d.Config(), c.learning_rate, decay_steps=2, turns=2),
-            lambda: optax.adam(optax.cosine_decay_schedule(2e-3, 4), b1=0.0, b2=0.99),
+            lambda: adam(c := gaussian1d.Config(), c.generator_lr, decay_steps=2, turns=2),
+            lambda: optax.adam(optax.cosine_decay_schedule(1e-3, 4), b1=0.0, b2=0.99),
         ),
         (
             lambda: adam(c := mixture.Config(), c.learning_rate, decay_steps=5),
