@@ -428,7 +428,6 @@ QUICK = (
     "one_stage_with_state",
     "dcgan",
     "conditional_maxout_dropout",
-    "accumulated",
     "vae_free_bits",
     "flax_linen_and_nnx",
     "normalised_gan",

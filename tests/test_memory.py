@@ -44,15 +44,21 @@ STATE_THAT_FOLLOWS_MINIBATCHES = {  # of a penalty or an augmentation
     "one_stage_with_state",
 }
 DIFFERENT = BATCH_STATISTICS | MEANS_OF_THE_BATCH | STATE_THAT_FOLLOWS_MINIBATCHES
-QUICK = (
+QUICK = ("accumulated_one_stage",)
+SLOW = (
     "conditional_maxout_dropout",  # a latent, a label and masks of each example
-    "accumulated_one_stage",
     "relativistic_average",
+    "wgan_gp",
+    "lecam",
+    "dcgan_r1",
+    "denoising_autoencoder",
+    "cyclegan",
+    "normalised_gan",
 )
 
 
 def all_cases():
-    return [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in games.CASES]
+    return [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 def large_batches(start, count):
