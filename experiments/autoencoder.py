@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from jaxgan.errors import DataError
 from jaxgan.experiments import sheets
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, network
+from jaxgan.runs.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -78,7 +78,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(
-            game, {"autoencoder": optimizer}, accumulate=config.accumulate
+            game, frozen(config, {"autoencoder": optimizer}), accumulate=config.accumulate
         ),
         minibatches=data.minibatches(
             train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, network
+from jaxgan.runs.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network
@@ -65,7 +65,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         game=game,
         algorithm=jaxgan.alternating(
             game,
-            {"classifier": optimizer},
+            frozen(config, {"classifier": optimizer}),
             ema={"classifier": config.ema},
             accumulate=config.accumulate,
         ),

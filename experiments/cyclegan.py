@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from jaxgan.experiments import sheets, translation
 from jaxgan.runs import Experiment, Translation, main
-from jaxgan.runs.training_config import network
+from jaxgan.runs.training_config import frozen, network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def make(config: Config, sets: translation.Data) -> Experiment:
         game=game,
         algorithm=jaxgan.alternating(
             game,
-            {"discriminators": adam, "generators": adam},
+            frozen(config, {"discriminators": adam, "generators": adam}),
             turns=[("discriminators", "generators")],
             accumulate=config.accumulate,
         ),

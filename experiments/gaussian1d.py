@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import tyro
 
 from jaxgan.runs import Experiment, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, network
+from jaxgan.runs.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,12 +133,13 @@ def make(config: Config, mixture: Mixture) -> Experiment:
     game, discriminator = make_game(config)
     k, steps = config.discriminator_turns, config.decay_steps
     constant = dataclasses.replace(config, lr_decay="none")
+    optimizers = {
+        "discriminator": adam(constant, config.discriminator_lr, decay_steps=steps, turns=k),
+        "generator": adam(config, config.generator_lr, decay_steps=steps),
+    }
     algorithm = jaxgan.alternating(
         game,
-        {
-            "discriminator": adam(constant, config.discriminator_lr, decay_steps=steps, turns=k),
-            "generator": adam(config, config.generator_lr, decay_steps=steps),
-        },
+        frozen(config, optimizers),
         turns=[*k * ["discriminator"], "generator"],
         ema=dict.fromkeys(game.losses, schedules.ema_warmup(config.ema)),
         accumulate=config.accumulate,

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from jaxgan.runs import Experiment, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, network
+from jaxgan.runs.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Game, TrainingAlgorithm
@@ -132,7 +132,7 @@ def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
     optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
     algorithm = jaxgan.alternating(
         game,
-        {"discriminator": optimizer, "generator": optimizer},
+        frozen(config, {"discriminator": optimizer, "generator": optimizer}),
         ema={"generator": schedules.ema_warmup(config.ema)},
         accumulate=config.accumulate,
     )

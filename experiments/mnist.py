@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, network
+from jaxgan.runs.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Network
@@ -112,14 +112,15 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     k, decay_steps = config.discriminator_turns, config.decay_steps
     default_lr = 1e-3 if config.network == "dcgan" else 2e-4
     rate = lambda chosen: default_lr if chosen is None else chosen
+    optimizers = {
+        "discriminator": adam(
+            config, rate(config.discriminator_lr), decay_steps=decay_steps, turns=k
+        ),
+        "generator": adam(config, rate(config.generator_lr), decay_steps=decay_steps),
+    }
     algorithm = jaxgan.alternating(
         game,
-        {
-            "discriminator": adam(
-                config, rate(config.discriminator_lr), decay_steps=decay_steps, turns=k
-            ),
-            "generator": adam(config, rate(config.generator_lr), decay_steps=decay_steps),
-        },
+        frozen(config, optimizers),
         turns=[*k * ["discriminator"], "generator"],
         ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
         accumulate=config.accumulate,

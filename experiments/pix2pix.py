@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets, translation
 from jaxgan.runs import Experiment, Translation, main
-from jaxgan.runs.training_config import network
+from jaxgan.runs.training_config import frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Game
@@ -87,7 +87,7 @@ def make(config: Config, pairs: translation.Data) -> Experiment:
         game=game,
         algorithm=jaxgan.alternating(
             game,
-            {"discriminator": adam, "generator": adam},
+            frozen(config, {"discriminator": adam, "generator": adam}),
             ema={"generator": config.ema} if config.ema else None,
             accumulate=config.accumulate,
         ),

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from jaxgan.errors import DataError
 from jaxgan.experiments import sheets
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, Translation, flag, main
-from jaxgan.runs.training_config import adam
+from jaxgan.runs.training_config import adam, frozen
 from jaxgan.runs.training_config import network as make_network
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     return Experiment(
         game=game,
         algorithm=jaxgan.alternating(
-            game, {"autoencoder": optimizer}, accumulate=config.accumulate
+            game, frozen(config, {"autoencoder": optimizer}), accumulate=config.accumulate
         ),
         minibatches=data.minibatches(
             training_images(config, dataset),

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, network
+from jaxgan.runs.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network
@@ -105,7 +105,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         observe=corruptions.binarized() if config.binarize else None,
     )
     optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
-    algorithm = jaxgan.alternating(game, {"autoencoder": optimizer}, accumulate=config.accumulate)
+    algorithm = jaxgan.alternating(
+        game, frozen(config, {"autoencoder": optimizer}), accumulate=config.accumulate
+    )
     return Experiment(
         game=game,
         algorithm=algorithm,

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import sheets
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, network
+from jaxgan.runs.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game
@@ -88,7 +88,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         game=game,
         algorithm=jaxgan.alternating(
             game,
-            dict.fromkeys(game.losses, optimizer),
+            frozen(config, dict.fromkeys(game.losses, optimizer)),
             turns=turns,
             ema=dict.fromkeys(averaged, schedules.ema_warmup(config.ema)) if config.ema else None,
             accumulate=config.accumulate,

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import math
+import re
 
 import chex
 import jax
@@ -12,10 +13,10 @@ import optax
 import pytest
 
 from experiments import classifier, cyclegan, gaussian1d, mixture, mnist, translation, vae
-from jaxgan import data, schedules
+from jaxgan import checkpoint, data, schedules
 from jaxgan.errors import RunError
 from jaxgan.runs import TrainingConfig, launch
-from jaxgan.runs.training_config import adam, learning_rates
+from jaxgan.runs.training_config import adam, frozen, learning_rates
 from tests.test_run import EXPERIMENTS
 
 KEY = jax.random.key(0)
@@ -181,3 +182,22 @@ def test_every_experiment_follows_the_flags(name, monkeypatch):
             assert ("bf16[" in text) == ("custom_vjp" in text) == expected, player
     before = jax.tree.structure(jax.eval_shape(plain.algorithm.init, KEY, batch).opt_state)
     assert jax.tree.structure(state.opt_state) != before  # gradients are clipped
+
+
+@pytest.mark.parametrize("pattern", ["a/.*Dense_0/", "/kernel$", "b/"])
+def test_frozen_layers_do_not_change(pattern):
+    """The others change as they would without the flag."""
+    config = mnist.Config(freeze=pattern)
+    layers = {f"Dense_{i}": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)} for i in range(2)}
+    moved = lambda optimizer: optimizer.update(layers, optimizer.init(layers), layers)[0]
+    for player in "ab":
+        plain = moved(optax.adam(0.1))
+        updates = moved(frozen(config, {player: optax.adam(0.1)})[player])
+        for path, update in checkpoint.by_path(updates).items():
+            held = re.search(pattern, f"{player}/{path}")
+            expected = 0.0 if held else checkpoint.by_path(plain)[path]
+            np.testing.assert_array_equal(update, np.broadcast_to(expected, update.shape))
+    optimizers = {"a": optax.adam(0.1)}
+    assert frozen(mnist.Config(), optimizers) == optimizers
+    with pytest.raises(RunError, match="expected a regular expression"):
+        frozen(mnist.Config(freeze="("), optimizers)

@@ -4,14 +4,18 @@ A `Config` that is a `TrainingConfig` has the flags, and `make(config)` builds f
 
     networks     network(config, module)                                   --dtype, --remat
     optimizers   adam(config, learning_rate, decay_steps=...)              --b1 ... --clip-norm
+    by player    frozen(config, optimizers)                                --freeze
     algorithms   alternating(..., accumulate=config.accumulate)            --accumulate
 
 Nothing here imports jax before one of these functions is called.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
+from jaxgan.errors import RunError
 from jaxgan.runs.experiment import Config, flag
 
 if TYPE_CHECKING:
@@ -41,6 +45,9 @@ class TrainingConfig(Config):
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Dtype in which the networks compute. Parameters, optimizers, statistics of normalisations,
     outputs and losses are float32."""
+    freeze: str | None = None
+    """Regular expression of the layers whose parameters do not change, PLAYER/LAYER, such as
+    discriminator/Conv_[01]/ (FreezeD)."""
     accumulate: int = flag(1, at_least=1)
     """Minibatches of --batch-size whose gradients are averaged for one step of a player, with the
     memory of one: --batch-size 16 --accumulate 4 is --batch-size 64 for networks without batch
@@ -94,6 +101,47 @@ def adam(
     if config.clip_norm:
         return optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
     return optimizer
+
+
+def frozen(
+    config: TrainingConfig, optimizers: "Mapping[str, optax.GradientTransformation]"
+) -> "dict[str, optax.GradientTransformation]":
+    """Optimizers by player, which do not change the layers that `config.freeze` names.
+
+    Raises:
+      RunError: `config.freeze` is no regular expression.
+
+    Reference:
+      Mo, Cho and Shin, *Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs*, 2020,
+      https://arxiv.org/abs/2002.10964.
+    """
+    if config.freeze is None:
+        return dict(optimizers)
+    import optax
+
+    try:
+        pattern = re.compile(config.freeze)
+    except re.error as error:
+        raise RunError(
+            f"--freeze is {config.freeze}, expected a regular expression ({error})"
+        ) from None
+    return {
+        player: optax.chain(optimizer, _without(pattern, player))
+        for player, optimizer in optimizers.items()
+    }
+
+
+def _without(pattern: re.Pattern[str], player: str) -> "optax.GradientTransformation":
+    """Sets the updates of a player's layers to 0 whose path matches."""
+    import jax
+    import jax.numpy as jnp
+    import optax
+
+    def zero(path: Any, update: jax.Array) -> jax.Array:
+        name = f"{player}/{jax.tree_util.keystr(path, simple=True, separator='/')}"
+        return jnp.zeros_like(update) if pattern.search(name) else update
+
+    return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(zero, updates))
 
 
 def learning_rates(
