@@ -35,7 +35,7 @@ class Config:
     """Runs, and folders of translated test label maps."""
     side: int = 64
     """Side length of the judged images; outputs of other sizes are resized."""
-    num_steps: int = 3000
+    num_steps: int = 1500
     """Training steps of the segmentation network."""
     cache: Path = Path("runs/segmenter")
     """Folder of the weights of trained segmentation networks."""

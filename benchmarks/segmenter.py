@@ -24,32 +24,35 @@ SHIFT = 16  # training images are shifted by up to 1/16 of their side
 class Segmenter(nn.Module):
     """U-Net of images to a map of logits of the same size, with batch normalisation.
 
+    The finest skip connection is at half resolution; segmentation networks commonly stay coarser.
+
     Attributes:
       num_classes: number of classes.
-      features: channels at full resolution; they double with each of four levels.
+      features: channels at half resolution; they double with each of three further levels.
       dropout: dropout rate at the innermost level.
     """
 
     num_classes: int
-    features: int = 16
+    features: int = 24
     dropout: float = 0.5
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """`x [batch, side, side, channels] -> [batch, side, side, num_classes]`."""
-        width = lambda level: self.features << level
         activated = lambda x: jax.nn.relu(BatchNorm()(x, train=train))
-        conv = lambda level, x: activated(Conv(width(level), (3, 3), use_bias=False)(x))
-        x = conv(0, x)
-        skips = [x]
-        for level in range(1, LEVELS + 1):
-            x = conv(level, activated(Conv(width(level), stride=2, use_bias=False)(x)))
+        down = lambda n, x: activated(Conv(n, stride=2, use_bias=False)(x))
+        up = lambda n, x: activated(ConvTranspose(n, use_bias=False)(x))
+        conv = lambda n, x: activated(Conv(n, (3, 3), use_bias=False)(x))
+        skips = []
+        for level in range(LEVELS):
+            width = self.features << level
+            x = conv(width, down(width, x))
             skips.append(x)
         x = Dropout(self.dropout)(x, train=train)
-        for level in reversed(range(LEVELS)):
-            x = activated(ConvTranspose(width(level), use_bias=False)(x))
-            x = conv(level, jnp.concatenate([x, skips[level]], axis=-1))
-        return Conv(self.num_classes, (1, 1))(x)
+        for level in reversed(range(LEVELS - 1)):
+            width = self.features << level
+            x = conv(width, jnp.concatenate([up(width, x), skips[level]], axis=-1))
+        return ConvTranspose(self.num_classes)(x)
 
 
 def segmentation(network: Network) -> Game:

@@ -49,6 +49,8 @@ class Config(translation.Config):
 
     features: int = 64
     """Channels of the first layer of both networks."""
+    levels: int | None = None
+    """Stride-2 levels of the U-Net; default: down to one pixel of a training crop."""
     patch_layers: int = 3
     """Stride-2 layers of the discriminator: 3 for a receptive field of 70 x 70, 0 for 1 x 1."""
     norm: Literal["instance", "batch"] = "instance"
@@ -111,8 +113,8 @@ def make(config: Config) -> Experiment:
 
 
 def num_levels(config: Config) -> int:
-    """Number of stride-2 levels of the U-Net, which reduce a training crop to one pixel."""
-    return config.crop_size.bit_length() - 1
+    """Number of stride-2 levels of the U-Net; by default they reduce a crop to one pixel."""
+    return config.levels or config.crop_size.bit_length() - 1
 
 
 def make_game(config: Config, channels: int) -> Game:
