@@ -4,9 +4,9 @@
     python -m benchmarks.facades --data-dir facades --outputs outputs
 
 The paper's setting at any crop size: U-Net down to one pixel, PatchGAN discriminator, batches of
-one with batch normalisation, dropout also in translation, `l1_weight` 100, Adam with 2e-4 and
-beta1 = 0.5, a constant learning rate and its linear decay to 0 over the second half. Data come from
-`jaxgan.data`. The outputs for the test label maps are written as PNG files.
+one with batch normalisation, `l1_weight` 100, Adam with 2e-4 and beta1 = 0.5, a constant learning
+rate and its linear decay to 0 over the second half. Data come from `jaxgan.data`. The outputs for
+the test label maps are written as PNG files.
 """
 
 import dataclasses
@@ -48,6 +48,8 @@ class Config:
     """Weight of the L1 distance between output and target."""
     learning_rate: float = 2e-4
     """Initial learning rate of Adam."""
+    stochastic: bool = False
+    """Apply dropout and batch statistics in translation, as the paper does."""
     seed: int = 0
     """Seed of weights, data order and dropout."""
 
@@ -72,7 +74,8 @@ def main(config: Config) -> None:
     sources = data.load_pairs(config.data_dir, "test")[1]
     examples = data.resized_examples({"source": sources}, config.crop_size)["source"]
     config.output.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad():  # in training mode, as in the paper
+    generator.train(config.stochastic)
+    with torch.no_grad():
         for name, example in zip(sources.names, data.as_float(examples), strict=True):
             output = generator(to_torch(example[None])).permute(0, 2, 3, 1).numpy()
             images.save_sheet(config.output / f"{name}.png", output, margin=0)

@@ -34,17 +34,17 @@ def confusion_matrix(labels: Array, predicted: Array, num_classes: int) -> np.nd
       >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), num_classes=2).tolist()
       [[1, 1], [0, 1]]
     """
-    labels, predicted = np.asarray(labels), np.asarray(predicted)
-    if labels.shape != predicted.shape:
+    true, guess = np.asarray(labels), np.asarray(predicted)
+    if true.shape != guess.shape:
         raise MetricError(
-            f"labels have shape {labels.shape} and predicted classes {predicted.shape}; "
+            f"labels have shape {true.shape} and predicted classes {guess.shape}; "
             "expected one shape"
         )
-    for name, classes in (("a label", labels), ("a predicted class", predicted)):
+    for name, classes in (("a label", true), ("a predicted class", guess)):
         wrong = classes[(classes < 0) | (classes >= num_classes)]
         if wrong.size:
-            raise MetricError(f"{name} is {wrong.flat[0]}, expected 0 to {num_classes - 1}")
-    pairs = labels.astype(np.int64).ravel() * num_classes + predicted.ravel()
+            raise MetricError(f"{name} is {wrong[0]}, expected 0 to {num_classes - 1}")
+    pairs = true.astype(np.int64).ravel() * num_classes + guess.ravel()
     counts = np.bincount(pairs, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
 
