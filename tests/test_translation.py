@@ -532,6 +532,13 @@ def test_pix2pix_learns_the_recoloured_digits(tmp_path):
     assert values["l1"] < 0.25 * identity
 
 
+def test_levels_of_pix2pix():
+    config = pix2pix.Config()
+    assert pix2pix.num_levels(config) == config.levels == 4
+    to_one_pixel = dataclasses.replace(config, levels=None, crop_size=256)
+    assert pix2pix.num_levels(to_one_pixel) == 8
+
+
 def test_optimizers_fall_to_zero():
     config = dataclasses.replace(pix2pix.Config(), epochs=2, decay_epochs=3, batch_size=4)
     adam = translation.adam(config, num_train=9)  # two rounds an epoch

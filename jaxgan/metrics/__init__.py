@@ -26,6 +26,9 @@ from jaxgan.metrics.prdc import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )
 from jaxgan.metrics.roc import roc_auc as roc_auc
+from jaxgan.metrics.segmentation import SegmentationScores as SegmentationScores
+from jaxgan.metrics.segmentation import confusion_matrix as confusion_matrix
+from jaxgan.metrics.segmentation import segmentation_scores as segmentation_scores
 from jaxgan.metrics.sharpness import laplacian_variance as laplacian_variance
 from jaxgan.metrics.sharpness import sharpness as sharpness
 from jaxgan.metrics.similarity import ms_ssim as ms_ssim
