@@ -446,7 +446,6 @@ TRANSFORMED = (
     "path_length",
     "dcgan",
     "conditional_maxout_dropout",
-    "accumulated",
     "normalised_cyclegan",
 )
 

@@ -253,12 +253,6 @@ def test_invalid_sizes_are_refused_before_config_json_is_written(module, fields,
     assert not (tmp_path / "run" / "config.json").exists()
 
 
-def test_steps_per_update_divide_the_number_of_steps(tmp_path):
-    config = dataclasses.replace(vae.Config(), run_dir=str(tmp_path / "run"), num_steps=25, **SMALL)
-    with pytest.raises(UserError, match="an update takes 10; choose --num-steps 30"):
-        launch(config, vae.make, name=vae.__name__)
-
-
 @pytest.mark.slow
 def test_a_gan_has_no_encoder(tmp_path):
     small = {"data": "digits", "network": "mlp", "num_steps": 1, "evaluate_every": 0}

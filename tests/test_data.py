@@ -175,6 +175,7 @@ def test_digits_look_like_mnist():
     assert set(digits.train["label"]) == set(range(10))
 
 
+@pytest.mark.slow
 def test_tfds_set_from_original_files(mnist_folder, tmp_path, no_network):
     """Prepared and read back without network and TensorFlow, and equal to the idx reader's."""
     import tensorflow_datasets as tfds

@@ -284,7 +284,7 @@ def test_metrics_are_chosen_by_name(finished, capsys):
     assert [line.split()[0] for line in lines[1:]] == ["memorization_pixels", "ms_ssim"]
     for flags, message in (
         ({"metrics": ("fidd",)}, "--metrics has fidd, expected some of fid, kid, prdc"),
-        ({"num_samples": 1}, "there are 1 generated rows, expected at least 2"),
+        ({"num_samples": 1}, "num_samples is 1, and fid needs at least 2"),
         ({"features": "nowhere.pth"}, "there are no features nowhere.pth; choose auto, digits"),
     ):
         assert message in refused(command, "evaluate", finished, **flags)

@@ -232,6 +232,7 @@ def test_what_is_kept_for_the_gradient(module, shape):
 # ---- gradients of rematerialised networks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("generator", "discriminator"),
     [

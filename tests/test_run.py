@@ -190,14 +190,8 @@ def metrics(directory: Path) -> list[dict[str, float]]:
     return [{k: v for k, v in record.items() if k != "seconds"} for record in records]
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        signal.SIGKILL,
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_stopped_and_started_again_is_never_stopped(uninterrupted, tmp_path, number):
     directory = tmp_path / "run"
     # More steps than it will be given time for, however busy the machine is.
@@ -418,6 +412,7 @@ def test_commands_from_the_shell(tmp_path):
     assert errors.startswith("error: ")
 
 
+@pytest.mark.slow
 def test_any_interval_and_number_of_steps(tmp_path):
     """Several steps per compiled call are as many as divide all of them."""
     flags = {"batch_size": 8, "features": 4, "sample_every": 100}

@@ -265,6 +265,7 @@ def algorithm_1(networks, params, state, x, key):
     return l_prior, l_llike, l_gan
 
 
+@pytest.mark.slow
 def test_own_gradients_are_algorithm_1():
     """Encoder: prior + llike. Decoder: gamma llike + gan. Discriminator: -gan."""
     nets, gamma = vae_gan_networks(), 0.3

