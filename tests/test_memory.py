@@ -24,6 +24,7 @@ NUM = 4  # minibatches in a large batch
 BATCH_STATISTICS = {
     "dcgan",
     "conditional_dcgan",
+    "dcgan_r1",
     "pix2pix",
     "vae_importance_weighted",
     "vae_gan",

@@ -115,7 +115,7 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
 @pytest.mark.slow
 def test_samples_come_from_the_averaged_parameters(start, tmp_path):
     directory, out = tmp_path / "run", tmp_path / "sheet.png"
-    start(directory, num_steps=3, network="mlp", ema=1.0, generator_lr=0.1)
+    start(directory, num_steps=3, network="mlp", ema=1.0, generator_lr=0.1, discriminator_lr=1e-3)
     command("sample", directory, num=4, out=out)
     sheet = pixels(out)
     run = load_run(directory)
