@@ -1,6 +1,6 @@
 """The README's first command, and what its samples are like.
 
-A third of its steps, since digits are legible by then.
+Slow: five minutes on two cores.
 """
 
 import json
@@ -29,9 +29,8 @@ def run_dir(tmp_path_factory):
     command = next(block for block in blocks if "python -m experiments" in block)
     module = re.search(r"python (-m experiments\.\w+.*)$", command.strip())[1]
     directory = tmp_path_factory.mktemp("first")
-    shorter = ["--num-steps", "3000", "--evaluate-samples", "2000"]
     done = subprocess.run(
-        [sys.executable, *shlex.split(module), *shorter, "--run-dir", str(directory / "run")],
+        [sys.executable, *shlex.split(module), "--run-dir", str(directory / "run")],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -53,7 +52,7 @@ def test_it_samples_digits_of_all_classes(run_dir: Path):
     measure = evaluator(experiment.game, experiment.evaluation, num_samples=1000)
     blank = measure(untrained)["fid_mnist_classifier"].value
     assert values["fid_mnist_classifier"] < 0.01 * blank
-    assert values["precision_mnist_classifier"] > 0.3
+    assert values["precision_mnist_classifier"] > 0.5
     assert values["recall_mnist_classifier"] > 0.3
 
     samples = run.sample(1000, seed=1)
