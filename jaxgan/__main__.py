@@ -16,7 +16,7 @@ from jaxgan.runs.cli import exit_on_user_error
 # For each command, its arguments and the module in `jaxgan.runs` with the function of the command's
 # name. The module, and with it jax, is imported after the command line has been parsed.
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
-    "train": (arguments.Train, "cli"),
+    "train": (arguments.Train, "cli"),  # for --help: `main` runs it, with the experiment's flags
     "sample": (arguments.Sample, "commands"),
     "evaluate": (arguments.Evaluate, "commands"),
     "neighbours": (arguments.Neighbours, "commands"),

@@ -55,7 +55,7 @@ def gan(
     Returns:
       A game with the players `discriminator` and `generator`. The batch's `image` `[batch, ...]` is
       the real data. `sample` applies the generator in evaluation mode, one sample for each row of
-      the batch's `image`; `decode`, of an unconditional GAN, applies it to given latents.
+      the batch's `image`; `decode` applies it to given latents and conditions.
       `joint_gradients`, which `one_stage` trains with, requires a discriminator without batch
       statistics, one logit per example, and a `monotone` loss.
 

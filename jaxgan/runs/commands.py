@@ -61,12 +61,13 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
     numbers = range(args.num) if seeds is None else seeds
     path = lambda number: args.out / f"{number:06d}.png"
     missing = [number for number in numbers if not path(number).exists()]
+    if seeds is None:
+        codes = run.latents(args.num, seed=args.seed, truncation=args.truncation)
+        conditions = run.conditions(args.num, args.label)
     for first in track(range(0, len(missing), CHUNK), "sampling"):
         chunk = missing[first : first + CHUNK]
         if seeds is None:
-            start = chunk[0]
-            rows = run.sample(chunk[-1] + 1 - start, seed=args.seed, start=start, **choices)
-            samples = rows[np.array(chunk) - start]
+            samples = run.decode_given(codes[chunk], [rows[chunk] for rows in conditions])
         else:
             samples = run.sample_seeds(chunk, **choices)
         for number, image in zip(chunk, as_images(run, samples), strict=True):

@@ -35,7 +35,7 @@ def interpolate(args: arguments.Interpolate) -> None:
     if run.game.encode is None or args.label is not None:
         paths, what = _between_latents(args, run), "latents"
     else:
-        paths, what = _between_images(args), "images"
+        paths, what = _between_images(args, run), "images"
     flat = commands.as_images(run, paths.reshape(-1, *paths.shape[2:]))
     if args.out.suffix.lower() in ANIMATIONS:
         forth_and_back = np.concatenate([paths, paths[:, -2:0:-1]], axis=1)
@@ -70,11 +70,7 @@ def project(args: arguments.Project) -> None:
     find = jax.jit(partial(latent_space.project, decode, num_steps=args.num_steps))
     found = jax.device_get(find(jnp.asarray(inputs), jnp.asarray(starts)))
     decibels = np.asarray(latent_space.psnr(found.error))
-    columns = min(10, n)
-    shown = n // columns * columns
-    rows = lambda x: x[:shown].reshape(-1, columns, *x.shape[1:])
-    grid = np.concatenate([rows(inputs), rows(found.images)], axis=1)
-    images.save_sheet(args.out, grid.reshape(-1, *inputs.shape[1:]), columns=columns)
+    latent_commands.save_pairs(args.out, inputs, found.images)
     latents_file = args.out.with_suffix(".npz")
     names = np.array(folder.names)
     np.savez_compressed(latents_file, names=names, latents=found.codes, psnr=decibels)
@@ -131,9 +127,10 @@ def _between_latents(args: arguments.Interpolate, run: Run) -> np.ndarray:
     return decoded.reshape(args.num, args.steps, *decoded.shape[1:])
 
 
-def _between_images(args: arguments.Interpolate) -> np.ndarray:
+def _between_images(args: arguments.Interpolate, run: Run) -> np.ndarray:
     """`[num, steps + 2, ...]`, images between pairs of images, with both images at the ends."""
-    run = commands.restore(args, with_data=args.input is None)
+    if args.input is None:
+        run = commands.restore(args, with_data=True)
     inputs = latent_commands.input_images(run, args.input, 2 * args.num, args.seed)
     half = len(inputs) // 2
     if half < 1:

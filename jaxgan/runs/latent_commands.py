@@ -45,11 +45,7 @@ def reconstruct(args: arguments.Reconstruct) -> None:
     run = _restore(args, with_data=args.input is None)
     inputs = input_images(run, args.input, args.num, args.seed)
     outputs = _batched(partial(latent_space.reconstruct, run.game), run, inputs)
-    columns = min(10, len(inputs))
-    num_shown = len(inputs) // columns * columns
-    rows = lambda x: x[:num_shown].reshape(-1, columns, *x.shape[1:])
-    grid = np.concatenate([rows(inputs), rows(outputs)], axis=1).reshape(-1, *inputs.shape[1:])
-    images.save_sheet(args.out, grid, columns=columns)
+    num_shown = save_pairs(args.out, inputs, outputs)
     error = float(np.mean((outputs - inputs) ** 2))
     print(
         f"{args.out}: {num_shown} images and their reconstructions by {args.run} at step "
@@ -180,6 +176,20 @@ def input_images(run: Run, folder: Path | None, num: int | None, seed: int) -> n
     held_out = _held_out(run)
     rows = shuffled(np.arange(len(held_out)), n=len(held_out), seed=seed, epoch=0)
     return held_out[rows[:num]]
+
+
+def save_pairs(path: Path, above: np.ndarray, below: np.ndarray) -> int:
+    """Writes a grid with rows of images, each above the row of their counterparts.
+
+    Returns:
+      The number of pairs shown, those of full rows.
+    """
+    columns = min(10, len(above))
+    num_shown = len(above) // columns * columns
+    rows = lambda x: x[:num_shown].reshape(-1, columns, *x.shape[1:])
+    grid = np.concatenate([rows(above), rows(below)], axis=1).reshape(-1, *above.shape[1:])
+    images.save_sheet(path, grid, columns=columns)
+    return num_shown
 
 
 def open_pictures(run: Run, folder: Path) -> Pictures:

@@ -168,9 +168,14 @@ class Run:
         Raises:
           RunError: the game does not decode, or has no such class.
         """
+        return self.decode_given(
+            codes, [rows[start:] for rows in self.conditions(start + len(codes), label)]
+        )
+
+    def decode_given(self, codes: np.ndarray, conditions: Sequence[np.ndarray]) -> np.ndarray:
+        """Images of codes with one row of every condition each, as of `conditions`."""
         if self.game.decode is None:
             raise RunError(f"{self.directory} is a run of a game that has no codes to decode")
-        conditions = [rows[start:] for rows in self.conditions(start + len(codes), label)]
         pieces = []
         for first in range(0, len(codes), CHUNK):
             piece = [rows[first : first + CHUNK] for rows in (codes, *conditions)]
