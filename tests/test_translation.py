@@ -525,7 +525,7 @@ def test_pix2pix_learns_the_recoloured_digits(tmp_path):
     """The exact-truth task with pairs: far closer than leaving the picture alone."""
     values = run(
         pix2pix, tmp_path / "run", data="recoloured", crop_size=32, features=8, batch_size=4,
-        num_steps=120, epochs=1, decay_epochs=0, learning_rate=2e-3, log_every=40,
+        num_steps=120, epochs=1, decay_epochs=0, learning_rate=2e-3, ema=0.9, log_every=40,
     )  # fmt: skip
     digits = data.recoloured(data.load("digits").test["image"])
     identity = np.abs(digits["x"].astype(float) - digits["y"]).mean() / 127.5
