@@ -266,13 +266,13 @@ def test_a_gan_has_no_encoder(tmp_path):
 
 @pytest.mark.slow
 def test_a_vae_of_mnist(tmp_path, mnist_folder):
-    """A seventh of the default's steps; -98.4 and -93.9 nats after all of them."""
+    """A fourteenth of the default's steps (-117.0 nats); -98.4 and -93.9 nats after all of them."""
     values = run(
         vae, tmp_path / "run", data="mnist", data_dir=str(mnist_folder.parent), features=500,
-        batch_size=100, num_steps=4000, decay_steps=4000, bound_samples=100,
+        batch_size=100, num_steps=2000, decay_steps=2000, bound_samples=100,
         evaluate_samples=2000, learning_rate=1e-3,
     )  # fmt: skip
-    assert values["elbo"] > -114.0
+    assert values["elbo"] > -120.0
     assert values["importance_weighted_100"] > values["elbo"] + 2.0
 
 

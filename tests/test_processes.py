@@ -11,6 +11,7 @@ import pytest
 from jaxgan import data
 from jaxgan.errors import DataError
 from tests import games, support
+from tests.programs import processes
 
 EXPERIMENT = ["--data", "digits", "--network", "mlp", "--log-every", 1, "--checkpoint-every", 10]
 
@@ -37,7 +38,7 @@ def results():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", games.QUICK)
+@pytest.mark.parametrize("name", processes.CASES)
 def test_two_processes_are_one_device(results, name):
     assert results["differences"][name] < 2e-6
 

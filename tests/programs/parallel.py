@@ -1,7 +1,8 @@
 """Games on one and on eight virtual devices; started by test_parallel.py.
 
     python -m tests.programs.parallel quick     some games in every mode, and what else there is
-    python -m tests.programs.parallel all       all games, with sharded parameters a few
+    python -m tests.programs.parallel all       all games under pmap, those of each kind sharded,
+                                                and a few with sharded parameters
 
 Prints one line of JSON, `{"case mode": difference from one device}` and more. All train with SGD,
 which shows a wrong scale of the gradients that Adam would hide.
@@ -43,7 +44,8 @@ QUICK = {
     "sharded": ("minimax",),
     "sharded fsdp": ("dcgan",),
 }
-ALL = {"pmap": tuple(games.CASES), "sharded": tuple(games.CASES), "sharded fsdp": games.TRANSFORMED}
+# (Under `sharded` the program is that of one device, partitioned by the compiler.)
+ALL = {"pmap": tuple(games.CASES), "sharded": games.QUICK, "sharded fsdp": games.TRANSFORMED}
 
 
 class Compilations:

@@ -1,4 +1,4 @@
-"""A game of each kind on two processes of four devices each; started twice by test_processes.py.
+"""A few games on two processes of four devices each; started twice by test_processes.py.
 
     python -m tests.programs.processes PORT PROCESS_ID
 
@@ -18,6 +18,8 @@ if __name__ == "__main__":  # before anything that uses jax, as the modules belo
     multihost.initialize(f"localhost:{sys.argv[1]}", 2, int(sys.argv[2]))
 from tests import games
 from tests.programs.common import KEY, difference, train
+
+CASES = ("minimax", "lecam", *games.TRANSFORMED)  # each kind of statistic over devices
 
 
 def my_rows(start, count):
@@ -42,7 +44,7 @@ def main() -> None:
     assert (jax.process_count(), jax.device_count(), jax.local_device_count()) == (2, 8, 4)
     assert multihost.all_reduce_max(jax.process_index()) == 1
     differences = {}
-    for name in games.QUICK:
+    for name in CASES:
         algorithm = games.CASES[name]().with_sgd.algorithm
         two = on_host(jaxgan.sharded(algorithm), my_rows)
         if multihost.is_main():
