@@ -12,6 +12,7 @@ from . import losses as losses
 from . import metrics as metrics
 from . import networks as networks
 from . import ops as ops
+from . import optimizers as optimizers
 from . import parallel as parallel
 from . import penalties as penalties
 from . import runs as runs

@@ -6,6 +6,7 @@ key (see `jaxgan.parallel.axis`), so row i depends neither on n nor on the numbe
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import chex
 import jax
@@ -86,6 +87,90 @@ def truncated(prior: Latent, bound: float) -> Latent:
     if not bound > 0.0:
         raise ValueError(f"the bound of the truncation is {bound}, expected a positive number")
     return truncated_normal(prior.dim, bound)
+
+
+class CodeParts(NamedTuple):
+    """Latents of an InfoGAN by their parts.
+
+    Attributes:
+      noise: `[n, noise]`.
+      categories: one-hot encodings, `[n, k]` for each categorical code of k values.
+      continuous: `[n, continuous]`.
+    """
+
+    noise: Array
+    categories: tuple[Array, ...]
+    continuous: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Codes:
+    """Prior of an InfoGAN: noise, categorical and continuous codes, concatenated to `[n, dim]`.
+
+    Noise is N(0, I), a categorical code is one-hot and uniform over its values, a continuous code
+    is uniform in [-1, 1).
+
+    Attributes:
+      noise: dimension of the noise, at least 0.
+      categorical: number of values of each categorical code, at least 2 each.
+      continuous: number of continuous codes.
+
+    Raises:
+      ValueError: a number is too small, or there are no codes.
+
+    Reference:
+      Chen et al., *InfoGAN: Interpretable Representation Learning by Information Maximizing
+      Generative Adversarial Nets*, 2016, https://arxiv.org/abs/1606.03657.
+
+    Example:
+      >>> import jax
+      >>> prior = Codes(62, categorical=(10,), continuous=2)
+      >>> z = prior(jax.random.key(0), 8)
+      >>> z.shape
+      (8, 74)
+      >>> parts = prior.split(z)
+      >>> flipped = prior.join(parts._replace(continuous=-parts.continuous))
+    """
+
+    noise: int
+    categorical: tuple[int, ...] = ()
+    continuous: int = 0
+
+    def __post_init__(self) -> None:
+        numbers = (self.noise, self.continuous, *(k - 2 for k in self.categorical))
+        if min(numbers) < 0 or self.num_outputs == 0:
+            raise ValueError(f"{self}: expected at least one code, of two values if categorical")
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of values that a network returns to predict the codes, one per coordinate."""
+        return sum(self.categorical) + self.continuous
+
+    def __call__(self, key: PRNGKey, n: int) -> Array:
+        return _per_example(self._sample, self.noise + self.num_outputs)(key, n)
+
+    def split(self, z: Array) -> CodeParts:
+        """The parts of latents `[n, dim]`."""
+        chex.assert_shape(z, (None, self.noise + self.num_outputs))
+        noise, codes, categories = z[:, : self.noise], z[:, self.noise :], []
+        for k in self.categorical:
+            categories.append(codes[:, :k])
+            codes = codes[:, k:]
+        return CodeParts(noise, tuple(categories), codes)
+
+    def join(self, parts: CodeParts) -> Array:
+        """The latents of some parts, `[n, dim]`."""
+        return jnp.concatenate([parts.noise, *parts.categories, parts.continuous], axis=1)
+
+    def _sample(self, key: PRNGKey) -> Array:
+        key_noise, key_continuous, key_categories = jax.random.split(key, 3)
+        one_hot = [
+            jax.nn.one_hot(jax.random.randint(jax.random.fold_in(key_categories, i), (), 0, k), k)
+            for i, k in enumerate(self.categorical)
+        ]
+        noise = jax.random.normal(key_noise, (self.noise,))
+        continuous = jax.random.uniform(key_continuous, (self.continuous,), minval=-1.0)
+        return jnp.concatenate([noise, *one_hot, continuous])
 
 
 def gaussian(key: PRNGKey, mean: Array, log_var: Array) -> Array:

@@ -155,7 +155,7 @@ def normalised_generator() -> jaxgan.Network:
 def adaptive_brightness() -> Augmentation:
     """An augmentation with state: its strength follows the sign of the discriminator's logits."""
 
-    def apply(strength, key, images):
+    def apply(strength, key, images, step):
         keys = axis.example_keys(key, images.shape[0])
         shift = jax.vmap(lambda key: jax.random.uniform(key, images.shape[1:2]))(keys)
         return images + strength * shift.reshape(-1, images.shape[1], 1, 1)

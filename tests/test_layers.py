@@ -10,14 +10,14 @@ from tests.conftest import ROOT
 LAYERS = [
     {"types", "errors"},
     {"parallel/axis", "parallel/multihost", "weights"},
+    {"augment", "latents"},
     {
         "ops",
         "losses",
         "penalties",
-        "augment",
-        "latents",
         "corruptions",
         "schedules",
+        "optimizers",
         "images",
         "data",
         "metrics",

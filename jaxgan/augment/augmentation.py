@@ -19,13 +19,14 @@ class Augmentation(NamedTuple):
 
     Attributes:
       init: `() -> state`, a pytree of arrays.
-      apply: `(state, key, images) -> images`, differentiable in the images.
+      apply: `(state, key, images, step) -> images`, differentiable in the images; `step` is the
+        training step, for schedules.
       update: `(state, real_logits) -> state`, called once in every turn of the discriminator; batch
         statistics in the state must be those of all devices (`parallel.axis.mean`).
     """
 
     init: Callable[[], PyTree]
-    apply: Callable[[PyTree, PRNGKey, Array], Array]
+    apply: Callable[[PyTree, PRNGKey, Array, Array], Array]
     update: Callable[[PyTree, Array], PyTree]
 
 
@@ -34,12 +35,14 @@ def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
 
     Example:
       >>> import jax, jax.numpy as jnp
-      >>> as_augmentation(None).apply((), jax.random.key(0), jnp.ones(2)).tolist()
+      >>> as_augmentation(None).apply((), jax.random.key(0), jnp.ones(2), 0).tolist()
       [1.0, 1.0]
     """
     if isinstance(augment, Augmentation):
         return augment
     function: Augment = (lambda key, images: images) if augment is None else augment
     return Augmentation(
-        tuple, lambda state, key, images: function(key, images), lambda state, real_logits: state
+        tuple,
+        lambda state, key, images, step: function(key, images),
+        lambda state, real_logits: state,
     )

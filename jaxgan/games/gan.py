@@ -1,6 +1,7 @@
 """Generative adversarial network (Goodfellow et al., 2014)."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import chex
@@ -21,7 +22,7 @@ def gan(
     discriminator: Network,
     *,
     latent: Latent,
-    loss: losses.AdversarialLoss | None = None,
+    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
     penalty: Penalty | Regularizer | None = None,
     generator_penalty: Penalty | Regularizer | None = None,
     augment: Augment | Augmentation | None = None,
@@ -39,7 +40,8 @@ def gan(
       discriminator: `(images, *conditions) -> logits`, `[batch]` or `[batch, height, width]`;
         or `-> (logits, features)`, with features for penalties.
       latent: the prior, `(key, n) -> [n, dim]`.
-      loss: from `jaxgan.losses`; `non_saturating()` by default.
+      loss: from `jaxgan.losses`, or a function of the training step that returns one;
+        `non_saturating()` by default.
       penalty: penalty on the discriminator, from `jaxgan.penalties`.
       generator_penalty: penalty on the generator, such as `penalties.path_length()`.
       augment: T, such as `augment.diff_augment()`, applied to all images that the discriminator
@@ -87,7 +89,7 @@ def gan(
         generator=generator,
         discriminator=discriminator,
         latent=latent,
-        adversarial=losses.non_saturating() if loss is None else loss,
+        adversarial=_scheduled(losses.non_saturating() if loss is None else loss),
         penalties={name: as_regularizer(p) for name, p in penalties.items() if p is not None},
         augmentation=as_augmentation(augment),
         condition=condition,
@@ -133,7 +135,7 @@ class _GAN:
     generator: Network
     discriminator: Network
     latent: Latent
-    adversarial: losses.AdversarialLoss
+    adversarial: Callable[[Array], losses.AdversarialLoss]
     penalties: dict[str, Regularizer]
     augmentation: Augmentation
     condition: tuple[str, ...]
@@ -156,13 +158,15 @@ class _GAN:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
-        forward, network, _ = self.forward(params, model_state, batch, keys)
+        adversarial = self.adversarial(step)
+        forward, network, _ = self.forward(params, model_state, batch, keys, step)
         r, f = forward.real_logits, forward.fake_logits
-        value, metrics = jnp.mean(self.adversarial.discriminator(r, f)), self.metrics(r, f)
+        value, metrics = jnp.mean(adversarial.discriminator(r, f)), _metrics(adversarial, r, f)
         state = self.state(model_state, "discriminator")._replace(network=network)
         state = state._replace(augment=self.augmentation.update(state.augment, r))
         if "discriminator" in self.penalties:
-            penalty, state = self.penalty("discriminator", state, forward, keys, step)
+            own = params["discriminator"]
+            penalty, state = self.penalty("discriminator", own, state, forward, keys, step)
             value, metrics = value + penalty, metrics | {"penalty": penalty}
         return value, LossAux(_pack(state), metrics)
 
@@ -170,11 +174,13 @@ class _GAN:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
-        forward, _, network = self.forward(params, model_state, batch, keys)
-        value = jnp.mean(self.adversarial.generator(forward.real_logits, forward.fake_logits))
+        forward, _, network = self.forward(params, model_state, batch, keys, step)
+        r, f = forward.real_logits, forward.fake_logits
+        value = jnp.mean(self.adversarial(step).generator(r, f))
         state, metrics = self.state(model_state, "generator")._replace(network=network), {}
         if "generator" in self.penalties:
-            penalty, state = self.penalty("generator", state, forward, keys, step)
+            own = params["generator"]
+            penalty, state = self.penalty("generator", own, state, forward, keys, step)
             value, metrics = value + penalty, {"penalty": penalty}
         return value, LossAux(_pack(state), metrics)
 
@@ -183,15 +189,16 @@ class _GAN:
     ) -> dict[str, LossAndGradient]:
         """Both players' losses and gradients with one backward pass through the discriminator."""
         keys = split_key(key, _Keys)
-        joint = self.adversarial_gradients(params, model_state, batch, keys)
+        joint = self.adversarial_gradients(params, model_state, batch, keys, step)
         for player in self.penalties:
             (value, (state, metrics)), gradient = joint[player]
 
             def penalty_of(
                 own: Params, player: str = player, state: _State = state
             ) -> tuple[Array, _State]:
-                forward, _, _ = self.forward({**params, player: own}, model_state, batch, keys)
-                return self.penalty(player, state, forward, keys, step)
+                everyone = {**params, player: own}
+                forward, _, _ = self.forward(everyone, model_state, batch, keys, step)
+                return self.penalty(player, own, state, forward, keys, step)
 
             (penalty, state), penalty_gradient = jax.value_and_grad(penalty_of, has_aux=True)(
                 params[player]
@@ -207,7 +214,7 @@ class _GAN:
         }
 
     def adversarial_gradients(
-        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys, step: Array
     ) -> dict[str, LossAndGradient]:
         """The joint gradients without penalties; the model states are a `_State` each.
 
@@ -215,7 +222,8 @@ class _GAN:
         generated pixels. The generator's gradient at the pixels differs by a scalar per example,
         (dL_G/df_i) / (dL_D/df_i).
         """
-        if not self.adversarial.monotone:
+        adversarial = self.adversarial(step)
+        if not adversarial.monotone:
             raise ValueError(
                 "this loss is not monotone in the fake logits, which one_stage needs; "
                 "use simultaneous"
@@ -228,16 +236,16 @@ class _GAN:
             has_aux=True,
         )
         (r, f), discriminator_vjp = jax.vjp(
-            lambda d_params, x: self.discriminate(d_params, model_state, batch, x, keys)[0],
+            lambda d_params, x: self.discriminate(d_params, model_state, batch, x, keys, step)[0],
             params["discriminator"],
             fake,
         )
-        if f.ndim != 1:
+        if f.shape != fake.shape[:1]:
             raise ValueError(
                 f"the logits have the shape {f.shape}; one_stage needs one per example"
             )
-        d_loss = lambda r, f: jnp.mean(self.adversarial.discriminator(r, f))
-        g_loss = lambda f: jnp.mean(self.adversarial.generator(r, f))
+        d_loss = lambda r, f: jnp.mean(adversarial.discriminator(r, f))
+        g_loss = lambda f: jnp.mean(adversarial.generator(r, f))
         d_value, d_logits = jax.value_and_grad(d_loss, (0, 1))(r, f)
         g_value, g_logits = jax.value_and_grad(g_loss)(f)
         d_gradient, fake_gradient = discriminator_vjp(d_logits)
@@ -246,7 +254,7 @@ class _GAN:
         d_state = d_state._replace(augment=self.augmentation.update(d_state.augment, r))
         g_state = g_state._replace(network=g_network)
         return {
-            "discriminator": ((d_value, LossAux(d_state, self.metrics(r, f))), d_gradient),
+            "discriminator": ((d_value, LossAux(d_state, _metrics(adversarial, r, f))), d_gradient),
             "generator": ((g_value, LossAux(g_state, {})), g_gradient),
         }
 
@@ -288,14 +296,20 @@ class _GAN:
         return fake, state
 
     def discriminate(
-        self, params: Params, model_state: ByPlayer, batch: Batch, fake: Array, keys: _Keys
+        self,
+        params: Params,
+        model_state: ByPlayer,
+        batch: Batch,
+        fake: Array,
+        keys: _Keys,
+        step: Array,
     ) -> tuple[tuple[Array, Array], tuple[PyTree, PyTree], ModelState]:
         """Logits and features of real and generated images, and the network's new state."""
         chex.assert_rank(batch["image"], {2, 3, 4, 5})
         conditions, apply = self.conditions(batch), self.discriminator.apply
         state, _, augment = self.state(model_state, "discriminator")
-        real = self.augmentation.apply(augment, keys.augment_real, batch["image"])
-        fake = self.augmentation.apply(augment, keys.augment_fake, fake)
+        real = self.augmentation.apply(augment, keys.augment_real, batch["image"], step)
+        fake = self.augmentation.apply(augment, keys.augment_fake, fake, step)
         if self.one_pass:
             _check_no_state(state, "one_pass")
             both = (jnp.concatenate([real, fake]), *(jnp.concatenate([c, c]) for c in conditions))
@@ -311,18 +325,18 @@ class _GAN:
         return (r, f), (r_features, f_features), state
 
     def forward(
-        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys, step: Array
     ) -> tuple[ForwardPass, ModelState, ModelState]:
         """Forward pass of both networks, and new states of discriminator and generator networks."""
         fake, g_state = self.generate(params["generator"], model_state, batch, keys)
         (r, f), features, d_state = self.discriminate(
-            params["discriminator"], model_state, batch, fake, keys
+            params["discriminator"], model_state, batch, fake, keys, step
         )
         conditions = self.conditions(batch)
 
         def critic(x: Array) -> Array:
             state, _, augment = self.state(model_state, "discriminator")
-            x = self.augmentation.apply(augment, keys.augment_real, x)
+            x = self.augmentation.apply(augment, keys.augment_real, x, step)
             output, _ = self.discriminator.apply(
                 params["discriminator"], state, x, *conditions, key=keys.critic, train=True
             )
@@ -335,20 +349,36 @@ class _GAN:
             )[0]
 
         z = self.latent(keys.latent, batch["image"].shape[0])
-        forward = ForwardPass(critic, generate, z, batch["image"], fake, r, f, *features)
+        forward = ForwardPass(
+            critic, generate, z, batch["image"], fake, r, f, *features, conditions, self.latent
+        )
         return forward, d_state, g_state
 
     def penalty(
-        self, player: str, state: _State, forward: ForwardPass, keys: _Keys, step: Array
+        self,
+        player: str,
+        params: Params,
+        state: _State,
+        forward: ForwardPass,
+        keys: _Keys,
+        step: Array,
     ) -> tuple[Array, _State]:
         """Mean of a player's penalty, and the player's state with the penalty's state updated."""
         key = keys.penalty if player == "discriminator" else keys.generator_penalty
+        forward = forward._replace(params=params)
         values, new_state = self.penalties[player].apply(state.penalty, forward, key, step)
         return jnp.mean(values), state._replace(penalty=new_state)
 
-    def metrics(self, r: Array, f: Array) -> dict[str, Array]:
-        logits = {"real_logits": jnp.mean(r), "fake_logits": jnp.mean(f)}
-        return logits | mean_outputs(self.adversarial, r, f)
+
+def _scheduled(
+    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss],
+) -> Callable[[Array], losses.AdversarialLoss]:
+    return (lambda step: loss) if isinstance(loss, losses.AdversarialLoss) else loss
+
+
+def _metrics(adversarial: losses.AdversarialLoss, r: Array, f: Array) -> dict[str, Array]:
+    logits = {"real_logits": jnp.mean(r), "fake_logits": jnp.mean(f)}
+    return logits | mean_outputs(adversarial, r, f)
 
 
 def _logits_and_features(output: Any) -> tuple[Array, PyTree]:

@@ -7,6 +7,7 @@ from jaxgan.losses.adversarial import minimax as minimax
 from jaxgan.losses.adversarial import non_saturating as non_saturating
 from jaxgan.losses.adversarial import relativistic_average as relativistic_average
 from jaxgan.losses.adversarial import relativistic_paired as relativistic_paired
+from jaxgan.losses.adversarial import top_k as top_k
 from jaxgan.losses.adversarial import wasserstein as wasserstein
 from jaxgan.losses.reconstruction import absolute_error as absolute_error
 from jaxgan.losses.reconstruction import squared_error as squared_error

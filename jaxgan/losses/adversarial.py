@@ -200,6 +200,43 @@ def relativistic_average() -> AdversarialLoss:
     return AdversarialLoss(_checked(generator), _checked(discriminator), monotone=True)
 
 
+def top_k(loss: AdversarialLoss, fraction: float | Array) -> AdversarialLoss:
+    """Top-k training: the generator's mean loss is that of the examples with the highest logits.
+
+    The discriminator's loss is unchanged. The generator's is `n / k` times the loss of the `k`
+    generated examples, of the `n` on all devices, with the highest logits, and 0 for the others. Of
+    equal logits either all or none count.
+
+    Args:
+      loss: the loss, whose discriminator considers high logits real.
+      fraction: k / n, in (0, 1]; at least one example is kept. The paper decreases it from 1 to 1/2
+        or 3/4 during training: let the loss be a function of the step.
+
+    Returns:
+      An `AdversarialLoss`.
+
+    Reference:
+      Sinha, Zhao, Goyal, Raffel and Odena, *Top-k Training of GANs: Improving GAN Performance by
+      Throwing Away Bad Samples*, 2020, https://arxiv.org/abs/2002.06224.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> top_k(wasserstein(), 0.5).generator(jnp.zeros(4), jnp.array([3.0, 1.0, 2.0, 0.0]))
+      Array([-6., -0., -4., -0.], dtype=float32)
+      >>> from jaxgan import schedules
+      >>> fraction = schedules.cosine(1.0, 0.5, 10_000)
+      >>> loss = lambda step: top_k(wasserstein(), fraction(step))  # of gan(loss=loss)
+    """
+
+    def generator(r: Array, f: Array) -> Array:
+        ranked = jnp.sort(axis.all_gather(jax.lax.stop_gradient(f)).ravel(), descending=True)
+        k = jnp.clip(jnp.round(fraction * ranked.size).astype(int), 1, ranked.size)
+        kept = (f >= ranked[k - 1]).astype(f.dtype)
+        return loss.generator(r, f) * kept / axis.mean(jnp.mean(kept))
+
+    return loss._replace(generator=_checked(generator))
+
+
 def _logistic(real_label: float) -> Callable[[Array, Array], Array]:
     """Sum of the cross entropies of sigmoid(r) with `real_label` and of sigmoid(f) with 0."""
     if not 0.0 < real_label <= 1.0:

@@ -8,6 +8,8 @@ from jaxgan.networks.adapters import from_linen as from_linen
 from jaxgan.networks.adapters import from_nnx as from_nnx
 from jaxgan.networks.adapters import remat as remat
 from jaxgan.networks.classifier import ConvClassifier as ConvClassifier
+from jaxgan.networks.compose import packed as packed
+from jaxgan.networks.compose import with_head as with_head
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from jaxgan.networks.dcgan import DCGANEncoder as DCGANEncoder
 from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator

@@ -53,6 +53,11 @@ def mean(tree: PyTree) -> PyTree:
     return jax.lax.pmean(tree, DATA_AXIS) if is_bound() else replicated(tree)
 
 
+def num_shards() -> int:
+    """Number of devices among which this code's rows are divided: 1 where it sees all rows."""
+    return jax.lax.axis_size(DATA_AXIS) if is_bound() else 1
+
+
 def replicated(tree: PyTree) -> PyTree:
     """The tree unchanged, constrained to be replicated on all devices.
 
@@ -79,13 +84,10 @@ def minibatch(number: Array | int) -> Iterator[None]:
 
 def global_rows(n: int) -> Array:
     """Indices in the global batch of this device's `n` examples, `int32[n]`."""
-    shard: Array | int = 0
-    num_shards = 1
-    if is_bound():
-        shard, num_shards = jax.lax.axis_index(DATA_AXIS), jax.lax.axis_size(DATA_AXIS)
+    shard = jax.lax.axis_index(DATA_AXIS) if is_bound() else 0
     current = _minibatch.value
     if current is not None:
-        shard += current.number * num_shards
+        shard += current.number * num_shards()
     return sharded(shard * n + jnp.arange(n, dtype=jnp.int32))
 
 

@@ -1,4 +1,4 @@
-"""Gradient penalties on the discriminator: R1, R2, WGAN-GP and DRAGAN.
+"""Gradient penalties on the discriminator: R1, R2, their approximations, WGAN-GP and DRAGAN.
 
 Each is an unweighted `Penalty`, `(critic, real, fake, key, step) -> [batch]`. The gradient at an
 example is that of the *sum* of the batch's logits, which is the example's own gradient if the
@@ -46,6 +46,45 @@ def r2(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> A
     return 0.5 * jnp.sum(_flat_gradient(critic, fake) ** 2, axis=-1)
 
 
+def approximate_r1(
+    critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array, *, sigma: float = 0.01
+) -> Array:
+    """R1 by finite differences, without a second derivative: `[batch]`.
+
+    `((D(x + sigma e) - D(x)) / sigma)^2 / 2` with `e ~ N(0, I)` per example: its mean over e is
+    `r1` where D is linear, and elsewhere in the limit of small sigma. The published form has
+    neither the 1/2 nor the division; its weight w is `gamma = 2 sigma^2 w` here.
+
+    Args:
+      sigma: standard deviation of the step, in the units of the images.
+
+    Reference:
+      Lin et al., *Diffusion Adversarial Post-Training for One-Step Video Generation*, 2025,
+      https://arxiv.org/abs/2501.08316, section 3.4; divided by sigma: Lin et al., *Adversarial Flow
+      Models*, 2025, https://arxiv.org/abs/2511.22475.
+
+    Example:
+      >>> from functools import partial
+      >>> from jaxgan.penalties import weighted
+      >>> penalty = weighted((1.0, partial(approximate_r1, sigma=0.05)), (1.0, approximate_r2))
+    """
+    return _squared_difference(critic, real, key, sigma)
+
+
+def approximate_r2(
+    critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array, *, sigma: float = 0.01
+) -> Array:
+    """R2 by finite differences: `approximate_r1` at generated examples, `[batch]`.
+
+    Args:
+      sigma: standard deviation of the step, in the units of the images.
+
+    Reference:
+      Lin et al., *Adversarial Flow Models*, 2025, https://arxiv.org/abs/2511.22475.
+    """
+    return _squared_difference(critic, fake, key, sigma)
+
+
 def wgan_gp(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
     """`(||grad D(x)|| - 1)^2` at a random point between a real and a generated example, `[batch]`.
 
@@ -89,6 +128,13 @@ def _flat_gradient(critic: Critic, x: Array) -> Array:
     chex.assert_rank(x, {2, 3, 4, 5})
     gradient = jax.grad(lambda x: jnp.sum(critic(x)))(x)
     return gradient.reshape(x.shape[0], -1)
+
+
+def _squared_difference(critic: Critic, x: Array, key: PRNGKey, sigma: float) -> Array:
+    keys = axis.example_keys(key, x.shape[0])
+    direction = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
+    difference = (critic(x + sigma * direction) - critic(x)) / sigma
+    return 0.5 * jnp.sum(difference.reshape(difference.shape[0], -1), axis=1) ** 2
 
 
 def _gradient_norm(critic: Critic, x: Array) -> Array:

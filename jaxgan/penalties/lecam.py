@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jaxgan.parallel import axis
-from jaxgan.penalties.penalty import ForwardPass, Regularizer
+from jaxgan.penalties.penalty import ForwardPass, Regularizer, mean_per_example
 from jaxgan.types import Array, PRNGKey, PyTree
 
 
@@ -32,7 +32,7 @@ def lecam(decay: float = 0.99) -> Regularizer:
     ) -> tuple[Array, PyTree]:
         r, f = forward.real_logits, forward.fake_logits
         squares = (r - state["fake"]) ** 2 + (f - state["real"]) ** 2
-        value = state["started"] * jnp.mean(squares.reshape(r.shape[0], -1), axis=1)
+        value = state["started"] * mean_per_example(squares)
         past = decay * state["started"]
         means = axis.mean({"real": jnp.mean(r), "fake": jnp.mean(f)})
         averages = {name: past * state[name] + (1.0 - past) * means[name] for name in means}

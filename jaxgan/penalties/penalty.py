@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, overload
 import jax
 import jax.numpy as jnp
 
-from jaxgan.types import Array, PRNGKey, PyTree, Schedule
+from jaxgan.types import Array, Params, PRNGKey, PyTree, Schedule
 
 Critic = Callable[[Array], Array]
 Penalty = Callable[[Critic, Array, Array, PRNGKey, Array], Array]
@@ -41,6 +41,9 @@ class ForwardPass(NamedTuple):
       real_logits, fake_logits: `[batch]`, or `[batch, height, width]`.
       real_features, fake_features: features that the discriminator returns with its logits; `None`
         if it returns logits only.
+      conditions: the entries of the batch that both networks receive, such as `(labels,)`.
+      prior: the prior of the latents, `(key, n) -> [n, dim]`.
+      params: parameters of the player whose loss has the term.
     """
 
     discriminator: Critic
@@ -52,6 +55,9 @@ class ForwardPass(NamedTuple):
     fake_logits: Array
     real_features: PyTree = None
     fake_features: PyTree = None
+    conditions: tuple[Array, ...] = ()
+    prior: Callable[[PRNGKey, int], Array] | None = None
+    params: Params = None
 
 
 class Regularizer(NamedTuple):
@@ -67,6 +73,17 @@ class Regularizer(NamedTuple):
     apply: Callable[[PyTree, ForwardPass, PRNGKey, Array], tuple[Array, PyTree]]
 
 
+def stateless(term: Callable[[ForwardPass, PRNGKey, Array], Array]) -> Regularizer:
+    """Regulariser without state, from a function `(forward, key, step) -> [batch]`.
+
+    Example:
+      >>> small_logits = stateless(lambda forward, key, step: forward.real_logits**2)
+      >>> small_logits.init()
+      ()
+    """
+    return Regularizer(tuple, lambda state, *args: (term(*args), state))
+
+
 def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
     """Converts a penalty to a stateless regulariser; a regulariser is returned unchanged.
 
@@ -76,13 +93,11 @@ def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
     """
     if isinstance(penalty, Regularizer):
         return penalty
-
-    def apply(
-        state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
-    ) -> tuple[Array, PyTree]:
-        return penalty(forward.discriminator, forward.real, forward.fake, key, step), state
-
-    return Regularizer(tuple, apply)
+    return stateless(
+        lambda forward, key, step: penalty(
+            forward.discriminator, forward.real, forward.fake, key, step
+        )
+    )
 
 
 @overload
@@ -173,6 +188,17 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
 
     lazy = Regularizer(regularizer.init, apply)
     return lazy if isinstance(penalty, Regularizer) else _as_penalty(lazy)
+
+
+def mean_per_example(x: Array) -> Array:
+    """Mean over all axes but the first, `[batch, ...] -> [batch]`."""
+    return jnp.mean(x.reshape(x.shape[0], -1), axis=1)
+
+
+def check_features(forward: ForwardPass, name: str) -> None:
+    """Raises a `ValueError` if the discriminator returned logits only."""
+    if forward.fake_features is None:
+        raise ValueError(f"{name} needs a discriminator that returns (logits, features)")
 
 
 def _as_penalty(regularizer: Regularizer) -> Penalty:

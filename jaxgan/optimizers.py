@@ -1,0 +1,36 @@
+"""Optimizers of published methods that optax lacks, as optax gradient transformations."""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxgan.types import Params
+
+
+def clip_weights(bound: float) -> optax.GradientTransformation:
+    """Weight clipping: after the step every parameter lies in `[-bound, bound]`.
+
+    The last part of a chain, after the learning rate.
+
+    Args:
+      bound: largest absolute value of a parameter, positive; 0.01 in the paper.
+
+    Raises:
+      ValueError: the bound is not positive; in an update, it is called without parameters.
+
+    Reference:
+      Arjovsky, Chintala and Bottou, *Wasserstein GAN*, 2017, https://arxiv.org/abs/1701.07875,
+      algorithm 1.
+
+    Example:
+      >>> import optax
+      >>> critic = optax.chain(optax.rmsprop(5e-5), clip_weights(0.01))
+    """
+    if not bound > 0.0:
+        raise ValueError(f"the bound of the weights is {bound}, expected a positive number")
+
+    def update(updates: Params, params: Params) -> Params:
+        clipped = lambda u, p: jnp.clip(p + u, -bound, bound) - p
+        return jax.tree.map(clipped, updates, params)
+
+    return optax.stateless(update)
