@@ -26,173 +26,29 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from jaxgan.errors import DataError
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, frozen, network
+from jaxgan.experiments import images
+from jaxgan.runs import Experiment, flag, main
 
 if TYPE_CHECKING:
-    from jaxgan import Network
     from jaxgan.data import Dataset
-    from jaxgan.penalties import Penalty
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(images.Config):
     """Train a GAN on handwritten digits, or on other small images."""
 
-    network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
-    """Convolutional, fully connected, or the networks of Goodfellow et al. (2014)."""
-    features: int = 32
-    """Channels of the finest layer of the DCGAN."""
-    discriminator_norm: Literal["none", "batch"] = "none"
-    """Normalisation of the DCGAN's discriminator: batch as in the paper; none with gradient
-    penalties, since batch statistics make the logit of an example depend on the others."""
-    latent: int = 64
-    """Latent dimension; the prior is standard normal."""
-    conditional: bool = False
-    """Condition both networks on the label; the columns of the sheets are then classes."""
-    loss: Literal[
-        "minimax",
-        "non_saturating",
-        "wasserstein",
-        "hinge",
-        "least_squares",
-        "relativistic_paired",
-        "relativistic_average",
-    ] = "non_saturating"
-    """Adversarial loss of the players."""
-    r1: float = 1.0
-    """Weight gamma of the R1 gradient penalty, at real images; 0 for none. Only the loss depends on
-    it: the DCGAN of the paper is --r1 0 --discriminator-norm batch."""
-    r2: float = 0.0
-    """Weight gamma of the R2 gradient penalty, at generated images; 0 for none."""
-    gradient_penalty: float = 0.0
-    """Weight of the WGAN-GP penalty, between real and generated images; 10 in the paper."""
-    dragan: float = 0.0
-    """Weight of the DRAGAN penalty, near real images; 10 in the paper."""
-    penalty_every: int = 16
-    """Steps between penalties, each weighted by that number (lazy regularisation)."""
-    discriminator_turns: int = 1
-    """Discriminator turns per step, the k of Goodfellow et al. (2014)."""
-    discriminator_lr: float | None = flag(None, at_least=0.0)
-    """Learning rate of Adam for the discriminator; default: 1e-3 for the DCGAN, and 2e-4 for the
-    fully connected networks, which collapse at more."""
-    generator_lr: float | None = flag(None, at_least=0.0)
-    """Learning rate of Adam for the generator; default: 1e-3 for the DCGAN, and 2e-4 for the fully
-    connected networks, which collapse at more."""
-    b1: float = 0.5
-    """Decay rate b1 of Adam."""
-    decay_steps: int = flag(10_000, at_least=1)
-    """Steps until the learning rates are 0, with --lr-decay."""
-    ema: float = 0.998
-    """Decay of the moving average of the generator for sampling, after a warm-up; 0 for none."""
-    evaluate_features: str = flag("auto", resumable=True)
-    """Features of the metrics: digits, random, pixels, or the path of Inception's weight file; auto
-    for those that belong to the data set."""
+    data: str = flag("auto", resumable=True)
+    """auto (MNIST, or scikit-learn's digits where it is not available), mnist, digits, any TFDS
+    image set, or folder (image files in --data-dir, in train/ and test/ if it has these; folders in
+    them are classes)."""
+    augment: Literal["auto", "none", "diff_augment", "ada"] = "none"
+    """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
+    fewer than 20 000 training images, and none otherwise."""
 
 
 def make(config: Config, dataset: Dataset) -> Experiment:
-    """Networks, game, training algorithm and data."""
-    import numpy as np
-
-    import jaxgan
-    from jaxgan import data, evaluation, features, latents, losses, schedules
-
-    if config.conditional and dataset.num_classes is None:
-        raise DataError(f"{dataset.name} has no labels; leave out --conditional")
-    generator, discriminator = make_networks(config, dataset)
-    game = jaxgan.gan(
-        generator,
-        discriminator,
-        latent=latents.normal(config.latent),
-        loss=getattr(losses, config.loss)(),
-        penalty=make_penalty(config),
-        condition=("label",) if config.conditional else (),
-    )
-    k, decay_steps = config.discriminator_turns, config.decay_steps
-    default_lr = 1e-3 if config.network == "dcgan" else 2e-4
-    rate = lambda chosen: default_lr if chosen is None else chosen
-    optimizers = {
-        "discriminator": adam(
-            config, rate(config.discriminator_lr), decay_steps=decay_steps, turns=k
-        ),
-        "generator": adam(config, rate(config.generator_lr), decay_steps=decay_steps),
-    }
-    algorithm = jaxgan.alternating(
-        game,
-        frozen(config, optimizers),
-        turns=[*k * ["discriminator"], "generator"],
-        ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
-        accumulate=config.accumulate,
-    )
-    return Experiment(
-        game=game,
-        algorithm=algorithm,
-        minibatches=data.minibatches(
-            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
-        ),
-        sample_batch=lambda n: {
-            "image": np.zeros((n, *dataset.image_shape), np.float32),
-            "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),
-        },
-        data=dataset.record,
-        evaluation=evaluation.of_images(
-            dataset.test,
-            dataset.train,
-            features=features.by_name(config.evaluate_features, data=dataset.name),
-        ),
-    )
-
-
-def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
-    """Generator and discriminator."""
-    import jax
-    import jax.numpy as jnp
-
-    from jaxgan import networks
-
-    classes = dataset.num_classes if config.conditional else None
-    shape = dataset.image_shape
-    if config.network == "dcgan":
-        modules = (
-            networks.DCGANGenerator(shape, config.features, num_classes=classes),
-            networks.DCGANDiscriminator(
-                config.features,
-                batch_norm=config.discriminator_norm == "batch",
-                num_classes=classes,
-            ),
-        )
-    else:
-        modules = (
-            networks.MLP(
-                (1200, 1200),
-                output_shape=shape,
-                activation=jax.nn.relu,
-                output_activation=jnp.tanh,
-                num_classes=classes,
-            ),
-            networks.MaxoutMLP(num_classes=classes)
-            if config.network == "maxout"
-            else networks.MLP((512, 256), num_classes=classes),
-        )
-    generator, discriminator = (network(config, module) for module in modules)
-    return generator, discriminator
-
-
-def make_penalty(config: Config) -> Penalty | None:
-    """Weighted sum of the penalties whose weight is not 0; `None` if there are none."""
-    from jaxgan import penalties
-
-    terms = {
-        penalties.r1: config.r1,
-        penalties.r2: config.r2,
-        penalties.wgan_gp: config.gradient_penalty,
-        penalties.dragan: config.dragan,
-    }
-    wanted = [(weight, penalty) for penalty, weight in terms.items() if weight]
-    if not wanted:
-        return None
-    return penalties.lazily(penalties.weighted(*wanted), every=config.penalty_every)
+    """Networks, game, training algorithm and data, as in `experiments/images.py`."""
+    return images.make(config, dataset)
 
 
 if __name__ == "__main__":

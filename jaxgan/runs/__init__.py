@@ -10,4 +10,6 @@ from jaxgan.runs.experiment import Translation as Translation
 from jaxgan.runs.experiment import flag as flag
 from jaxgan.runs.pictures import PictureFlags as PictureFlags
 from jaxgan.runs.pictures import SizedPictureFlags as SizedPictureFlags
+from jaxgan.runs.presets import Preset as Preset
+from jaxgan.runs.presets import with_preset as with_preset
 from jaxgan.runs.training_config import TrainingConfig as TrainingConfig

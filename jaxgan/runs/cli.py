@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 import tyro
 
 from jaxgan.errors import UserError
-from jaxgan.runs import xla_flags
+from jaxgan.runs import presets, xla_flags
 from jaxgan.runs.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
@@ -46,7 +46,9 @@ def main(
     spec = sys.modules["__main__"].__spec__
     if prog is None and spec is not None:
         prog = f"python -m {spec.name}"
-    config = tyro.cli(config_type, args=argv, prog=prog)
+    with exit_on_user_error():
+        default = presets.defaults(config_type, sys.argv[1:] if argv is None else argv)
+    config = tyro.cli(config_type, args=argv, prog=prog, default=default)
     with exit_on_user_error():
         xla_flags.set_flags()
         from jaxgan.runs import find, launch

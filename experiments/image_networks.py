@@ -1,0 +1,70 @@
+"""Networks of the image experiments, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jaxgan.runs.training_config import network
+
+if TYPE_CHECKING:
+    import flax.linen as nn
+    from jaxgan.experiments.images import Config
+
+    from jaxgan import Network
+    from jaxgan.data import Dataset
+
+
+def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
+    """Generator and discriminator; the latter with a head for AC-GAN and InfoGAN."""
+    from jaxgan import networks
+
+    modules = MODULES[config.network](config, dataset)
+    generator, discriminator = (network(config, module) for module in modules)
+    if config.acgan or config.infogan:
+        outputs = dataset.num_classes if config.acgan else config.categorical + config.continuous
+        head = networks.MLP((128,), output_shape=(outputs,))
+        discriminator = networks.with_head(discriminator, network(config, head))
+    if config.pack > 1:
+        discriminator = networks.packed(discriminator, config.pack)
+    return generator, discriminator
+
+
+def _dcgan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+    from jaxgan import networks
+
+    classes, with_head = _classes(config, dataset), bool(config.acgan or config.infogan)
+    return (
+        networks.DCGANGenerator(dataset.image_shape, config.features, num_classes=classes),
+        networks.DCGANDiscriminator(
+            config.features,
+            batch_norm=config.discriminator_norm == "batch",
+            num_classes=None if with_head else classes,
+            with_features=with_head,
+        ),
+    )
+
+
+def _mlp(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+    import jax
+    import jax.numpy as jnp
+
+    from jaxgan import networks
+
+    classes = _classes(config, dataset)
+    generator = networks.MLP(
+        (1200, 1200),
+        output_shape=dataset.image_shape,
+        activation=jax.nn.relu,
+        output_activation=jnp.tanh,
+        num_classes=classes,
+    )
+    if config.network == "maxout":
+        return generator, networks.MaxoutMLP(num_classes=classes)
+    return generator, networks.MLP((512, 256), num_classes=classes)
+
+
+def _classes(config: Config, dataset: Dataset) -> int | None:
+    return dataset.num_classes if config.conditional else None
+
+
+MODULES = {"dcgan": _dcgan, "mlp": _mlp, "maxout": _mlp}

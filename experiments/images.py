@@ -1,0 +1,327 @@
+"""A GAN on images: any network, loss, penalty and augmentation, or the preset of a paper.
+
+Commands:
+
+    python -m experiments.images --data-dir DIR --size 64
+    python -m experiments.images --data-dir DIR --size 64 --preset r3gan
+    python -m experiments.images --preset stylegan2 --help
+    python -m experiments.images --data-dir DIR --size 64 --conditional --loss hinge
+
+A preset is the flags that a paper gives (`experiments/presets.py`); any flag overrides it. With
+fewer than 20 000 images the discriminator sees them augmented (`--augment`), so that it cannot
+learn them by heart; `config.json` records it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from jaxgan.experiments.presets import PRESETS
+
+from jaxgan.errors import DataError
+from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs.training_config import frozen
+
+if TYPE_CHECKING:
+    from jaxgan.augment import Augment, Augmentation
+    from jaxgan.data import Dataset
+    from jaxgan.latents import Latent
+    from jaxgan.losses import AdversarialLoss
+    from jaxgan.penalties import Regularizer
+
+FEW = 20_000  # images; ADA's authors see overfitting with fewer
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(SizedPictureFlags, TrainingConfig):
+    """Train a GAN on images, such as your own."""
+
+    PRESETS: ClassVar = PRESETS
+
+    data: str = flag("folder", resumable=True)
+    """folder (image files in --data-dir, in train/ and test/ if it has these; folders in them are
+    classes), mnist, digits, or any TFDS image set."""
+    preset: str | None = None
+    """Defaults of the flags below from a paper: gan, dcgan, lsgan, wgan, wgan_gp, dragan, sngan,
+    sagan, biggan, stylegan2, r3gan, fastgan, acgan, infogan. With --help, they are shown."""
+    network: Literal[
+        "dcgan", "mlp", "maxout", "sngan", "sagan", "biggan", "stylegan2", "r3gan", "fastgan"
+    ] = "dcgan"
+    """Networks: of a paper; or fully connected (mlp), or those of Goodfellow et al. (maxout)."""
+    features: int = flag(32, at_least=1)
+    """Channels of the finest layer of convolutional networks; of all stages of r3gan."""
+    discriminator_norm: Literal["none", "batch"] = "none"
+    """Normalisation of the DCGAN's discriminator: batch as in the paper; none with gradient
+    penalties, since batch statistics make the logit of an example depend on the others."""
+    latent: int = flag(64, at_least=1)
+    """Latent dimension; the prior is standard normal."""
+    conditional: bool = False
+    """Condition both networks on the label; the columns of the sheets are then classes."""
+    acgan: float = flag(0.0, at_least=0.0)
+    """Weight of AC-GAN's classifier of the labels in both players' losses, which needs
+    --conditional and the networks dcgan; 0 for none."""
+    infogan: float = flag(0.0, at_least=0.0)
+    """Weight of InfoGAN's prediction of the codes in both players' losses; 0 for none."""
+    categorical: int = flag(10, at_least=2)
+    """Values of InfoGAN's categorical code."""
+    continuous: int = flag(2, at_least=0)
+    """Number of InfoGAN's continuous codes."""
+    pack: int = flag(1, at_least=1)
+    """Images that the discriminator sees at once (PacGAN)."""
+    loss: Literal[
+        "minimax",
+        "non_saturating",
+        "wasserstein",
+        "hinge",
+        "least_squares",
+        "relativistic_paired",
+        "relativistic_average",
+    ] = "non_saturating"
+    """Adversarial loss of the players."""
+    label_smoothing: float = flag(0.0, at_least=0.0, below=0.5)
+    """One-sided label smoothing: the discriminator's target for real images is 1 minus this."""
+    r1: float = flag(1.0, at_least=0.0)
+    """Weight gamma of the R1 gradient penalty, at real images; 0 for none. Only the loss depends on
+    it: the DCGAN of the paper is --r1 0 --discriminator-norm batch."""
+    r2: float = flag(0.0, at_least=0.0)
+    """Weight gamma of the R2 gradient penalty, at generated images; 0 for none."""
+    gradient_penalty: float = flag(0.0, at_least=0.0)
+    """Weight of the WGAN-GP penalty, between real and generated images; 10 in the paper."""
+    dragan: float = flag(0.0, at_least=0.0)
+    """Weight of the DRAGAN penalty, near real images; 10 in the paper."""
+    penalty_every: int = flag(16, at_least=1)
+    """Steps between gradient penalties, each weighted by that number (lazy regularisation)."""
+    lecam: float = flag(0.0, at_least=0.0)
+    """Weight of LeCam regularisation, 0.3 or less in the paper; 0 for none."""
+    consistency: float = flag(0.0, at_least=0.0)
+    """Weight of balanced consistency (bCR) under shifts by a few pixels; 10 in the paper."""
+    latent_consistency: float = flag(0.0, at_least=0.0)
+    """Weight of consistency in the latents (zCR) of the discriminator; 5 in the paper."""
+    latent_diversity: float = flag(0.0, at_least=0.0)
+    """Weight of diversity in the latents (zCR) of the generator; 0.5 in the paper."""
+    path_length: float = flag(0.0, at_least=0.0)
+    """Weight of the generator's path length penalty, every fourth step; 2 in the paper."""
+    mode_seeking: float = flag(0.0, at_least=0.0)
+    """Weight of the generator's mode seeking term; 1 in the paper."""
+    orthogonal: float = flag(0.0, at_least=0.0)
+    """Weight of the generator's orthogonal regularisation; 1e-4 in the paper."""
+    augment: Literal["auto", "none", "diff_augment", "ada"] = "auto"
+    """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
+    fewer than 20 000 training images, and none otherwise."""
+    instance_noise: float = flag(0.0, at_least=0.0)
+    """Standard deviation of normal noise on all images that the discriminator receives, which falls
+    linearly to 0 in --decay-steps."""
+    discriminator_turns: int = flag(1, at_least=1)
+    """Discriminator turns per step, the k of Goodfellow et al. (2014)."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """Optimizer of both players."""
+    discriminator_lr: float | None = flag(None, at_least=0.0)
+    """Learning rate of the discriminator; default: 1e-3 for the DCGAN, and 2e-4 for the others."""
+    generator_lr: float | None = flag(None, at_least=0.0)
+    """Learning rate of the generator; default: 1e-3 for the DCGAN, and 2e-4 for the others."""
+    b1: float = flag(0.5, at_least=0.0, below=1.0)
+    """Decay rate b1 of Adam."""
+    clip_weights: float = flag(0.0, at_least=0.0)
+    """Largest absolute weight of the discriminator, 0.01 in WGAN; 0 for no clipping."""
+    decay_steps: int = flag(10_000, at_least=1)
+    """Steps until the learning rates are 0, with --lr-decay."""
+    burn_in_steps: int = flag(0, at_least=0)
+    """Steps of R3GAN's schedules, along cosines: the gammas fall to a tenth, learning rates to a
+    quarter, and b2 rises to 0.99; 0 for constants."""
+    ema: float = flag(0.998, at_least=0.0, below=1.0)
+    """Decay of the moving average of the generator for sampling, after a warm-up; 0 for none."""
+    evaluate_features: str = flag("auto", resumable=True)
+    """Features of the metrics: digits, random, pixels, or the path of Inception's weight file; auto
+    for those that belong to the data set."""
+
+
+def make(config: Config, dataset: Dataset) -> Experiment:
+    """Networks, game, training algorithm and data."""
+    import numpy as np
+    from jaxgan.experiments.image_networks import make_networks
+
+    import jaxgan
+    from jaxgan import data, evaluation, features, schedules
+
+    check(config, dataset)
+    prior, augmentation = make_prior(config), chosen_augmentation(config, dataset)
+    generator, discriminator = make_networks(config, dataset)
+    discriminator_terms, generator_terms = make_terms(config, prior)
+    game = jaxgan.gan(
+        generator,
+        discriminator,
+        latent=prior,
+        loss=make_loss(config),
+        penalty=discriminator_terms,
+        generator_penalty=generator_terms,
+        augment=make_augment(config, augmentation),
+        condition=("label",) if config.conditional else (),
+    )
+    algorithm = jaxgan.alternating(
+        game,
+        make_optimizers(config),
+        turns=[*config.discriminator_turns * ["discriminator"], "generator"],
+        ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
+        accumulate=config.accumulate,
+    )
+    return Experiment(
+        game=game,
+        algorithm=algorithm,
+        minibatches=data.minibatches(
+            dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
+        ),
+        sample_batch=lambda n: {
+            "image": np.zeros((n, *dataset.image_shape), np.float32),
+            "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),
+        },
+        data=dataset.record | {"augment": augmentation},
+        evaluation=evaluation.of_images(
+            dataset.test,
+            dataset.train,
+            features=features.by_name(config.evaluate_features, data=dataset.name),
+        ),
+    )
+
+
+def check(config: Config, dataset: Dataset) -> None:
+    """Raises a `DataError` if flags do not go together, or with the data."""
+    if config.conditional and dataset.num_classes is None:
+        raise DataError(f"{dataset.name} has no labels; leave out --conditional")
+    if config.acgan and not config.conditional:
+        raise DataError("--acgan classifies labels, expected --conditional beside it")
+    if config.acgan and config.infogan:
+        raise DataError("--acgan and --infogan both need the head of D, expected one of them")
+    if (config.acgan or config.infogan) and config.network != "dcgan":
+        name = "acgan" if config.acgan else "infogan"
+        raise DataError(f"--{name} has a head for --network dcgan, not for {config.network}")
+    if config.pack > 1 and (config.conditional or config.infogan):
+        raise DataError("--pack is for GANs without conditions or codes; set it to 1")
+
+
+def make_prior(config: Config) -> Latent:
+    """Standard normal latents, with InfoGAN's codes if there are any."""
+    from jaxgan import latents
+
+    if not config.infogan:
+        return latents.normal(config.latent)
+    return latents.Codes(
+        config.latent, categorical=(config.categorical,), continuous=config.continuous
+    )
+
+
+def make_loss(config: Config) -> AdversarialLoss:
+    """The adversarial loss."""
+    from jaxgan import losses
+
+    loss = getattr(losses, config.loss)()
+    return losses.smoothed(loss, config.label_smoothing) if config.label_smoothing else loss
+
+
+def make_terms(config: Config, prior: Latent) -> tuple[Regularizer | None, Regularizer | None]:
+    """Weighted sums of the penalties on discriminator and generator; `None` if there are none."""
+    from jaxgan import augment, penalties, schedules
+
+    def gamma(weight: float) -> Any:
+        steps = config.burn_in_steps
+        return schedules.cosine(weight, weight / 10, steps) if steps and weight else weight
+
+    gradient = _sum(
+        (gamma(config.r1), penalties.r1),
+        (gamma(config.r2), penalties.r2),
+        (config.gradient_penalty, penalties.wgan_gp),
+        (config.dragan, penalties.dragan),
+    )
+    shift = augment.diff_augment(("translation",))
+    of_head = lambda *names: (
+        (config.acgan, penalties.auxiliary_classifier(names)),
+        *(((config.infogan, penalties.mutual_information(prior)),) if config.infogan else ()),
+    )
+    discriminator = _sum(
+        (1.0, penalties.lazily(gradient, every=config.penalty_every)) if gradient else (0.0, None),
+        (config.lecam, penalties.lecam()),
+        (config.consistency, penalties.consistency(shift)),
+        (config.consistency, penalties.consistency(shift, of="fake")),
+        (config.latent_consistency, penalties.latent_consistency()),
+        *of_head("real", "fake"),
+    )
+    generator = _sum(
+        (config.path_length, penalties.lazily(penalties.path_length(), every=4)),
+        (config.mode_seeking, penalties.mode_seeking()),
+        (config.orthogonal, penalties.orthogonal(exclude=("embedding",))),
+        (config.latent_diversity, penalties.latent_diversity()),
+        *of_head("fake"),
+    )
+    return discriminator, generator
+
+
+def _sum(*terms: tuple[Any, Any]) -> Any:
+    """The weighted sum of the terms whose weight is not 0; a single term of weight 1 is itself."""
+    from jaxgan import penalties
+
+    wanted = [(weight, term) for weight, term in terms if callable(weight) or weight]
+    if not wanted:
+        return None
+    return wanted[0][1] if wanted[0][0] == 1.0 and len(wanted) == 1 else penalties.weighted(*wanted)
+
+
+def chosen_augmentation(config: Config, dataset: Dataset) -> str:
+    """The name of the augmentation, where the flag leaves it to the number of images."""
+    if config.augment != "auto":
+        return config.augment
+    return "diff_augment" if len(dataset.train["image"]) < FEW else "none"
+
+
+def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
+    """The augmentation of a name, and instance noise after it."""
+    from jaxgan import augment
+
+    chosen = {"none": None, "diff_augment": augment.diff_augment(), "ada": augment.ada()}[name]
+    return chosen
+
+
+def make_optimizers(config: Config) -> dict[str, Any]:
+    """Optimizers by player."""
+    from jaxgan import optimizers
+
+    default = 1e-3 if config.network == "dcgan" else 2e-4
+    rates = {"discriminator": config.discriminator_lr, "generator": config.generator_lr}
+    by_player = {
+        player: make_optimizer(
+            config,
+            default if rate is None else rate,
+            turns=config.discriminator_turns if player == "discriminator" else 1,
+        )
+        for player, rate in rates.items()
+    }
+    if config.clip_weights:
+        import optax
+
+        clip = optimizers.clip_weights(config.clip_weights)
+        by_player["discriminator"] = optax.chain(by_player["discriminator"], clip)
+    return frozen(config, by_player)
+
+
+def make_optimizer(config: Config, rate: float, *, turns: int) -> Any:
+    """Adam or RMSProp, with the schedules of R3GAN if there is a burn-in."""
+    import optax
+
+    from jaxgan import schedules
+    from jaxgan.runs.training_config import adam, learning_rates
+
+    if config.burn_in_steps:
+        steps = turns * config.burn_in_steps
+        return optax.inject_hyperparams(optax.adam)(
+            schedules.cosine(rate, rate / 4, steps),
+            b1=config.b1,
+            b2=schedules.cosine(config.b2, 0.99, steps),
+        )
+    if config.optimizer == "rmsprop":
+        return optax.rmsprop(
+            learning_rates(config, rate, decay_steps=config.decay_steps, turns=turns), decay=0.99
+        )
+    return adam(config, rate, decay_steps=config.decay_steps, turns=turns)
+
+
+if __name__ == "__main__":
+    main(Config, make)
