@@ -38,9 +38,9 @@ def constant_then_linear(learning_rate: float, *, constant: int, decay: int) -> 
 def cosine(start: float, end: float, steps: int) -> Schedule:
     """Half a period of a cosine from `start` to `end`, and `end` afterwards.
 
-    `end + (start - end) (1 + cos(pi t / steps)) / 2`. R3GAN has learning rate, Adam's b2, the weight
-    of R1 and R2, the half-life of the average and the probability of augmentation on such
-    schedules, which it calls a burn-in.
+    `end + (start - end) (1 + cos(pi t / steps)) / 2`. R3GAN has such schedules of learning rate,
+    Adam's b2, the weight of R1 and R2, the half-life of the average and the probability of
+    augmentation, its burn-in.
 
     Args:
       start: value at step 0.

@@ -209,7 +209,9 @@ def test_the_generator_learns_through_the_augmentation():
 def counting() -> Augmentation:
     """Adds the number of its updates to the images."""
     return Augmentation(
-        lambda: jnp.zeros(()), lambda count, key, x, step: x + count, lambda count, logits: count + 1.0
+        lambda: jnp.zeros(()),
+        lambda count, key, x, step: x + count,
+        lambda count, logits: count + 1.0,
     )
 
 

@@ -30,6 +30,21 @@ class Augmentation(NamedTuple):
     update: Callable[[PyTree, Array], PyTree]
 
 
+def stateless(apply: Callable[[PRNGKey, Array, Array], Array]) -> Augmentation:
+    """Augmentation without state, from a function `(key, images, step) -> images`.
+
+    Example:
+      >>> darker = stateless(lambda key, images, step: images - 0.001 * step)
+      >>> darker.init()
+      ()
+    """
+    return Augmentation(
+        tuple,
+        lambda state, key, images, step: apply(key, images, step),
+        lambda state, real_logits: state,
+    )
+
+
 def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
     """Converts a function to a stateless augmentation, and `None` to the identity.
 
@@ -41,8 +56,4 @@ def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
     if isinstance(augment, Augmentation):
         return augment
     function: Augment = (lambda key, images: images) if augment is None else augment
-    return Augmentation(
-        tuple,
-        lambda state, key, images, step: function(key, images),
-        lambda state, real_logits: state,
-    )
+    return stateless(lambda key, images, step: function(key, images))

@@ -1,0 +1,34 @@
+"""Instance noise (Sønderby et al., 2017; Arjovsky and Bottou, 2017)."""
+
+import jax
+
+from jaxgan.augment.augmentation import Augmentation, stateless
+from jaxgan.parallel import axis
+from jaxgan.types import Array, PRNGKey, Schedule
+
+
+def instance_noise(sigma: float | Schedule) -> Augmentation:
+    """Normal noise on real and generated images, `x + sigma e` with `e ~ N(0, I)`.
+
+    With noise the two distributions overlap, so that the discriminator has a gradient everywhere.
+
+    Args:
+      sigma: standard deviation in the units of the images; or a schedule, which usually decreases
+        to 0.
+
+    Reference:
+      Sønderby, Caballero, Theis, Shi and Huszár, *Amortised MAP Inference for Image
+      Super-resolution*, 2017, https://arxiv.org/abs/1610.04490, section 3.3.
+
+    Example:
+      >>> import optax
+      >>> augment = instance_noise(optax.linear_schedule(0.1, 0.0, 10_000))
+    """
+
+    def apply(key: PRNGKey, images: Array, step: Array) -> Array:
+        keys = axis.example_keys(key, images.shape[0])
+        shape, dtype = images.shape[1:], images.dtype
+        noise = jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
+        return images + (sigma(step) if callable(sigma) else sigma) * noise
+
+    return stateless(apply)
