@@ -304,6 +304,83 @@ def test_other_platforms_get_the_plain_form(name):
     assert count["cpu"] == (4 if name == "conv_transpose" else 1)  # a convolution per phase
 
 
+def grouped_conv(x, w, *, groups):
+    return jax.lax.conv_general_dilated(
+        x, w, (1, 1), "SAME", dimension_numbers=DIMENSIONS, feature_group_count=groups
+    )
+
+
+@pytest.mark.parametrize("groups", [3, 12])
+def test_grouped_convolutions(groups):
+    """With few and with many groups, of which XLA computes the kernel gradient slowly on a CPU."""
+    x, w = arguments(5, 4, (3, 3), (12, 24))
+    w = w[:, :, : 12 // groups]
+    pair = [partial(f, groups=groups) for f in (ops.conv, grouped_conv)]
+    names = ("value", "gradients", "gradient penalty")
+    assert_equal_functions(*(all_derivatives(f, names) for f in pair), x, w)
+    stacked = jnp.stack([x, jnp.cos(x)]), jnp.stack([w, jnp.cos(w)])
+    assert_equal_functions(*(jax.vmap(all_derivatives(f, names[:2])) for f in pair), *stacked)
+    with pytest.raises(AssertionError):
+        ops.conv(x, w[..., :-1], groups=groups)
+
+
+def test_a_grouped_kernel_gradient_is_one_ordinary_convolution_on_a_cpu():
+    x, w = arguments(5, 4, (3, 3), (12, 24))
+    for groups, expected in ((1, 1), (3, 1), (12, 1)):
+        of_kernel = jax.grad(lambda w, n=groups: jnp.sum(ops.conv(x, w, groups=n)))
+        text = jax.jit(of_kernel).lower(w[:, :, : 12 // groups]).as_text()
+        assert text.count("stablehlo.convolution") == expected
+        assert "batch_group_count = 1 " in text
+
+
+# ---- resampling
+
+
+def dense_resampled(x, taps, up, down, padding):
+    """Zeros inserted and padded, then products with every tap: NumPy in float64."""
+    f = np.outer(taps, taps) / np.sum(taps) ** 2
+    n, height, width, channels = x.shape
+    u = np.zeros((n, up * height, up * width, channels))
+    u[:, ::up, ::up] = x
+    u = np.pad(u, ((0, 0), padding, padding, (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(u, f.shape, axis=(1, 2))
+    return up**2 * np.einsum("nhwcij,ij->nhwc", windows, f)[:, ::down, ::down]
+
+
+@pytest.mark.parametrize(
+    ("taps", "up", "down", "padding"),
+    [
+        ((1, 3, 3, 1), 2, 1, (2, 1)),
+        ((1, 3, 3, 1), 1, 2, (1, 1)),
+        ((1, 3, 3, 1), 1, 1, (2, 2)),
+        ((1, 2, 1), 3, 1, (1, 1)),
+        ((1, 2, 1), 1, 2, (0, 1)),
+    ],
+)
+def test_filtered_is_the_dense_sum(taps, up, down, padding):
+    x = arguments(6, 4, channels=(3, 1))[0]
+    found = ops.filtered(x, taps, up=up, down=down, padding=padding)
+    np.testing.assert_allclose(found, dense_resampled(x, taps, up, down, padding), atol=1e-5)
+
+
+def test_upsampling_and_downsampling_are_adjoint():
+    """<up x, y> = 4 <x, down y>, and nearest neighbours and means likewise."""
+    x = arguments(3, 5, channels=(2, 1))[0]
+    y = jax.random.normal(jax.random.key(1), (2, 6, 10, 2))
+    for up, down in ((ops.upsample, ops.downsample), (ops.nearest, ops.average_pool)):
+        assert float(jnp.vdot(up(x), y)) == pytest.approx(4 * float(jnp.vdot(x, down(y))), rel=1e-5)
+
+
+def test_bilinear_upsampling_interpolates_a_plane():
+    rows, columns = np.meshgrid(np.arange(6.0), np.arange(8.0), indexing="ij")
+    plane = jnp.asarray(2 * rows - columns, jnp.float32)[None, ..., None]
+    fine = 2 * (np.arange(12)[:, None] - 0.5) / 2 - (np.arange(16)[None] - 0.5) / 2
+    inside = np.s_[0, 2:-2, 2:-2, 0]
+    np.testing.assert_allclose(ops.upsample(plane)[inside], fine[2:-2, 2:-2], atol=1e-5)
+    np.testing.assert_array_equal(ops.average_pool(ops.nearest(plane)), plane)
+    np.testing.assert_array_equal(ops.nearest(plane)[0, 1::2, 1::2], plane[0])
+
+
 def test_channels_and_ranks_are_checked():
     x, w = arguments()
     for f, _ in FORMS.values():

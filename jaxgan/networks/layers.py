@@ -28,6 +28,11 @@ def check_widths(**widths: int | Sequence[int]) -> None:
             raise SizeError(f"{name} is {width}, expected at least 1")
 
 
+def at_least_float32(x: Array) -> Array:
+    """The array, of 16 bits converted to float32."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last, with statistics of the global batch.
 
@@ -40,6 +45,7 @@ class BatchNorm(nn.Module):
       momentum: decay of the running averages, in [0, 1].
       epsilon: constant added to the variance.
       scale_init: initialiser of the scale, `[features]`.
+      affine: whether there are a scale and a bias.
       dtype: dtype of the output; statistics are always float32.
 
     Reference:
@@ -49,17 +55,16 @@ class BatchNorm(nn.Module):
     momentum: float = 0.9
     epsilon: float = 1e-5
     scale_init: Any = nn.initializers.ones
+    affine: bool = True
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """Normalises `x` `[..., features]`, and updates the running averages in training."""
         features = (x.shape[-1],)
-        scale = self.param("scale", self.scale_init, features)
-        bias = self.param("bias", nn.initializers.zeros, features)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         running_var = self.variable("batch_stats", "var", jnp.ones, features)
-        x = x.astype(jnp.float32)
+        x = at_least_float32(x)
         per_feature = lambda v: v.reshape(*[1] * (x.ndim - 1), *features)
         if train:
             axes = tuple(range(x.ndim - 1))
@@ -69,8 +74,12 @@ class BatchNorm(nn.Module):
                 running_var.value += (1.0 - self.momentum) * (var - running_var.value)
         else:
             mean, var = running_mean.value, running_var.value
-        gain = jax.lax.rsqrt(var + self.epsilon) * scale
-        y = (x - per_feature(mean)) * per_feature(gain) + per_feature(bias)
+        gain = jax.lax.rsqrt(var + self.epsilon)
+        if self.affine:
+            gain *= self.param("scale", self.scale_init, features)
+        y = (x - per_feature(mean)) * per_feature(gain)
+        if self.affine:
+            y += per_feature(self.param("bias", nn.initializers.zeros, features))
         return y.astype(self.dtype)
 
 
@@ -136,7 +145,8 @@ class Conv(nn.Module):
       stride: stride along height and width.
       padding: `SAME`, `VALID`, or `((top, bottom), (left, right))`.
       use_bias: whether to add a bias.
-      kernel_init: initialiser of the kernel, `[*kernel_size, in, features]`.
+      groups: number of groups of channels, each of which is convolved by itself.
+      kernel_init: initialiser of the kernel, `[*kernel_size, in / groups, features]`.
       dtype: dtype of the computation; parameters are float32.
     """
 
@@ -145,16 +155,27 @@ class Conv(nn.Module):
     stride: int = 1
     padding: Any = "SAME"
     use_bias: bool = True
+    groups: int = 1
     kernel_init: Any = nn.initializers.lecun_normal()
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
-        check_widths(features=self.features)
-        shape = (*self.kernel_size, x.shape[-1], self.features)
+        """`[batch, height, width, in] -> [batch, out_height, out_width, features]`.
+
+        Raises:
+          SizeError: a width is below 1, or `groups` does not divide the channels.
+        """
+        check_widths(features=self.features, groups=self.groups)
+        if x.shape[-1] % self.groups or self.features % self.groups:
+            raise SizeError(
+                f"a convolution from {x.shape[-1]} to {self.features} channels has "
+                f"{self.groups} groups, which do not divide them; choose other widths"
+            )
+        shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
-        y = ops.conv(x.astype(self.dtype), kernel, stride=self.stride, padding=self.padding)
+        at = {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        y = ops.conv(x.astype(self.dtype), kernel, **at)
         return y + _bias(self) if self.use_bias else y
 
 

@@ -32,7 +32,12 @@ from jaxgan.types import Array
 
 
 def conv(
-    x: Array, kernel: Array, *, stride: int | Pair = 1, padding: str | Padding = "SAME"
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int | Pair = 1,
+    padding: str | Padding = "SAME",
+    groups: int = 1,
 ) -> Array:
     """Two-dimensional convolution (cross-correlation, as usual in deep learning).
 
@@ -40,15 +45,17 @@ def conv(
 
     Args:
       x: `[batch, height, width, in]`.
-      kernel: `[kernel_height, kernel_width, in, out]`, the layout of `flax.linen.Conv`.
+      kernel: `[kernel_height, kernel_width, in / groups, out]`, the layout of `flax.linen.Conv`.
       stride: stride along height and width, at least 1.
       padding: `SAME`, `VALID`, or `((top, bottom), (left, right))`.
+      groups: number of groups of channels; outputs depend on the inputs of their group alone.
 
     Returns:
       `[batch, out_height, out_width, out]`.
 
     Raises:
-      AssertionError: `x` or `kernel` does not have rank 4, or their input channels differ.
+      AssertionError: `x` or `kernel` does not have rank 4, their input channels differ, or
+        `groups` does not divide the channels.
 
     Example:
       >>> import jax.numpy as jnp
@@ -56,13 +63,14 @@ def conv(
       (1, 14, 14, 8)
     """
     chex.assert_rank([x, kernel], 4)
-    chex.assert_equal(x.shape[3], kernel.shape[2])
+    chex.assert_equal(x.shape[3], groups * kernel.shape[2])
+    chex.assert_equal(kernel.shape[3] % groups, 0)
     strides = _pair(stride)
     if isinstance(padding, str):
         pads = jax.lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], strides, padding)
     else:
         pads = list(padding)
-    return conv_p.bind(x, kernel, stride=strides, padding=tuple(map(tuple, pads)))
+    return conv_p.bind(x, kernel, stride=strides, padding=tuple(map(tuple, pads)), groups=groups)
 
 
 def conv_transpose(
@@ -109,7 +117,7 @@ def conv_transpose(
         for i, (low, high) in enumerate(dilated)
     )
     flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    return input_gradient_p.bind(x, flipped, stride=strides, padding=pads, size=size)
+    return input_gradient_p.bind(x, flipped, stride=strides, padding=pads, size=size, groups=1)
 
 
 def _pair(stride: int | Pair) -> Pair:
@@ -138,7 +146,7 @@ def _primitive(name: str, plain: Callable[..., Array], on_cpu: Callable[..., Arr
         out = jax.eval_shape(partial(plain, **params), *shapes)
         return a.update(shape=out.shape, dtype=out.dtype, weak_type=False)
 
-    names = ("stride", "padding", "size", "taps")
+    names = ("stride", "padding", "size", "taps", "groups")
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=names))
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))

@@ -3,6 +3,9 @@
 C(x, w)   x [batch, height, width, in], w [kh, kw, in, out] -> [batch, oh, ow, out]
 T(g, w)   g [batch, oh, ow, out], w [kh, kw, in, out]       -> [batch, *size, in]
 W(x, g)   x [batch, height, width, in], g [batch, oh, ow, out] -> [*taps, in, out]
+
+With `groups`, output channels are computed from the input channels of their group alone, and
+kernels have `in / groups` input channels.
 """
 
 import jax
@@ -14,21 +17,29 @@ Padding = tuple[Pair, Pair]
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
-def conv(x: Array, w: Array, *, stride: Pair, padding: Padding) -> Array:
+def conv(x: Array, w: Array, *, stride: Pair, padding: Padding, groups: int = 1) -> Array:
     """C(x, w), the convolution."""
-    return jax.lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=DIMENSIONS)
+    return jax.lax.conv_general_dilated(
+        x, w, stride, padding, dimension_numbers=DIMENSIONS, feature_group_count=groups
+    )
 
 
-def input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
+def input_gradient(
+    g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair, groups: int = 1
+) -> Array:
     """T(g, w), as the transpose that `jax.linear_transpose` derives."""
-    x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[2]), g.dtype)
-    return jax.linear_transpose(lambda x: conv(x, w, stride=stride, padding=padding), x)(g)[0]
+    x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[2] * groups), g.dtype)
+    of_image = lambda x: conv(x, w, stride=stride, padding=padding, groups=groups)
+    return jax.linear_transpose(of_image, x)(g)[0]
 
 
-def kernel_gradient(x: Array, g: Array, *, stride: Pair, padding: Padding, taps: Pair) -> Array:
+def kernel_gradient(
+    x: Array, g: Array, *, stride: Pair, padding: Padding, taps: Pair, groups: int = 1
+) -> Array:
     """W(x, g), as the transpose that `jax.linear_transpose` derives."""
-    w = jax.ShapeDtypeStruct((*taps, x.shape[3], g.shape[3]), x.dtype)
-    return jax.linear_transpose(lambda w: conv(x, w, stride=stride, padding=padding), w)(g)[0]
+    w = jax.ShapeDtypeStruct((*taps, x.shape[3] // groups, g.shape[3]), x.dtype)
+    of_kernel = lambda w: conv(x, w, stride=stride, padding=padding, groups=groups)
+    return jax.linear_transpose(of_kernel, w)(g)[0]
 
 
 def output_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding) -> Pair:

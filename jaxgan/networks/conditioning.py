@@ -1,0 +1,115 @@
+"""Layers that depend on a class or on another vector: batch normalisation and the projection head.
+
+Class labels become one-hot vectors, of which a dense layer without a bias is an embedding.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.networks.layers import BatchNorm, at_least_float32
+from jaxgan.networks.spectral import SpectralNorm
+from jaxgan.types import Array
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and bias are linear functions of a vector.
+
+    `y = (1 + A c) (x - m) / sqrt(v + epsilon) + B c`, with mean m and variance v of the global
+    batch as in `BatchNorm`, and a vector c per example: a one-hot label (a scale and a bias per
+    class), or an embedding and a part of the latent, as in BigGAN.
+
+    Attributes:
+      kernel_init: initialiser of A and B, `[len(c), features]`.
+      spectral_norm: whether A and B are spectrally normalised, as in BigGAN.
+      dtype: dtype of the output; statistics are always float32.
+
+    Reference:
+      Dumoulin, Shlens and Kudlur, *A Learned Representation For Artistic Style*, 2017,
+      https://arxiv.org/abs/1610.07629; Brock, Donahue and Simonyan, *Large Scale GAN Training for
+      High Fidelity Natural Image Synthesis*, 2019, https://arxiv.org/abs/1809.11096, appendix B.
+    """
+
+    kernel_init: Any = nn.initializers.zeros
+    spectral_norm: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, condition: Array, *, train: bool) -> Array:
+        """`x [batch, height, width, features]`, `condition [batch, dim] -> ` as `x`."""
+
+        def affine(name: str) -> Array:
+            layer = nn.Dense(x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name=name)
+            if self.spectral_norm:
+                y = SpectralNorm(layer, name=f"{name}_norm")(condition, train=train)
+            else:
+                y = layer(condition)
+            return y[:, None, None]
+
+        y = BatchNorm(affine=False, dtype=jnp.promote_types(self.dtype, jnp.float32))(
+            x, train=train
+        )
+        return ((1.0 + affine("scale")) * y + affine("bias")).astype(self.dtype)
+
+
+class ProjectionHead(nn.Module):
+    """Logits of features: a dense layer, and the inner product with the label's embedding.
+
+    `logit = psi . h + b + <e_label, h>`; without classes, `psi . h + b`.
+
+    Attributes:
+      num_classes: number of classes, or `None` for an unconditional network.
+      spectral_norm: whether both layers are spectrally normalised.
+      kernel_init: initialiser of both layers.
+
+    Reference:
+      Miyato and Koyama, *cGANs with Projection Discriminator*, 2018,
+      https://arxiv.org/abs/1802.05637, eq. 4.
+    """
+
+    num_classes: int | None = None
+    spectral_norm: bool = False
+    kernel_init: Any = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, h: Array, label: Array | None = None, *, train: bool) -> Array:
+        """`h [batch, width]`, `label int[batch] -> logits [batch]`, in float32.
+
+        Raises:
+          ValueError: there are classes, and no labels.
+        """
+        h = at_least_float32(h)
+        apply = lambda layer, x: (
+            SpectralNorm(layer)(x, train=train) if self.spectral_norm else layer(x)
+        )
+        logits = apply(nn.Dense(1, kernel_init=self.kernel_init), h)[:, 0]
+        if self.num_classes is None:
+            return logits
+        embed = nn.Embed(self.num_classes, h.shape[-1], embedding_init=self.kernel_init)
+        return logits + jnp.sum(apply(embed, checked(label, self.num_classes)) * h, axis=-1)
+
+
+def one_hot(label: Array | None, num_classes: int | None) -> Array | None:
+    """One-hot labels `[batch, num_classes]`, or `None` for an unconditional network.
+
+    Raises:
+      ValueError: there are classes, and no labels.
+    """
+    if num_classes is None:
+        return None
+    return jax.nn.one_hot(checked(label, num_classes), num_classes)
+
+
+def checked(label: Array | None, num_classes: int) -> Array:
+    """The labels.
+
+    Raises:
+      ValueError: there are none.
+    """
+    if label is None:
+        raise ValueError(
+            f"the network has num_classes={num_classes} and was called without labels; pass labels"
+        )
+    return label

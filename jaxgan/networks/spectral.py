@@ -1,0 +1,86 @@
+"""Spectral normalisation of layers (Miyato et al., 2018)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan.networks.layers import at_least_float32
+from jaxgan.types import Array
+
+INITIAL_ITERATIONS = 15
+EPSILON = 1e-12
+
+
+class SpectralNorm(nn.Module):
+    """Layer whose kernel is divided by its largest singular value, as power iteration estimates it.
+
+    The kernel `[..., in, out]` is a matrix W `[out, rest]`. With the stored vector u, a training
+    pass computes
+
+        v = W^T u / |W^T u|,  u <- W v / |W v|,  sigma = u^T W v
+
+    `iterations` times, and applies the layer with `W / sigma`; in evaluation u stays. The gradient
+    of sigma in W holds u and v constant. u is part of the model state; its initial value is that
+    after 15 iterations. It is normalised where it is used, so averages of it over steps are fine.
+
+    Attributes:
+      layer: a layer with a parameter `kernel` or `embedding`, such as `Conv`, `flax.linen.Dense` or
+        `flax.linen.Embed`. Its bias is not changed.
+      iterations: power iterations per training pass, at least 1.
+
+    Reference:
+      Miyato, Kataoka, Koyama and Yoshida, *Spectral Normalization for Generative Adversarial
+      Networks*, 2018, https://arxiv.org/abs/1802.05957, algorithm 1.
+
+    Example:
+      >>> import flax.linen as nn, jax, jax.numpy as jnp
+      >>> layer = SpectralNorm(nn.Dense(3))
+      >>> variables = layer.init(jax.random.key(0), jnp.ones((1, 5)), train=False)
+      >>> jax.tree.map(jnp.shape, variables["spectral"])
+      {'u': (3,)}
+    """
+
+    layer: nn.Module
+    iterations: int = 1
+
+    @nn.compact
+    def __call__(self, *inputs: Any, train: bool) -> Array:
+        """Applies the layer with the normalised kernel, and updates u in training."""
+
+        def normalised(variables: Any) -> Any:
+            params = dict(variables["params"])
+            for name in params.keys() & {"kernel", "embedding"}:
+                params[name] = self._normalised(params[name], train)
+            return {"params": params}
+
+        if self.is_initializing():
+            self.layer(*inputs)  # makes the parameters, which are stored as they are
+        return nn.map_variables(lambda layer: layer(*inputs), trans_in_fn=normalised)(self.layer)
+
+    def _normalised(self, kernel: Array, train: bool) -> Array:
+        w = at_least_float32(kernel).reshape(-1, kernel.shape[-1]).T
+        stored = self.variable("spectral", "u", lambda: _initial(w, self.make_rng("params")))
+        u = _unit(stored.value)
+        v = _unit(u @ w)
+        if train:
+            u = _unit(w @ v)
+            for _ in range(self.iterations - 1):
+                v = _unit(u @ w)
+                u = _unit(w @ v)
+            if self.is_mutable_collection("spectral"):
+                stored.value = jax.lax.stop_gradient(u)
+        sigma = jax.lax.stop_gradient(u) @ w @ jax.lax.stop_gradient(v)
+        return kernel / jnp.maximum(sigma, EPSILON).astype(kernel.dtype)
+
+
+def _unit(x: Array) -> Array:
+    return x / jnp.maximum(jnp.linalg.norm(x), EPSILON)
+
+
+def _initial(w: Array, key: Array) -> Array:
+    """A random direction after some iterations."""
+    iterate = lambda _, u: _unit(w @ (u @ w))
+    u = _unit(jax.random.normal(key, w.shape[:1]))
+    return jax.lax.fori_loop(0, INITIAL_ITERATIONS, iterate, u)
