@@ -143,6 +143,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
 
     import jaxgan
     from jaxgan import data, evaluation, features, schedules
+    from jaxgan.experiments import sheets
 
     check(config, dataset)
     prior, augmentation = make_prior(config), chosen_augmentation(config, dataset)
@@ -181,6 +182,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
             dataset.train,
             features=features.by_name(config.evaluate_features, data=dataset.name),
         ),
+        draw=sheets.draw_codes(game, prior) if config.infogan else None,
     )
 
 
@@ -195,6 +197,8 @@ def check(config: Config, dataset: Dataset) -> None:
     if (config.acgan or config.infogan) and config.network != "dcgan":
         name = "acgan" if config.acgan else "infogan"
         raise DataError(f"--{name} has a head for --network dcgan, not for {config.network}")
+    if config.instance_noise and config.augment in ("diff_augment", "ada"):
+        raise DataError("--instance-noise takes the place of an augmentation; set --augment none")
     if config.pack > 1 and (config.conditional or config.infogan):
         raise DataError("--pack is for GANs without conditions or codes; set it to 1")
 
@@ -267,17 +271,24 @@ def _sum(*terms: tuple[Any, Any]) -> Any:
 
 def chosen_augmentation(config: Config, dataset: Dataset) -> str:
     """The name of the augmentation, where the flag leaves it to the number of images."""
+    if config.instance_noise:
+        return "instance_noise"
     if config.augment != "auto":
         return config.augment
     return "diff_augment" if len(dataset.train["image"]) < FEW else "none"
 
 
 def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
-    """The augmentation of a name, and instance noise after it."""
+    """The augmentation of a name, or instance noise."""
+    import optax
+
     from jaxgan import augment
 
-    chosen = {"none": None, "diff_augment": augment.diff_augment(), "ada": augment.ada()}[name]
-    return chosen
+    if config.instance_noise:
+        return augment.instance_noise(
+            optax.linear_schedule(config.instance_noise, 0.0, config.decay_steps)
+        )
+    return {"none": None, "diff_augment": augment.diff_augment(), "ada": augment.ada()}[name]
 
 
 def make_optimizers(config: Config) -> dict[str, Any]:

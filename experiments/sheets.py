@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jaxgan import Game
+    from jaxgan.latents import Codes
     from jaxgan.training import TrainState
     from jaxgan.types import Examples
 
@@ -113,3 +114,44 @@ def _draw(sheet: Callable, *, columns: int = COLUMNS) -> Callable[[Path, TrainSt
             images.save_sheet(path, outputs, columns=columns)
 
     return draw
+
+
+def draw_codes(
+    game: Game, codes: Codes, *, rows: int = 5, widest: float = 2.0
+) -> Callable[[Path, TrainState], None]:
+    """Writes what the codes of an InfoGAN do, a column per value of the first categorical code.
+
+    First `rows` rows of random noise, of which a row differs in the category alone; then for each
+    continuous code as many rows, of which a row differs in this code alone, from `-widest` on the
+    left to `widest` on the right.
+
+    Args:
+      game: an InfoGAN, without conditions.
+      codes: its prior, with a categorical code.
+      rows: number of rows per code.
+      widest: largest value of a continuous code; 2 in the paper, beyond the prior's 1.
+
+    Returns:
+      `(path, state) -> None`.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    columns = codes.categorical[0]
+
+    def latents_of(key: jax.Array) -> jax.Array:
+        parts = codes.split(jnp.repeat(codes(key, rows), columns, axis=0))
+        category = jnp.tile(jnp.eye(columns), (rows, 1))
+        walks = [codes.join(parts._replace(categories=(category, *parts.categories[1:])))]
+        walk = jnp.tile(jnp.linspace(-widest, widest, columns), rows)
+        for i in range(codes.continuous):
+            continuous = parts.continuous.at[:, i].set(walk)
+            walks.append(codes.join(parts._replace(continuous=continuous)))
+        return jnp.concatenate(walks)
+
+    decode = game.decode
+    assert decode is not None
+    return _draw(
+        lambda params, model_state: decode(params, model_state, latents_of(jax.random.key(0))),
+        columns=columns,
+    )

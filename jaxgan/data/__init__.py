@@ -22,6 +22,7 @@ from jaxgan.data.recoloured import recoloured as recoloured
 from jaxgan.data.sampler import as_float as as_float
 from jaxgan.data.sampler import minibatches as minibatches
 from jaxgan.data.shuffle import shuffled as shuffled
+from jaxgan.data.stacked import stacked as stacked
 from jaxgan.data.streamed import streamed as streamed
 from jaxgan.data.translation import Jitter as Jitter
 from jaxgan.data.translation import resized_examples as resized_examples

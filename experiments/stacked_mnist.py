@@ -1,0 +1,61 @@
+"""A GAN on Stacked MNIST: how many of 1000 modes does the generator cover?
+
+Commands:
+
+    python -m experiments.stacked_mnist
+    python -m experiments.stacked_mnist --preset r3gan
+
+Every image has three random digits as its channels, and a mode is one of the 1000 numbers. The
+evaluation classifies the digits of 26 000 samples: `modes` is the number of different numbers, and
+`reverse_kl` the divergence of their shares from the uniform distribution.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+from jaxgan.experiments import images
+from jaxgan.runs import Experiment, flag, main
+
+if TYPE_CHECKING:
+    from jaxgan.data import Dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(images.Config):
+    """Train a GAN on images of three digits, and count the modes that it covers."""
+
+    data: Literal["auto", "mnist", "digits"] = flag("auto", resumable=True)
+    """auto (MNIST, or scikit-learn's digits where it is not available), mnist, or digits."""
+    augment: Literal["auto", "none", "diff_augment", "ada"] = "none"
+    """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
+    fewer than 20 000 training images, and none otherwise."""
+    evaluate_samples: int | None = flag(26_000, resumable=True, at_least=1)
+    """Number of samples per evaluation; results for different numbers are not comparable."""
+
+    def load_data(self) -> Dataset:
+        """The images of three digits."""
+        from jaxgan import data
+
+        return data.stacked(data.load(self.data, data_dir=self.data_dir))
+
+
+def make(config: Config, dataset: Dataset) -> Experiment:
+    """The experiment of `experiments/images.py`, evaluated by the modes that it covers."""
+    from jaxgan import Evaluation, features, metrics
+
+    digits = features.per_channel(features.mnist_classifier())
+    evaluation = Evaluation(
+        {
+            "class_coverage": metrics.class_coverage(digits, digits=3),
+            "fid": metrics.frechet_distance(digits),
+        },
+        dataset.test,
+        best=digits.score_name("reverse_kl"),
+    )
+    return images.make(config, dataset)._replace(evaluation=evaluation)
+
+
+if __name__ == "__main__":
+    main(Config, make)

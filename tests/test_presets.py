@@ -1,0 +1,167 @@
+"""Presets of the image experiments, and what their flags build."""
+
+import dataclasses
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import cifar10, images, mnist, presets, sheets, stacked_mnist
+from jaxgan import Game, checkpoint, data, features, latents
+from jaxgan.errors import DataError, RunError
+from jaxgan.runs import cli, with_preset
+from jaxgan.runs.launch import launch
+from jaxgan.runs.presets import defaults
+from jaxgan.training import TrainState
+from tests import support
+
+CONFIGS = [mnist.Config, images.Config, cifar10.Config, stacked_mnist.Config]
+TINY = {"data": "digits", "features": 4, "batch_size": 8, "evaluate_every": 0}
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_presets_are_flags_and_cite_a_paper(name):
+    reference, flags = presets.PRESETS[name]
+    assert "https://arxiv.org/abs/" in reference
+    for config_type in CONFIGS:
+        config = with_preset(config_type, name)
+        assert config.preset == name
+        assert {field: getattr(config, field) for field in flags} == dict(flags)
+        unset = dataclasses.asdict(dataclasses.replace(config, preset=None))
+        default = dataclasses.asdict(config_type())
+        assert {f for f in unset if unset[f] != default[f]} <= set(flags)
+
+
+def test_all_presets_are_named_in_help():
+    text = " ".join(Path(images.__file__).read_text().split())
+    assert f"from a paper: {', '.join(presets.PRESETS)}. With --help" in text
+
+
+def test_flags_override_a_preset(monkeypatch):
+    chosen = {}
+    monkeypatch.setattr(
+        "jaxgan.runs.launch.launch", lambda config, *_, **__: chosen.update(c=config)
+    )
+    argv = ["--gradient-penalty", "3", "--preset=wgan_gp", "--latent", "7"]
+    assert support.exit_status(cli.main, mnist.Config, mnist.make, argv=argv) == 0
+    assert chosen["c"] == with_preset(mnist.Config, "wgan_gp", gradient_penalty=3.0, latent=7)
+
+
+def test_without_a_preset_the_defaults_are_those_of_the_config():
+    assert defaults(mnist.Config, ["--r1", "3"]) == mnist.Config()
+
+
+def test_unknown_presets():
+    with pytest.raises(
+        RunError, match="--preset is wgn, which this experiment lacks; it has gan, "
+    ):
+        defaults(mnist.Config, ["--preset", "wgn"])
+    assert "--preset is wgn" in support.refused(
+        cli.main, mnist.Config, mnist.make, argv=["--preset=wgn"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"acgan": 1.0}, "expected --conditional beside it"),
+        ({"acgan": 1.0, "infogan": 1.0, "conditional": True}, "expected one of them"),
+        (
+            {"infogan": 1.0, "network": "mlp"},
+            "--infogan has a head for --network dcgan, not for mlp",
+        ),
+        ({"pack": 2, "conditional": True}, "--pack is for GANs without conditions"),
+        ({"instance_noise": 0.1, "augment": "ada"}, "set --augment none"),
+    ],
+)
+def test_flags_that_do_not_go_together(flags, message):
+    config = mnist.Config(data="digits", **flags)
+    with pytest.raises(DataError, match=message):
+        mnist.make(config, config.load_data())
+
+
+def test_few_images_are_augmented():
+    small = data.load("digits")
+    large = small._replace(train={"image": np.zeros((images.FEW, 8, 8, 1), np.uint8)})
+    assert images.chosen_augmentation(images.Config(), small) == "diff_augment"
+    assert images.chosen_augmentation(images.Config(), large) == "none"
+    assert images.chosen_augmentation(images.Config(augment="none"), small) == "none"
+
+
+def test_schedules_of_a_burn_in():
+    """R3GAN's: learning rate to a quarter, b2 to 0.99, along cosines."""
+    config = images.Config(burn_in_steps=10, b1=0.0, b2=0.9)
+    adam = images.make_optimizer(config, 1.0, turns=1)
+    params = jnp.zeros(())
+    state, used = adam.init(params), []
+    for _ in range(11):
+        _, state = adam.update(jnp.ones(()), state, params)
+        used.append((state.hyperparams["learning_rate"], state.hyperparams["b2"]))
+    cosine = (1 - np.cos(np.pi * np.arange(11) / 10)) / 2
+    expected = np.stack([1 - 0.75 * cosine, 0.9 + 0.09 * cosine], axis=1)
+    np.testing.assert_allclose(used, expected, rtol=1e-5)
+
+
+def test_channels_of_stacked_digits_are_digits():
+    digits = data.load("digits")
+    numbers = data.stacked(digits, num_train=50, num_test=5)
+    known = {image.tobytes(): label for image, label in zip(*digits.train.values(), strict=True)}
+    for image, label in zip(numbers.train["image"], numbers.train["label"], strict=True):
+        found = [known[np.ascontiguousarray(image[..., [i]]).tobytes()] for i in range(3)]
+        assert label == 100 * found[0] + 10 * found[1] + found[2]
+    with pytest.raises(DataError, match="3 channels and 1000 classes, expected 1 channel"):
+        data.stacked(numbers)
+
+
+def test_features_per_channel_are_those_of_the_channels():
+    classifier = features.mnist_classifier()
+    x = np.random.default_rng(0).uniform(-1, 1, (4, 28, 28, 3)).astype(np.float32)
+    outputs = features.per_channel(classifier).apply(x)
+    for i in range(3):
+        alone = classifier.apply(x[..., [i]])
+        np.testing.assert_allclose(outputs["logits"][:, i], alone["logits"], rtol=1e-4, atol=1e-4)
+        part = outputs["features"].reshape(4, 3, -1)[:, i]
+        np.testing.assert_allclose(part, alone["features"], rtol=1e-4, atol=1e-4)
+
+
+def test_rows_of_the_sheet_of_codes(tmp_path, monkeypatch):
+    """Of a generator whose images are its latents, `[1, dim]` pixels."""
+    codes = latents.Codes(3, categorical=(4,), continuous=2)
+    game = Game(
+        init=lambda key, batch: ({}, {}),
+        losses={},
+        sample=lambda *_: None,
+        decode=lambda params, model_state, z: z[:, None, :, None],
+    )
+    sheet = {}
+    monkeypatch.setattr(
+        "jaxgan.images.save_sheet", lambda path, x, columns: sheet.update(x=x, columns=columns)
+    )
+    state = TrainState(jnp.zeros((), jnp.int32), {}, {}, {}, {}, {})
+    sheets.draw_codes(game, codes, rows=2)(tmp_path / "sheet.png", state)
+    z = sheet["x"][:, 0, :, 0].reshape(3, 2, 4, 9)  # what varies, row, column
+    assert sheet["columns"] == 4
+    np.testing.assert_array_equal(np.ptp(z[..., :3], axis=2), 0)
+    np.testing.assert_array_equal(z[0, ..., 3:7], np.broadcast_to(np.eye(4), (2, 4, 4)))
+    np.testing.assert_array_equal(np.ptp(z[1:, ..., 3:7], axis=2), 0)
+    np.testing.assert_allclose(z[1, ..., 7], [np.linspace(-2, 2, 4)] * 2, rtol=1e-6)
+    np.testing.assert_allclose(z[2, ..., 8], [np.linspace(-2, 2, 4)] * 2, rtol=1e-6)
+    np.testing.assert_array_equal(np.ptp(z[1, ..., 8], axis=1), 0)
+    assert np.abs(z[0, 0] - z[0, 1]).max() > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_presets_resume_bit_for_bit(name, tmp_path):
+    flags = {**TINY, "burn_in_steps": 5} if name == "r3gan" else TINY
+
+    def digest(directory, *nums_steps):
+        for num_steps in nums_steps:
+            config = with_preset(
+                mnist.Config, name, **flags, num_steps=num_steps, run_dir=str(tmp_path / directory)
+            )
+            assert launch(config, mnist.make, name="mnist") == 0
+        return checkpoint.digest(checkpoint.restore_plain(tmp_path / directory / "checkpoints"))
+
+    assert digest("stopped", 1, 3) == digest("run", 3)
