@@ -7,7 +7,12 @@
 from jaxgan.networks.adapters import from_linen as from_linen
 from jaxgan.networks.adapters import from_nnx as from_nnx
 from jaxgan.networks.adapters import remat as remat
+from jaxgan.networks.attention import SelfAttention as SelfAttention
+from jaxgan.networks.biggan import BigGANDiscriminator as BigGANDiscriminator
+from jaxgan.networks.biggan import BigGANGenerator as BigGANGenerator
 from jaxgan.networks.classifier import ConvClassifier as ConvClassifier
+from jaxgan.networks.conditioning import ConditionalBatchNorm as ConditionalBatchNorm
+from jaxgan.networks.conditioning import ProjectionHead as ProjectionHead
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from jaxgan.networks.dcgan import DCGANEncoder as DCGANEncoder
 from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator
@@ -17,9 +22,13 @@ from jaxgan.networks.layers import Conv as Conv
 from jaxgan.networks.layers import ConvTranspose as ConvTranspose
 from jaxgan.networks.layers import Dropout as Dropout
 from jaxgan.networks.layers import InstanceNorm as InstanceNorm
+from jaxgan.networks.minibatch import minibatch_stddev as minibatch_stddev
 from jaxgan.networks.mlp import MLP as MLP
 from jaxgan.networks.mlp import JointMLP as JointMLP
 from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP
 from jaxgan.networks.patch import PatchDiscriminator as PatchDiscriminator
 from jaxgan.networks.resnet import ResNetGenerator as ResNetGenerator
+from jaxgan.networks.sngan import SNGANDiscriminator as SNGANDiscriminator
+from jaxgan.networks.sngan import SNGANGenerator as SNGANGenerator
+from jaxgan.networks.spectral import SpectralNorm as SpectralNorm
 from jaxgan.networks.unet import UNetGenerator as UNetGenerator
