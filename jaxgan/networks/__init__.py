@@ -27,8 +27,16 @@ from jaxgan.networks.mlp import MLP as MLP
 from jaxgan.networks.mlp import JointMLP as JointMLP
 from jaxgan.networks.mlp import MaxoutMLP as MaxoutMLP
 from jaxgan.networks.patch import PatchDiscriminator as PatchDiscriminator
+from jaxgan.networks.r3gan import R3GANDiscriminator as R3GANDiscriminator
+from jaxgan.networks.r3gan import R3GANGenerator as R3GANGenerator
 from jaxgan.networks.resnet import ResNetGenerator as ResNetGenerator
 from jaxgan.networks.sngan import SNGANDiscriminator as SNGANDiscriminator
 from jaxgan.networks.sngan import SNGANGenerator as SNGANGenerator
 from jaxgan.networks.spectral import SpectralNorm as SpectralNorm
+from jaxgan.networks.style import EqualConv as EqualConv
+from jaxgan.networks.style import EqualDense as EqualDense
+from jaxgan.networks.style import modulated_conv as modulated_conv
+from jaxgan.networks.stylegan2 import MappingNetwork as MappingNetwork
+from jaxgan.networks.stylegan2 import StyleGAN2Discriminator as StyleGAN2Discriminator
+from jaxgan.networks.stylegan2 import StyleGAN2Generator as StyleGAN2Generator
 from jaxgan.networks.unet import UNetGenerator as UNetGenerator
