@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.networks.layers import Conv, at_least_float32
-from jaxgan.networks.spectral import SpectralNorm
+from jaxgan.networks.spectral import applied
 from jaxgan.types import Array
 
 
@@ -44,7 +44,7 @@ class SelfAttention(nn.Module):
                 kernel_init=self.kernel_init,
                 dtype=self.dtype,
             )
-            return SpectralNorm(layer)(y, train=train) if self.spectral_norm else layer(y)
+            return applied(layer, y, spectral_norm=self.spectral_norm, train=train)
 
         batch, height, width, features = x.shape
         f = projected(x, features // 8)

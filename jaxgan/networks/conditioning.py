@@ -3,6 +3,7 @@
 Class labels become one-hot vectors, of which a dense layer without a bias is an embedding.
 """
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan.networks.layers import BatchNorm, at_least_float32
-from jaxgan.networks.spectral import SpectralNorm
+from jaxgan.networks.spectral import applied
 from jaxgan.types import Array
 
 
@@ -42,10 +43,7 @@ class ConditionalBatchNorm(nn.Module):
 
         def affine(name: str) -> Array:
             layer = nn.Dense(x.shape[-1], use_bias=False, kernel_init=self.kernel_init, name=name)
-            if self.spectral_norm:
-                y = SpectralNorm(layer, name=f"{name}_norm")(condition, train=train)
-            else:
-                y = layer(condition)
+            y = applied(layer, condition, spectral_norm=self.spectral_norm, train=train)
             return y[:, None, None]
 
         y = BatchNorm(affine=False, dtype=jnp.promote_types(self.dtype, jnp.float32))(
@@ -81,9 +79,7 @@ class ProjectionHead(nn.Module):
           ValueError: there are classes, and no labels.
         """
         h = at_least_float32(h)
-        apply = lambda layer, x: (
-            SpectralNorm(layer)(x, train=train) if self.spectral_norm else layer(x)
-        )
+        apply = partial(applied, spectral_norm=self.spectral_norm, train=train)
         logits = apply(nn.Dense(1, kernel_init=self.kernel_init), h)[:, 0]
         if self.num_classes is None:
             return logits

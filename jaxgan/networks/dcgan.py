@@ -143,7 +143,7 @@ class DCGANEncoder(nn.Module):
         return x.reshape(x.shape[0], *self.output_shape)
 
 
-def num_levels(height: int, width: int) -> int:
+def num_levels(height: int, width: int, network: str = "DCGAN") -> int:
     """Number of times an image size is halved until both sides are at most 7.
 
     Raises:
@@ -154,8 +154,8 @@ def num_levels(height: int, width: int) -> int:
         levels += 1
     if levels == 0 or height % (1 << levels) or width % (1 << levels):
         raise SizeError(
-            f"DCGAN was given images of {height} x {width}; expected sides that are 4 to 7 times a "
-            "power of two (8, 28, 32, 48, 64, 96, 128, ...): resize the images"
+            f"{network} was given images of {height} x {width}; expected sides that are 4 to 7 "
+            "times a power of two (8, 28, 32, 48, 64, 96, 128, ...): resize the images"
         )
     return levels
 

@@ -75,6 +75,11 @@ class SpectralNorm(nn.Module):
         return kernel / jnp.maximum(sigma, EPSILON).astype(kernel.dtype)
 
 
+def applied(layer: nn.Module, *inputs: Any, spectral_norm: bool, train: bool) -> Array:
+    """The layer's output, with spectral normalisation or without; called in a compact module."""
+    return SpectralNorm(layer)(*inputs, train=train) if spectral_norm else layer(*inputs)
+
+
 def _unit(x: Array) -> Array:
     return x / jnp.maximum(jnp.linalg.norm(x), EPSILON)
 

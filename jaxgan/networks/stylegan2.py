@@ -1,0 +1,258 @@
+"""Networks of StyleGAN2: mapping network, skip generator, residual discriminator.
+
+Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
+https://arxiv.org/abs/1912.04958; Karras et al., *Training Generative Adversarial Networks with
+Limited Data*, 2020, https://arxiv.org/abs/2006.06676, for the sizes.
+
+    FFHQ-256    the defaults, with 512 latents, and group_size=8
+    CIFAR-10    features=512, mapping_layers=2, style_mixing=0; group_size=32, residual=False
+"""
+
+import itertools
+import math
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxgan import ops
+from jaxgan.errors import SizeError
+from jaxgan.networks.conditioning import one_hot
+from jaxgan.networks.dcgan import num_levels
+from jaxgan.networks.layers import check_widths
+from jaxgan.networks.minibatch import minibatch_stddev
+from jaxgan.networks.style import EqualConv, EqualDense, modulated_conv, scaled_leaky_relu
+from jaxgan.parallel import axis
+from jaxgan.types import Array
+
+DECAY = 0.995  # of the average of w
+MAPPING_RATE = 0.01  # learning rate of the mapping network, relative to the others
+
+
+class MappingNetwork(nn.Module):
+    """Mapping network: dense layers from the latent, or from a label's embedding, to the style w.
+
+    Latent and embedding are divided by the root of their mean square, and concatenated.
+
+    Attributes:
+      features: width of all layers and of w.
+      num_layers: number of layers.
+      num_classes: number of classes, or `None` for an unconditional network.
+    """
+
+    features: int = 512
+    num_layers: int = 8
+    num_classes: int | None = None
+
+    @nn.compact
+    def __call__(self, z: Array | None, label: Array | None = None) -> Array:
+        """`z [batch, latent]` or `None`, `label int[batch] -> w [batch, features]`, float32."""
+        check_widths(features=self.features, num_layers=self.num_layers)
+        inputs = [] if z is None else [_normalised(z)]
+        condition = one_hot(label, self.num_classes)
+        if condition is not None:
+            inputs.append(_normalised(EqualDense(self.features)(condition)))
+        x = jnp.concatenate(inputs, axis=1)
+        for _ in range(self.num_layers):
+            x = scaled_leaky_relu(EqualDense(self.features, MAPPING_RATE)(x))
+        return x
+
+
+class StyleGAN2Generator(nn.Module):
+    """Skip generator of StyleGAN2: a learned map, and modulated convolutions at every resolution.
+
+    Every resolution has two modulated convolutions (the coarsest one) and adds its image to that of
+    the coarser ones, upsampled. In training, noise and style mixing have keys per example; the
+    running mean of w is model state. In evaluation the noise is a constant map per layer, and w is
+    moved towards its mean (truncation). The image is linear in training, as in the authors' code,
+    and clipped to [-1, 1] in evaluation, as their pictures are.
+
+    Attributes:
+      image_shape: `(height, width, channels)`.
+      features: channels at the finest resolution; each coarser one has twice as many.
+      max_features: maximum number of channels.
+      style: width of w and of the mapping network.
+      mapping_layers: number of layers of the mapping network.
+      style_mixing: probability, in [0, 1], that an example's layers from a random one on have the
+        style of a second, normally distributed latent. (The authors' code draws once per
+        minibatch.)
+      truncation: psi in `mean + psi (w - mean)`, in evaluation; 1 for none.
+      num_classes: number of classes, or `None` for an unconditional network.
+      dtype: dtype of the convolutions; parameters, w and output are float32.
+    """
+
+    image_shape: tuple[int, int, int]
+    features: int = 64
+    max_features: int = 512
+    style: int = 512
+    mapping_layers: int = 8
+    style_mixing: float = 0.9
+    truncation: float = 1.0
+    num_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
+        """`z [batch, latent]`, `label int[batch] -> [batch, *image_shape]`."""
+        check_widths(latent=z.shape[-1], features=self.features)
+        if not 0.0 <= self.style_mixing <= 1.0:
+            raise SizeError(f"style_mixing is {self.style_mixing}, expected one in [0, 1]")
+        height, width, channels = self.image_shape
+        widths = _widths(height, width, self.features, self.max_features)
+        levels = len(widths) - 1
+        styles = iter(self._styles(z, label, 2 * levels + 2, train))
+
+        shape = (height >> levels, width >> levels, widths[-1])
+        x = self.param("constant", nn.initializers.normal(1.0), shape)
+        x = jnp.broadcast_to(x.astype(self.dtype), (z.shape[0], *shape))
+        image = jnp.zeros((), jnp.float32)
+        style = next(styles)
+        for level in reversed(range(levels + 1)):
+            layer = partial(StyleLayer, widths[level], dtype=self.dtype)
+            if level < levels:
+                x = layer(2 * level + 1, up=True)(x, style, train=train)
+                image, style = ops.upsample(image), next(styles)
+            x = layer(2 * level)(x, style, train=train)
+            style = next(styles)
+            image += ToImage(channels, dtype=self.dtype)(x, style)
+        return image if train else jnp.clip(image, -1.0, 1.0)
+
+    def _styles(self, z: Array, label: Array | None, count: int, train: bool) -> list[Array]:
+        """The styles of `count` layers, each `[batch, style]`."""
+        mapping = MappingNetwork(self.style, self.mapping_layers, self.num_classes)
+        w = mapping(z, label)
+        mean = self.variable("averages", "w", jnp.zeros, (self.style,))
+        if not train:
+            return count * [mean.value[None] + self.truncation * (w - mean.value[None])]
+        if self.is_mutable_collection("averages"):
+            batch_mean = axis.mean(jnp.mean(jax.lax.stop_gradient(w), axis=0))
+            mean.value += (1.0 - DECAY) * (batch_mean - mean.value)
+        if self.style_mixing == 0.0:
+            return count * [w]
+        keys = axis.example_keys(self.make_rng("mixing"), z.shape[0])
+        z, first = jax.vmap(lambda key: self._mixing(key, z.shape[1:], count))(keys)
+        other = mapping(z, label)
+        return [jnp.where((i < first)[:, None], w, other) for i in range(count)]
+
+    def _mixing(self, key: Array, shape: tuple[int, ...], count: int) -> tuple[Array, Array]:
+        """A second latent of an example, and the first layer that has its style."""
+        key_z, key_first, key_mixed = jax.random.split(key, 3)
+        first = jax.random.randint(key_first, (), 1, count)
+        mixed = jax.random.bernoulli(key_mixed, self.style_mixing)
+        return jax.random.normal(key_z, shape), jnp.where(mixed, first, count)
+
+
+class StyleLayer(nn.Module):
+    """Modulated 3 x 3 convolution, noise of a learned strength, bias, and leaky ReLU.
+
+    Attributes:
+      features: number of output channels.
+      seed: seed of the noise in evaluation.
+      up: whether the sides are doubled.
+      dtype: dtype of the convolution; parameters are float32.
+    """
+
+    features: int
+    seed: int
+    up: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array, *, train: bool) -> Array:
+        """`x [batch, h, w, in]`, `w [batch, style] -> [batch, out_h, out_w, features]`."""
+        styles = EqualDense(x.shape[-1], bias_init=1.0)(w)
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        x = modulated_conv(x.astype(self.dtype), kernel, styles, up=self.up)
+        strength = self.param("noise_strength", nn.initializers.zeros, ())
+        x += (strength * self._noise(x, train)).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return scaled_leaky_relu(x + bias.astype(self.dtype).reshape(1, 1, 1, -1))
+
+    def _noise(self, x: Array, train: bool) -> Array:
+        """Normal noise per example and pixel; in evaluation the same map for all, always."""
+        shape = (*x.shape[1:3], 1)
+        if not train:
+            return jax.random.normal(jax.random.key(self.seed), shape)[None]
+        keys = axis.example_keys(self.make_rng("noise"), x.shape[0])
+        return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+
+
+class ToImage(nn.Module):
+    """Modulated 1 x 1 convolution to the image's channels, without demodulation.
+
+    Attributes:
+      channels: channels of the image.
+      dtype: dtype of the convolution; parameters and output are float32.
+    """
+
+    channels: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array) -> Array:
+        """`x [batch, h, w, in]`, `w [batch, style] -> [batch, h, w, channels]`."""
+        styles = EqualDense(x.shape[-1], bias_init=1.0)(w) / math.sqrt(x.shape[-1])
+        shape = (1, 1, x.shape[-1], self.channels)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        y = modulated_conv(x.astype(self.dtype), kernel, styles, demodulate=False)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        return y.astype(jnp.float32) + bias.reshape(1, 1, 1, -1)
+
+
+class StyleGAN2Discriminator(nn.Module):
+    """Residual discriminator of StyleGAN2, with the minibatch standard deviation.
+
+    With classes, the logit is the inner product of a vector and the mapped label.
+
+    Attributes:
+      features: channels at the finest resolution; each coarser one has twice as many.
+      max_features: maximum number of channels.
+      group_size: examples in a group of `minibatch_stddev`.
+      residual: whether there are shortcuts; none for CIFAR-10 in the authors' code.
+      mapping_layers: number of layers of the label's mapping network.
+      num_classes: number of classes, or `None` for an unconditional network.
+      dtype: dtype of the convolutions but the last; parameters and output are float32.
+    """
+
+    features: int = 64
+    max_features: int = 512
+    group_size: int = 4
+    residual: bool = True
+    mapping_layers: int = 8
+    num_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, label: Array | None = None) -> Array:
+        """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
+        check_widths(features=self.features, group_size=self.group_size)
+        widths = _widths(*x.shape[1:3], self.features, self.max_features)
+        x = scaled_leaky_relu(EqualConv(widths[0], 1, dtype=self.dtype)(x))
+        for here, below in itertools.pairwise(widths):
+            y = scaled_leaky_relu(EqualConv(here, dtype=self.dtype)(x))
+            y = scaled_leaky_relu(EqualConv(below, down=True, dtype=self.dtype)(y))
+            if self.residual:
+                shortcut = EqualConv(below, 1, use_bias=False, dtype=self.dtype)
+                y = (shortcut(ops.downsample(x)) + y) * math.sqrt(0.5)
+            x = y
+        x = minibatch_stddev(x.astype(jnp.float32), self.group_size)
+        x = scaled_leaky_relu(EqualConv(widths[-1])(x))
+        h = scaled_leaky_relu(EqualDense(widths[-1])(x.reshape(x.shape[0], -1)))
+        if self.num_classes is None:
+            return EqualDense(1)(h)[:, 0]
+        mapping = MappingNetwork(widths[-1], self.mapping_layers, self.num_classes)
+        products = EqualDense(widths[-1])(h) * mapping(None, label)
+        return jnp.sum(products, axis=1) / math.sqrt(widths[-1])
+
+
+def _widths(height: int, width: int, features: int, max_features: int) -> list[int]:
+    """Channels at every resolution, the finest first."""
+    levels = num_levels(height, width, "StyleGAN2")
+    return [min(features << level, max_features) for level in range(levels + 1)]
+
+
+def _normalised(x: Array) -> Array:
+    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=1, keepdims=True) + 1e-8)
