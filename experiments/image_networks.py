@@ -63,8 +63,75 @@ def _mlp(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     return generator, networks.MLP((512, 256), num_classes=classes)
 
 
+def _sngan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+    from jaxgan import networks
+
+    options = {"num_classes": _classes(config, dataset)}
+    generator = {}
+    if config.network == "sagan":
+        options["attention"] = _attention(dataset)
+        generator["spectral_norm"] = True
+    return (
+        networks.SNGANGenerator(dataset.image_shape, config.features, **generator, **options),
+        networks.SNGANDiscriminator(config.features, **options),
+    )
+
+
+def _biggan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+    from jaxgan import networks
+
+    options = {"attention": _attention(dataset), "num_classes": _classes(config, dataset)}
+    return (
+        networks.BigGANGenerator(dataset.image_shape, config.features, **options),
+        networks.BigGANDiscriminator(config.features, **options),
+    )
+
+
+def _stylegan2(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+    """With a mapping network of two layers, as in ADA's code for small images."""
+    from jaxgan import networks
+
+    options = {"mapping_layers": 2, "num_classes": _classes(config, dataset)}
+    return (
+        networks.StyleGAN2Generator(
+            dataset.image_shape, config.features, style=config.latent, **options
+        ),
+        networks.StyleGAN2Discriminator(config.features, **options),
+    )
+
+
+def _r3gan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+    """With one residual block a stage in place of two, for small images."""
+    from jaxgan import networks
+
+    options = {
+        "blocks": 1,
+        "group_size": min(16, config.features),
+        "num_classes": _classes(config, dataset),
+    }
+    return (
+        networks.R3GANGenerator(dataset.image_shape, config.features, **options),
+        networks.R3GANDiscriminator(config.features, **options),
+    )
+
+
+def _attention(dataset: Dataset) -> int:
+    """Height of the map with self-attention: a quarter of the image's, or half of a small one's."""
+    height = dataset.image_shape[0]
+    return height // 4 if height >= 64 else height // 2
+
+
 def _classes(config: Config, dataset: Dataset) -> int | None:
     return dataset.num_classes if config.conditional else None
 
 
-MODULES = {"dcgan": _dcgan, "mlp": _mlp, "maxout": _mlp}
+MODULES = {
+    "dcgan": _dcgan,
+    "mlp": _mlp,
+    "maxout": _mlp,
+    "sngan": _sngan,
+    "sagan": _sngan,
+    "biggan": _biggan,
+    "stylegan2": _stylegan2,
+    "r3gan": _r3gan,
+}
