@@ -9,7 +9,7 @@ import pytest
 import jaxgan
 from jaxgan import latents, losses, networks, penalties, schedules
 
-STEPS, BATCH, SEEDS = 800, 256, 8
+STEPS, BATCH, SEEDS = 1500, 256, 8
 
 
 def flow(dim: int, weight: float) -> jaxgan.Game:
@@ -20,7 +20,7 @@ def flow(dim: int, weight: float) -> jaxgan.Game:
         return {"a": -jnp.abs(a) if dim == 1 else a, "b": jnp.zeros((1, dim))}, {}
 
     both = ((0.1, penalties.approximate_r1), (0.1, penalties.approximate_r2))
-    cost = (schedules.cosine(weight, 0.0, STEPS // 2), penalties.transport())
+    cost = (schedules.cosine(weight, 0.0, 2 * STEPS // 3), penalties.transport())
     return jaxgan.gan(
         jaxgan.Network(init, lambda p, state, z, **_: (z @ p["a"] + p["b"], state)),
         jaxgan.from_linen(networks.MLP((32, 32))),
@@ -34,7 +34,7 @@ def flow(dim: int, weight: float) -> jaxgan.Game:
 def learned(dim: int, weight: float) -> dict[str, np.ndarray]:
     """The generators of all seeds, after training on N(2, 1/4)."""
     game = flow(dim, weight)
-    adam = optax.adam(0.01, b1=0.0, b2=0.9)
+    adam = optax.adam(0.005, b1=0.0, b2=0.9)
     algorithm = jaxgan.alternating(game, dict.fromkeys(game.losses, adam))
 
     def train(key):
@@ -62,4 +62,4 @@ def test_the_transport_cost_selects_the_optimal_map(dim, weight, found):
     np.testing.assert_allclose(generators["b"], np.full((SEEDS, 1, dim), 2.0), atol=0.15)
     np.testing.assert_allclose(squares, np.tile(np.eye(dim) / 4, (SEEDS, 1, 1)), atol=0.12)
     distances = np.linalg.norm(generators["a"] - np.eye(dim) / 2, axis=(1, 2))
-    assert np.sum(distances < 0.2) == found, distances
+    assert np.sum(distances < 0.25) == found, distances
