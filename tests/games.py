@@ -26,7 +26,7 @@ from jaxgan import (
     penalties,
     schedules,
 )
-from jaxgan.augment import Augmentation, diff_augment
+from jaxgan.augment import Augmentation, ada, diff_augment, instance_noise
 from jaxgan.parallel import axis
 
 BATCH = 8
@@ -166,6 +166,24 @@ def adaptive_brightness() -> Augmentation:
     return Augmentation(lambda: jnp.zeros(()), apply, update)
 
 
+def infogan() -> Game:
+    """InfoGAN with what else follows the step: the loss, the noise, the weight of a term."""
+    codes = latents.Codes(2, categorical=(3,), continuous=1)
+    information = penalties.mutual_information(codes)
+    fraction = schedules.cosine(1.0, 0.5, 4)
+    return jaxgan.gan(
+        mlp_generator(),
+        networks.with_head(normalised(with_features=True), mlp_coder(codes.num_outputs)),
+        latent=codes,
+        loss=lambda step: losses.top_k(losses.non_saturating(), fraction(step)),
+        penalty=penalties.weighted((1.0, information), (0.1, penalties.approximate_r1)),
+        generator_penalty=penalties.weighted(
+            (1.0, information), (schedules.cosine(1e-2, 0.0, 4), penalties.orthogonal())
+        ),
+        augment=instance_noise(optax.linear_schedule(0.1, 0.0, 4)),
+    )
+
+
 class NnxDiscriminator(nnx.Module):
     """Batch statistics and dropout of another library."""
 
@@ -230,6 +248,30 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "diff_augment": lambda: Case(mlp_gan(augment=diff_augment())),
     "adaptive_augmentation": lambda: Case(mlp_gan(augment=adaptive_brightness())),
+    "ada": lambda: Case(mlp_gan(augment=ada(p=0.5, images=100, interval=1))),
+    "consistent": lambda: Case(
+        mlp_gan(
+            penalty=penalties.weighted(
+                (1.0, penalties.consistency(diff_augment(("translation",)))),
+                (1.0, penalties.consistency(diff_augment(("translation",)), of="fake")),
+                (1.0, penalties.latent_consistency()),
+            ),
+            generator_penalty=penalties.weighted(
+                (0.5, penalties.latent_diversity()), (0.1, penalties.mode_seeking())
+            ),
+        )
+    ),
+    "acgan": lambda: Case(
+        jaxgan.gan(
+            normalised_generator(),
+            networks.with_head(normalised(with_features=True), mlp_coder(3)),
+            latent=LATENT,
+            condition=("label",),
+            penalty=penalties.auxiliary_classifier(),
+            generator_penalty=penalties.auxiliary_classifier(of=("fake",)),
+        )
+    ),
+    "infogan": lambda: Case(infogan()),
     "one_stage_with_state": lambda: Case(
         mlp_gan(
             penalty=penalties.lecam(0.9),

@@ -9,7 +9,7 @@ import pytest
 
 import jaxgan
 from jaxgan import games as jaxgan_games
-from jaxgan import latents, metrics, penalties
+from jaxgan import augment, latents, metrics, penalties
 from tests import games
 from tests.games import CASES, minibatch
 
@@ -158,6 +158,13 @@ DEFAULTS = [
     (jaxgan.penalties.lecam, {"decay": 0.99}),
     (penalties.path_length, {"decay": 0.99}),
     (penalties.dragan, {"scale": 0.5}),
+    (penalties.approximate_r1, {"sigma": 0.01}),
+    (penalties.approximate_r2, {"sigma": 0.01}),
+    (penalties.latent_consistency, {"sigma": 0.03}),
+    (penalties.latent_diversity, {"sigma": 0.03}),
+    (penalties.mode_seeking, {"epsilon": 1e-5}),
+    (penalties.auxiliary_classifier, {"of": ("real", "fake")}),
+    (augment.ada, {"p": 0.0, "target": 0.6, "images": 500_000, "interval": 4}),
     (metrics.classifier_score, {"splits": 10}),
     (metrics.precision_recall_density_coverage, {"k_precision": 3, "k_density": 5}),
     (metrics.mode_coverage, {"within": 3.0}),

@@ -25,6 +25,8 @@ BATCH_STATISTICS = {
     "dcgan",
     "conditional_dcgan",
     "dcgan_r1",
+    "acgan",
+    "infogan",
     "pix2pix",
     "vae_importance_weighted",
     "vae_gan",
@@ -42,6 +44,7 @@ STATE_THAT_FOLLOWS_MINIBATCHES = {  # of a penalty or an augmentation
     "lecam",
     "path_length",
     "adaptive_augmentation",
+    "ada",
     "one_stage_with_state",
 }
 DIFFERENT = BATCH_STATISTICS | MEANS_OF_THE_BATCH | STATE_THAT_FOLLOWS_MINIBATCHES

@@ -319,15 +319,15 @@ def test_statistics_are_those_of_all_devices(term):
 def linear_gan(**kwargs):
     """`D(x) = (w . x, x)`, its features x, and `G(z) = z A`, at constant latents."""
     generator = jaxgan.Network(
-        lambda key, z: (0.3 * jax.random.normal(key, (3, 3)), {}),
-        lambda matrix, state, z, **_: (z @ matrix, state),
+        lambda key, z, *conditions: (0.3 * jax.random.normal(key, (3, 3)), {}),
+        lambda matrix, state, z, *conditions, **_: (z @ matrix, state),
     )
     discriminator = jaxgan.Network(
-        lambda key, x: (jax.random.normal(key, (3,)), {}),
-        lambda w, state, x, **_: ((x @ w, x), state),
+        lambda key, x, *conditions: (jax.random.normal(key, (3,)), {}),
+        lambda w, state, x, *conditions, **_: ((x @ w, x), state),
     )
-    prior = lambda key, n: CODES[:n]
-    return jaxgan.gan(generator, discriminator, latent=prior, loss=losses.wasserstein(), **kwargs)
+    kwargs = {"latent": lambda key, n: CODES[:n], "loss": losses.wasserstein()} | kwargs
+    return jaxgan.gan(generator, discriminator, **kwargs)
 
 
 def played(game, rate=0.1, num_steps=1):
@@ -340,19 +340,9 @@ def played(game, rate=0.1, num_steps=1):
     return before, state, metrics
 
 
-def feature_matching() -> Regularizer:
-    """`|mean h(x) - mean h(G(z))|^2` (Salimans et al., 2016), a generator's penalty."""
-
-    def apply(state, forward, key, step):
-        difference = jnp.mean(forward.real_features, 0) - jnp.mean(forward.fake_features, 0)
-        return jnp.broadcast_to(jnp.sum(difference**2), forward.real.shape[:1]), state
-
-    return Regularizer(tuple, apply)
-
-
 def test_a_penalty_enters_the_generators_gradient():
     """Features that the discriminator returns serve feature matching; one step of SGD by hand."""
-    game = linear_gan(generator_penalty=penalties.weighted((2.0, feature_matching())))
+    game = linear_gan(generator_penalty=penalties.weighted((2.0, penalties.feature_matching())))
     before, after, metrics = played(game)
     w = after.params["discriminator"]
 

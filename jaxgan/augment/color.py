@@ -45,7 +45,7 @@ def recolored(image: Array, linear: Array, offset: Array) -> Array:
       SizeError: the image has another number of channels.
     """
     if image.shape[-1] == 3:
-        return jnp.einsum("hwc,dc->hwd", image, linear, precision="highest") + offset
+        return jnp.einsum("hwc,dc->hwd", image, linear, precision="highest") + offset[None, None]
     if image.shape[-1] == 1:
         return jnp.sum(linear) / 3.0 * image + jnp.sum(offset) / 3.0
     raise SizeError(
