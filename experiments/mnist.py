@@ -27,8 +27,9 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, frozen, network
+from jaxgan.runs import AlgorithmConfig, Experiment, SizedPictureFlags, flag, main
+from jaxgan.runs.algorithms import optimizer, play
+from jaxgan.runs.training_config import frozen, learning_rates, network
 
 if TYPE_CHECKING:
     from jaxgan import Network
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(SizedPictureFlags, AlgorithmConfig):
     """Train a GAN on handwritten digits, or on other small images."""
 
     network: Literal["dcgan", "mlp", "maxout"] = "dcgan"
@@ -113,17 +114,18 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     default_lr = 1e-3 if config.network == "dcgan" else 2e-4
     rate = lambda chosen: default_lr if chosen is None else chosen
     optimizers = {
-        "discriminator": adam(
+        "discriminator": optimizer(
             config, rate(config.discriminator_lr), decay_steps=decay_steps, turns=k
         ),
-        "generator": adam(config, rate(config.generator_lr), decay_steps=decay_steps),
+        "generator": optimizer(config, rate(config.generator_lr), decay_steps=decay_steps),
     }
-    algorithm = jaxgan.alternating(
+    algorithm = play(
+        config,
         game,
         frozen(config, optimizers),
+        step_size=learning_rates(config, rate(config.generator_lr), decay_steps=decay_steps),
         turns=[*k * ["discriminator"], "generator"],
         ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
-        accumulate=config.accumulate,
     )
     return Experiment(
         game=game,

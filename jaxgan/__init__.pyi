@@ -15,6 +15,7 @@ from . import networks as networks
 from . import ops as ops
 from . import parallel as parallel
 from . import penalties as penalties
+from . import population as population
 from . import runs as runs
 from . import schedules as schedules
 from . import training as training

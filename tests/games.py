@@ -386,7 +386,7 @@ CASES: dict[str, Callable[[], Case]] = {
         mlp_gan(), ADAM, play=partial(jaxgan.extragradient, ema={"generator": 0.9})
     ),
     "extragradient_from_the_past": lambda: Case(
-        normalised_gan(), play=partial(jaxgan.extragradient, past=True)
+        mlp_gan(), play=partial(jaxgan.extragradient, past=True)
     ),
     "optimistic": lambda: Case(mlp_gan(), ADAM, play=jaxgan.optimistic),
     "negative_momentum": lambda: Case(mlp_gan(), play=jaxgan.negative_momentum),

@@ -26,7 +26,7 @@ LAYERS = [
     {"networks", "games", "latent_space", "dynamics"},
     {"training", "features"},
     {"parallel", "parallel/modes", "loop", "checkpoint"},
-    {"evaluation"},
+    {"evaluation", "population"},
     {"experiments"},
     {"runs"},
     {"__main__"},
