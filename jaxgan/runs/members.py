@@ -145,7 +145,7 @@ class _Training:
         """Callback that leaves out members from the step on at which they are not finite."""
         if step % self.first.config.log_every and step % self.first.config.checkpoint_every:
             return  # reading the metrics of every step would wait for it
-        for i in np.flatnonzero(population.diverged(metrics)):
+        for i in np.flatnonzero(population.diverged(metrics)).tolist():
             if self.alive[i]:
                 self.alive[i] = False
                 directory = self.members[i].directory

@@ -25,21 +25,19 @@ def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 
 
 def print_table(console: Console, rows: Mapping[str, Sequence[Values | None]]) -> None:
-    """Prints mean ± standard error of every metric, a row per group of runs.
+    """Prints mean ± standard error of every metric, a column per group of runs.
 
     Args:
       console: the console.
       rows: by label, the values of each run; `None` of one that diverged, which is counted.
     """
     names = dict.fromkeys(name for runs in rows.values() for run in runs for name in run or ())
-    table = Table("", "runs", *names, box=None)
-    for label, runs in rows.items():
-        finished = [run for run in runs if run is not None]
-        cells = [
-            "{:.4g} ± {:.2g}".format(*mean_and_error([run[name] for run in finished if name in run]))
-            for name in names
-        ]
-        table.add_row(label, f"{len(finished)} of {len(runs)}", *cells)
+    table = Table("", *rows, box=None)
+    finished = {label: [run for run in runs if run is not None] for label, runs in rows.items()}
+    table.add_row("runs", *(f"{len(finished[label])} of {len(rows[label])}" for label in rows))
+    for name in names:
+        values = [[run[name] for run in runs if name in run] for runs in finished.values()]
+        table.add_row(name, *("{:.4g} ± {:.2g}".format(*mean_and_error(own)) for own in values))
     console.print(table)
 
 
@@ -72,7 +70,9 @@ def save_comparison(path: Path, metric: str, rows: Mapping[str, Sequence[Values 
             mean, error = mean_and_error(values)
             ax.errorbar(i, mean, yerr=error if len(values) > 1 else 0.0, fmt="_k", capsize=4)
         if missing := sum(run is None for run in runs):
-            ax.annotate(f"{missing} diverged", (i, 0), xycoords=("data", "axes fraction"), ha="center")
+            ax.annotate(
+                f"{missing} diverged", (i, 0), xycoords=("data", "axes fraction"), ha="center"
+            )
     ax.set_xticks(range(len(rows)), list(rows), rotation=30, ha="right")
     ax.set(ylabel=metric)
     ax.grid(axis="y", alpha=0.3)

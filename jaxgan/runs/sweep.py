@@ -68,9 +68,7 @@ def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
         console.print(f"see {folder}/sweep.png")
 
 
-def _points(
-    module: ModuleType, args: arguments.Sweep, words: Sequence[str]
-) -> dict[str, Config]:
+def _points(module: ModuleType, args: arguments.Sweep, words: Sequence[str]) -> dict[str, Config]:
     """Configurations of all points of the grid, by label."""
     names, values = [name for name, *_ in args.grid], [values for _, *values in args.grid]
     if not args.grid or not all(values):
