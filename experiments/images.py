@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from jaxgan.experiments.presets import PRESETS
 
 from jaxgan.errors import DataError
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import frozen
+from jaxgan.runs import AlgorithmConfig, Experiment, SizedPictureFlags, flag, main
+from jaxgan.runs.algorithms import optimizer, play
+from jaxgan.runs.training_config import frozen, learning_rates
 
 if TYPE_CHECKING:
     from jaxgan.augment import Augment, Augmentation
@@ -34,7 +35,7 @@ FEW = 20_000  # images; ADA's authors see overfitting with fewer
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(SizedPictureFlags, AlgorithmConfig):
     """Train a GAN on images, such as your own."""
 
     PRESETS: ClassVar = PRESETS
@@ -114,8 +115,6 @@ class Config(SizedPictureFlags, TrainingConfig):
     linearly to 0 in --decay-steps."""
     discriminator_turns: int = flag(1, at_least=1)
     """Discriminator turns per step, the k of Goodfellow et al. (2014)."""
-    optimizer: Literal["adam", "rmsprop"] = "adam"
-    """Optimizer of both players."""
     discriminator_lr: float | None = flag(None, at_least=0.0)
     """Learning rate of the discriminator; default: 1e-3 for the DCGAN, and 2e-4 for the others."""
     generator_lr: float | None = flag(None, at_least=0.0)
@@ -159,12 +158,14 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         augment=make_augment(config, augmentation),
         condition=("label",) if config.conditional else (),
     )
-    algorithm = jaxgan.alternating(
+    rates = learning_rates_of(config)
+    algorithm = play(
+        config,
         game,
-        make_optimizers(config),
+        make_optimizers(config, rates),
+        step_size=learning_rates(config, rates["generator"], decay_steps=config.decay_steps),
         turns=[*config.discriminator_turns * ["discriminator"], "generator"],
         ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
-        accumulate=config.accumulate,
     )
     return Experiment(
         game=game,
@@ -291,47 +292,43 @@ def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
     return {"none": None, "diff_augment": augment.diff_augment(), "ada": augment.ada()}[name]
 
 
-def make_optimizers(config: Config) -> dict[str, Any]:
-    """Optimizers by player."""
-    from jaxgan import optimizers
-
+def learning_rates_of(config: Config) -> dict[str, float]:
+    """Learning rates by player."""
     default = 1e-3 if config.network == "dcgan" else 2e-4
     rates = {"discriminator": config.discriminator_lr, "generator": config.generator_lr}
+    return {player: default if rate is None else rate for player, rate in rates.items()}
+
+
+def make_optimizers(config: Config, rates: dict[str, float]) -> dict[str, Any]:
+    """Optimizers by player, of the given learning rates."""
+    import optax
+
+    from jaxgan import optimizers
+
+    turns = {"discriminator": config.discriminator_turns, "generator": 1}
     by_player = {
-        player: make_optimizer(
-            config,
-            default if rate is None else rate,
-            turns=config.discriminator_turns if player == "discriminator" else 1,
-        )
-        for player, rate in rates.items()
+        player: make_optimizer(config, rate, turns=turns[player]) for player, rate in rates.items()
     }
     if config.clip_weights:
-        import optax
-
         clip = optimizers.clip_weights(config.clip_weights)
         by_player["discriminator"] = optax.chain(by_player["discriminator"], clip)
     return frozen(config, by_player)
 
 
 def make_optimizer(config: Config, rate: float, *, turns: int) -> Any:
-    """Adam or RMSProp, with the schedules of R3GAN if there is a burn-in."""
+    """The optimizer of the flags, or Adam with the schedules of R3GAN if there is a burn-in."""
     import optax
 
     from jaxgan import schedules
-    from jaxgan.runs.training_config import adam, learning_rates
 
-    if config.burn_in_steps:
-        steps = turns * config.burn_in_steps
-        return optax.inject_hyperparams(optax.adam)(
-            schedules.cosine(rate, rate / 4, steps),
-            b1=config.b1,
-            b2=schedules.cosine(config.b2, 0.99, steps),
-        )
-    if config.optimizer == "rmsprop":
-        return optax.rmsprop(
-            learning_rates(config, rate, decay_steps=config.decay_steps, turns=turns), decay=0.99
-        )
-    return adam(config, rate, decay_steps=config.decay_steps, turns=turns)
+    if not config.burn_in_steps:
+        return optimizer(config, rate, decay_steps=config.decay_steps, turns=turns)
+    steps = turns * config.burn_in_steps
+    return optax.inject_hyperparams(optax.adam)(
+        schedules.cosine(rate, rate / 4, steps),
+        b1=config.b1,
+        b2=schedules.cosine(config.b2, 0.99, steps),
+    )
 
 
 if __name__ == "__main__":

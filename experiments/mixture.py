@@ -6,6 +6,7 @@ Commands:
     python -m experiments.mixture --data grid
     python -m experiments.mixture --data swiss_roll --run-dir runs/swiss_roll
     python -m experiments.mixture --data ring --r1 0 --run-dir runs/without_r1
+    python -m experiments.mixture --algorithm unrolled --run-dir runs/unrolled
 
 Hardware: a CPU, half a minute to a minute. The ring, the grid, their 2500 samples and their metrics
 are those of Lin et al., *PacGAN*, 2018, https://arxiv.org/abs/1712.04086, table 1; the networks are
@@ -28,8 +29,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from jaxgan.runs import Experiment, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, frozen, network
+from jaxgan.runs import AlgorithmConfig, Experiment, flag, main
+from jaxgan.runs.algorithms import optimizer, play
+from jaxgan.runs.training_config import frozen, learning_rates, network
 
 if TYPE_CHECKING:
     from jaxgan import Game, TrainingAlgorithm
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingConfig):
+class Config(AlgorithmConfig):
     """Train a GAN on a mixture of Gaussians in the plane."""
 
     data: Literal["ring", "grid", "spiral", "swiss_roll"] = "ring"
@@ -129,12 +131,13 @@ def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
         latent=latents.uniform(2),
         penalty=fading_r1(config) if config.r1 else None,
     )
-    optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
-    algorithm = jaxgan.alternating(
+    rate = {"learning_rate": config.learning_rate, "decay_steps": config.decay_steps}
+    algorithm = play(
+        config,
         game,
-        frozen(config, {"discriminator": optimizer, "generator": optimizer}),
+        frozen(config, dict.fromkeys(game.losses, optimizer(config, **rate))),
+        step_size=learning_rates(config, **rate),
         ema={"generator": schedules.ema_warmup(config.ema)},
-        accumulate=config.accumulate,
     )
     return game, algorithm
 

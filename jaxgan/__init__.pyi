@@ -2,6 +2,7 @@ from . import augment as augment
 from . import checkpoint as checkpoint
 from . import corruptions as corruptions
 from . import data as data
+from . import dynamics as dynamics
 from . import errors as errors
 from . import evaluation as evaluation
 from . import features as features
@@ -15,8 +16,10 @@ from . import ops as ops
 from . import optimizers as optimizers
 from . import parallel as parallel
 from . import penalties as penalties
+from . import population as population
 from . import runs as runs
 from . import schedules as schedules
+from . import training as training
 from . import weights as weights
 from .errors import UserError as UserError
 from .evaluation import Evaluation as Evaluation
@@ -46,9 +49,18 @@ from .runs.run import load_run as load_run
 from .training import TrainingAlgorithm as TrainingAlgorithm
 from .training import TrainState as TrainState
 from .training import alternating as alternating
+from .training import competitive as competitive
+from .training import consensus as consensus
+from .training import extragradient as extragradient
+from .training import lookahead as lookahead
+from .training import negative_momentum as negative_momentum
+from .training import ode as ode
 from .training import one_stage as one_stage
+from .training import optimistic as optimistic
 from .training import scan_steps as scan_steps
 from .training import simultaneous as simultaneous
+from .training import symplectic as symplectic
+from .training import unrolled as unrolled
 from .training import with_ema as with_ema
 
 __version__: str

@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
-from jaxgan.runs import arguments, cli, find
+from jaxgan.runs import arguments, cli, find, xla_flags
 from jaxgan.runs.cli import exit_on_user_error
 
 # For each command, its arguments and the module in `jaxgan.runs` with the function of the command's
 # name. The module, and with it jax, is imported after the command line has been parsed.
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "train": (arguments.Train, "cli"),  # for --help: `main` runs it, with the experiment's flags
+    "sweep": (arguments.Sweep, "sweep"),  # for --help: `main` runs it, with the experiment's flags
     "sample": (arguments.Sample, "commands"),
     "evaluate": (arguments.Evaluate, "commands"),
     "neighbours": (arguments.Neighbours, "commands"),
@@ -28,6 +30,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "latent-map": (arguments.LatentMap, "latent_commands"),
     "arithmetic": (arguments.Arithmetic, "latent_commands"),
     "anomalies": (arguments.Anomalies, "latent_commands"),
+    "spectrum": (arguments.Spectrum, "dynamics_commands"),
     "export": (arguments.Export, "commands"),
     "digest": (arguments.Digest, "commands"),
 }
@@ -40,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if words[:1] == ["train"]:  # the flags are those of the experiment
         with exit_on_user_error():
             train(words[1:], prog=f"{prog} train")
+        return
+    if words[:1] == ["sweep"]:
+        with exit_on_user_error():
+            sweep(words[1:], prog=f"{prog} sweep")
         return
     types = {name: command_type for name, (command_type, _) in COMMANDS.items()}
     args: Any = subcommand_cli_from_dict(types, args=words, description=__doc__, prog=prog)
@@ -60,6 +67,13 @@ def train(words: Sequence[str], *, prog: str) -> None:
         return
     module = find.find(words[0])
     cli.main(module.Config, module.make, argv=words[1:], prog=f"{prog} {words[0]}")
+
+
+def sweep(words: Sequence[str], *, prog: str) -> None:
+    """Trains an experiment over a grid; what is no flag of the sweep is one of the experiment."""
+    args, others = tyro.cli(arguments.Sweep, args=words, prog=prog, return_unknown_args=True)
+    xla_flags.set_flags()
+    importlib.import_module("jaxgan.runs.sweep").sweep(args, others)
 
 
 if __name__ == "__main__":

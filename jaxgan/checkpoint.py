@@ -80,7 +80,11 @@ def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float = -m
 
 
 def restore(
-    manager: ocp.CheckpointManager, target: TrainState, *, best: bool = False
+    manager: ocp.CheckpointManager,
+    target: TrainState,
+    *,
+    best: bool = False,
+    step: int | None = None,
 ) -> TrainState | None:
     """Restores the newest intact checkpoint, with the shardings of `target`.
 
@@ -90,6 +94,7 @@ def restore(
       manager: from `open_manager`.
       target: a state of the same structure and shapes, whose shardings the result gets.
       best: restore the checkpoint with the highest score instead of the newest.
+      step: restore the checkpoint of this step instead.
 
     Returns:
       The state, or `None` if there is no checkpoint, or with `best` none with a score.
@@ -102,7 +107,7 @@ def restore(
     )
     if best:
         return _newest_intact(manager, abstract, _evaluated(manager))
-    return _newest_intact(manager, abstract)
+    return _newest_intact(manager, abstract, None if step is None else [step])
 
 
 def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:

@@ -45,6 +45,10 @@ class WeightsError(UserError):
     """Weight file that cannot be read, or that belongs to another network."""
 
 
+class ConvergenceError(UserError):
+    """Iteration that did not reach the accuracy asked for."""
+
+
 class CheckpointError(UserError):
     """Missing or damaged checkpoint, or a checkpoint of another configuration."""
 

@@ -47,7 +47,7 @@ class LossAux(NamedTuple):
     metrics: Metrics
 
 
-LossFn = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], tuple[Array, LossAux]]
+LossFn = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Any], tuple[Array, LossAux]]
 """`(params, model_state, batch, key, step) -> (loss, LossAux)`. `params` and `model_state` hold all
 players; the `LossAux` holds the player's own model state."""
 
@@ -114,7 +114,7 @@ def own_gradient(
     model_state: ByPlayer,
     batch: Batch,
     key: PRNGKey,
-    step: Array,
+    step: Array | int,
 ) -> LossAndGradient:
     """A player's loss and its gradient in the player's own parameters, `d loss_i / d theta_i`.
 
@@ -140,3 +140,22 @@ def own_gradient(
         return loss_fn({**params, player: own}, model_state, batch, key, step)
 
     return jax.value_and_grad(loss, has_aux=True)(params[player])
+
+
+def own_gradients(
+    game: Game,
+    params: ByPlayer,
+    model_state: ByPlayer,
+    batch: Batch,
+    key: PRNGKey,
+    step: Array | int,
+) -> dict[str, LossAndGradient]:
+    """`own_gradient` of every player of a game, at the same parameters and on one minibatch.
+
+    Example:
+      >>> results = own_gradients(game, params, model_state, batch, key, 0)  # doctest: +SKIP
+    """
+    return {
+        player: own_gradient(loss, player, params, model_state, batch, key, step)
+        for player, loss in game.losses.items()
+    }

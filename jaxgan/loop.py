@@ -33,7 +33,7 @@ def fit(
       algorithm: training algorithm, normally compiled with `parallel.jit`, `pmap` or `sharded`.
       minibatches: `(start, count) -> batches`, minibatches `start` to `start + count - 1` with
         leaves `[count, batch, ...]`; a pure function, such as one from `data.minibatches`.
-      key: the key of the run.
+      key: the key of the run; of a population, the keys of its members, `[P]`.
       num_steps: total number of training steps, including the `state.step` steps already done.
       state: state to continue from; if `None`, `first_state`.
       callbacks: called in order after every update as `callback(step, state, metrics)`, with the
@@ -55,7 +55,7 @@ def fit(
     """
     if state is None:
         state = first_state(algorithm, minibatches, key=key)
-    key_run = jax.random.fold_in(key, 1)
+    key_run = _folded(key, 1)
     first = int(state.step)
     if (num_steps - first) % algorithm.steps_per_update:
         raise ValueError(
@@ -83,4 +83,9 @@ def first_state(
       >>> state = first_state(algorithm, minibatches, key=jax.random.key(0))  # doctest: +SKIP
     """
     batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
-    return algorithm.init(jax.random.fold_in(key, 0), batch)
+    return algorithm.init(_folded(key, 0), batch)
+
+
+def _folded(key: PRNGKey, number: int) -> PRNGKey:
+    fold = jax.random.fold_in
+    return jax.vmap(fold, (0, None))(key, number) if key.ndim else fold(key, number)

@@ -5,6 +5,7 @@ An entry adds its tests. Sizes are the smallest that exercise every part.
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -40,6 +41,7 @@ class Case(NamedTuple):
 
     Attributes:
       game, optimizers, turns, ema, one_stage, accumulate: of the algorithm.
+      play: `(game, optimizers) -> algorithm`, of one that is not alternating.
       sample_depends_on_key, step_depends_on_key: whether samples and training use randomness.
       pmap_is_one_device: false if randomness or batch statistics belong to the device under `pmap`,
         as in modules of other libraries. (Under `sharded` there is one program.)
@@ -52,6 +54,7 @@ class Case(NamedTuple):
     ema: dict[str, float] | None = None
     one_stage: bool = False
     accumulate: int = 1
+    play: Callable[..., TrainingAlgorithm] | None = None
     sample_depends_on_key: bool = True
     step_depends_on_key: bool = True
     pmap_is_one_device: bool = True
@@ -59,6 +62,8 @@ class Case(NamedTuple):
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
+        if self.play is not None:
+            return self.play(self.game, self.optimizers)
         options = {"ema": self.ema, "accumulate": self.accumulate}
         if self.one_stage:
             return jaxgan.one_stage(self.game, self.optimizers, **options)
@@ -150,6 +155,10 @@ def normalised(*output_shape: int, **kwargs) -> jaxgan.Network:
 
 def normalised_generator() -> jaxgan.Network:
     return normalised(8, 8, 1, bounded=True)
+
+
+def normalised_gan() -> Game:
+    return jaxgan.gan(normalised_generator(), normalised(), latent=LATENT)
 
 
 def adaptive_brightness() -> Augmentation:
@@ -415,9 +424,28 @@ CASES: dict[str, Callable[[], Case]] = {
         ),
         pmap_is_one_device=False,
     ),
-    "normalised_gan": lambda: Case(
-        jaxgan.gan(normalised_generator(), normalised(), latent=LATENT),
+    "extragradient": lambda: Case(
+        mlp_gan(), ADAM, play=partial(jaxgan.extragradient, ema={"generator": 0.9})
     ),
+    "extragradient_from_the_past": lambda: Case(
+        mlp_gan(), play=partial(jaxgan.extragradient, past=True)
+    ),
+    "optimistic": lambda: Case(mlp_gan(), ADAM, play=jaxgan.optimistic),
+    "negative_momentum": lambda: Case(mlp_gan(), play=jaxgan.negative_momentum),
+    "consensus": lambda: Case(normalised_gan(), play=partial(jaxgan.consensus, strength=0.5)),
+    "symplectic": lambda: Case(
+        mlp_gan(penalty=penalties.weighted((1.0, penalties.r1))), play=jaxgan.symplectic
+    ),
+    "competitive": lambda: Case(mlp_gan(), play=partial(jaxgan.competitive, step_size=0.05)),
+    "unrolled": lambda: Case(normalised_gan(), play=partial(jaxgan.unrolled, num_steps=2)),
+    "ode": lambda: Case(
+        mlp_gan(),
+        play=partial(jaxgan.ode, step_size=0.05, regularization={"discriminator": 0.1}),
+    ),
+    "lookahead": lambda: Case(
+        mlp_gan(), play=lambda *args: jaxgan.lookahead(jaxgan.alternating(*args), every=2)
+    ),
+    "normalised_gan": lambda: Case(normalised_gan()),
     "normalised_pix2pix": lambda: Case(
         jaxgan.pix2pix(normalised_generator(), normalised(), noise_channels=1),
         rate=0.005,
@@ -472,6 +500,10 @@ QUICK = (
     "conditional_maxout_dropout",
     "vae_free_bits",
     "flax_linen_and_nnx",
+    "extragradient_from_the_past",
+    "consensus",
+    "unrolled",
+    "lookahead",
     "normalised_gan",
     "normalised_pix2pix",
     "normalised_cyclegan",

@@ -35,7 +35,8 @@ ROOT = Path(__file__).parent.parent
 
 MUTATED = (
     "game.py",
-    "training.py",
+    "training",
+    "dynamics",
     "latents.py",
     "losses",
     "penalties",
@@ -47,7 +48,8 @@ MUTATED = (
 # test files, and cases of the contract.
 TESTS = {
     "jaxgan/game.py": ("test_training test_dirac", ""),
-    "jaxgan/training.py": ("test_training test_dirac", ""),
+    "jaxgan/training/": ("test_training test_dirac test_ways_to_play", ""),
+    "jaxgan/dynamics/": ("test_dynamics test_ways_to_play", ""),
     "jaxgan/latents.py": ("test_latents test_latent_space", ""),
     "jaxgan/losses/variational.py": ("test_variational", ""),
     "jaxgan/losses/": ("test_losses test_dirac", ""),

@@ -28,15 +28,20 @@ def _double_precision():
         yield
 
 
-def dirac(loss, gamma=0.0) -> jaxgan.Game:
+def dirac(loss, gamma=0.0, *, penalty=None, augment=None) -> jaxgan.Game:
     scalar = lambda key, *inputs: (jnp.zeros(()), {})
     generator = jaxgan.Network(
         scalar, lambda theta, state, z, **_: (theta * jnp.ones((z.shape[0], 1)), state)
     )
     discriminator = jaxgan.Network(scalar, lambda psi, state, x, **_: (psi * x[:, 0], state))
-    penalty = penalties.weighted((gamma, penalties.r1)) if gamma else None
+    penalty = penalties.weighted((gamma, penalties.r1)) if gamma else penalty
     return jaxgan.gan(
-        generator, discriminator, latent=latents.normal(1), loss=loss, penalty=penalty
+        generator,
+        discriminator,
+        latent=latents.normal(1),
+        loss=loss,
+        penalty=penalty,
+        augment=augment,
     )
 
 

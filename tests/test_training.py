@@ -11,10 +11,11 @@ import pytest
 from flax.errors import InvalidRngError
 
 import jaxgan
-from jaxgan import Game, LossAux, losses, penalties, training
+from jaxgan import Game, LossAux, losses, penalties
 from jaxgan.game import own_gradient
 from jaxgan.networks import MLP, MaxoutMLP, PatchDiscriminator
 from jaxgan.training import play_turn
+from jaxgan.training.turns import group_turns
 from tests import games
 
 KEY = jax.random.key(0)
@@ -102,7 +103,7 @@ def test_metrics_are_means_over_turns():
 )
 def test_which_turns_share_a_minibatch(turns, shared, apart):
     for share_minibatches, draws in ((True, shared), (False, apart)):
-        runs = training._group_turns(tuple((player,) for player in turns), share_minibatches)
+        runs = group_turns(tuple((player,) for player in turns), share_minibatches)
         moves = [(*movers, draw) for movers, run in runs for draw in range(run.start, run.stop)]
         assert moves == list(zip(turns, draws, strict=True))
 

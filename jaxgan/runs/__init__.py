@@ -3,6 +3,7 @@
 Nothing imported here imports jax, so that `--help` is shown without loading jax.
 """
 
+from jaxgan.runs.algorithms import AlgorithmConfig as AlgorithmConfig
 from jaxgan.runs.cli import main as main
 from jaxgan.runs.experiment import Config as Config
 from jaxgan.runs.experiment import Experiment as Experiment

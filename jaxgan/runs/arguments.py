@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,24 @@ class Train:
 
     experiment: Annotated[Positional[str], arg(metavar="EXPERIMENT")]
     """Name of an experiment, or the path of a file; its flags follow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """Train an experiment at every point of a grid of its flags, and print and draw a table.
+
+    Flags of the experiment follow, and hold at all points.
+    """
+
+    experiment: Annotated[Positional[str], arg(metavar="EXPERIMENT")]
+    """Name of an experiment, or the path of a file."""
+    grid: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="FLAG VALUE ...")]
+    """A flag and its values, such as r1 0.1 1 10; several --grid give all combinations."""
+    seeds: int = 1
+    """Number of seeds of every point, trained at once."""
+    halvings: int = 0
+    """Successive halving: the better half of the points goes on, this many times, after a half, a
+    quarter, ... of the steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +260,23 @@ class Directions(CheckpointArguments):
     """Image file to write; the directions are written beside it, as .npz."""
     seed: int = 0
     """Seed of the sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum(DataArguments):
+    """Draw the leading eigenvalues of the game's Jacobian at the last parameters of a run."""
+
+    num: int = 20
+    """Number of eigenvalues."""
+    which: Literal["LM", "LR", "SR", "LI"] = "LM"
+    """Those of the largest modulus, the largest or smallest real part, or the largest imaginary
+    part."""
+    minibatch: int = 0
+    """Number of the minibatch on which the field is computed."""
+    tolerance: float = 1e-3
+    """Largest relative residual."""
+    out: Path = Path("spectrum.png")
+    """Image file to write; eigenvalues and residuals are written beside it, as .npz."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ runs/mnist/
   checkpoints/     the newest states and the best; the same command resumes from the newest
 """
 
+import dataclasses
 import importlib.metadata
 import os
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from rich.console import Console
 
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import session
+from jaxgan.runs import members, report, session
 from jaxgan.runs.config_json import check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment, lower_bounds, upper_bounds
 
@@ -48,7 +49,38 @@ def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int
     if config.compilation_cache:
         _enable_compilation_cache()
     with multihost.shutdown_on_error():
-        return _run(config, make, name)
+        return (_run if config.seeds == 1 else _run_seeds)(config, make, name)
+
+
+def members_of(
+    config: C,
+    make: Callable[[C, Any], Experiment],
+    data: Any,
+    directory: Path,
+    name: str,
+    num_seeds: int,
+) -> list[members.Member]:
+    """Members of a population with the seeds `config.seed`, `config.seed + 1`, ...
+
+    Args:
+      config: configuration of all, but for seeds and directories.
+      make: builds an experiment from a config and the data.
+      data: of `config.load_data()`.
+      directory: directory in which every member has its own, `seed_<seed>`, which is created.
+      name: name of the experiment.
+      num_seeds: number of members.
+
+    Raises:
+      UserError: the directory of a member holds something else, or a flag is out of range.
+    """
+    group = []
+    for seed in range(config.seed, config.seed + num_seeds):
+        folder = directory / f"seed_{seed}"
+        own = dataclasses.replace(config, seed=seed, seeds=1, run_dir=str(folder))
+        _check(own)
+        _prepare(folder, own, name)
+        group.append(members.Member(folder, own, build(make, own, data)))
+    return group
 
 
 def build(make: Callable[[C, Any], Experiment], config: C, data: Any) -> Experiment:
@@ -67,7 +99,7 @@ def _run(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
     """Trains in all processes, after the main process has prepared the run directory."""
     main = multihost.is_main()
     console = Console(highlight=False, markup=False, soft_wrap=True, quiet=not main)
-    directory = Path(config.run_dir or f"runs/{_short(name)}").expanduser()
+    directory = Path(config.run_dir or f"runs/{short(name)}").expanduser()
     if main:
         _prepare(directory, config, name)
     experiment = build(make, config, config.load_data())
@@ -81,7 +113,23 @@ def _run(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
     return session.train(directory, config, experiment, console, record=record)
 
 
-def _short(name: str) -> str:
+def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
+    """Trains several seeds at once, and reports means and standard errors over them."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    directory = Path(config.run_dir or f"runs/{short(name)}").expanduser()
+    if (directory / "config.json").exists():
+        raise RunError(f"{directory} holds a single run; choose another --run-dir for --seeds")
+    group = members_of(config, make, config.load_data(), directory, name, config.seeds)
+    _print_data(console, name, group[0].experiment)
+    results = members.train(group, name, console)
+    report.print_table(console, {short(name): results})
+    sheets = [sorted((one.directory / "samples").glob("step_*.png")) for one in group]
+    report.save_side_by_side(directory / "samples.png", [own[-1] for own in sheets if own])
+    console.print(f"{directory} has a run for each seed; see {directory}/samples.png")
+    return 0
+
+
+def short(name: str) -> str:
     """Last part of an experiment's name: of a module, or of a file without its extension."""
     return Path(name).stem if name.endswith(".py") else name.rpartition(".")[2]
 

@@ -52,7 +52,7 @@ def train(
       UserError: the run cannot be resumed, or training diverged.
     """
     algorithm, key = _parallel(experiment.algorithm, config), jax.random.key(config.seed)
-    last = _num_steps(config, experiment)
+    last = num_steps_of(config, experiment)
     _check_minibatch(experiment)
     if experiment.evaluation is not None and config.evaluate_every:
         _evaluator(experiment, config)  # reports a number of samples that is too small
@@ -71,7 +71,7 @@ def train(
         if start >= last:
             console.print(f"{directory} is complete at step {start}: no steps are left")
             return 0
-        algorithm = _parallel(_scanned(experiment, config, start, last), config)
+        algorithm = _parallel(scanned(experiment, config, start, last), config)
         if start:
             console.print(f"{directory} resumes from step {start}")
         session = _Session(directory, config, experiment, console, start, last)
@@ -153,7 +153,7 @@ class _Session:
         """The experiment's images, and the training curves."""
         folder = self.directory / "samples"
         folder.mkdir(exist_ok=True)
-        samples = callbacks.save_images(folder, self.experiment.draw or _draw_grid(self.experiment))
+        samples = callbacks.save_images(folder, self.experiment.draw or draw_grid(self.experiment))
         curves = callbacks.curves(self.directory / "losses.png", self.directory / "metrics.jsonl")
 
         def callback(step: int, state: TrainState, metrics: Metrics) -> None:
@@ -219,7 +219,8 @@ class _Session:
         return 0
 
 
-def _draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
+def draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
+    """`(path, state) -> None`, writes a grid of samples, from the same latents in every call."""
     sample = sampler(experiment, GRID, seed=0)
 
     def draw(path: Path, state: TrainState) -> None:
@@ -237,7 +238,7 @@ def _check_minibatch(experiment: Experiment) -> None:
             check_range(name, np.asarray(rows))
 
 
-def _scanned(experiment: Experiment, config: Config, start: int, last: int) -> TrainingAlgorithm:
+def scanned(experiment: Experiment, config: Config, start: int, last: int) -> TrainingAlgorithm:
     """The algorithm with as many steps per update as intervals and remaining steps allow."""
     algorithm = experiment.algorithm
     intervals = (
@@ -259,7 +260,8 @@ def _evaluator(experiment: Experiment, config: Config) -> Callable[[TrainState],
         raise RunError(f"--evaluate-samples: {error}") from None
 
 
-def _num_steps(config: Config, experiment: Experiment) -> int:
+def num_steps_of(config: Config, experiment: Experiment) -> int:
+    """Total number of training steps: the config's, or the default of the experiment."""
     if config.num_steps is not None:
         return config.num_steps
     if experiment.num_steps is None:

@@ -76,6 +76,7 @@ def adam(
     decay_steps: int,
     constant_steps: int = 0,
     turns: int = 1,
+    eps_root: float = 0.0,
 ) -> "optax.GradientTransformation":
     """Adam with the flags of the config: gradients are clipped, moments averaged, weights decayed.
 
@@ -84,6 +85,7 @@ def adam(
       learning_rate: learning rate, after the warm-up and before the decay.
       decay_steps, constant_steps: as in `learning_rates`.
       turns: turns of the player in a training step, each of which is an optimizer step.
+      eps_root: added below Adam's square root, for derivatives through it.
 
     Raises:
       ValueError: the learning rate or a number of steps is negative.
@@ -93,7 +95,7 @@ def adam(
     schedule = learning_rates(
         config, learning_rate, decay_steps=decay_steps, constant_steps=constant_steps, turns=turns
     )
-    moments = {"b1": config.b1, "b2": config.b2}
+    moments = {"b1": config.b1, "b2": config.b2, "eps_root": eps_root}
     if config.weight_decay:
         optimizer = optax.adamw(schedule, weight_decay=config.weight_decay, **moments)
     else:

@@ -1,0 +1,198 @@
+"""Populations: several members of one game trained by one program, each with its own numbers.
+
+Members differ in seeds, and in hyper-parameters that are arrays with an axis of members. A member
+is an ordinary `TrainState`: it can be taken out and trained on alone, and states can be put
+together to a population.
+
+    algorithm = jaxgan.jit(population(make, {"lr": jnp.array([1e-3, 2e-3])}))
+    state = jaxgan.fit(algorithm, batches, key=member_keys([0, 1]), num_steps=1000)
+    best = member(state, 1)
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxgan.loop import Minibatches
+from jaxgan.training import TrainingAlgorithm, TrainState
+from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
+
+MEMBER_AXIS = "members"
+
+
+def population(
+    make: TrainingAlgorithm | Callable[[PyTree], TrainingAlgorithm],
+    hyperparameters: PyTree = None,
+    *,
+    own_data: bool = False,
+    chunk: int | None = None,
+) -> TrainingAlgorithm:
+    """The training algorithm of P members at once, which differ in keys and hyper-parameters.
+
+    The state has leaves `[P, ...]`, but for `step`, which all members share: what happens at every
+    n-th step, such as a lazy penalty, costs no more than in a single run. Metrics are `[P]`. Keys
+    are one for each member, `member_keys(seeds)`, also in `fit`. A member whose numbers are no
+    longer finite does not touch the others.
+
+    Args:
+      make: an algorithm, not compiled; or a function that makes one of a member's hyper-parameters,
+        which are traced: learning rates, weights of penalties, moments, decays of averages.
+      hyperparameters: of all members, a pytree with leaves `[P, ...]`; `None` for none.
+      own_data: whether every member has its own minibatches, with leaves
+        `[num_minibatches, P, batch, ...]` (`stacked_minibatches`). If not, all have the same.
+      chunk: number of members that are computed at once, the chunks one after the other, which
+        bounds memory; all at once if `None`. On a CPU, without convolutions: those are slow in
+        loops.
+
+    Returns:
+      The algorithm, for `parallel.jit` or `over_devices`.
+
+    Raises:
+      ValueError: `chunk` is below 1, or hyper-parameters have unequal numbers of members.
+
+    Example:
+      >>> import optax
+      >>> make = lambda h: jaxgan.alternating(
+      ...     game, {"discriminator": optax.adam(h["lr"]), "generator": optax.adam(1e-3)}
+      ... )  # doctest: +SKIP
+      >>> algorithm = population(make, {"lr": jnp.array([1e-4, 1e-3, 1e-2])})  # doctest: +SKIP
+    """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk is {chunk}, expected at least 1 member")
+    sizes = {len(leaf) for leaf in jax.tree.leaves(hyperparameters)}
+    if len(sizes) > 1:
+        raise ValueError(f"the hyper-parameters are those of {sorted(sizes)} members")
+    of = (lambda _: make) if isinstance(make, TrainingAlgorithm) else make
+    first = of(jax.tree.map(lambda x: x[0], hyperparameters))
+
+    def init(keys: PRNGKey, batch: Batch) -> TrainState:
+        def one(numbers: PyTree, key: PRNGKey, own: Batch) -> TrainState:
+            return _own(of(numbers).init(key, own if own_data else batch))
+
+        state: TrainState = mapped(one, hyperparameters, keys, batch if own_data else None)
+        return state._replace(step=jnp.zeros((), jnp.int32))
+
+    def update(state: TrainState, batches: Batch, keys: PRNGKey) -> tuple[TrainState, Metrics]:
+        def one(
+            numbers: PyTree, key: PRNGKey, own: Batch, member: TrainState
+        ) -> tuple[TrainState, Metrics]:
+            member = member._replace(step=state.step)
+            new, metrics = of(numbers).update(member, own if own_data else batches, key)
+            return _own(new), metrics
+
+        own = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), dict(batches)) if own_data else None
+        new, metrics = mapped(one, hyperparameters, keys, own, _own(state))
+        return new._replace(step=state.step + first.steps_per_update), metrics
+
+    def mapped(function: Callable[..., PyTree], *args: PyTree) -> PyTree:
+        if chunk is None:
+            return jax.vmap(function)(*args)
+        return jax.lax.map(lambda args: function(*args), args, batch_size=chunk)
+
+    return first._replace(init=init, update=update)
+
+
+def over_devices(
+    algorithm: TrainingAlgorithm, *, devices: Sequence[jax.Device] | None = None
+) -> TrainingAlgorithm:
+    """A population compiled for several devices, with an equal part of the members on each.
+
+    Args:
+      algorithm: from `population`.
+      devices: the devices; all local devices if `None`.
+
+    Returns:
+      The compiled algorithm, with the state donated.
+
+    Raises:
+      ValueError: in `init`, the number of members is not a multiple of the number of devices.
+
+    Example:
+      >>> algorithm = over_devices(population(make, hyperparameters))  # doctest: +SKIP
+    """
+    devices = list(devices or jax.local_devices())
+    mesh = Mesh(np.array(devices), (MEMBER_AXIS,))
+    apart = NamedSharding(mesh, PartitionSpec(MEMBER_AXIS))
+    shared = NamedSharding(mesh, PartitionSpec())
+    shardings: PyTree = TrainState._make([shared] + [apart] * (len(TrainState._fields) - 1))
+    compiled = jax.jit(algorithm.init, out_shardings=shardings)
+
+    def init(keys: PRNGKey, batch: Batch) -> TrainState:
+        if len(keys) % len(devices):
+            raise ValueError(
+                f"there are {len(keys)} members and {len(devices)} devices; choose a multiple of "
+                f"{len(devices)}"
+            )
+        return compiled(keys, batch)
+
+    update = jax.jit(algorithm.update, out_shardings=(shardings, apart), donate_argnums=0)
+    return algorithm._replace(init=init, update=update)
+
+
+def member_keys(seeds: Sequence[int]) -> PRNGKey:
+    """Keys of the members `[P]`: those of single runs, `jax.random.key(seed)`.
+
+    Example:
+      >>> member_keys([0, 1, 2]).shape
+      (3,)
+    """
+    return jnp.stack([jax.random.key(seed) for seed in seeds])
+
+
+def member(state: TrainState, index: int) -> TrainState:
+    """Member number `index` of a population's state, as the state of a single run.
+
+    Example:
+      >>> alone = jaxgan.fit(
+      ...     jaxgan.jit(algorithm), batches, key=jax.random.key(7), state=member(state, 3)
+      ... )  # doctest: +SKIP
+    """
+    own: TrainState = jax.tree.map(lambda x: x[index], _own(state))
+    return own._replace(step=jnp.array(state.step))  # a copy: the population's is donated
+
+
+def stack(states: Sequence[TrainState]) -> TrainState:
+    """The state of a population of the states of single runs.
+
+    Raises:
+      ValueError: there are no states, or their steps differ.
+    """
+    steps = sorted({int(state.step) for state in states})
+    if len(steps) != 1:
+        raise ValueError(f"the members are at the steps {steps}, expected the same step")
+    together: TrainState = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(_own, states))
+    return together._replace(step=jnp.array(steps[0], jnp.int32))
+
+
+def stacked_minibatches(samplers: Sequence[Minibatches]) -> Minibatches:
+    """Minibatches of members with data of their own, leaves `[count, P, batch, ...]`.
+
+    Args:
+      samplers: `(start, count) -> batches` of each member, such as `data.minibatches` with
+        different seeds.
+    """
+
+    def minibatches(start: int, count: int) -> Batch:
+        members = [sampler(start, count) for sampler in samplers]
+        return jax.tree.map(lambda *leaves: np.stack(leaves, axis=1), *members)
+
+    return minibatches
+
+
+def diverged(metrics: Metrics) -> np.ndarray:
+    """Which members have a metric that is NaN or infinite, `bool[P]`.
+
+    Example:
+      >>> diverged({"x": {"loss": jnp.array([0.5, jnp.nan])}})
+      array([False,  True])
+    """
+    finite = [np.isfinite(jax.device_get(leaf)) for leaf in jax.tree.leaves(metrics)]
+    return ~np.all(np.stack(finite), axis=0)
+
+
+def _own(state: TrainState) -> TrainState:
+    """What a member has of its own: the state without its step."""
+    return state._replace(step=())  # type: ignore[arg-type]

@@ -1,0 +1,212 @@
+"""Members of a population as ordinary runs, trained together by one program.
+
+runs/mixture/      of `--seeds 3`
+  seed_0/ ...      runs, which all commands take, and which go on alone
+  samples.png      the members' samples at the last step, side by side
+
+Each member has the key and the data of its seed, and is equal to its single run up to the order of
+sums. When the same command is started again, the members go on from their newest common checkpoint.
+A member that diverges is marked, and keeps the checkpoints from before.
+"""
+
+import contextlib
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+
+from jaxgan import checkpoint, loop, parallel, population
+from jaxgan.errors import NonFiniteError, RunError
+from jaxgan.evaluation import evaluator
+from jaxgan.runs import callbacks, session
+from jaxgan.runs.config_json import write_config_json
+from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.runs.files import write_atomically
+from jaxgan.training import TrainingAlgorithm, TrainState
+from jaxgan.types import Metrics
+
+Values = dict[str, float]  # of a member's last evaluation, by the name of the metric
+
+
+class Member(NamedTuple):
+    """A member of a population: a run, with its experiment."""
+
+    directory: Path
+    config: Config
+    experiment: Experiment
+
+
+def train(members: Sequence[Member], name: str, console: Console) -> list[Values | None]:
+    """Trains members that differ in their seeds, and evaluates and draws their last states.
+
+    Args:
+      members: with configurations that are equal but for seeds and directories.
+      name: name of their experiment.
+      console: console for progress.
+
+    Returns:
+      The values of each member's evaluation, empty without one; `None` of one that diverged.
+
+    Raises:
+      UserError: a run cannot be resumed, all members diverged, or training was stopped.
+    """
+    for one in members:
+        write_config_json(one.directory, one.config, name, one.experiment)
+    with (
+        callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop,
+        contextlib.ExitStack() as exits,
+    ):
+        training = _Training(members, console, exits)
+        training.go_on(stop)
+    if stop.received:
+        raise RunError(f"stopped by {stop.received.name}; the same command resumes")
+    return training.finish()
+
+
+class _Training:
+    """A population whose members are saved and logged as runs.
+
+    Attributes:
+      alive: whether each member has not diverged; only those are saved and logged.
+      states: the members' states before training, and after it.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], console: Console, exits: contextlib.ExitStack
+    ) -> None:
+        self.members, self.console, self.first = members, console, members[0]
+        self.last = session.num_steps_of(self.first.config, self.first.experiment)
+        folders = [one.directory / "checkpoints" for one in members]
+        self.managers = [exits.enter_context(checkpoint.open_manager(f)) for f in folders]
+        self.alive = [not (one.directory / "diverged.json").exists() for one in members]
+        self.start = self.common_step()
+        self.states = [self.restored(i) for i in range(len(members))]
+        logs = [one.directory / "metrics.jsonl" for one in members]
+        self.logs = [exits.enter_context(callbacks.metrics_log(f, step=self.start)) for f in logs]
+        self.progress = exits.enter_context(
+            callbacks.progress(console, start=self.start, num_steps=self.last)
+        )
+
+    def common_step(self) -> int:
+        """The newest step of which every member that lives has a checkpoint."""
+        living = [m for m, alive in zip(self.managers, self.alive, strict=True) if alive]
+        if not living:
+            raise NonFiniteError("all members diverged; choose another --run-dir")
+        return max(set.intersection(*(set(m.all_steps()) for m in living)), default=0)
+
+    def restored(self, i: int) -> TrainState:
+        """A member's state at the common step; of one that diverged, numbers that do not matter."""
+        key = jax.random.key(self.members[i].config.seed)
+        data = self.members[i].experiment.minibatches
+        state = loop.first_state(self.first.experiment.algorithm, data, key=key)
+        if self.alive[i] and self.start:
+            restored = checkpoint.restore(self.managers[i], state, step=self.start)
+            assert restored is not None
+            return restored
+        return state._replace(step=jnp.array(self.start, state.step.dtype))
+
+    def go_on(self, stop: callbacks.StopOnSignal) -> None:
+        """Trains to the last step, or until a signal is received."""
+        if self.start >= self.last:
+            return
+        if self.start:
+            self.console.print(f"{len(self.members)} members resume from step {self.start}")
+        config, experiment = self.first.config, self.first.experiment
+        of_all = population.population(experiment.algorithm, own_data=True)
+        scanned = session.scanned(
+            experiment._replace(algorithm=of_all), config, self.start, self.last
+        )
+        every = lambda period, callback: callbacks.every(period, callback, last=self.last)
+        state = loop.fit(
+            _compiled(scanned, len(self.members)),
+            population.stacked_minibatches([one.experiment.minibatches for one in self.members]),
+            key=population.member_keys([one.config.seed for one in self.members]),
+            num_steps=self.last,
+            state=population.stack(self.states),
+            callbacks=[
+                self.mark_diverged,
+                every(config.log_every, self.log),
+                stop.agree,
+                every(config.checkpoint_every, self.save),
+                stop,
+            ],
+        )
+        if stop.received:
+            self.save(int(state.step), state, {})
+        self.states = [population.member(state, i) for i in range(len(self.members))]
+
+    def mark_diverged(self, step: int, state: TrainState, metrics: Metrics) -> None:
+        """Callback that leaves out members from the step on at which they are not finite."""
+        if step % self.first.config.log_every and step % self.first.config.checkpoint_every:
+            return  # reading the metrics of every step would wait for it
+        for i in np.flatnonzero(population.diverged(metrics)).tolist():
+            if self.alive[i]:
+                self.alive[i] = False
+                directory = self.members[i].directory
+                write_atomically(directory / "diverged.json", json.dumps({"step": step}) + "\n")
+                self.console.print(f"{directory} diverged before step {step}")
+        if not any(self.alive):
+            raise NonFiniteError(f"all members diverged before step {step}")
+
+    def log(self, step: int, state: TrainState, metrics: Metrics) -> None:
+        """Callback that logs every member, and shows the mean of those that live."""
+        metrics = jax.device_get(metrics)
+        for i, log in enumerate(self.logs):
+            if self.alive[i]:
+                log(step, state, jax.tree.map(lambda x, i=i: x[i], metrics))
+        self.progress(step, state, jax.tree.map(lambda x: np.mean(x[self.alive]), metrics))
+
+    def save(self, step: int, state: TrainState, metrics: Metrics) -> None:
+        """Callback that saves a checkpoint of every member that lives."""
+        for i, manager in enumerate(self.managers):
+            if self.alive[i]:
+                checkpoint.save(manager, population.member(state, i))
+
+    def finish(self) -> list[Values | None]:
+        """Evaluates and draws the members that live."""
+        spec, config = self.first.experiment.evaluation, self.first.config
+        evaluate = None
+        if spec is not None and config.evaluate_every:
+            evaluate = evaluator(
+                self.first.experiment.game, spec, num_samples=config.evaluate_samples
+            )
+        draw = self.first.experiment.draw or session.draw_grid(self.first.experiment)
+        results: list[Values | None] = []
+        for one, state, alive in zip(self.members, self.states, self.alive, strict=True):
+            if not alive:
+                results.append(None)
+                continue
+            samples = one.directory / "samples" / f"step_{self.last:07d}.png"
+            samples.parent.mkdir(exist_ok=True)
+            draw(samples, state)
+            path = one.directory / "evaluation.json"
+            if evaluate is not None and spec is not None:
+                quiet = Console(quiet=True)
+                callbacks.Evaluations(path, evaluate, spec, quiet, step=self.last - 1)(
+                    self.last, state
+                )
+            results.append(_values(path))
+        return results
+
+
+def _values(path: Path) -> Values:
+    """Values of the last evaluation in a file; empty if there is none."""
+    if not path.exists():
+        return {}
+    records = json.loads(path.read_text())["evaluations"][-1]["records"]
+    return {record["name"]: record["value"] for record in records}
+
+
+def _compiled(algorithm: TrainingAlgorithm, num_members: int) -> TrainingAlgorithm:
+    """Over all devices where the members can be spread evenly, else on one."""
+    if jax.process_count() > 1:
+        raise RunError("--seeds is for one process; start a run per seed")
+    if jax.device_count() > 1 and num_members % jax.device_count() == 0:
+        return population.over_devices(algorithm)
+    return parallel.jit(algorithm)

@@ -1,0 +1,127 @@
+"""Sweeps: an experiment at every point of a grid of flags, some seeds each, in one table.
+
+runs/sweep_mixture/
+  r1=0.1/seed_0/ ...   ordinary runs (`members`)
+  sweep.png            the metric of every run, by point
+  sweep.json           the values of every run, by point and seed
+
+The seeds of a point are trained by one program. With `--halvings n` the better half of the points
+goes on from each of n earlier steps. Every run resumes from its newest checkpoint, and so does the
+sweep.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import tyro
+from rich.console import Console
+
+from jaxgan.errors import NonFiniteError, RunError
+from jaxgan.runs import arguments, find, launch, members, report
+from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.runs.files import make_folder, write_atomically
+
+
+def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
+    """Trains every point of the grid, and prints and draws a table.
+
+    Args:
+      args: the grid, and how it is searched.
+      words: flags of the experiment, the same at all points.
+
+    Raises:
+      UserError: no such experiment or flag, an error of a run, or all runs diverged.
+    """
+    if args.seeds < 1 or args.halvings < 0:
+        raise RunError(
+            f"--seeds is {args.seeds} and --halvings is {args.halvings}, expected at least 1 and 0"
+        )
+    module = find.find(args.experiment)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    points = _points(module, args, words)
+    base = next(iter(points.values()))
+    name = find.name_of(module.make)
+    folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
+    make_folder(folder)
+    data = base.load_data()
+    results: dict[str, list[members.Values | None]] = {}
+    remaining = list(points)
+    for rung in range(args.halvings, -1, -1):
+        for label in remaining:
+            console.print(f"\n{label}")
+            config = _shortened(points[label], 2**rung)
+            group = launch.members_of(config, module.make, data, folder / label, name, args.seeds)
+            results[label] = _trained(group, name, console)
+        experiment = group[0].experiment
+        if rung:
+            remaining = _better_half({label: results[label] for label in remaining}, experiment)
+            console.print(f"\n{len(remaining)} points go on: {', '.join(remaining)}")
+    content = {"points": results, "finished": remaining}
+    write_atomically(folder / "sweep.json", json.dumps(content, indent=2) + "\n")
+    report.print_table(console, results)
+    if (metric := _metric(experiment)) is not None:
+        report.save_comparison(folder / "sweep.png", metric, results)
+        console.print(f"see {folder}/sweep.png")
+
+
+def _points(module: ModuleType, args: arguments.Sweep, words: Sequence[str]) -> dict[str, Config]:
+    """Configurations of all points of the grid, by label."""
+    names, values = [name for name, *_ in args.grid], [values for _, *values in args.grid]
+    if not args.grid or not all(values):
+        raise RunError("--grid needs a flag and its values, such as --grid r1 0.1 1 10")
+    points = {}
+    for chosen in itertools.product(*values):
+        label = ",".join(f"{name}={value}" for name, value in zip(names, chosen, strict=True))
+        flags = [
+            word
+            for name, value in zip(names, chosen, strict=True)
+            for word in (f"--{name.replace('_', '-')}", value)
+        ]
+        points[label] = tyro.cli(module.Config, args=[*words, *flags])
+    return points
+
+
+def _trained(
+    group: list[members.Member], name: str, console: Console
+) -> list[members.Values | None]:
+    """The values of the members of a point; all `None` if all diverge."""
+    try:
+        return members.train(group, name, console)
+    except NonFiniteError as error:
+        console.print(str(error))
+        return [None] * len(group)
+
+
+def _shortened(config: Config, divisor: int) -> Config:
+    if config.num_steps is None and divisor > 1:
+        raise RunError("--halvings needs a number of steps; give --num-steps")
+    if divisor == 1:
+        return config
+    assert config.num_steps is not None
+    return dataclasses.replace(config, num_steps=max(1, config.num_steps // divisor))
+
+
+def _metric(experiment: Experiment) -> str | None:
+    """The metric by which runs are compared; `None` without evaluation."""
+    return None if experiment.evaluation is None else experiment.evaluation.best
+
+
+def _better_half(
+    results: dict[str, list[members.Values | None]], experiment: Experiment
+) -> list[str]:
+    """The points whose mean is better, half of them, rounded up; those that diverged come last."""
+    metric, evaluation = _metric(experiment), experiment.evaluation
+    if metric is None or evaluation is None:
+        raise RunError("--halvings needs an experiment whose evaluation has a metric to compare by")
+    sign = -1.0 if evaluation.mode == "max" else 1.0
+
+    def rank(label: str) -> tuple[int, float]:
+        finished = [run[metric] for run in results[label] if run is not None]
+        mean, _ = report.mean_and_error(finished)
+        return len(results[label]) - len(finished), sign * mean if finished else 0.0
+
+    return sorted(results, key=rank)[: -(-len(results) // 2)]

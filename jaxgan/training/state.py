@@ -1,0 +1,77 @@
+"""Training state and training algorithm: what every way of playing a game has in common."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+
+from jaxgan.game import Game
+from jaxgan.types import Array, Batch, Metrics, ModelState, Params, PRNGKey, PyTree
+
+
+class TrainState(NamedTuple):
+    """Training state: what the next step depends on, without key, metrics or data position.
+
+    Attributes:
+      step: number of training steps done, `int32[]`.
+      params: trainable parameters, by player.
+      model_state: non-trainable variables (batch statistics, ...), by player.
+      opt_state: optax states, by player.
+      ema_params, ema_model_state: exponential moving averages of `params` and `model_state`, of the
+        players that have them. Batch statistics are averaged as well, because the last statistics
+        belong to the last parameters. Leaves that are not floating-point keep their last value.
+    """
+
+    step: Array
+    params: dict[str, Params]
+    model_state: dict[str, ModelState]
+    opt_state: dict[str, PyTree]
+    ema_params: dict[str, Params]
+    ema_model_state: dict[str, ModelState]
+
+
+class TrainingAlgorithm(NamedTuple):
+    """Training algorithm of a game, as a pair of pure functions.
+
+    Attributes:
+      init: `(key, batch) -> TrainState`; only the shapes of the batch are used.
+      update: `(state, batches, key) -> (TrainState, metrics)`. `batches` has leaves
+        `[num_minibatches, batch, ...]`. `key` is the key of the *run*, the same in every call: the
+        update folds `state.step` into it, so a resumed run uses the same random numbers.
+      num_minibatches: number of minibatches that one update takes.
+      steps_per_update: number of training steps in one update, by which it increases `state.step`.
+    """
+
+    init: Callable[[PRNGKey, Batch], TrainState]
+    update: Callable[[TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]]
+    num_minibatches: int
+    steps_per_update: int = 1
+
+
+def with_ema(state: TrainState) -> tuple[dict[str, Params], dict[str, ModelState]]:
+    """Parameters and model states of all players, with moving averages where there are any.
+
+    Example:
+      >>> images = game.sample(*with_ema(state), batch, key)  # doctest: +SKIP
+    """
+    return state.params | state.ema_params, state.model_state | state.ema_model_state
+
+
+def init_state(
+    game: Game,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    averaged: Collection[str],
+    key: PRNGKey,
+    batch: Batch,
+) -> TrainState:
+    """Initial state of a game, with moving averages for the players in `averaged`."""
+    params, model_state = game.init(key, batch)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        model_state=model_state,
+        opt_state={player: optimizers[player].init(params[player]) for player in game.losses},
+        ema_params={player: params[player] for player in averaged},
+        ema_model_state={player: model_state[player] for player in averaged},
+    )

@@ -1,0 +1,141 @@
+"""Populations: members are single runs, trained by one program."""
+
+from functools import partial
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxgan
+from jaxgan import checkpoint, penalties
+from jaxgan.population import (
+    diverged,
+    member,
+    member_keys,
+    population,
+    stack,
+    stacked_minibatches,
+)
+from tests import games
+
+SEEDS = (3, 4, 5)
+HYPER = {"lr": jnp.array([0.01, 0.03, 0.1]), "r1": jnp.array([0.1, 1.0, 3.0])}
+
+
+def make(numbers):
+    """SGD, which shows a wrong scale of a gradient; a lazy penalty, and an average."""
+    penalty = penalties.lazily(penalties.weighted((numbers["r1"], penalties.r1)), every=2)
+    optimizers = {"discriminator": optax.sgd(numbers["lr"]), "generator": optax.sgd(0.05)}
+    game = games.mlp_gan(penalty=penalty)
+    return jaxgan.alternating(game, optimizers, ema={"generator": 1.0 - numbers["lr"]})
+
+
+def own_minibatches(number, start, count):
+    """Minibatches of member `number`, in an order of its own."""
+    return games.minibatches(start + 100 * number, count)
+
+
+@pytest.fixture(scope="module")
+def together():
+    """Three members after 100 steps with hyper-parameters and data of their own."""
+    data = stacked_minibatches([partial(own_minibatches, i) for i in range(3)])
+    algorithm = jaxgan.jit(population(make, HYPER, own_data=True))
+    return jaxgan.fit(algorithm, data, key=member_keys(SEEDS), num_steps=100)
+
+
+def assert_close(a, b, tolerance=1e-5):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * max(1.0, np.abs(y).max()))
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_a_member_is_its_single_run(together, index):
+    numbers = jax.tree.map(lambda x: float(x[index]), HYPER)
+    key = jax.random.key(SEEDS[index])
+    alone = jaxgan.fit(
+        jaxgan.jit(make(numbers)), partial(own_minibatches, index), key=key, num_steps=100
+    )
+    one = member(together, index)
+    chex.assert_trees_all_equal_shapes_and_dtypes(one, alone)
+    assert_close(one, alone)
+    assert np.abs(one.params["generator"]["Dense_0"]["kernel"]).max() > 0.1
+
+
+def test_members_differ(together):
+    kernels = together.params["generator"]["Dense_0"]["kernel"]
+    assert min(np.abs(kernels[i] - kernels[i - 1]).max() for i in range(3)) > 0.1
+    assert together.step.shape == () == member(together, 0).step.shape
+
+
+def test_a_member_goes_on_alone_and_returns(together):
+    numbers = jax.tree.map(lambda x: float(x[1]), HYPER)
+    data = stacked_minibatches([partial(own_minibatches, i) for i in range(3)])
+    algorithm = jaxgan.jit(population(make, HYPER, own_data=True))
+    copy = jax.tree.map(jnp.array, together)
+    states = [member(copy, i) for i in range(3)]
+    chex.assert_trees_all_equal(stack(states), together)
+    later = jaxgan.fit(algorithm, data, key=member_keys(SEEDS), num_steps=104, state=copy)
+    alone = jaxgan.fit(
+        jaxgan.jit(make(numbers)),
+        partial(own_minibatches, 1),
+        key=jax.random.key(SEEDS[1]),
+        num_steps=104,
+        state=states[1],
+    )
+    assert_close(member(later, 1), alone, 1e-6)
+    with pytest.raises(ValueError, match=r"at the steps \[100, 104\], expected the same step"):
+        stack([states[0], alone])
+
+
+def test_shared_data_and_seeds_alone(tmp_path):
+    """An algorithm without hyper-parameters; in scans; from a checkpoint."""
+    algorithm = games.CASES["minimax"]().with_sgd.algorithm
+    members = jaxgan.jit(jaxgan.scan_steps(population(algorithm), 2))
+    keys = member_keys(SEEDS)
+    state = jaxgan.fit(members, games.minibatches, key=keys, num_steps=4)
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, state)
+    with checkpoint.open_manager(tmp_path) as manager:
+        restored = checkpoint.restore(manager, state)
+    chex.assert_trees_all_equal(state, restored)
+    state = jaxgan.fit(members, games.minibatches, key=keys, num_steps=6, state=restored)
+    single = jaxgan.jit(algorithm)
+    for i, seed in enumerate(SEEDS):
+        alone = jaxgan.fit(single, games.minibatches, key=jax.random.key(seed), num_steps=6)
+        assert_close(member(state, i), alone, 1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+def test_chunks_are_the_whole(chunk):
+    whole, chunked = population(make, HYPER), population(make, HYPER, chunk=chunk)
+    states = [
+        jaxgan.fit(jaxgan.jit(algorithm), games.minibatches, key=member_keys(SEEDS), num_steps=2)
+        for algorithm in (whole, chunked)
+    ]
+    assert_close(*states, 1e-6)
+
+
+def test_a_member_that_diverges_does_not_end_the_others():
+    hyper = {"lr": jnp.array([0.05, 1e30, 0.05]), "r1": jnp.array([0.1, 0.1, 0.1])}
+    seen = []
+    state = jaxgan.fit(
+        jaxgan.jit(population(make, hyper)),
+        games.minibatches,
+        key=member_keys((3, 4, 3)),
+        num_steps=4,
+        callbacks=[lambda step, state, metrics: seen.append(diverged(metrics))],
+    )
+    np.testing.assert_array_equal(seen[-1], [False, True, False])
+    chex.assert_tree_all_finite(member(state, 0))
+    assert_close(member(state, 0), member(state, 2), 0.0)
+
+
+def test_what_is_refused():
+    algorithm = games.CASES["minimax"]().algorithm
+    with pytest.raises(ValueError, match="chunk is 0, expected at least 1 member"):
+        population(algorithm, chunk=0)
+    with pytest.raises(ValueError, match=r"are those of \[2, 3\] members"):
+        population(make, {"lr": jnp.zeros(2), "r1": jnp.zeros(3)})
