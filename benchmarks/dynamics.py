@@ -234,7 +234,7 @@ def _ring_scores(
 
     import jaxgan
     from jaxgan import data, metrics, population
-    from jaxgan.runs.report import mean_and_error
+    from jaxgan.runs.tables import mean_and_error
 
     mixture = data.ring(radius=radius, std=std)
     seeds = range(config.seeds)

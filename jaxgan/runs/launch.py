@@ -22,7 +22,7 @@ from rich.console import Console
 
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import members, report, session
+from jaxgan.runs import members, session, tables
 from jaxgan.runs.config_json import check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment, lower_bounds, upper_bounds
 
@@ -122,9 +122,9 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
     group = members_of(config, make, config.load_data(), directory, name, config.seeds)
     _print_data(console, name, group[0].experiment)
     results = members.train(group, name, console)
-    report.print_table(console, {short(name): results})
+    tables.print_table(console, {short(name): results})
     sheets = [sorted((one.directory / "samples").glob("step_*.png")) for one in group]
-    report.save_side_by_side(directory / "samples.png", [own[-1] for own in sheets if own])
+    tables.save_side_by_side(directory / "samples.png", [own[-1] for own in sheets if own])
     console.print(f"{directory} has a run for each seed; see {directory}/samples.png")
     return 0
 

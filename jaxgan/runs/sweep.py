@@ -21,7 +21,7 @@ import tyro
 from rich.console import Console
 
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import arguments, find, launch, members, report
+from jaxgan.runs import arguments, find, launch, members, tables
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import make_folder, write_atomically
 
@@ -62,9 +62,9 @@ def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
             console.print(f"\n{len(remaining)} points go on: {', '.join(remaining)}")
     content = {"points": results, "finished": remaining}
     write_atomically(folder / "sweep.json", json.dumps(content, indent=2) + "\n")
-    report.print_table(console, results)
+    tables.print_table(console, results)
     if (metric := _metric(experiment)) is not None:
-        report.save_comparison(folder / "sweep.png", metric, results)
+        tables.save_comparison(folder / "sweep.png", metric, results)
         console.print(f"see {folder}/sweep.png")
 
 
