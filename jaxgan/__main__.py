@@ -29,6 +29,9 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "arithmetic": (arguments.Arithmetic, "latent_commands"),
     "anomalies": (arguments.Anomalies, "latent_commands"),
     "export": (arguments.Export, "commands"),
+    "report": (arguments.Report, "report_commands"),
+    "compare": (arguments.Compare, "report_commands"),
+    "list": (arguments.List, "report_commands"),
     "digest": (arguments.Digest, "commands"),
 }
 
