@@ -31,9 +31,9 @@ def of_run(run: RecordedRun) -> list[Panel]:
     groups: dict[str, list[str]] = {}
     for name in _names(run.metrics):
         groups.setdefault(_group(name), []).append(name)
-    order = sorted(groups, key=lambda group: (group not in TITLES, list(groups).index(group)))
     panels = []
-    for group in order:
+    known = [name for name in TITLES if name in groups]
+    for group in dict.fromkeys([*known, *groups]):
         title, caption = TITLES.get(group, (group.replace("_", " "), ""))
         curves = [_curve(_label(name, groups[group]), run.metrics, name) for name in groups[group]]
         panels.append(_panel(title, curves, caption=caption))

@@ -1,5 +1,6 @@
 """What the files of a run say, read without building its networks: status, metrics, images."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 from jaxgan.errors import UserError
 from jaxgan.runs.callbacks import read_metrics
 from jaxgan.runs.config_json import read_config_json
-from jaxgan.runs.run import experiment_of
+from jaxgan.runs.experiment import Config
+from jaxgan.runs.find import experiment_of
 
 
 class RecordedRun(NamedTuple):
@@ -48,9 +50,9 @@ class RecordedRun(NamedTuple):
     @property
     def status(self) -> str:
         """How far it is, in words."""
-        last, seconds = self.record["config"].get("num_steps"), 0.0
         if not self.metrics:
             return "no step is logged yet"
+        last = self.record["config"]["num_steps"]
         seconds = datetime.timedelta(seconds=round(self.metrics[-1]["seconds"]))
         if last is not None and self.step >= last:
             return f"complete: {self.step:,} steps in {seconds}"
@@ -88,20 +90,23 @@ def read_run(directory: str | Path) -> RecordedRun:
     )
 
 
-def command(run: RecordedRun) -> str:
+def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
     """The command line that repeats a run, or goes on with it: every flag that is no default.
 
-    If the experiment is not found, or is another version, all recorded flags are given.
+    Args:
+      run: the run.
+      config_type: the `Config` of its experiment, with the defaults; by default it is found by its
+        name. If it is not found, or is another version, all recorded flags are given.
 
     Example:
       >>> command(read_run("runs/mnist"))  # doctest: +SKIP
       'jaxgan train mnist --loss hinge'
     """
-    try:
-        config, _ = experiment_of(run.directory, run.record)
-        defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    except UserError:
-        defaults = {}
+    if config_type is None:
+        with contextlib.suppress(UserError):
+            config_type = type(experiment_of(run.directory, run.record)[0])
+    fields = () if config_type is None else dataclasses.fields(config_type)
+    defaults = {field.name: field.default for field in fields}
     words = ["jaxgan", "train", run.record["experiment"]]
     for name, value in run.record["config"].items():
         value = tuple(value) if isinstance(value, list) else value

@@ -14,6 +14,7 @@ from PIL import Image
 
 import jaxgan
 from jaxgan.runs import panels
+from jaxgan.runs.experiment import Config
 from jaxgan.runs.files import write_atomically
 from jaxgan.runs.recorded import RecordedRun, command, read_run
 
@@ -22,11 +23,12 @@ MAX_SIDE = 1024  # pixels of an image in a page
 PAGES = Path(__file__).parent / "pages"
 
 
-def write_report(directory: str | Path) -> Path:
+def write_report(directory: str | Path, config_type: type[Config] | None = None) -> Path:
     """Writes the `report.html` of a run: curves, metrics, samples, and how to repeat it.
 
     Args:
       directory: directory of the run.
+      config_type: the `Config` of its experiment; by default it is found by the run's record.
 
     Returns:
       The file.
@@ -50,7 +52,7 @@ def write_report(directory: str | Path) -> Path:
         title=run.name,
         caption="Faint: as logged; bold: moving averages.",
         run=run,
-        command=command(run),
+        command=command(run, config_type),
         metrics=_metrics(run),
         best_sheet=_best_sheet(run, steps),
         neighbours=_embedded(file) if file.is_file() else None,
@@ -168,7 +170,7 @@ def _metrics(run: RecordedRun) -> list[dict[str, str]]:
             "final": _value(record),
             "floor": "" if record["floor"] is None else f"{record['floor']:.4g}",
             "samples": f"{record['num_generated']:,}",
-            "real": f"{record['num_real']:,} {record['split'] or ''}",
+            "real": f"{record['num_real']:,} {record['split'] or ''}" if record["num_real"] else "",
         }
         for record in last["records"]
     ]
@@ -192,7 +194,7 @@ def _table(runs: Sequence[RecordedRun]) -> list[dict[str, Any]]:
     ]
     for flag in dict.fromkeys(name for run in runs for name in run.record["config"]):
         values = [run.record["config"].get(flag) for run in runs]
-        if any(value != values[0] for value in values):
+        if flag != "run_dir" and any(value != values[0] for value in values):
             rows.append({"name": flag, "cells": values})
     by = dict.fromkeys(run.best_by for run in runs if run.best_by is not None)
     for name in by:

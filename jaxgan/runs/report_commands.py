@@ -51,7 +51,9 @@ def list(args: arguments.List) -> None:
     runs = _found(args.folder)
     if not runs:
         raise RunError(f"{args.folder} holds no runs: no folder in it has a config.json")
-    table = Table("run", "experiment", "status", "best", "last logged", box=None)
+    table = Table(box=None)
+    for title in ("run", "experiment", "status", "best", "last logged"):
+        table.add_column(title, overflow="fold")
     for run in runs:
         where = str(run.directory)
         table.add_row(where, run.record["experiment"], run.status, _best(run), _logged(run))

@@ -13,16 +13,21 @@ function smoothed(values) {
   });
 }
 
-function decorate(plot) {
+function decorate(figure) {
   const [text, line] = [style("--faint"), style("--line")];
-  for (const axis of [...plot.xaxes, ...plot.yaxes]) {
+  for (const axis of [...figure.xaxes, ...figure.yaxes]) {
     Object.assign(axis, { axis_line_color: line, major_tick_line_color: line });
     Object.assign(axis, { minor_tick_line_color: null, major_label_text_color: text });
   }
-  for (const grid of [...plot.xgrids, ...plot.ygrids]) grid.grid_line_color = line;
-  Object.assign(plot.legend, { background_fill_alpha: 0, border_line_alpha: 0, padding: 0 });
-  Object.assign(plot.legend, { orientation: "horizontal", click_policy: "hide" });
-  Object.assign(plot.legend, { label_text_color: text });
+  for (const grid of [...figure.xgrids, ...figure.ygrids]) grid.grid_line_color = line;
+  Object.assign(figure.toolbar, { logo: null, active_drag: null }); // a finger scrolls the page
+}
+
+function legend(items) {
+  return new Bokeh.Legend({
+    items, orientation: "horizontal", click_policy: "hide", label_text_color: style("--text"),
+    background_fill_alpha: 0, border_line_alpha: 0, padding: 0, margin: 4, ncols: "auto",
+  });
 }
 
 function plot(panel, isLog) {
@@ -30,30 +35,32 @@ function plot(panel, isLog) {
   const figure = Bokeh.Plotting.figure({
     height: 280, sizing_mode: "stretch_width", y_axis_type: isLog && positive ? "log" : "linear",
     background_fill_color: null, border_fill_color: null, outline_line_color: null,
-    tools: "pan,box_zoom,wheel_zoom,reset,save", toolbar_location: "below",
+    tools: "pan,box_zoom,wheel_zoom,reset", toolbar_location: "right",
   });
-  const legend = new Bokeh.Legend();
-  panel.curves.forEach((curve, i) => {
+  const items = panel.curves.map((curve, i) => {
     const color = palette[i % palette.length];
     const source = new Bokeh.ColumnDataSource({ data: {
       step: curve.steps, value: curve.values, smooth: smoothed(curve.values),
     } });
     const [x, y] = [{ field: "step" }, { field: "smooth" }];
     const options = { source, line_color: color };
-    figure.line(x, { field: "value" }, { ...options, line_alpha: 0.3 });
-    const shown = figure.line(x, y, { ...options, line_width: 2, legend_label: curve.name });
-    if (curve.values.length < 30) figure.scatter(x, y, { source, color, size: 6 });
+    const logged = figure.line(x, { field: "value" }, { ...options, line_alpha: 0.3 });
+    const shown = [logged, figure.line(x, y, { ...options, line_width: 2 })];
+    if (curve.values.length < 30) shown.push(figure.scatter(x, y, { source, color, size: 6 }));
     const tooltips = [["step", "@step"], [curve.name, "@value"]];
-    figure.add_tools(new Bokeh.HoverTool({ mode: "vline", renderers: [shown], tooltips }));
+    const hover = { mode: "vline", renderers: [shown[1]], tooltips, visible: false };
+    figure.add_tools(new Bokeh.HoverTool(hover));
+    return new Bokeh.LegendItem({ label: { value: curve.name }, renderers: shown });
   });
   if (panel.floor !== null) {
-    const line_color = style("--faint");
-    figure.add_layout(new Bokeh.Span({
-      location: panel.floor, dimension: "width", line_color, line_dash: "dashed",
-    }));
+    const steps = panel.curves.flatMap(curve => curve.steps);
+    const ends = [Math.min(...steps), Math.max(...steps)];
+    const options = { line_color: style("--faint"), line_dash: "dashed" };
+    const floor = figure.line(ends, [panel.floor, panel.floor], options);
+    items.push(new Bokeh.LegendItem({ label: { value: "a perfect generator" }, renderers: [floor] }));
   }
+  if (items.length > 1) figure.add_layout(legend(items), "above");
   decorate(figure);
-  figure.toolbar.active_drag = null; // a finger on a curve scrolls the page
   return figure;
 }
 
@@ -67,6 +74,7 @@ async function draw() {
     element.replaceChildren();
     views.push(await Bokeh.Plotting.show(plot(panel, isLog), element));
   }
+  document.body.dataset.drawn = isLog ? "log" : "linear";
 }
 
 function show(index) {
@@ -80,9 +88,8 @@ if (data.sheets.steps.length) {
   const slider = document.getElementById("slider");
   slider.addEventListener("input", () => show(slider.valueAsNumber));
   show(slider.valueAsNumber);
-  document.querySelectorAll("img[data-index]").forEach(image => {
-    image.src = data.sheets.images[0][image.dataset.index];
-  });
+  const best = document.getElementById("best");
+  if (best) best.src = data.sheets.images[0][best.dataset.index];
 }
 document.getElementById("log")?.addEventListener("change", draw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
