@@ -32,6 +32,9 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "anomalies": (arguments.Anomalies, "latent_commands"),
     "spectrum": (arguments.Spectrum, "dynamics_commands"),
     "export": (arguments.Export, "commands"),
+    "report": (arguments.Report, "report_commands"),
+    "compare": (arguments.Compare, "report_commands"),
+    "list": (arguments.List, "report_commands"),
     "digest": (arguments.Digest, "commands"),
 }
 

@@ -1,5 +1,6 @@
 """What several test files share: experiments and commands as users start them."""
 
+import base64
 import contextlib
 import dataclasses
 import io
@@ -137,6 +138,12 @@ def size_of(path: Path) -> tuple[int, int]:
 def pixels(path: Path) -> np.ndarray:
     """The values of an image file."""
     with Image.open(path) as image:
+        return np.asarray(image, np.int32)
+
+
+def decoded(uri: str) -> np.ndarray:
+    """The values of an image in a data URI."""
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2]))) as image:
         return np.asarray(image, np.int32)
 
 

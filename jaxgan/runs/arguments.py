@@ -296,3 +296,34 @@ class Export(CheckpointArguments):
 @dataclass(frozen=True, kw_only=True)
 class Digest(RunArguments):
     """Print the SHA-256 digest of the newest checkpoint, and its step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(RunArguments):
+    """Write RUN/report.html: curves, metrics, samples, and how to repeat the run.
+
+    A single file, without network. Runs write it themselves at every evaluation and at the end.
+    """
+
+    open: bool = False
+    """Show it in the browser."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Write a page that compares runs: a table, curves, and samples at equal steps."""
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN RUN ...")]
+    """Directories of the runs."""
+    out: Path = Path("comparison.html")
+    """File to write."""
+    open: bool = False
+    """Show it in the browser."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List the runs in a folder, with their status and best score."""
+
+    folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("runs")
+    """Folder that holds runs, also in folders of it."""

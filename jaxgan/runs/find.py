@@ -8,12 +8,14 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import jaxgan.experiments
 from jaxgan.errors import RunError
+from jaxgan.runs.experiment import Config
 
 
 def names() -> list[str]:
@@ -49,6 +51,28 @@ def find(name: str) -> ModuleType:
             "Config and a function make(config, data)"
         )
     return module
+
+
+def experiment_of(directory: Path, record: Mapping[str, Any]) -> tuple[Config, Any]:
+    """Configuration of a run, and the function `make` of its experiment.
+
+    Args:
+      directory: directory of the run.
+      record: content of its `config.json`.
+
+    Raises:
+      RunError: the experiment is not found, or is another version.
+    """
+    name = record["experiment"]
+    if name.endswith(".py") and Path(name).resolve().is_relative_to(directory.resolve()):
+        raise RunError(f"{directory} names a file of its own as its code, {name}, which is not run")
+    module = find(name)
+    try:
+        return module.Config(**record["config"]), module.make
+    except TypeError as error:
+        raise RunError(
+            f"{directory} was made by another version of {name} ({error}); use that version"
+        ) from None
 
 
 def name_of(make: Callable[..., object]) -> str:

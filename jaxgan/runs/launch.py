@@ -7,6 +7,7 @@ runs/mnist/
   samples/         step_<step>.png, always from the same latents
   samples.gif      animation of samples/, written at the end
   evaluation.json  the records of every evaluation, and the best step
+  report.html      a page about the run, written at every evaluation (`report`)
   checkpoints/     the newest states and the best; the same command resumes from the newest
 """
 

@@ -57,7 +57,7 @@ def load_run(
     """
     directory = Path(directory)
     record = read_config_json(directory)
-    config, make = _experiment(directory, record)
+    config, make = find.experiment_of(directory, record)
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=str(data_dir))
     data = config.load_data() if with_data else config.blank_data(record["data"])
@@ -213,20 +213,6 @@ class Run:
             return prior if truncation is None else truncated(prior, truncation)
         except ValueError as error:
             raise RunError(f"the truncation is {truncation}: {error}") from None
-
-
-def _experiment(directory: Path, record: Mapping[str, Any]) -> tuple[Config, Any]:
-    """Configuration of a run, and the function `make` of its experiment."""
-    name = record["experiment"]
-    if name.endswith(".py") and Path(name).resolve().is_relative_to(directory.resolve()):
-        raise RunError(f"{directory} names a file of its own as its code, {name}, which is not run")
-    module = find.find(name)
-    try:
-        return module.Config(**record["config"]), module.make
-    except TypeError as error:
-        raise RunError(
-            f"{directory} was made by another version of {name} ({error}); use that version"
-        ) from None
 
 
 def _restored(directory: Path, experiment: Experiment, *, best: bool) -> TrainState:

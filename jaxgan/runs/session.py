@@ -19,7 +19,7 @@ from jaxgan.errors import RunError, UserError
 from jaxgan.evaluation import evaluator
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
-from jaxgan.runs import callbacks, trackers
+from jaxgan.runs import callbacks, report, trackers
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.init_from import initialised
 from jaxgan.training import TrainingAlgorithm, TrainState, scan_steps, with_ema
@@ -122,6 +122,7 @@ class _Session:
             every(self.config.sample_every, self.sample_images()),
             agree,
             self.evaluate_and_checkpoint(manager, stop, loggers),
+            every(self.config.evaluate_every or self.last, self.report()),
             stop,
         ]
 
@@ -201,6 +202,17 @@ class _Session:
         return callbacks.Evaluations(
             path, evaluate, evaluation, self.console, loggers, step=self.start
         )
+
+    def report(self) -> loop.Callback:
+        """The page `report.html`; training goes on if it cannot be written."""
+
+        def callback(step: int, state: TrainState, metrics: Metrics) -> None:
+            try:
+                report.write_report(self.directory, type(self.config))
+            except Exception as error:
+                self.console.print(f"WARNING: {self.directory}/report.html not written: {error}")
+
+        return callback if multihost.is_main() else lambda step, state, metrics: None
 
     def finish(self, step: int, received: signal.Signals | None) -> int:
         """Prints how training ended, writes the animation, and returns the exit status."""

@@ -1,0 +1,123 @@
+"""What the files of a run say, read without building its networks: status, metrics, images."""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxgan.errors import UserError
+from jaxgan.runs.callbacks import read_metrics
+from jaxgan.runs.config_json import read_config_json
+from jaxgan.runs.experiment import Config
+from jaxgan.runs.find import experiment_of
+
+
+class RecordedRun(NamedTuple):
+    """The record of a run, finished or not.
+
+    Attributes:
+      directory: directory of the run.
+      record: content of its `config.json`.
+      metrics: its metrics, one `{"step": ..., "seconds": ..., "player/name": ...}` per logged step.
+      evaluations: its evaluations, `{"step": ..., "records": [...]}`, by increasing step.
+      best_by: metric by which an evaluation is the best; `None` if there is none.
+      best_step: step of the best evaluation; `None` if there is none.
+      sheets: image files of its samples by step, by increasing step.
+    """
+
+    directory: Path
+    record: Mapping[str, Any]
+    metrics: Sequence[Mapping[str, float]]
+    evaluations: Sequence[Mapping[str, Any]]
+    best_by: str | None
+    best_step: int | None
+    sheets: Mapping[int, Path]
+
+    @property
+    def name(self) -> str:
+        """Name of its directory."""
+        return self.directory.resolve().name
+
+    @property
+    def step(self) -> int:
+        """Its last logged step; 0 if there is none."""
+        return int(self.metrics[-1]["step"]) if self.metrics else 0
+
+    @property
+    def status(self) -> str:
+        """How far it is, in words."""
+        if not self.metrics:
+            return "no step is logged yet"
+        last = self.record["config"]["num_steps"]
+        seconds = datetime.timedelta(seconds=round(self.metrics[-1]["seconds"]))
+        if last is not None and self.step >= last:
+            return f"complete: {self.step:,} steps in {seconds}"
+        of = "" if last is None else f" of {last:,}"
+        return f"step {self.step:,}{of}, after {seconds}"
+
+    def value(self, name: str, step: int) -> float | None:
+        """Value of a metric at the evaluation of a step, if it is recorded."""
+        records = next((e["records"] for e in self.evaluations if e["step"] == step), [])
+        return next((record["value"] for record in records if record["name"] == name), None)
+
+
+def read_run(directory: str | Path) -> RecordedRun:
+    """Reads the record of a run.
+
+    Raises:
+      RunError: the directory holds no run, or its `config.json` is damaged.
+
+    Example:
+      >>> read_run("runs/mnist").status  # doctest: +SKIP
+      'complete: 10,000 steps in 0:04:31'
+    """
+    directory = Path(directory)
+    record, path = read_config_json(directory), directory / "evaluation.json"
+    evaluation = json.loads(path.read_text()) if path.is_file() else {"evaluations": []}
+    sheets = sorted((directory / "samples").glob("step_*.png"))
+    return RecordedRun(
+        directory,
+        record,
+        read_metrics(directory / "metrics.jsonl"),
+        evaluation["evaluations"],
+        evaluation.get("best_by"),
+        evaluation.get("best_step"),
+        {int(sheet.stem.removeprefix("step_")): sheet for sheet in sheets},
+    )
+
+
+def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
+    """The command line that repeats a run, or goes on with it: every flag that is no default.
+
+    Args:
+      run: the run.
+      config_type: the `Config` of its experiment, with the defaults; by default it is found by its
+        name. If it is not found, or is another version, all recorded flags are given.
+
+    Example:
+      >>> command(read_run("runs/mnist"))  # doctest: +SKIP
+      'jaxgan train mnist --loss hinge'
+    """
+    if config_type is None:
+        with contextlib.suppress(UserError):
+            config_type = type(experiment_of(run.directory, run.record)[0])
+    fields = () if config_type is None else dataclasses.fields(config_type)
+    defaults = {field.name: field.default for field in fields}
+    words = ["jaxgan", "train", run.record["experiment"]]
+    for name, value in run.record["config"].items():
+        value = tuple(value) if isinstance(value, list) else value
+        if name not in defaults or value != defaults[name]:
+            words += _flag(name.replace("_", "-"), value)
+    return shlex.join(words)
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    """A flag as tyro parses it."""
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    values = value if isinstance(value, tuple) else (value,)
+    return [f"--{name}", *map(str, values)]

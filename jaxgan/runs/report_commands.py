@@ -1,0 +1,95 @@
+"""Commands that show runs: report, compare, list."""
+
+import datetime
+import os
+import webbrowser
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from jaxgan.errors import RunError
+from jaxgan.runs import arguments
+from jaxgan.runs.files import check_place, make_folder
+from jaxgan.runs.recorded import RecordedRun, read_run
+from jaxgan.runs.report import write_comparison, write_report
+
+
+def report(args: arguments.Report) -> None:
+    """Writes the page of a run.
+
+    Raises:
+      UserError: the directory has no run, or cannot be written to.
+    """
+    read_run(args.run)
+    make_folder(args.run)
+    path = write_report(args.run)
+    _announce(path, str(args.run), show=args.open)
+
+
+def compare(args: arguments.Compare) -> None:
+    """Writes a page that compares runs.
+
+    Raises:
+      UserError: there are less than two runs, or one of the directories has none.
+    """
+    if len(args.runs) < 2:
+        raise RunError(f"there is one run, {args.runs[0]}; give at least two to compare")
+    check_place(args.out, endings={".html"})
+    write_comparison(args.runs, args.out)
+    _announce(args.out, f"comparison of {len(args.runs)} runs", show=args.open)
+
+
+def list(args: arguments.List) -> None:
+    """Prints a table of the runs in a folder: status and best score.
+
+    Raises:
+      UserError: there is no such folder.
+    """
+    if not args.folder.is_dir():
+        raise RunError(f"there is no folder {args.folder}; give one that holds runs")
+    runs = _found(args.folder)
+    if not runs:
+        raise RunError(f"{args.folder} holds no runs: no folder in it has a config.json")
+    table = Table(box=None)
+    for title in ("run", "experiment", "status", "best", "last logged"):
+        table.add_column(title, overflow="fold")
+    for run in runs:
+        where = str(run.directory)
+        table.add_row(where, run.record["experiment"], run.status, _best(run), _logged(run))
+    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+
+
+# ---- helpers of the above
+
+
+def _announce(path: Path, what: str, *, show: bool) -> None:
+    print(f"{path}: {what}, {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
+    if show:
+        webbrowser.open(path.resolve().as_uri())
+
+
+def _found(folder: Path) -> tuple[RecordedRun, ...]:
+    """The runs in a folder and in the folders in it, by name."""
+    runs = []
+    for parent, folders, files in os.walk(folder):
+        if "config.json" in files:
+            runs.append(read_run(parent))
+            folders.clear()
+        folders.sort()
+    return tuple(runs)
+
+
+def _best(run: RecordedRun) -> str:
+    if run.best_by is None or run.best_step is None:
+        return ""
+    return f"{run.best_by} {run.value(run.best_by, run.best_step):.4g} at step {run.best_step:,}"
+
+
+def _logged(run: RecordedRun) -> str:
+    """When the run last logged a step."""
+    path = run.directory / "metrics.jsonl"
+    if not path.exists():
+        return ""
+    moment = datetime.datetime.fromtimestamp(path.stat().st_mtime)
+    return moment.isoformat(sep=" ", timespec="minutes")
