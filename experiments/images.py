@@ -198,6 +198,11 @@ def check(config: Config, dataset: Dataset) -> None:
     if (config.acgan or config.infogan) and config.network != "dcgan":
         name = "acgan" if config.acgan else "infogan"
         raise DataError(f"--{name} has a head for --network dcgan, not for {config.network}")
+    if config.label_smoothing and config.loss not in ("minimax", "non_saturating"):
+        raise DataError(
+            f"--label-smoothing is for the logistic losses, minimax and non_saturating, and --loss "
+            f"is {config.loss}; set it to 0"
+        )
     if config.instance_noise and config.augment in ("diff_augment", "ada"):
         raise DataError("--instance-noise takes the place of an augmentation; set --augment none")
     if config.pack > 1 and (config.conditional or config.infogan):
@@ -219,8 +224,8 @@ def make_loss(config: Config) -> AdversarialLoss:
     """The adversarial loss."""
     from jaxgan import losses
 
-    loss = getattr(losses, config.loss)()
-    return losses.smoothed(loss, config.label_smoothing) if config.label_smoothing else loss
+    smoothing = {"real_label": 1.0 - config.label_smoothing} if config.label_smoothing else {}
+    return getattr(losses, config.loss)(**smoothing)
 
 
 def make_terms(config: Config, prior: Latent) -> tuple[Regularizer | None, Regularizer | None]:

@@ -71,6 +71,7 @@ def test_unknown_presets():
             {"infogan": 1.0, "network": "mlp"},
             "--infogan has a head for --network dcgan, not for mlp",
         ),
+        ({"label_smoothing": 0.1, "loss": "hinge"}, "logistic losses, .* and --loss is hinge"),
         ({"pack": 2, "conditional": True}, "--pack is for GANs without conditions"),
         ({"instance_noise": 0.1, "augment": "ada"}, "set --augment none"),
     ],
