@@ -1,0 +1,447 @@
+"""Networks of the GANs since 2018: sizes of the published ones, and what they compute."""
+
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxgan import networks
+from jaxgan.errors import SizeError
+from jaxgan.networks.residual import DownBlock, UpBlock
+from jaxgan.networks.stylegan2 import StyleLayer, ToImage
+from jaxgan.parallel import axis
+
+KEY = jax.random.key(0)
+PUBLISHED = json.loads((Path(__file__).parent / "reference_parameters.json").read_text())
+
+
+def shapes_of(module, *inputs):
+    """Shapes of the parameters, without computing them."""
+    abstract = [jax.ShapeDtypeStruct(s, jnp.float32 if len(s) > 1 else jnp.int32) for s in inputs]
+    params, _ = jax.eval_shape(networks.from_linen(module).init, KEY, *abstract)
+    return [leaf.shape for leaf in jax.tree.leaves(params)]
+
+
+def initialised(module, *inputs):
+    """A network, and parameters that are normally distributed, also where they start at 0."""
+    network = networks.from_linen(module)
+
+    @jax.jit
+    def init(*inputs):
+        params, state = network.init(KEY, *inputs)
+        keys = iter(jax.random.split(KEY, len(jax.tree.leaves(params))))
+        moved = lambda p: p + 0.1 * jax.random.normal(next(keys), p.shape)
+        return jax.tree.map(moved, params), state
+
+    return network, *init(*inputs)
+
+
+def run(network, params, state, *inputs, train=False):
+    """Output and state, compiled: nothing of a small network is worth an operation by itself."""
+    apply = lambda *args: network.apply(*args, key=KEY, train=train)
+    return jax.jit(apply)(params, state, *inputs)
+
+
+# ---- sizes of the published networks
+
+SIZES = {
+    "cifar10": (32, {"features": 768}, {"features": 512}),
+    "ffhq256": (256, {"features": 96}, {"features": 64}),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED["networks"])
+def test_parameters_are_those_of_the_published_code(name):
+    """As many of every shape, up to the order of axes."""
+    method, size, *conditional, kind = name.split()
+    side, r3gan, stylegan2 = SIZES[size]
+    options = {"num_classes": 10} if conditional else {}
+    if method == "r3gan":
+        latent, options = 64, options | r3gan
+        classes = networks.R3GANGenerator, networks.R3GANDiscriminator
+    else:
+        latent, options = 512, options | stylegan2
+        classes = networks.StyleGAN2Generator, networks.StyleGAN2Discriminator
+        if size == "cifar10":
+            options |= {"mapping_layers": 2} if kind == "generator" else {"residual": False}
+    if kind == "generator":
+        module, inputs = classes[0]((side, side, 3), **options), [(2, latent)]
+    else:
+        module, inputs = classes[1](**options), [(2, side, side, 3)]
+    shapes = shapes_of(module, *inputs, *([(2,)] if conditional else []))
+    sides = [sorted(side for side in shape if side > 1) or [1] for shape in shapes]
+    assert Counter(" ".join(map(str, shape)) for shape in sides) == PUBLISHED["networks"][name]
+
+
+def test_biggan_of_128_pixels_has_the_published_number_of_parameters():
+    """Those that the tests of google/compare_gan state, for ImageNet."""
+    options = {"attention": 64, "num_classes": 1000}
+    count = lambda shapes: sum(int(np.prod(shape)) for shape in shapes)
+    generator = networks.BigGANGenerator((128, 128, 3), **options)
+    assert count(shapes_of(generator, (2, 120), (2,))) == 70_433_988
+    discriminator = networks.BigGANDiscriminator(**options)
+    assert count(shapes_of(discriminator, (2, 128, 128, 3), (2,))) == 87_982_370
+
+
+def test_sngan_of_cifar10_by_hand():
+    """Miyato et al., table 3: every residual block has two 3 x 3 and, where it must, a 1 x 1."""
+    count = lambda shapes: sum(int(np.prod(shape)) for shape in shapes)
+    conv = lambda taps, n_in, n_out: taps**2 * n_in * n_out + n_out
+    up = 2 * conv(3, 256, 256) + conv(1, 256, 256) + 4 * 256
+    generator = shapes_of(networks.SNGANGenerator((32, 32, 3), (256,) * 4), (2, 128))
+    assert count(generator) == 129 * 4096 + 3 * up + 2 * 256 + conv(3, 256, 3)
+    first = conv(3, 3, 128) + conv(3, 128, 128) + conv(1, 3, 128)
+    same = 2 * conv(3, 128, 128)
+    discriminator = networks.SNGANDiscriminator((128,) * 4, num_halvings=2)
+    expected = first + (same + conv(1, 128, 128)) + 2 * same + 129
+    assert count(shapes_of(discriminator, (2, 32, 32, 3))) == expected
+
+
+# ---- all families: sizes, labels, dtypes, modes
+
+GENERATORS = {
+    "sngan": partial(networks.SNGANGenerator, features=4),
+    "biggan": partial(networks.BigGANGenerator, features=4),
+    "r3gan": partial(networks.R3GANGenerator, features=4, max_features=8, group_size=4, blocks=1),
+    "stylegan2": partial(
+        networks.StyleGAN2Generator, features=4, max_features=8, style=6, mapping_layers=2
+    ),
+}
+DISCRIMINATORS = {
+    "sngan": partial(networks.SNGANDiscriminator, features=4),
+    "biggan": partial(networks.BigGANDiscriminator, features=4),
+    "r3gan": partial(
+        networks.R3GANDiscriminator, features=4, max_features=8, group_size=4, blocks=1
+    ),
+    "stylegan2": partial(
+        networks.StyleGAN2Discriminator, features=4, max_features=8, mapping_layers=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (16, 32, 1)])
+def test_sizes_and_dtypes(name, shape):
+    """Sides of 4 to 7 times a power of two, also two that differ; float32 outside of bfloat16."""
+
+    def play(z, label):
+        generator = networks.from_linen(GENERATORS[name](shape, num_classes=3), dtype="bfloat16")
+        discriminator = networks.from_linen(DISCRIMINATORS[name](num_classes=3), dtype="bfloat16")
+        g_variables = generator.init(KEY, z, label)
+        images, g_state = generator.apply(*g_variables, z, label, key=KEY, train=True)
+        d_variables = discriminator.init(KEY, images, label)
+        logits, d_state = discriminator.apply(*d_variables, images, label, key=KEY, train=True)
+        return images, logits, (g_variables, d_variables, g_state, d_state)
+
+    z, label = jax.ShapeDtypeStruct((2, 8), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
+    images, logits, variables = jax.eval_shape(play, z, label)
+    assert images.shape == (2, *shape)
+    assert logits.shape == (2,)
+    assert {leaf.dtype for leaf in jax.tree.leaves((images, logits, variables))} == {
+        jnp.dtype(jnp.float32)
+    }
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_labels_matter_and_are_asked_for(name):
+    label = jnp.array([2, 0])
+    labels = label, jnp.array([2, 1])
+    z, x = jax.random.normal(KEY, (2, 8)), jax.random.normal(KEY, (2, 8, 8, 1))
+    modules = GENERATORS[name]((8, 8, 1), num_classes=3), DISCRIMINATORS[name](num_classes=3)
+    for module, given in zip(modules, (z, x), strict=True):
+        network, params, state = initialised(module, given, label)
+        both = jax.jit(lambda *args, n=network: [n.apply(*args, y, train=False)[0] for y in labels])
+        found, other = both(params, state, given)
+        # The second example's label alone is another one; the first shares no statistics with it.
+        if name != "stylegan2":
+            np.testing.assert_array_equal(found[0], other[0])
+        assert not np.allclose(found[1], other[1])
+        with pytest.raises(ValueError, match="num_classes=3 and was called without labels"):
+            jax.eval_shape(network.init, KEY, given)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("size", [(30, 30), (7, 7), (32, 36)])
+def test_sides_that_do_not_halve(name, size):
+    message = rf"was given images of {size[0]} x {size[1]}"
+    with pytest.raises(SizeError, match=message):
+        shapes_of(GENERATORS[name]((*size, 1)), (2, 8))
+    with pytest.raises(SizeError, match=message):
+        shapes_of(DISCRIMINATORS[name](), (2, *size, 1))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (networks.SNGANGenerator((32, 32, 1), (8, 8, 0, 8)), r"features is \(8, 8, 0, 8\)"),
+        (networks.SNGANGenerator((32, 32, 1), (4,) * 7), "halve 6 times; expected sides that 64"),
+        (networks.SNGANGenerator((32, 32, 1), 4, attention=12), "attention is 12, .* 8, 16, 32"),
+        (
+            networks.BigGANGenerator((32, 32, 1), (4,) * 9),
+            "given 8 latents, which it splits into 9",
+        ),
+        (networks.BigGANGenerator((32, 32, 1), 0), r"features is \(0, 0, 0, 0\)"),
+        (networks.R3GANGenerator((32, 32, 1), blocks=0), "blocks is 0"),
+        (networks.R3GANGenerator((32, 32, 1), 11, group_size=8), "which do not divide them"),
+        (networks.StyleGAN2Generator((32, 32, 1), style=0), "features is 0"),
+        (networks.StyleGAN2Generator((32, 32, 1), style_mixing=1.5), "style_mixing is 1.5"),
+    ],
+)
+def test_arguments_that_do_not_fit(module, message):
+    with pytest.raises(SizeError, match=message):
+        shapes_of(module, (2, 8))
+
+
+def test_attention_that_no_map_of_a_discriminator_has():
+    with pytest.raises(SizeError, match=r"attention is 32, .* 16, 8, 4"):
+        shapes_of(networks.SNGANDiscriminator(4, attention=32), (2, 32, 32, 1))
+
+
+# ---- residual blocks of SNGAN and BigGAN
+
+
+def plain_conv(x, layer):
+    y = jax.lax.conv_general_dilated(
+        x, layer["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return y + layer["bias"].reshape(1, 1, 1, -1)
+
+
+def copies(x):
+    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+
+
+def means(x):
+    return sum(x[:, i::2, j::2] for i in (0, 1) for j in (0, 1)) / 4
+
+
+def test_up_block_in_the_papers_order():
+    """Doubled before each convolution, that of the shortcut too."""
+    x = jax.random.normal(KEY, (3, 4, 3, 5))
+    _, p, state = initialised(UpBlock(6), x)
+    y, _ = run(networks.from_linen(UpBlock(6)), p, state, x)
+    norm = lambda x, i: (
+        x / np.sqrt(1 + 1e-5) * p[f"BatchNorm_{i}"]["scale"].reshape(1, 1, 1, -1)
+        + p[f"BatchNorm_{i}"]["bias"].reshape(1, 1, 1, -1)
+    )
+    h = plain_conv(copies(jax.nn.relu(norm(x, 0))), p["Conv_0"])
+    h = plain_conv(jax.nn.relu(norm(h, 1)), p["Conv_1"])
+    np.testing.assert_allclose(y, h + plain_conv(copies(x), p["Conv_2"]), atol=1e-4)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("halve", [True, False])
+@pytest.mark.parametrize("features", [5, 6])
+def test_down_block_in_the_papers_order(first, halve, features):
+    """Convolved before each mean, the shortcut too; which is the identity where nothing changes."""
+    x = jax.random.normal(KEY, (2, 4, 6, 5))
+    block = DownBlock(features, 7, first=first, halve=halve, spectral_norm=False)
+    network, p, state = initialised(block, x)
+    y, _ = run(network, p, state, x)
+    pooled = means if halve else lambda x: x
+    h = plain_conv(x if first else jax.nn.relu(x), p["Conv_0"])
+    h = pooled(plain_conv(jax.nn.relu(h), p["Conv_1"]))
+    shortcut = plain_conv(x, p["Conv_2"]) if halve or features == 6 else x
+    np.testing.assert_allclose(y, h + pooled(shortcut), atol=1e-4)
+
+
+def test_power_iterations_are_state_that_training_changes():
+    x = jax.random.normal(KEY, (2, 8, 8, 1))
+    network, params, state = initialised(networks.SNGANDiscriminator(2), x)
+    _, trained = run(network, params, state, x, train=True)
+    _, evaluated = run(network, params, state, x)
+    jax.tree.map(np.testing.assert_array_equal, evaluated, state)
+    assert set(state) == {"spectral"}
+    changed = jax.tree.map(lambda a, b: not np.array_equal(a, b), state, trained)
+    sizes = jax.tree.map(jnp.size, state)  # a vector of one number is 1 or -1, always
+    assert jax.tree.map(lambda size: size > 1, sizes) == changed
+
+
+def calls_of(kinds, network, *args, train=False):
+    """Inputs and outputs of submodules of some kinds, in order: `[(inputs, output), ...]`."""
+
+    def collect(*args):
+        calls = []
+
+        def record(call, inputs, options, context):
+            output = call(*inputs, **options)
+            if isinstance(context.module, kinds) and context.method_name == "__call__":
+                calls.append((inputs, output))
+            return output
+
+        with nn.intercept_methods(record):
+            network.apply(*args, key=KEY, train=train)
+        return calls
+
+    return jax.jit(collect)(*args)
+
+
+def test_a_latent_of_biggan_is_split_over_the_blocks():
+    """A change of the last part leaves all but the last block's output; of the first, nothing."""
+    z, label = jax.random.normal(KEY, (2, 7)), jnp.array([0, 2])
+    module = GENERATORS["biggan"]((16, 16, 1), num_classes=3)
+    network, params, state = initialised(module, z, label)
+    blocks = lambda z: [
+        (condition, output)
+        for (_, condition), output in calls_of(UpBlock, network, params, state, z, label)
+    ]
+    (first, a), (last, b) = blocks(z)
+    embedding = params["Embed_0"]["embedding"][label]
+    np.testing.assert_array_equal(first, jnp.concatenate([embedding, z[:, 3:5]], axis=1))
+    np.testing.assert_array_equal(last, jnp.concatenate([embedding, z[:, 5:]], axis=1))
+    (_, same), (_, other) = blocks(z.at[:, 6].add(1.0))
+    np.testing.assert_array_equal(a, same)
+    assert not np.allclose(b, other)
+    (_, changed), _ = blocks(z.at[:, 0].add(1.0))
+    assert not np.allclose(a, changed)
+
+
+def test_biggan_starts_orthogonal():
+    init = jax.jit(networks.from_linen(GENERATORS["biggan"]((8, 8, 1))).init)
+    params, _ = init(KEY, jnp.zeros((2, 8)))
+    kernel = params["UpBlock_0"]["Conv_0"]["kernel"].reshape(-1, 4)
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
+
+
+# ---- R3GAN
+
+
+def test_r3gan_starts_as_its_resampling():
+    """Blocks start as the identity, so generator and discriminator start linear."""
+    z, x = jax.random.normal(KEY, (2, 5)), jax.random.normal(KEY, (2, 8, 8, 1))
+    for module, given in ((GENERATORS["r3gan"]((8, 8, 1)), z), (DISCRIMINATORS["r3gan"](), x)):
+        network, moved, state = initialised(module, given)
+        start, _ = jax.jit(network.init)(KEY, given)
+        for params, linear in ((start, True), (moved, False)):
+            sum_of_both = lambda *args, n=network: (
+                n.apply(*args, train=True)[0] + n.apply(*args[:2], -args[2], train=True)[0]
+            )
+            found = jax.jit(sum_of_both)(params, state, given)
+            assert np.allclose(found, 0.0, atol=1e-6) == linear
+
+
+def test_initial_scale_of_r3gans_blocks():
+    """He et al.'s for the leaky ReLU, times L^(-1/4) for L blocks of three layers."""
+    module = networks.R3GANDiscriminator(64, blocks=3)
+    params, _ = jax.jit(networks.from_linen(module).init)(KEY, jnp.zeros((1, 8, 8, 1)))
+    block = params["R3GANBlock_0"]
+    gain = np.sqrt(2 / (1 + 0.2**2)) * 6 ** (-1 / 4)
+    assert np.std(block["Conv_0"]["kernel"]) == pytest.approx(gain / np.sqrt(64), rel=0.03)
+    assert np.std(block["Conv_1"]["kernel"]) == pytest.approx(gain / np.sqrt(9 * 16), rel=0.03)
+    assert not np.any(block["Conv_2"]["kernel"])
+
+
+def test_pictures_are_clipped_in_evaluation_alone():
+    z = 9.0 * jax.random.normal(KEY, (2, 8))
+    for name in ("r3gan", "stylegan2"):
+        options = {"style_mixing": 0.0} if name == "stylegan2" else {}
+        network, params, state = initialised(GENERATORS[name]((8, 8, 1), **options), z)
+        if name == "stylegan2":
+            params = jax.tree_util.tree_map_with_path(
+                lambda path, p: jnp.zeros(()) if "noise_strength" in str(path) else p, params
+            )
+        linear, _ = run(network, params, state, z, train=True)
+        pictures, _ = run(network, params, state, z)
+        assert np.max(np.abs(linear)) > 1.0
+        np.testing.assert_allclose(np.clip(linear, -1.0, 1.0), pictures, atol=1e-5)
+
+
+# ---- StyleGAN2
+
+
+def style_generator(**options):
+    module = GENERATORS["stylegan2"]((8, 8, 1), **options)
+    return initialised(module, jax.random.normal(KEY, (16, 3)))
+
+
+def styles_of(network, params, state, z, **mode):
+    """The style that each layer receives, `[layer, batch, style]`."""
+    calls = calls_of((StyleLayer, ToImage), network, params, state, z, **mode)
+    return np.stack([inputs[1] for inputs, _ in calls])
+
+
+def test_every_image_layer_has_the_style_of_the_convolution_after_it():
+    """conv, image, then of each finer resolution conv, conv, image: 5 layers, 4 styles."""
+    network, params, state = style_generator(style_mixing=1.0)
+    z = jax.random.normal(KEY, (64, 3))
+    conv, image, up, after, last = styles_of(network, params, state, z, train=True)
+    np.testing.assert_array_equal(image, up)
+    own = styles_of(network, params, state, z)
+    np.testing.assert_array_equal(own, np.stack(5 * [own[0]]))
+    # The first layer has the latent's own style; each later one may begin with the second.
+    np.testing.assert_allclose(conv, own[0], atol=1e-6)
+    mixed = np.stack([np.any(s != conv, axis=1) for s in (up, after, last)])
+    assert np.all(mixed[1:] >= mixed[:-1])  # once changed, changed
+    assert np.all(mixed[-1])  # with probability 1
+    counts = np.bincount(mixed.sum(axis=0), minlength=4)[1:]
+    assert counts.min() > 10  # 64 examples over three first layers
+
+
+def test_style_mixing_has_its_probability():
+    network, params, state = style_generator(style_mixing=0.25)
+    z = jax.random.normal(KEY, (400, 3))
+    conv, *_, last = styles_of(network, params, state, z, train=True)
+    assert np.mean(np.any(conv != last, axis=1)) == pytest.approx(0.25, abs=0.07)
+
+
+def test_mean_style_and_truncation():
+    """The mean moves by 0.005 of its distance in training; psi = 0 is the mean for all latents."""
+    network, params, _ = style_generator()
+    mean = np.asarray(jax.random.normal(jax.random.key(5), (1, 6)))
+    state, z = {"averages": {"w": jnp.asarray(mean[0])}}, jax.random.normal(KEY, (8, 3))
+    w = styles_of(network, params, state, z)[0]
+    _, moved = run(network, params, state, z, train=True)
+    expected = 0.995 * mean[0] + 0.005 * w.mean(axis=0)
+    np.testing.assert_allclose(moved["averages"]["w"], expected, rtol=1e-4, atol=1e-5)
+    for psi in (0.0, 0.5):
+        truncated = networks.from_linen(GENERATORS["stylegan2"]((8, 8, 1), truncation=psi))
+        styles = styles_of(truncated, params, state, z)[0]
+        np.testing.assert_allclose(styles, mean + psi * (w - mean), rtol=1e-4, atol=1e-5)
+
+
+def test_demodulation_forgets_the_scale_of_kernels():
+    network, params, state = style_generator()
+    z = jax.random.normal(KEY, (4, 3))
+
+    def scaled(path, p):
+        names = [part.key for part in path]
+        layer = names[0].startswith("StyleLayer") and names[-1] == "kernel" and len(names) == 2
+        return 3.0 * p if layer else p
+
+    other = jax.tree_util.tree_map_with_path(scaled, params)
+    images, same = (run(network, p, state, z)[0] for p in (params, other))
+    np.testing.assert_allclose(images, same, atol=1e-5)
+
+
+def test_noise_and_mixing_belong_to_the_example():
+    """The same on one device and on four; in evaluation one noise map for all latents."""
+    network, params, state = style_generator(style_mixing=0.5)
+    z = jax.random.normal(KEY, (8, 3))
+    apply = jax.jit(lambda z: network.apply(params, state, z, key=KEY, train=True))
+    mapped = jax.jit(jax.vmap(apply, axis_name=axis.DATA_AXIS))
+    (whole, updated), (shares, of_each) = apply(z), mapped(z.reshape(4, 2, 3))
+    np.testing.assert_allclose(shares.reshape(whole.shape), whole, atol=1e-5)
+    np.testing.assert_allclose(
+        of_each["averages"]["w"], np.tile(updated["averages"]["w"], (4, 1)), atol=1e-6
+    )
+    equal = jnp.tile(z[:1], (8, 1))
+    noisy, same = apply(equal)[0], run(network, params, state, equal)[0]
+    assert np.ptp(noisy, axis=0).max() > 1e-3
+    np.testing.assert_allclose(same, np.tile(same[:1], (8, 1, 1, 1)), atol=1e-6)
+
+
+def test_stylegan2s_discriminator_over_devices():
+    """Groups of examples reach over devices."""
+    x = jax.random.normal(KEY, (8, 8, 8, 1))
+    network, params, state = initialised(DISCRIMINATORS["stylegan2"](), x)
+    apply = lambda x: network.apply(params, state, x, train=True)[0]
+    mapped = jax.jit(jax.vmap(apply, axis_name=axis.DATA_AXIS))
+    whole, alone = jax.jit(lambda x: (apply(x), apply(x[:1])))(x)
+    np.testing.assert_allclose(mapped(x[:, None]).reshape(8), whole, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(whole[0], alone[0], rtol=1e-4)
