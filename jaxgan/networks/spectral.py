@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from jaxgan.networks.layers import at_least_float32
 from jaxgan.types import Array
 
-INITIAL_ITERATIONS = 15
 EPSILON = 1e-12
 
 
@@ -22,8 +21,8 @@ class SpectralNorm(nn.Module):
         v = W^T u / |W^T u|,  u <- W v / |W v|,  sigma = u^T W v
 
     `iterations` times, and applies the layer with `W / sigma`; in evaluation u stays. The gradient
-    of sigma in W holds u and v constant. u is part of the model state; its initial value is that
-    after 15 iterations. It is normalised where it is used, so averages of it over steps are fine.
+    of sigma in W holds u and v constant. u is part of the model state, and normally distributed at
+    first. It is normalised where it is used, so that averages of it over steps are fine.
 
     Attributes:
       layer: a layer with a parameter `kernel` or `embedding`, such as `Conv`, `flax.linen.Dense` or
@@ -61,7 +60,8 @@ class SpectralNorm(nn.Module):
 
     def _normalised(self, kernel: Array, train: bool) -> Array:
         w = at_least_float32(kernel).reshape(-1, kernel.shape[-1]).T
-        stored = self.variable("spectral", "u", lambda: _initial(w, self.make_rng("params")))
+        normal = lambda: jax.random.normal(self.make_rng("params"), w.shape[:1])
+        stored = self.variable("spectral", "u", normal)
         u = _unit(stored.value)
         v = _unit(u @ w)
         if train:
@@ -82,10 +82,3 @@ def applied(layer: nn.Module, *inputs: Any, spectral_norm: bool, train: bool) ->
 
 def _unit(x: Array) -> Array:
     return x / jnp.maximum(jnp.linalg.norm(x), EPSILON)
-
-
-def _initial(w: Array, key: Array) -> Array:
-    """A random direction after some iterations."""
-    iterate = lambda _, u: _unit(w @ (u @ w))
-    u = _unit(jax.random.normal(key, w.shape[:1]))
-    return jax.lax.fori_loop(0, INITIAL_ITERATIONS, iterate, u)
