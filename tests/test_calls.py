@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import pytest
 
 import jaxgan
-from jaxgan import games as jaxgan_games
 from jaxgan import augment, latents, metrics, penalties
+from jaxgan import games as jaxgan_games
 from tests import games
 from tests.games import CASES, minibatch
 
