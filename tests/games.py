@@ -257,7 +257,14 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "diff_augment": lambda: Case(mlp_gan(augment=diff_augment())),
     "adaptive_augmentation": lambda: Case(mlp_gan(augment=adaptive_brightness())),
-    "ada": lambda: Case(mlp_gan(augment=ada(p=0.5, images=100, interval=1))),
+    "ada": lambda: Case(
+        jaxgan.gan(
+            mlp_generator(),
+            mlp_discriminator(output_activation=lambda logits: logits + 1.0),  # overfits at once
+            latent=LATENT,
+            augment=ada(images=20, interval=1),
+        )
+    ),
     "consistent": lambda: Case(
         mlp_gan(
             penalty=penalties.weighted(

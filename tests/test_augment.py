@@ -240,6 +240,35 @@ def test_one_stage_updates_the_state_once():
     assert float(state.model_state["discriminator"]["augment"]) == 1.0
 
 
+# ---- instance noise
+
+
+@pytest.mark.parametrize("step", [0, 5, 20])
+def test_instance_noise_follows_its_schedule(step):
+    """Independent and normal, with the deviation of the step."""
+    noisy = augment.instance_noise(optax.linear_schedule(0.4, 0.0, 10))
+    zeros = jnp.zeros((500, 8, 8, 1))
+    noise = np.asarray(jax.jit(lambda step: noisy.apply((), KEY, zeros, step))(step))
+    expected = 0.04 * max(0, 10 - step)
+    assert abs(noise.std() - expected) <= 0.01 * expected + 1e-6
+    assert abs(noise.mean()) <= 4 * expected / np.sqrt(noise.size) + 1e-6
+    constant = augment.instance_noise(0.2).apply((), KEY, zeros, step)
+    assert float(constant.std()) == pytest.approx(0.2, rel=0.02)
+
+
+def test_an_augmentation_has_the_step_of_its_game():
+    """For both sorts of images and for penalties."""
+    game = sums(
+        augment=augment.stateless(lambda key, x, step: (1.0 + step) * x),
+        penalty=penalties.weighted((1.0, penalties.r1)),
+    )
+    params, state = game.init(KEY, BATCH)
+    metrics = jax.jit(game.losses["discriminator"])(params, state, BATCH, KEY, 2)[1].metrics
+    assert float(metrics["real_logits"]) == 4 * 3.0 * 2.0
+    assert float(metrics["fake_logits"]) == 4 * 3.0 * 0.5
+    assert float(metrics["penalty"]) == pytest.approx(0.5 * 4 * 9)
+
+
 def test_no_augmentation_and_a_function_have_no_state():
     for given in (None, lambda key, x: 2.0 * x):
         augmentation = augment.as_augmentation(given)

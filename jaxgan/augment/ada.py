@@ -28,7 +28,8 @@ def ada(
     The heuristic of overfitting is `r = E[sign(D(T(x)))]` at real images, 1 if D recognises all of
     them. After every `interval` minibatches, p grows by `interval * batch / images` if their mean r
     is above the target, and decreases by as much, to 0 at least, if it is below. At `p = 0` images
-    are unchanged, bit for bit.
+    are unchanged, bit for bit. Where logits have no zero of their own (relativistic and Wasserstein
+    losses) there is no such heuristic: give p a schedule.
 
     The transformations are the paper's 18, composed to one affine map of the plane, one of colours,
     one filter, noise and cutout:

@@ -37,13 +37,12 @@ def band_matrices(side: int) -> np.ndarray:
 
     They sum to the identity.
     """
-    taps = _bands()
-    period = max(2 * (side - 1), 1)
-    reach = np.arange(taps.shape[1]) - taps.shape[1] // 2
-    source = np.abs(np.arange(side)[:, None] + reach) % period
-    source = np.minimum(source, period - source) if side > 1 else 0 * source
-    one_hot = np.eye(side)[source]  # [output, tap, input]
-    return np.einsum("bt,oti->boi", taps, one_hot).astype(np.float32)
+    taps, outputs = _bands(), np.arange(side)
+    matrices, period = np.zeros((NUM_BANDS, side, side), np.float32), max(2 * (side - 1), 1)
+    for i, tap in enumerate(taps.T):
+        distance = np.abs(outputs + i - taps.shape[1] // 2) % period
+        matrices[:, outputs, np.minimum(distance, period - distance)] += tap[:, None]
+    return matrices
 
 
 def _bands() -> np.ndarray:

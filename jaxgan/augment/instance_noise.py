@@ -18,7 +18,7 @@ def instance_noise(sigma: float | Schedule) -> Augmentation:
 
     Reference:
       Sønderby, Caballero, Theis, Shi and Huszár, *Amortised MAP Inference for Image
-      Super-resolution*, 2017, https://arxiv.org/abs/1610.04490, section 3.3.
+      Super-resolution*, 2017, https://arxiv.org/abs/1610.04490.
 
     Example:
       >>> import optax

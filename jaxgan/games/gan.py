@@ -165,8 +165,7 @@ class _GAN:
         state = self.state(model_state, "discriminator")._replace(network=network)
         state = state._replace(augment=self.augmentation.update(state.augment, r))
         if "discriminator" in self.penalties:
-            own = params["discriminator"]
-            penalty, state = self.penalty("discriminator", own, state, forward, keys, step)
+            penalty, state = self.penalty("discriminator", params, state, forward, keys, step)
             value, metrics = value + penalty, metrics | {"penalty": penalty}
         return value, LossAux(_pack(state), metrics)
 
@@ -179,8 +178,7 @@ class _GAN:
         value = jnp.mean(self.adversarial(step).generator(r, f))
         state, metrics = self.state(model_state, "generator")._replace(network=network), {}
         if "generator" in self.penalties:
-            own = params["generator"]
-            penalty, state = self.penalty("generator", own, state, forward, keys, step)
+            penalty, state = self.penalty("generator", params, state, forward, keys, step)
             value, metrics = value + penalty, {"penalty": penalty}
         return value, LossAux(_pack(state), metrics)
 
@@ -198,7 +196,7 @@ class _GAN:
             ) -> tuple[Array, _State]:
                 everyone = {**params, player: own}
                 forward, _, _ = self.forward(everyone, model_state, batch, keys, step)
-                return self.penalty(player, own, state, forward, keys, step)
+                return self.penalty(player, everyone, state, forward, keys, step)
 
             (penalty, state), penalty_gradient = jax.value_and_grad(penalty_of, has_aux=True)(
                 params[player]
@@ -357,7 +355,7 @@ class _GAN:
     def penalty(
         self,
         player: str,
-        params: Params,
+        params: ByPlayer,
         state: _State,
         forward: ForwardPass,
         keys: _Keys,
@@ -365,7 +363,7 @@ class _GAN:
     ) -> tuple[Array, _State]:
         """Mean of a player's penalty, and the player's state with the penalty's state updated."""
         key = keys.penalty if player == "discriminator" else keys.generator_penalty
-        forward = forward._replace(params=params)
+        forward = forward._replace(params=params[player])
         values, new_state = self.penalties[player].apply(state.penalty, forward, key, step)
         return jnp.mean(values), state._replace(penalty=new_state)
 

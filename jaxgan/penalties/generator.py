@@ -28,7 +28,7 @@ def mode_seeking(epsilon: float = 1e-5) -> Regularizer:
 
     Reference:
       Mao, Lee, Tseng, Ma and Yang, *Mode Seeking Generative Adversarial Networks for Diverse Image
-      Synthesis*, 2019, https://arxiv.org/abs/1903.05628, eq. 5.
+      Synthesis*, 2019, https://arxiv.org/abs/1903.05628.
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:

@@ -60,7 +60,7 @@ def approximate_r1(
 
     Reference:
       Lin et al., *Diffusion Adversarial Post-Training for One-Step Video Generation*, 2025,
-      https://arxiv.org/abs/2501.08316, section 3.4; divided by sigma: Lin et al., *Adversarial Flow
+      https://arxiv.org/abs/2501.08316; divided by sigma: Lin et al., *Adversarial Flow
       Models*, 2025, https://arxiv.org/abs/2511.22475.
 
     Example:
