@@ -118,13 +118,11 @@ class _Training:
         if self.start:
             self.console.print(f"{len(self.members)} members resume from step {self.start}")
         config, experiment = self.first.config, self.first.experiment
-        of_all = population.population(experiment.algorithm, own_data=True)
-        scanned = session.scanned(
-            experiment._replace(algorithm=of_all), config, self.start, self.last
-        )
         every = lambda period, callback: callbacks.every(period, callback, last=self.last)
         state = loop.fit(
-            _compiled(scanned, len(self.members)),
+            _compiled(
+                session.scanned(experiment, config, self.start, self.last), len(self.members)
+            ),
             population.stacked_minibatches([one.experiment.minibatches for one in self.members]),
             key=population.member_keys([one.config.seed for one in self.members]),
             num_steps=self.last,
@@ -204,9 +202,12 @@ def _values(path: Path) -> Values:
 
 
 def _compiled(algorithm: TrainingAlgorithm, num_members: int) -> TrainingAlgorithm:
-    """Over all devices where the members can be spread evenly, else on one."""
+    """The members in turn on a CPU, else together, over all devices if they come out even."""
     if jax.process_count() > 1:
         raise RunError("--seeds is for one process; start a run per seed")
-    if jax.device_count() > 1 and num_members % jax.device_count() == 0:
-        return population.over_devices(algorithm)
-    return parallel.jit(algorithm)
+    if jax.default_backend() == "cpu":
+        return population.in_turn(algorithm, own_data=True)
+    together = population.population(algorithm, own_data=True)
+    if num_members % jax.device_count():
+        return parallel.jit(together)
+    return population.over_devices(together)
