@@ -195,7 +195,7 @@ def methods(config: Config) -> Rows:
         "symplectic, 0.1": (jaxgan.symplectic(*play, strength=0.1), 5),
         "ode": (jaxgan.ode(*play, step_size=h), 4),
         "unrolled, k = 5": (jaxgan.unrolled(*play, num_steps=5), 6),
-        "competitive": (jaxgan.competitive(*play, step_size=h, iterations=2), 11),
+        "competitive": (jaxgan.competitive(*play, step_size=h, iterations=2), 15),
     }
     rows = []
     for name, (algorithm, evaluations) in ways.items():

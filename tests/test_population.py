@@ -13,6 +13,7 @@ import jaxgan
 from jaxgan import checkpoint, penalties
 from jaxgan.population import (
     diverged,
+    in_turn,
     member,
     member_keys,
     population,
@@ -31,6 +32,16 @@ def make(numbers):
     optimizers = {"discriminator": optax.sgd(numbers["lr"]), "generator": optax.sgd(0.05)}
     game = games.mlp_gan(penalty=penalty)
     return jaxgan.alternating(game, optimizers, ema={"generator": 1.0 - numbers["lr"]})
+
+
+def bilinear_game():
+    """`min max x y`, whose simultaneous descent multiplies `x + i y` by `1 - i h`."""
+    init = lambda key, batch: ({"x": jnp.ones(()), "y": jnp.ones(())}, {"x": {}, "y": {}})
+    loss = lambda sign: lambda p, *_: (sign * p["x"] * p["y"], jaxgan.LossAux({}, {}))
+    return jaxgan.Game(init, {"x": loss(-1.0), "y": loss(1.0)}, None)
+
+
+BILINEAR = bilinear_game()
 
 
 def own_minibatches(number, start, count):
@@ -109,13 +120,31 @@ def test_shared_data_and_seeds_alone(tmp_path):
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
-def test_chunks_are_the_whole(chunk):
-    whole, chunked = population(make, HYPER), population(make, HYPER, chunk=chunk)
-    states = [
-        jaxgan.fit(jaxgan.jit(algorithm), games.minibatches, key=member_keys(SEEDS), num_steps=2)
-        for algorithm in (whole, chunked)
-    ]
-    assert_close(*states, 1e-6)
+@pytest.mark.parametrize("own_data", [False, True])
+def test_chunks_are_the_whole(chunk, own_data):
+    """Of a bilinear game whose rates are the hyper-parameters, by hand."""
+    rates = jnp.array([0.1, 0.2, 0.3])
+    bilinear = lambda h: jaxgan.simultaneous(BILINEAR, {"x": optax.sgd(h), "y": optax.sgd(h)})
+    algorithm = jaxgan.jit(population(bilinear, rates, own_data=own_data, chunk=chunk))
+    shape = (2, 3, 1) if own_data else (2, 1)
+    data = lambda start, count: {"image": np.ones((count, *shape[1:]))}
+    state = jaxgan.fit(algorithm, data, key=member_keys(SEEDS), num_steps=2)
+    z = (1.0 + 1.0j) * (1.0 - 1j * np.asarray(rates)) ** 2
+    np.testing.assert_allclose(state.params["x"], z.real, rtol=1e-6)
+    np.testing.assert_allclose(state.params["y"], z.imag, rtol=1e-6)
+
+
+@pytest.mark.parametrize("own_data", [False, True])
+def test_members_in_turn_have_the_bits_of_single_runs(own_data):
+    algorithm = games.CASES["minimax"]().algorithm
+    samplers = [partial(own_minibatches, i if own_data else 0) for i in range(2)]
+    data = stacked_minibatches(samplers) if own_data else samplers[0]
+    members = in_turn(jaxgan.scan_steps(algorithm, 2), own_data=own_data)
+    state = jaxgan.fit(members, data, key=member_keys(SEEDS[:2]), num_steps=4)
+    single = jaxgan.jit(jaxgan.scan_steps(algorithm, 2))
+    for i, sampler in enumerate(samplers):
+        alone = jaxgan.fit(single, sampler, key=jax.random.key(SEEDS[i]), num_steps=4)
+        chex.assert_trees_all_equal(member(state, i), alone)
 
 
 def test_a_member_that_diverges_does_not_end_the_others():

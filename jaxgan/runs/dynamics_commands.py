@@ -32,9 +32,9 @@ def spectrum(args: arguments.Spectrum) -> None:
         raise RunError(f"--num: {error}") from None
     save_picture(args.out, lambda ax: dynamics.draw_spectrum(ax, {f"step {run.step}": found}))
     np.savez(args.out.with_suffix(".npz"), values=found.values, residuals=found.residuals)
-    largest, real = found.values[0], found.values.real
+    real, imaginary = found.values.real, np.abs(found.values.imag)
     print(
         f"{args.out}: {len(found.values)} eigenvalues of {args.run} at step {run.step}, the "
-        f"largest {largest:.4g}, real parts from {real.min():.4g} to {real.max():.4g}, imaginary "
-        f"parts to {np.abs(found.values.imag).max():.4g}, residuals up to {found.residuals.max():.1e}"
+        f"largest {found.values[0]:.4g}, real parts from {real.min():.4g} to {real.max():.4g}, "
+        f"imaginary parts to {imaginary.max():.4g}, residuals to {found.residuals.max():.1e}"
     )

@@ -48,7 +48,7 @@ def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int
     if config.distributed:
         multihost.initialize(config.coordinator, config.num_processes, config.process_id)
     if config.compilation_cache:
-        _enable_compilation_cache()
+        enable_compilation_cache()
     with multihost.shutdown_on_error():
         return (_run if config.seeds == 1 else _run_seeds)(config, make, name)
 
@@ -135,7 +135,7 @@ def short(name: str) -> str:
     return Path(name).stem if name.endswith(".py") else name.rpartition(".")[2]
 
 
-def _enable_compilation_cache() -> None:
+def enable_compilation_cache() -> None:
     """Enables a persistent cache for this version of jaxlib, unless the user has set one."""
     if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()

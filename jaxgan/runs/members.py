@@ -11,7 +11,9 @@ A member that diverges is marked, and keeps the checkpoints from before.
 
 import contextlib
 import json
+import math
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +25,11 @@ from rich.console import Console
 
 from jaxgan import checkpoint, loop, parallel, population
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.evaluation import evaluator
 from jaxgan.runs import callbacks, session
 from jaxgan.runs.config_json import write_config_json
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import write_atomically
+from jaxgan.runs.init_from import initialised
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Metrics
 
@@ -54,7 +56,8 @@ def train(members: Sequence[Member], name: str, console: Console) -> list[Values
       The values of each member's evaluation, empty without one; `None` of one that diverged.
 
     Raises:
-      UserError: a run cannot be resumed, all members diverged, or training was stopped.
+      UserError: a run cannot be resumed, or all members diverged.
+      SystemExit: training was stopped by signal n, with status 128 + n.
     """
     for one in members:
         write_config_json(one.directory, one.config, name, one.experiment)
@@ -64,9 +67,10 @@ def train(members: Sequence[Member], name: str, console: Console) -> list[Values
     ):
         training = _Training(members, console, exits)
         training.go_on(stop)
-    if stop.received:
-        raise RunError(f"stopped by {stop.received.name}; the same command resumes")
-    return training.finish()
+        if stop.received:
+            console.print(f"stopped by {stop.received.name}; the same command resumes")
+            sys.exit(128 + stop.received)
+        return training.finish()
 
 
 class _Training:
@@ -81,6 +85,12 @@ class _Training:
         self, members: Sequence[Member], console: Console, exits: contextlib.ExitStack
     ) -> None:
         self.members, self.console, self.first = members, console, members[0]
+        evaluates = (
+            self.first.experiment.evaluation is not None and self.first.config.evaluate_every
+        )
+        self.evaluate = (
+            session.evaluator_of(self.first.experiment, self.first.config) if evaluates else None
+        )
         self.last = session.num_steps_of(self.first.config, self.first.experiment)
         folders = [one.directory / "checkpoints" for one in members]
         self.managers = [exits.enter_context(checkpoint.open_manager(f)) for f in folders]
@@ -109,6 +119,8 @@ class _Training:
             restored = checkpoint.restore(self.managers[i], state, step=self.start)
             assert restored is not None
             return restored
+        if self.first.config.init_from is not None and not self.start:
+            return initialised(state, self.members[i].config, self.console)
         return state._replace(step=jnp.array(self.start, state.step.dtype))
 
     def go_on(self, stop: callbacks.StopOnSignal) -> None:
@@ -118,13 +130,11 @@ class _Training:
         if self.start:
             self.console.print(f"{len(self.members)} members resume from step {self.start}")
         config, experiment = self.first.config, self.first.experiment
-        of_all = population.population(experiment.algorithm, own_data=True)
-        scanned = session.scanned(
-            experiment._replace(algorithm=of_all), config, self.start, self.last
-        )
         every = lambda period, callback: callbacks.every(period, callback, last=self.last)
         state = loop.fit(
-            _compiled(scanned, len(self.members)),
+            _compiled(
+                session.scanned(experiment, config, self.start, self.last), len(self.members)
+            ),
             population.stacked_minibatches([one.experiment.minibatches for one in self.members]),
             key=population.member_keys([one.config.seed for one in self.members]),
             num_steps=self.last,
@@ -163,19 +173,24 @@ class _Training:
         self.progress(step, state, jax.tree.map(lambda x: np.mean(x[self.alive]), metrics))
 
     def save(self, step: int, state: TrainState, metrics: Metrics) -> None:
-        """Callback that saves a checkpoint of every member that lives."""
+        """Callback that saves a checkpoint of every member that lives, evaluated at the end."""
         for i, manager in enumerate(self.managers):
             if self.alive[i]:
-                checkpoint.save(manager, population.member(state, i))
+                own = population.member(state, i)
+                score = self.evaluated(i, own) if step == self.last else -math.inf
+                checkpoint.save(manager, own, score=score)
+
+    def evaluated(self, i: int, state: TrainState) -> float:
+        """Evaluates the last state of a member, and returns its score."""
+        spec = self.first.experiment.evaluation
+        if spec is None or self.evaluate is None:
+            return -math.inf
+        path, quiet = self.members[i].directory / "evaluation.json", Console(quiet=True)
+        evaluations = callbacks.Evaluations(path, self.evaluate, spec, quiet, step=self.last - 1)
+        return evaluations(self.last, state)
 
     def finish(self) -> list[Values | None]:
-        """Evaluates and draws the members that live."""
-        spec, config = self.first.experiment.evaluation, self.first.config
-        evaluate = None
-        if spec is not None and config.evaluate_every:
-            evaluate = evaluator(
-                self.first.experiment.game, spec, num_samples=config.evaluate_samples
-            )
+        """Draws the members that live, and reads their evaluations."""
         draw = self.first.experiment.draw or session.draw_grid(self.first.experiment)
         results: list[Values | None] = []
         for one, state, alive in zip(self.members, self.states, self.alive, strict=True):
@@ -185,13 +200,7 @@ class _Training:
             samples = one.directory / "samples" / f"step_{self.last:07d}.png"
             samples.parent.mkdir(exist_ok=True)
             draw(samples, state)
-            path = one.directory / "evaluation.json"
-            if evaluate is not None and spec is not None:
-                quiet = Console(quiet=True)
-                callbacks.Evaluations(path, evaluate, spec, quiet, step=self.last - 1)(
-                    self.last, state
-                )
-            results.append(_values(path))
+            results.append(_values(one.directory / "evaluation.json"))
         return results
 
 
@@ -204,9 +213,12 @@ def _values(path: Path) -> Values:
 
 
 def _compiled(algorithm: TrainingAlgorithm, num_members: int) -> TrainingAlgorithm:
-    """Over all devices where the members can be spread evenly, else on one."""
+    """The members in turn on a CPU, else together, over all devices if they come out even."""
     if jax.process_count() > 1:
         raise RunError("--seeds is for one process; start a run per seed")
-    if jax.device_count() > 1 and num_members % jax.device_count() == 0:
-        return population.over_devices(algorithm)
-    return parallel.jit(algorithm)
+    if jax.default_backend() == "cpu":
+        return population.in_turn(algorithm, own_data=True)
+    together = population.population(algorithm, own_data=True)
+    if num_members % jax.device_count():
+        return parallel.jit(together)
+    return population.over_devices(together)

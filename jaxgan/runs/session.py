@@ -55,7 +55,7 @@ def train(
     last = num_steps_of(config, experiment)
     _check_minibatch(experiment)
     if experiment.evaluation is not None and config.evaluate_every:
-        _evaluator(experiment, config)  # reports a number of samples that is too small
+        evaluator_of(experiment, config)  # reports a number of samples that is too small
     state = loop.first_state(algorithm, experiment.minibatches, key=key)
     record()
     with (
@@ -197,7 +197,7 @@ class _Session:
         evaluation = self.experiment.evaluation
         if evaluation is None or not self.config.evaluate_every:
             return None
-        evaluate = _evaluator(self.experiment, self.config)
+        evaluate = evaluator_of(self.experiment, self.config)
         path = self.directory / "evaluation.json"
         return callbacks.Evaluations(
             path, evaluate, evaluation, self.console, loggers, step=self.start
@@ -263,7 +263,8 @@ def scanned(experiment: Experiment, config: Config, start: int, last: int) -> Tr
     return algorithm if steps == 1 else scan_steps(algorithm, steps)
 
 
-def _evaluator(experiment: Experiment, config: Config) -> Callable[[TrainState], Records]:
+def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState], Records]:
+    """The evaluator of an experiment with an evaluation; a `RunError` for too few samples."""
     assert experiment.evaluation is not None
     num_samples = config.evaluate_samples
     try:

@@ -44,6 +44,8 @@ def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     points = _points(module, args, words)
     base = next(iter(points.values()))
+    if base.compilation_cache:
+        launch.enable_compilation_cache()
     name = find.name_of(module.make)
     folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
     make_folder(folder)

@@ -43,10 +43,7 @@ def print_table(console: Console, rows: Mapping[str, Sequence[Values | None]]) -
 
 def save_side_by_side(path: Path, pictures: Sequence[Path], *, columns: int = 5) -> None:
     """Writes images of equal sizes into one, row by row; none if there are none."""
-    images = []
-    for picture in pictures:
-        with Image.open(picture) as image:
-            images.append(image.convert("RGB"))
+    images = [_read(picture) for picture in pictures]
     if not images:
         return
     width, height = images[0].size
@@ -77,3 +74,8 @@ def save_comparison(path: Path, metric: str, rows: Mapping[str, Sequence[Values 
     ax.set(ylabel=metric)
     ax.grid(axis="y", alpha=0.3)
     figure.savefig(path, dpi=110)
+
+
+def _read(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")

@@ -1,0 +1,216 @@
+"""Several seeds at once, sweeps, and the spectrum of a run, on the command line."""
+
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+import jaxgan
+from experiments import mixture
+from jaxgan import checkpoint, dynamics
+from jaxgan.__main__ import main
+from jaxgan.errors import NonFiniteError
+from jaxgan.runs import cli, members, report, sweep
+from tests.support import command, exit_status, read_lines, refused, size_of
+
+SMALL = {
+    "features": 4,
+    "batch_size": 8,
+    "scan_steps": 2,
+    "log_every": 2,
+    "checkpoint_every": 2,
+    "num_steps": 4,
+    "evaluate_samples": 100,
+    "decay_steps": 10,
+}
+
+
+def words(run_dir, **flags):
+    pairs = {**SMALL, "run_dir": run_dir, **flags}.items()
+    return [word for name, value in pairs for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def train(run_dir, **flags):
+    return exit_status(cli.main, mixture.Config, mixture.make, argv=words(run_dir, **flags))
+
+
+def state_of(directory):
+    return checkpoint.restore_plain(directory / "checkpoints")
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory):
+    """The runs of seeds 5 and 6, trained at once."""
+    directory = tmp_path_factory.mktemp("runs") / "seeds"
+    assert train(directory, seed=5, seeds=2) == 0
+    return directory
+
+
+def test_every_seed_is_a_run_of_its_own(seeds, tmp_path):
+    """Equal to that of the same seed alone; with logs, an evaluation and samples."""
+    assert train(tmp_path / "alone", seed=6, evaluate_every=0) == 0
+    one, alone = (checkpoint.by_path(state_of(d)) for d in (seeds / "seed_6", tmp_path / "alone"))
+    assert one.keys() == alone.keys()
+    for name, value in alone.items():
+        np.testing.assert_allclose(one[name], value, rtol=0, atol=1e-5, err_msg=name)
+    run = jaxgan.load_run(seeds / "seed_6")
+    assert (run.config.seed, run.config.seeds, run.step) == (6, 1, 4)
+    for folder in (seeds / "seed_5", seeds / "seed_6"):
+        assert [line["step"] for line in read_lines(folder / "metrics.jsonl")] == [2, 4]
+        (entry,) = json.loads((folder / "evaluation.json").read_text())["evaluations"]
+        assert entry["step"] == 4
+    first, second = (read_lines(seeds / f"seed_{seed}" / "metrics.jsonl")[-1] for seed in (5, 6))
+    assert first["discriminator/loss"] != second["discriminator/loss"]
+    width, height = size_of(seeds / "seed_5" / "samples" / "step_0000004.png")
+    assert size_of(seeds / "samples.png") == (2 * width, height)
+
+
+@pytest.mark.slow
+def test_seeds_resume_with_the_same_bits_and_go_on_alone(seeds, tmp_path, capsys):
+    directory = tmp_path / "stopped"
+    assert train(directory, seed=5, seeds=2, num_steps=2) == 0
+    assert train(directory, seed=5, seeds=2) == 0
+    assert "2 members resume from step 2" in capsys.readouterr().out
+    for name in ("seed_5", "seed_6"):
+        digests = [checkpoint.digest(state_of(d / name)) for d in (seeds, directory)]
+        assert digests[0] == digests[1]
+    assert train(directory / "seed_5", seed=5, num_steps=6) == 0
+    assert int(state_of(directory / "seed_5")["step"]) == 6
+
+
+@pytest.mark.slow
+def test_a_seed_that_diverges_is_left_out(tmp_path, monkeypatch, capsys):
+    """Its key is that of seed 6, at which the mixture's minibatches are made infinite."""
+    make = mixture.make
+
+    def infinite(config, data):
+        experiment = make(config, data)
+        if config.seed != 6:
+            return experiment
+        scaled = lambda *args: {"image": np.inf * experiment.minibatches(*args)["image"]}
+        return experiment._replace(minibatches=scaled)
+
+    monkeypatch.setattr("jaxgan.runs.find.name_of", lambda make: "mixture")
+    argv = words(tmp_path / "seeds", seed=5, seeds=2)
+    assert exit_status(cli.main, mixture.Config, infinite, argv=argv) == 0
+    assert "1 of 2" in capsys.readouterr().out
+    assert json.loads((tmp_path / "seeds" / "seed_6" / "diverged.json").read_text()) == {"step": 2}
+    assert int(state_of(tmp_path / "seeds" / "seed_5")["step"]) == 4
+
+
+@pytest.fixture
+def swept(tmp_path):
+    """A sweep over two weights of R1, with two seeds each."""
+
+    def run(folder, *more):
+        grid = ["--grid", "r1", "0", "1", "--seeds", "2"]
+        main(["sweep", "mixture", *grid, *words(tmp_path / folder), *more])
+        return json.loads((tmp_path / folder / "sweep.json").read_text())
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_sweep_that_was_killed_ends_the_same(swept, tmp_path, monkeypatch, capsys):
+    whole = swept("whole")
+    assert list(whole["points"]) == ["r1=0", "r1=1"] == whole["finished"]
+    assert size_of(tmp_path / "whole" / "sweep.png")[1] == 440
+    table = capsys.readouterr().out
+    assert "partition_kl" in table
+    assert "2 of 2" in table
+    trained = members.train
+
+    def killed_at_the_second_point(group, *args):
+        if "r1=1" in str(group[0].directory):
+            raise KeyboardInterrupt
+        return trained(group, *args)
+
+    with monkeypatch.context() as context:
+        context.setattr(members, "train", killed_at_the_second_point)
+        with pytest.raises(SystemExit):
+            swept("killed")
+    assert not (tmp_path / "killed" / "sweep.json").exists()
+    assert swept("killed") == whole
+
+
+@pytest.mark.slow
+def test_successive_halving(swept, tmp_path):
+    """After half of the steps the better of two points goes on, from where it is."""
+    found = swept("halved", "--halvings", "1")
+    (winner,) = found["finished"]
+    loser = "r1=0" if winner == "r1=1" else "r1=1"
+    for label, step in ((winner, 4), (loser, 2)):
+        assert int(state_of(tmp_path / "halved" / label / "seed_0")["step"]) == step
+
+
+def test_the_better_half():
+    """By the mean of the metric; runs that diverged come last."""
+    experiment = mixture.make(mixture.Config(), mixture.Config().load_data())
+    values = lambda *numbers: [None if n is None else {"partition_kl": n} for n in numbers]
+    results = {
+        "bad": values(3.0, 5.0),
+        "good": values(1.0, 2.0),
+        "diverged": values(0.1, None),
+        "all diverged": values(None, None),
+        "fair": values(2.0, 2.0),
+    }
+    assert sweep._better_half(results, experiment) == ["good", "fair", "bad"]
+
+
+def test_all_members_of_a_point_diverged(monkeypatch):
+    def diverging(*_):
+        raise NonFiniteError("all members diverged before step 2")
+
+    monkeypatch.setattr(members, "train", diverging)
+    assert sweep._trained([None, None], "mixture", Console(quiet=True)) == [None, None]
+
+
+def test_means_and_standard_errors():
+    mean, error = report.mean_and_error([1.0, 2.0, 6.0])
+    assert (mean, error) == (3.0, pytest.approx(math.sqrt(7.0) / math.sqrt(3.0)))
+    assert math.isnan(report.mean_and_error([2.0])[1])
+    console = Console(record=True, width=80)
+    report.print_table(console, {"a": [{"m": 1.0}, {"m": 3.0}, None], "b": [{"m": 5.0}]})
+    text = console.export_text()
+    assert "2 of 3" in text
+    assert "2 ± 1" in text
+
+
+def test_command_lines_that_are_refused(seeds, tmp_path):
+    grid = ["--grid", "r1", "0.1"]
+    for argv, message in (
+        (["sweep", "mixture", "--grid", "r1"], "--grid needs a flag and its values"),
+        (["sweep", "mixture", *grid, "--seeds", "0"], "--seeds is 0 and --halvings is 0"),
+        (["sweep", "nothing", *grid], "the experiment nothing cannot be imported"),
+    ):
+        assert message in refused(main, argv)
+    assert exit_status(main, ["sweep", "mixture", "--grid", "no_such_flag", "1"]) == 2
+    single = cli.main, mixture.Config, mixture.make
+    message = refused(*single, argv=words(seeds / "seed_5", seed=5, seeds=2))
+    assert "holds a single run; choose another --run-dir for --seeds" in message
+    message = refused(*single, argv=words(seeds, seed=5))
+    assert "is not empty and holds no run" in message
+
+
+@pytest.mark.slow
+def test_spectrum_of_a_run(seeds, tmp_path, capsys):
+    """That of the dense matrix, on the same minibatch."""
+    out = tmp_path / "spectrum.png"
+    command("spectrum", seeds / "seed_5", num=4, out=out)
+    assert "4 eigenvalues" in capsys.readouterr().out
+    assert size_of(out) == (550, 495)
+    with np.load(out.with_suffix(".npz")) as saved:
+        found, residuals = saved["values"], saved["residuals"]
+    assert residuals.max() < 1e-3
+    run = jaxgan.load_run(seeds / "seed_5", with_data=True)
+    batch = jax.tree.map(lambda x: x[0], run.experiment.minibatches(0, 1))
+    field = dynamics.vector_field(
+        run.game, run.state.model_state, batch, jax.random.key(5), run.state.step
+    )
+    every = dynamics.spectrum(field, run.state.params).values
+    np.testing.assert_allclose(abs(found), abs(every[:4]), rtol=1e-3)
+    message = refused(command, "spectrum", seeds / "seed_5", num=10_000, out=out)
+    assert "--num: num is 10000, expected 1 to" in message
