@@ -4,14 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from jaxgan import images, load_run, weights
+from jaxgan import images, load_run, ops, weights
 from jaxgan.runs import export as exports
-from jaxgan.runs import programs
+from jaxgan.runs import onnx, programs
 from tests.support import code_blocks, command, pixels, refused, train_mnist
 
 
@@ -20,7 +21,7 @@ def run(tmp_path_factory):
     """A conditional run on scikit-learn's digits, with convolutions."""
     directory = tmp_path_factory.mktemp("exported") / "run"
     with pytest.MonkeyPatch.context() as monkeypatch:
-        assert train_mnist(monkeypatch, directory, "--conditional", num_steps=1) == 0
+        assert train_mnist(monkeypatch, directory, "--conditional", num_steps=2) == 0
     return directory
 
 
@@ -88,7 +89,7 @@ def test_the_weights_of_the_card(run, exported, monkeypatch):
         names["params"],
         jax.device_get(load_run(run).params["generator"]),
     )
-    assert weights.record("generator.safetensors")["step"] == 1
+    assert weights.record("generator.safetensors")["step"] == 2
 
 
 def test_the_card_says_what_was_done_and_nothing_about_this_machine(run, exported):
@@ -105,12 +106,12 @@ def test_nothing_in_the_card_is_markup(run, tmp_path):
     """Scores are in the table, and hostile names are text."""
     record = {"name": "fid<script>", "value": 1.5, "standard_error": 0.25, "floor": None}
     record |= {"num_generated": 9, "num_real": 8, "split": "test", "features": "pixels"}
-    entry = {"step": 1, "records": [record]}
+    entry = {"step": 2, "records": [record]}
     loaded = load_run(run)
     loaded.record["data"]["name"] = "<img src=x>"
     loaded.record["config"]["network"] = "a|b\n# title"
     path = run / "evaluation.json"
-    path.write_text(json.dumps({"best_by": None, "best_step": 1, "evaluations": [entry]}))
+    path.write_text(json.dumps({"best_by": None, "best_step": 2, "evaluations": [entry]}))
     try:
         exports.write_card(tmp_path, loaded, "generator", ["safetensors"], "unknown")
     finally:
@@ -131,3 +132,69 @@ def test_one_file_by_its_ending(run, tmp_path):
     assert "ends with none of" in refused(command, "export", run, out=tmp_path / "g.pth")
     text = refused(command, "export", run, out=tmp_path / "b", player="critic")
     assert "--player is critic, expected one of discriminator, generator" in text
+
+
+@pytest.mark.slow
+def test_the_onnx_graph_has_the_images_of_the_live_model(run, tmp_path):
+    """As the card runs it, without jax; and for one image."""
+    pytest.importorskip("jax2onnx", reason="pip install 'jaxgan[onnx]'")
+    pytest.importorskip("onnxruntime", reason="pip install 'jaxgan[onnx]'")
+    command("export", run, out=tmp_path / "model", format="onnx")
+    (program,) = code_blocks((tmp_path / "model" / "README.md").read_text(), "python")
+    program += """
+one = model.run(None, {name: rows[:1] for name, rows in np.load("examples.npz").items()})[0]
+np.savez("images.npz", images, one)
+import sys
+assert "jax" not in sys.modules
+"""
+    elsewhere(program, tmp_path / "model")
+    z, label = np.load(tmp_path / "model" / "examples.npz").values()
+    for found in np.load(tmp_path / "model" / "images.npz").values():
+        n = len(found)
+        np.testing.assert_allclose(found, live(run, z[:n], label[:n]), atol=1e-5, rtol=0)
+
+
+CONVOLUTIONS = [(1, 3, "SAME"), (2, 4, "SAME"), (3, 2, "SAME"), (2, 2, "VALID"), (3, 5, "VALID")]
+
+
+@pytest.mark.parametrize(("stride", "taps", "padding"), CONVOLUTIONS)
+def test_plain_convolutions_are_the_same(stride, taps, padding):
+    """Those and their transposes, also behind `jit` and a custom derivative."""
+    x, kernel = (
+        jax.random.normal(jax.random.key(i), s)
+        for i, s in enumerate([(2, 5, 6, 3), (taps, taps, 3, 4)])
+    )
+
+    @jax.jit
+    def function(x):
+        y = jax.nn.relu(ops.conv_transpose(x, kernel, stride=stride, padding=padding))
+        return ops.conv(y, kernel.transpose(0, 1, 3, 2), stride=stride, padding=padding)
+
+    replaced = onnx.with_plain_convolutions(function)
+    names = str(jax.make_jaxpr(replaced)(x))
+    assert "jaxgan_conv" in str(jax.make_jaxpr(function)(x))
+    assert "jaxgan_conv" not in names
+    assert "lhs_dilation=(1, 1)" in names
+    assert "lhs_dilation=(2" not in names
+    np.testing.assert_allclose(replaced(x), function(x), atol=1e-4)
+
+
+def test_what_the_converter_gets_wrong_is_not_written(run, tmp_path, monkeypatch):
+    """A converter whose images are other images, or that is not installed."""
+
+    class Session:
+        def __init__(self, *_):
+            pass
+
+        def run(self, _, inputs):
+            return [np.zeros((len(inputs["latents"]), 28, 28, 1), np.float32) + 2.0]
+
+    runtime = SimpleNamespace(SessionOptions=SimpleNamespace, InferenceSession=Session)
+    monkeypatch.setattr(onnx, "_converted", lambda *_: b"")
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    text = refused(command, "export", run, out=tmp_path / "model.onnx")
+    assert "the model that jax2onnx made differs by" in text
+    assert not (tmp_path / "model.onnx").exists()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    text = refused(command, "export", run, out=tmp_path / "model.onnx")
+    assert "needs onnxruntime, which is not installed: pip install 'jaxgan[onnx]'" in text

@@ -248,15 +248,16 @@ class Directions(CheckpointArguments):
 class Export(CheckpointArguments):
     """Export the model for other programs, with averaged parameters if there are any.
 
-    stablehlo: the model as a program for CPU, GPU and TPU, which jax alone runs. safetensors: a
-    player's weights; their metadata have the configuration, the fingerprint of the data, the step
-    and its evaluation.
+    stablehlo: the model as a program for CPU, GPU and TPU, which jax alone runs. onnx: the model
+    as a graph for ONNX runtimes. safetensors: a player's weights; their metadata have the
+    configuration, the fingerprint of the data, the step and its evaluation.
     """
 
     out: Path
     """Folder for the files and a model card; or one file, whose ending is the format."""
     formats: Annotated[
-        tuple[Literal["stablehlo", "safetensors"], ...], arg(name="format", metavar="FORMAT ...")
+        tuple[Literal["stablehlo", "safetensors", "onnx"], ...],
+        arg(name="format", metavar="FORMAT ..."),
     ] = ("stablehlo", "safetensors")
     """Formats of the files in a folder."""
     player: str | None = None

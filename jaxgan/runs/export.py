@@ -11,7 +11,7 @@ import jaxgan
 from jaxgan import images, weights
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import arguments, commands, programs
+from jaxgan.runs import arguments, commands, onnx, programs
 from jaxgan.runs.experiment import Config, resumable_fields
 from jaxgan.runs.files import check_place, make_folder
 from jaxgan.runs.recorded import read_run
@@ -72,9 +72,15 @@ def write_stablehlo(path: Path, run: Run, player: str) -> None:
     path.write_bytes(programs.to_stablehlo(program))
 
 
+def write_onnx(path: Path, run: Run, player: str) -> None:
+    """Writes the run's model as an ONNX graph."""
+    path.write_bytes(onnx.to_onnx(programs.program_of(run, num=NUM_EXAMPLES, seed=0)))
+
+
 WRITERS: Mapping[str, Callable[[Path, Run, str], None]] = {
     "safetensors": write_safetensors,
     "stablehlo": write_stablehlo,
+    "onnx": write_onnx,
 }
 
 
@@ -95,9 +101,9 @@ def write_card(
     """
     import jinja2  # importing it takes time that other commands should not wait for
 
-    program = programs.program_of(run, num=NUM_EXAMPLES, seed=0) if "stablehlo" in formats else None
-    output = None
-    if program is not None:
+    program, output = None, None
+    if {"stablehlo", "onnx"} & set(formats):
+        program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
         np.savez(
             folder / "examples.npz", **dict(zip(program.shapes, program.examples, strict=True))
         )
@@ -124,6 +130,7 @@ def write_card(
         is_image=output is not None and output.ndim == 4,
         normal=_has_normal_prior(run),
         license=license_name,
+        opset=onnx.OPSET,
         version=jaxgan.__version__,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
