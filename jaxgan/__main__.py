@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "arithmetic": (arguments.Arithmetic, "latent_commands"),
     "anomalies": (arguments.Anomalies, "latent_commands"),
     "spectrum": (arguments.Spectrum, "dynamics_commands"),
-    "export": (arguments.Export, "commands"),
+    "export": (arguments.Export, "export"),
     "report": (arguments.Report, "report_commands"),
     "compare": (arguments.Compare, "report_commands"),
     "list": (arguments.List, "report_commands"),

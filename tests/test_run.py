@@ -340,7 +340,6 @@ def test_commands_on_what_is_no_run(name, tmp_path):
         ("arithmetic", {"plus": ROOT, "minus": ROOT}),
         ("anomalies", {"input": ROOT}),
         ("evaluate", {}),
-        ("export", {}),
     ],
 )
 def test_places_that_cannot_be_written_to(name, flags, tmp_path):

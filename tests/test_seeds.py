@@ -13,7 +13,7 @@ from experiments import mixture
 from jaxgan import checkpoint, dynamics
 from jaxgan.__main__ import main
 from jaxgan.errors import NonFiniteError
-from jaxgan.runs import cli, members, report, sweep
+from jaxgan.runs import cli, members, sweep, tables
 from tests.support import command, exit_status, read_lines, refused, size_of
 
 SMALL = {
@@ -169,11 +169,11 @@ def test_all_members_of_a_point_diverged(monkeypatch):
 
 
 def test_means_and_standard_errors():
-    mean, error = report.mean_and_error([1.0, 2.0, 6.0])
+    mean, error = tables.mean_and_error([1.0, 2.0, 6.0])
     assert (mean, error) == (3.0, pytest.approx(math.sqrt(7.0) / math.sqrt(3.0)))
-    assert math.isnan(report.mean_and_error([2.0])[1])
+    assert math.isnan(tables.mean_and_error([2.0])[1])
     console = Console(record=True, width=80)
-    report.print_table(console, {"a": [{"m": 1.0}, {"m": 3.0}, None], "b": [{"m": 5.0}]})
+    tables.print_table(console, {"a": [{"m": 1.0}, {"m": 3.0}, None], "b": [{"m": 5.0}]})
     text = console.export_text()
     assert "2 of 3" in text
     assert "2 ± 1" in text

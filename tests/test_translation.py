@@ -445,6 +445,19 @@ def test_pictures_of_any_size_are_translated(trained, tmp_path):
         assert message in refused(command, "translate", directory, **flags)
 
 
+def test_translations_are_exported_for_any_number_and_size(trained, tmp_path):
+    """The program in the file has the bits of the live translation."""
+    command("export", trained[1], out=tmp_path / "model.stablehlo")
+    model = jax.export.deserialize(bytearray((tmp_path / "model.stablehlo").read_bytes()))
+    live = jaxgan.load_run(trained[1])
+    translation = live.experiment.translations["source2target"]
+    for n, height, width in ((1, 16, 32), (3, 32, 16)):
+        size = (n, height * translation.multiple // 16, width * translation.multiple // 16, 3)
+        pictures = np.random.default_rng(n).uniform(-1, 1, size).astype(np.float32)
+        expected = jax.jit(translation.apply)(live.params, live.model_state, pictures)
+        np.testing.assert_array_equal(model.call(pictures), expected)
+
+
 def test_what_is_translated_is_converted_and_said(trained, tmp_path, capsys):
     """Grey, turned and transparent images are translated as the RGB images that they show."""
     directory = trained[1]

@@ -281,16 +281,25 @@ class Spectrum(DataArguments):
 
 @dataclass(frozen=True, kw_only=True)
 class Export(CheckpointArguments):
-    """Export a player's weights as safetensors, with averaged parameters if there are any.
+    """Export the model for other programs, with averaged parameters if there are any.
 
-    The metadata of the file has the configuration, the fingerprint of the data, the step and its
-    evaluation.
+    stablehlo: the model as a program for CPU, GPU and TPU, which jax alone runs. onnx: the model
+    as a graph for ONNX runtimes. safetensors: a player's weights; their metadata have the
+    configuration, the fingerprint of the data, the step and its evaluation.
     """
 
     out: Path
-    """File to write."""
+    """Folder for the files and a model card; or one file, whose ending is the format."""
+    formats: Annotated[
+        tuple[Literal["stablehlo", "safetensors", "onnx"], ...],
+        arg(name="format", metavar="FORMAT ..."),
+    ] = ("stablehlo", "safetensors")
+    """Formats of the files in a folder."""
     player: str | None = None
-    """Name of the player; the generator, or the only player, by default."""
+    """Name of the player whose weights are written; the generator, or the only player, by
+    default."""
+    license: str = "unknown"
+    """License of the model, for the model card, such as apache-2.0."""
 
 
 @dataclass(frozen=True, kw_only=True)

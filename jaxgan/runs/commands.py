@@ -1,4 +1,4 @@
-"""Commands on a run: sample, evaluate, translate, neighbours, export, digest."""
+"""Commands on a run: sample, evaluate, translate, neighbours, digest."""
 
 import dataclasses
 import json
@@ -10,16 +10,14 @@ import jax
 import numpy as np
 from rich.progress import track
 
-from jaxgan import checkpoint, evaluation, features, images, weights
+from jaxgan import checkpoint, evaluation, features, images
 from jaxgan.data import PictureOptions, Pictures, as_float, conversions_in_words, load_folder
 from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
-from jaxgan.parallel import multihost
 from jaxgan.runs import arguments
 from jaxgan.runs.config_json import read_config_json
-from jaxgan.runs.experiment import Config, resumable_fields
 from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.run import CHUNK, Run, load_run
 
@@ -245,39 +243,6 @@ def neighbours(args: arguments.Neighbours) -> None:
     )
 
 
-def export(args: arguments.Export) -> None:
-    """Exports a player's weights, with their provenance as metadata.
-
-    Raises:
-      UserError: an error of `load_run`, or the game has no such player.
-    """
-    check_place(args.out)
-    run = restore(args)
-    record, players = run.record, list(run.game.losses)
-    player = args.player or ("generator" if "generator" in players else players[0])
-    if player not in players or (not args.player and player != "generator" and len(players) > 1):
-        raise RunError(f"--player is {args.player}, expected one of {', '.join(players)}")
-    params, model_state = multihost.to_host([run.params[player], run.model_state[player]])
-    resumable = resumable_fields(Config)
-    weights.save(
-        args.out,
-        params,
-        model_state,
-        record={
-            "experiment": record["experiment"],
-            "player": player,
-            "averaged": player in run.state.ema_params,
-            "step": run.step,
-            "config": {name: x for name, x in record["config"].items() if name not in resumable},
-            "data": {name: record["data"][name] for name in ("name", "fingerprint")},
-            "versions": record["sessions"][-1]["versions"],
-            "evaluation": _read_evaluation(args.run, run.step),
-        },
-    )
-    size = args.out.stat().st_size
-    print(f"{args.out}: the {player} of {args.run} at step {run.step}, {size:,} bytes")
-
-
 def digest(args: arguments.Digest) -> None:
     """Prints the digest of a run's newest state, and its step.
 
@@ -381,10 +346,3 @@ def _records(
     except ValueError as error:
         raise RunError(str(error)) from None
     return evaluate(run.state)
-
-
-def _read_evaluation(directory: Path, step: int) -> list[dict[str, Any]]:
-    """Records of a step in `evaluation.json`; empty if there are none."""
-    path = directory / "evaluation.json"
-    entries = json.loads(path.read_text())["evaluations"] if path.exists() else []
-    return next((entry["records"] for entry in entries if entry["step"] == step), [])

@@ -52,5 +52,5 @@ def make_folder(folder: Path) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Writes a text file atomically: a program killed meanwhile leaves the old file unchanged."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)

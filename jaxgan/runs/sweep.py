@@ -123,7 +123,7 @@ def _better_half(
 
     def rank(label: str) -> tuple[int, float]:
         finished = [run[metric] for run in results[label] if run is not None]
-        mean, _ = report.mean_and_error(finished)
+        mean, _ = tables.mean_and_error(finished)
         return len(results[label]) - len(finished), sign * mean if finished else 0.0
 
     return sorted(results, key=rank)[: -(-len(results) // 2)]

@@ -1,0 +1,174 @@
+"""The command `export`: weights and programs of a run for other places, with a model card."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxgan
+from jaxgan import images, weights
+from jaxgan.errors import RunError
+from jaxgan.parallel import multihost
+from jaxgan.runs import arguments, commands, onnx, programs
+from jaxgan.runs.experiment import Config, resumable_fields
+from jaxgan.runs.files import check_place, make_folder
+from jaxgan.runs.recorded import read_run
+from jaxgan.runs.report import PAGES
+from jaxgan.runs.run import Run
+
+NUM_EXAMPLES = 64  # inputs beside the model, and their images
+
+
+def export(args: arguments.Export) -> None:
+    """Exports the model of a run into a file, or into a folder with a model card.
+
+    Raises:
+      UserError: an error of `load_run`; the game has no such player, or no latents; or the file's
+        name has another ending.
+    """
+    is_file = bool(args.out.suffix) and not args.out.is_dir()
+    if is_file:
+        check_place(args.out, endings={f".{name}" for name in WRITERS})
+    else:
+        make_folder(args.out)
+    run = commands.restore(args)
+    player = _player(run, args.player)
+    formats = (args.out.suffix[1:],) if is_file else args.formats
+    for name in formats:
+        stem = player if name == "safetensors" else "model"
+        path = args.out if is_file else args.out / f"{stem}.{name}"
+        WRITERS[name](path, run, player)
+        print(f"{path}: {run.directory} at step {run.step}, {path.stat().st_size:,} bytes")
+    if not is_file:
+        write_card(args.out, run, player, formats, args.license)
+        print(f"{args.out}/README.md: its data, training, scores, and how to load it")
+
+
+def write_safetensors(path: Path, run: Run, player: str) -> None:
+    """Writes a player's weights, with their provenance as metadata."""
+    params, model_state = multihost.to_host([run.params[player], run.model_state[player]])
+    weights.save(
+        path,
+        params,
+        model_state,
+        record={
+            "experiment": run.record["experiment"],
+            "player": player,
+            "averaged": player in run.state.ema_params,
+            "step": run.step,
+            "config": _configuration(run),
+            "data": {name: run.record["data"][name] for name in ("name", "fingerprint")},
+            "versions": run.record["sessions"][-1]["versions"],
+            "evaluation": _evaluation(run),
+        },
+    )
+
+
+def write_stablehlo(path: Path, run: Run, player: str) -> None:
+    """Writes the run's model as a program."""
+    program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
+    path.write_bytes(programs.to_stablehlo(program))
+
+
+def write_onnx(path: Path, run: Run, player: str) -> None:
+    """Writes the run's model as an ONNX graph."""
+    path.write_bytes(onnx.to_onnx(programs.program_of(run, num=NUM_EXAMPLES, seed=0)))
+
+
+WRITERS: Mapping[str, Callable[[Path, Run, str], None]] = {
+    "safetensors": write_safetensors,
+    "stablehlo": write_stablehlo,
+    "onnx": write_onnx,
+}
+
+
+def write_card(
+    folder: Path, run: Run, player: str, formats: Sequence[str], license_name: str
+) -> None:
+    """Writes the model card, `README.md`, and example inputs with their images.
+
+    The form is that of Mitchell et al., *Model Cards for Model Reporting*, 2019,
+    https://arxiv.org/abs/1810.03993.
+
+    Args:
+      folder: the folder.
+      run: the run.
+      player: the player whose weights are exported.
+      formats: formats of the files in the folder.
+      license_name: license of the weights.
+    """
+    import jinja2  # importing it takes time that other commands should not wait for
+
+    program, output = None, None
+    if {"stablehlo", "onnx"} & set(formats):
+        program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
+        np.savez(
+            folder / "examples.npz", **dict(zip(program.shapes, program.examples, strict=True))
+        )
+        output = jax.jit(program.apply)(program.params, program.model_state, *program.examples)
+        if output.ndim == 4:
+            images.save_sheet(folder / "examples.png", output)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGES),
+        autoescape=True,  # of what is recorded, nothing is markup
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("card.md").render(
+        run=run,
+        player=player,
+        averaged=player in run.state.ema_params,
+        data=run.record["data"],
+        config=_configuration(run),
+        seconds=_seconds(run),
+        records=_evaluation(run),
+        formats=formats,
+        shapes={} if program is None else program.shapes,
+        output=None if output is None else output.shape[1:],
+        is_image=output is not None and output.ndim == 4,
+        normal=_has_normal_prior(run),
+        license=license_name,
+        opset=onnx.OPSET,
+        version=jaxgan.__version__,
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+# ---- helpers of the above
+
+
+def _player(run: Run, name: str | None) -> str:
+    """The player of that name; by default the generator, or the only player."""
+    players = list(run.game.losses)
+    player = name or ("generator" if "generator" in players else players[0])
+    if player not in players or (not name and player != "generator" and len(players) > 1):
+        raise RunError(f"--player is {name}, expected one of {', '.join(players)}")
+    return player
+
+
+def _configuration(run: Run) -> dict[str, Any]:
+    """What the result of a training step depends on: no paths and no intervals."""
+    resumable = resumable_fields(Config)
+    return {name: x for name, x in run.record["config"].items() if name not in resumable}
+
+
+def _evaluation(run: Run) -> list[dict[str, Any]]:
+    """Records of the step, if it was evaluated."""
+    entries = read_run(run.directory).evaluations
+    return next((entry["records"] for entry in entries if entry["step"] == run.step), [])
+
+
+def _seconds(run: Run) -> float | None:
+    """Time of training up to the step, if it was logged."""
+    rows = read_run(run.directory).metrics
+    return next((row["seconds"] for row in rows if row["step"] == run.step), None)
+
+
+def _has_normal_prior(run: Run) -> bool:
+    try:
+        run.latents(1, truncation=1.0)
+    except RunError:  # there is no prior, or it is not normal: only normal ones can be truncated
+        return False
+    return True

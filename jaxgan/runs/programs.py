@@ -1,0 +1,79 @@
+"""The trained model of a run as a program for other places: StableHLO, for any number of images."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgan.runs.run import Run
+from jaxgan.types import Array, ByPlayer
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+class Program(NamedTuple):
+    """A pure function of a run's model, and its inputs.
+
+    Attributes:
+      apply: `(params, model_state, *inputs) -> images` in [-1, 1].
+      params, model_state: by player, of `Run`.
+      shapes: shape of each input by name, such as `b, 64`; letters stand for any number.
+      examples: an array for each input: latents of the prior, or noise for a translation.
+    """
+
+    apply: Callable[..., Array]
+    params: ByPlayer
+    model_state: ByPlayer
+    shapes: Mapping[str, str]
+    examples: tuple[np.ndarray, ...]
+
+
+def program_of(run: Run, *, num: int, seed: int) -> Program:
+    """The translation of a run, or the decoder of its latents and conditions.
+
+    Args:
+      run: the run.
+      num: number of rows of the examples.
+      seed: seed of the examples.
+
+    Raises:
+      RunError: the run has neither a translation nor latents.
+    """
+    if run.experiment.translations:
+        translation = next(iter(run.experiment.translations.values()))
+        side, channels = translation.multiple, translation.channels
+        shapes = {"images": f"b, {side}*h, {side}*w, {channels}"}
+        size = (num, max(side, 32), max(side, 32), channels)
+        noise = np.random.default_rng(seed).uniform(-1.0, 1.0, size).astype(np.float32)
+        return Program(translation.apply, run.params, run.model_state, shapes, (noise,))
+    examples = (run.latents(num, seed=seed), *run.conditions(num))
+    assert run.game.decode is not None
+    shapes = {
+        name: ", ".join(["b", *map(str, rows.shape[1:])])
+        for name, rows in zip(("latents", *run.game.conditions), examples, strict=True)
+    }
+    return Program(run.game.decode, run.params, run.model_state, shapes, examples)
+
+
+def to_stablehlo(program: Program) -> bytes:
+    """The program with its parameters, for CPU, CUDA and TPU; `jax.export.deserialize` reads it.
+
+    On the platform that it is compiled for, it has the same bits as `jax.jit(program.apply)`.
+
+    Example:
+      >>> to_stablehlo(program_of(run, num=1, seed=0))  # doctest: +SKIP
+    """
+
+    @jax.jit
+    def model(*inputs: Array) -> Array:
+        # Constants would be folded into other sums than those of the live model.
+        params, model_state = jax.lax.optimization_barrier((program.params, program.model_state))
+        return program.apply(params, model_state, *inputs)
+
+    scope = jax.export.SymbolicScope()
+    specs = [
+        jax.ShapeDtypeStruct(jax.export.symbolic_shape(shape, scope=scope), rows.dtype)
+        for shape, rows in zip(program.shapes.values(), program.examples, strict=True)
+    ]
+    return bytes(jax.export.export(model, platforms=PLATFORMS)(*specs).serialize())
