@@ -2,18 +2,26 @@
 
 Orbax writes them asynchronously and atomically, so a program that is killed during a save leaves
 the earlier checkpoints intact. Orbax does not detect data that changed on disk; the digest of every
-state is therefore stored with it, and compared on restore.
+state is therefore stored with it, and compared on restore, in a record that has a checksum itself:
+
+    <directory>/<step>/state/             the arrays, by Orbax
+    <directory>/<step>/record/metadata    `read_record`
+    <directory>-set-aside/                damaged and abandoned checkpoints
 """
 
 import hashlib
+import json
 import math
+import os
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers
 
 from jaxgan.errors import CheckpointError
 from jaxgan.parallel import multihost
@@ -22,7 +30,7 @@ from jaxgan.types import PyTree
 
 
 def digest(tree: PyTree) -> str:
-    """SHA-256 of a pytree: name, dtype, shape and bytes of every leaf, sorted by name.
+    """SHA-256 of a pytree: name, dtype, shape and bytes of every leaf with elements, by name.
 
     Container types do not matter: a `TrainState` and the nested dictionaries in its checkpoint have
     the same digest.
@@ -35,6 +43,8 @@ def digest(tree: PyTree) -> str:
     sha256 = hashlib.sha256()
     for name, leaf in sorted(by_path(tree).items()):
         array = multihost.to_host(leaf)
+        if not array.size:
+            continue
         sha256.update(f"{name} {array.dtype} {array.shape}\n".encode())
         sha256.update(array.tobytes())
     return sha256.hexdigest()
@@ -48,39 +58,63 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
       newest: number of newest checkpoints to keep; two, in case one is damaged. The checkpoint with
         the highest score is kept as well.
     """
-    score = lambda metrics: metrics["score"]
-    best = checkpoint_managers.BestN(get_metric_fn=score, n=1)
-    policy = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(newest), best])
-    # The policy alone would not save the scores; `best_fn` alone would not keep the newest.
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=policy, best_fn=score, best_mode="max"
+        preservation_policy=_NewestAndBest(directory, newest),
+        lightweight_initialize=True,  # reads no metadata, of which one damaged file would be fatal
     )
     handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
     return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
 
 
-def save(manager: ocp.CheckpointManager, state: TrainState, *, score: float = -math.inf) -> None:
+def save(
+    manager: ocp.CheckpointManager,
+    state: TrainState,
+    *,
+    score: float = -math.inf,
+    rollbacks: int = 0,
+) -> None:
     """Saves a state under its step, asynchronously; the state may be donated right after.
 
     Args:
       manager: from `open_manager`.
       state: the state; nothing is done if its step is saved already.
       score: evaluation score, higher is better; minus infinity if the state was not evaluated.
+      rollbacks: number of times that the run went back to an earlier state (`read_record`).
+
+    Raises:
+      CheckpointError: there is a checkpoint of a later step.
     """
     step = int(state.step)
     if step in manager.all_steps():
         return
-    manager.save(
+    record = {
+        "step": step,
+        "digest": digest(state),
+        "structure": _structure(state),
+        "score": None if score == -math.inf else score,
+        "rollbacks": rollbacks,
+    }
+    saved = manager.save(
         step,
         args=ocp.args.Composite(
-            state=ocp.args.StandardSave(state), record=ocp.args.JsonSave({"digest": digest(state)})
+            state=ocp.args.StandardSave(_without_empty(state)),
+            record=ocp.args.JsonSave(record | {"seal": _seal(record)}),
         ),
-        metrics={"score": score},
+        metrics={"score": score},  # for the policy; not written
     )
+    if not saved:
+        raise CheckpointError(
+            f"step {step} was not saved, since {manager.directory} has a checkpoint of step "
+            f"{manager.latest_step()}; move that one away"
+        )
 
 
 def restore(
-    manager: ocp.CheckpointManager, target: TrainState, *, best: bool = False
+    manager: ocp.CheckpointManager,
+    target: TrainState,
+    *,
+    best: bool = False,
+    step: int | None = None,
 ) -> TrainState | None:
     """Restores the newest intact checkpoint, with the shardings of `target`.
 
@@ -90,23 +124,25 @@ def restore(
       manager: from `open_manager`.
       target: a state of the same structure and shapes, whose shardings the result gets.
       best: restore the checkpoint with the highest score instead of the newest.
+      step: restore the checkpoint of this step instead.
 
     Returns:
       The state, or `None` if there is no checkpoint, or with `best` none with a score.
 
     Raises:
-      CheckpointError: every checkpoint is damaged, or its structure or shapes differ.
+      CheckpointError: every checkpoint is damaged, its structure or shapes differ, or there is none
+        of this step.
     """
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), target
     )
-    if best:
-        return _newest_intact(manager, abstract, _evaluated(manager))
-    return _newest_intact(manager, abstract)
+    return _first_intact(manager, abstract, _candidates(manager, best=best, step=step))
 
 
 def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
     """Restores the newest intact checkpoint as nested dictionaries, without a target state.
+
+    Arrays without elements are left out.
 
     Args:
       directory: directory of the checkpoints.
@@ -118,37 +154,125 @@ def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
     if not directory.is_dir():
         raise CheckpointError(f"{directory} does not exist: there is no checkpoint yet")
     with open_manager(directory) as manager:
-        state = _newest_intact(manager, None, _evaluated(manager) if best else None)
+        state = _first_intact(manager, None, _candidates(manager, best=best))
     if state is None:
         what = "evaluated checkpoint" if best else "checkpoint"
         raise CheckpointError(f"{directory} holds no {what} yet")
     return state
 
 
-def _evaluated(manager: ocp.CheckpointManager) -> list[int]:
-    """The step with the highest score, in a list that is empty if none was evaluated."""
-    step = manager.best_step()
-    return [] if step is None or manager.metrics(step)["score"] == -math.inf else [step]
+def set_aside(directory: Path, *, after: int) -> list[int]:
+    """Moves checkpoints of later steps to `<directory>-set-aside`, damaged ones among them.
+
+    States can then be saved under these steps again. No manager of the directory may be open.
+
+    Args:
+      directory: directory of the checkpoints.
+      after: the last step that stays.
+
+    Returns:
+      The steps that were moved.
+    """
+    later = [step for step in _steps(directory) if step > after]
+    aside = directory.with_name(f"{directory.name}-set-aside")
+    multihost.barrier("checkpoints are read")
+    if multihost.is_main() and later:
+        aside.mkdir(exist_ok=True)
+        for step in later:
+            earlier = len(list(aside.glob(f"{step}*")))
+            name = f"{step}.{earlier}" if earlier else str(step)
+            os.replace(directory / str(step), aside / name)
+    multihost.barrier("checkpoints are set aside")
+    return later
 
 
-def _newest_intact(
-    manager: ocp.CheckpointManager, abstract: TrainState | None, steps: list[int] | None = None
+def read_record(directory: Path, step: int) -> dict[str, Any]:
+    """The record of a checkpoint: its step, digest, score (or `None`) and number of rollbacks.
+
+    Raises:
+      ValueError: it is missing or damaged.
+    """
+    try:
+        record = json.loads((directory / str(step) / "record" / "metadata").read_bytes())
+        sealed = {name: value for name, value in record.items() if name != "seal"}
+        if record["seal"] != _seal(sealed) or record["step"] != step:
+            raise ValueError("its seal is that of another record")
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"its record is damaged: {error}") from None
+    return record
+
+
+class _NewestAndBest:
+    """Policy that keeps the newest checkpoints and the one with the highest score."""
+
+    def __init__(self, directory: Path, newest: int) -> None:
+        self._directory, self._newest = directory, newest
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        scores = [
+            info.metrics["score"] if info.metrics else _score(self._directory, info.step)
+            for info in checkpoints
+        ]
+        best = max(range(len(scores)), key=lambda i: (scores[i], i), default=0)
+        first = len(checkpoints) - self._newest
+        return [i >= first or i == best for i in range(len(checkpoints))]
+
+
+def _score(directory: Path, step: int) -> float:
+    """Score of a checkpoint; minus infinity if it has none, or is damaged."""
+    try:
+        score = read_record(directory, step)["score"]
+    except ValueError:
+        return -math.inf
+    return -math.inf if score is None else score
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _steps(directory: Path) -> list[int]:
+    """Steps of which there is anything, newest first; Orbax ignores a file with a step's name."""
+    names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+    found = (int(name) for name in names if name.isascii() and name.isdecimal())
+    return sorted((step for step in found if str(step) in names), reverse=True)
+
+
+def _candidates(
+    manager: ocp.CheckpointManager, *, best: bool = False, step: int | None = None
+) -> list[int]:
+    """Steps to restore, in the order in which they are tried."""
+    manager.wait_until_finished()
+    directory = Path(manager.directory)
+    steps = _steps(directory)
+    if step is not None:
+        if step not in steps:
+            listed = ", ".join(map(str, steps[::-1])) or "none"
+            raise CheckpointError(
+                f"{directory} has no checkpoint of step {step}; there is {listed}"
+            )
+        return [step]
+    if best:
+        scores = {step: _score(directory, step) for step in steps}
+        evaluated = [step for step in steps if scores[step] > -math.inf]
+        return sorted(evaluated, key=lambda step: scores[step], reverse=True)
+    return steps
+
+
+def _first_intact(
+    manager: ocp.CheckpointManager, abstract: TrainState | None, steps: list[int]
 ) -> Any:
-    """The newest intact checkpoint among the given steps (by default all); `None` if none given."""
-    steps = sorted(manager.all_steps() if steps is None else steps, reverse=True)
+    """The first intact checkpoint of these steps; `None` if there are no steps."""
     for step in steps:
         try:
-            if abstract is not None:
-                _check_structure(manager, step, abstract)
-            target = _on_this_device(manager, step) if abstract is None else abstract
-            return _restore_verified(manager, step, target)
+            return _restore_verified(manager, step, abstract)
         except CheckpointError:
             raise
         except Exception as error:  # a damaged file can raise anything inside Orbax
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             warnings.warn(
                 f"the checkpoint of step {step} in {manager.directory} is damaged ({reason}); "
-                "looking for an older one",
+                "looking for another one",
                 stacklevel=2,
             )
     if steps:
@@ -162,39 +286,75 @@ def _newest_intact(
 def _restore_verified(
     manager: ocp.CheckpointManager, step: int, abstract: TrainState | None
 ) -> Any:
-    """The state of a step, after comparing its digest."""
+    """The state of a step, after comparing its structure, its digest and its step."""
+    folder = Path(manager.directory) / str(step)
+    _check_files(folder)
+    record = read_record(folder.parent, step)
+    saved = manager.item_metadata(step).state
+    if saved is None or _structure(saved.tree) != record["structure"]:
+        raise ValueError("its metadata are missing or those of another state")
+    if abstract is None:
+        target = _on_this_device(saved.tree)
+    else:
+        _check_structure(manager, step, saved.tree, abstract)
+        target = _without_empty(abstract)
     restored = manager.restore(
-        step,
-        args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract), record=ocp.args.JsonRestore()
-        ),
-    )
-    actual, expected = digest(restored.state), restored.record["digest"]
-    if actual != expected:
-        raise ValueError(f"its digest is {actual[:16]}..., expected {expected[:16]}...")
-    return restored.state
+        step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
+    ).state
+    if (actual := digest(restored)) != record["digest"]:
+        raise ValueError(f"its digest is {actual[:16]}..., expected {record['digest'][:16]}...")
+    found = restored["step"] if abstract is None else restored.step
+    if int(found) != step:
+        raise ValueError(f"it is the state of step {int(found)}")
+    return restored if abstract is None else _with_empty(abstract, restored)
 
 
-def _on_this_device(manager: ocp.CheckpointManager, step: int) -> PyTree:
+def _check_files(folder: Path) -> None:
+    """Raises a `ValueError` if a checkpoint is no folder of files (a pipe would be waited for)."""
+    if not folder.is_dir():
+        raise ValueError("it is no folder")
+    for path in folder.rglob("*"):
+        if not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path.relative_to(folder)} is neither file nor folder")
+
+
+def _without_empty(tree: PyTree) -> PyTree:
+    """The tree with `None` for arrays without elements, which Orbax cannot save."""
+    return jax.tree.map(lambda x: x if math.prod(x.shape) else None, tree)
+
+
+def _with_empty(abstract: PyTree, tree: PyTree) -> PyTree:
+    """The inverse of `_without_empty`."""
+    fill = lambda a, x: jnp.zeros(a.shape, a.dtype, device=a.sharding) if x is None else x
+    return jax.tree.map(fill, abstract, tree)
+
+
+def _on_this_device(tree: PyTree) -> PyTree:
     """Shapes and dtypes of a checkpoint, on one device, whichever devices it was saved from."""
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    saved = manager.item_metadata(step).state
-    return (
-        None
-        if saved is None
-        else jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), saved.tree
-        )
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
 
 
-def _check_structure(manager: ocp.CheckpointManager, step: int, abstract: TrainState) -> None:
+def _structure(tree: PyTree) -> str:
+    """SHA-256 of names, shapes and dtypes of the leaves that have elements."""
+    lines = [
+        f"{name} {tuple(leaf.shape)} {np.dtype(leaf.dtype).name}\n"
+        for name, leaf in sorted(by_path(tree).items())
+        if math.prod(leaf.shape)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _check_structure(
+    manager: ocp.CheckpointManager, step: int, saved: PyTree, abstract: TrainState
+) -> None:
     """Raises a one-line `CheckpointError` if the structure differs (Orbax prints hundreds)."""
-    saved = manager.item_metadata(step).state
-    if saved is None:  # damaged; restoring it raises an error
-        return
-    actual = {name: tuple(leaf.shape) for name, leaf in by_path(saved.tree).items()}
-    expected = {name: tuple(leaf.shape) for name, leaf in by_path(abstract).items()}
+    actual, expected = (
+        {name: tuple(leaf.shape) for name, leaf in by_path(_without_empty(tree)).items()}
+        for tree in (saved, abstract)
+    )
     for name in sorted(actual.keys() | expected.keys()):
         if actual.get(name) != expected.get(name):
             raise CheckpointError(
