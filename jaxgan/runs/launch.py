@@ -22,8 +22,8 @@ from rich.console import Console
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import session
-from jaxgan.runs.config_json import check_same_config, write_config_json
-from jaxgan.runs.experiment import Config, Experiment, lower_bounds, upper_bounds
+from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
+from jaxgan.runs.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
 
@@ -106,22 +106,12 @@ def _print_data(console: Console, name: str, experiment: Experiment) -> None:
 
 
 def _check(config: Config) -> None:
-    for name, bound in lower_bounds(type(config)).items():
-        value = getattr(config, name)
-        if value is not None and not value >= bound:  # NaN, too
-            flag = name.replace("_", "-")
-            raise RunError(f"--{flag} is {value}, expected at least {bound}")
-    for name, bound in upper_bounds(type(config)).items():
-        if not (value := getattr(config, name)) < bound:
-            flag = name.replace("_", "-")
-            raise RunError(f"--{flag} is {value}, expected a number below {bound}")
+    check_bounds(config)
     process = [config.coordinator, config.num_processes, config.process_id]
     if None in process and process != [None, None, None]:
         raise RunError("--coordinator, --num-processes and --process-id must be given together")
     if process != [None, None, None] and not config.distributed:
         raise RunError("--coordinator is for runs of several processes; add --distributed")
-    if not 0 <= config.seed < 2**32:
-        raise RunError(f"--seed is {config.seed}, expected 0 to 2^32 - 1")
 
 
 def _prepare(directory: Path, config: Config, name: str) -> None:
