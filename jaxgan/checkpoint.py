@@ -202,6 +202,22 @@ def read_record(directory: Path, step: int) -> dict[str, Any]:
     return record
 
 
+def set_score(directory: Path, step: int, score: float) -> None:
+    """Writes the score of a checkpoint that was saved without one; no manager may be open.
+
+    Raises:
+      ValueError: its record is damaged.
+    """
+    record = read_record(directory, step) | {"score": score}
+    del record["seal"]
+    path = directory / str(step) / "record" / "metadata"
+    with path.with_name("metadata.part").open("w") as file:
+        json.dump(record | {"seal": _seal(record)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path.with_name("metadata.part"), path)
+
+
 class _NewestAndBest:
     """Policy that keeps the newest checkpoints and the one with the highest score."""
 

@@ -385,7 +385,7 @@ def _algorithm(
     num_keys = groups[-1][1].stop
 
     def init(key: PRNGKey, batch: Batch) -> TrainState:
-        params, model_state = game.init(key, batch)
+        params, model_state = _strong(game.init(key, batch))
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
@@ -410,10 +410,19 @@ def _algorithm(
             )
             for player in movers:
                 turn_metrics[player].append(metrics[player])
-        state = _update_averages(state, decays)._replace(step=state.step + 1)
+        state = _strong(_update_averages(state, decays)._replace(step=state.step + 1))
         return state, {player: _mean_over_turns(stacks) for player, stacks in turn_metrics.items()}
 
     return TrainingAlgorithm(init, update, num_minibatches=num_keys * accumulate)
+
+
+def _strong(tree: PyTree) -> PyTree:
+    """The tree with weakly typed arrays, such as `jnp.array(1.0)`, as any others of their dtype.
+
+    Otherwise a state may differ from the one before it in this alone, and be compiled for again.
+    """
+    weak = lambda x: getattr(x, "weak_type", isinstance(x, (int, float)))
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)) if weak(x) else x, tree)
 
 
 def _update_averages(state: TrainState, decays: Mapping[str, float | Schedule]) -> TrainState:

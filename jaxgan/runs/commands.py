@@ -21,6 +21,7 @@ from jaxgan.runs import arguments
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Config, resumable_fields
 from jaxgan.runs.files import check_place, make_folder, write_atomically
+from jaxgan.runs.logs import read_evaluations
 from jaxgan.runs.run import CHUNK, Run, load_run
 
 
@@ -391,6 +392,8 @@ def _records(
 
 def _read_evaluation(directory: Path, step: int) -> list[dict[str, Any]]:
     """Records of a step in `evaluation.json`; empty if there are none."""
-    path = directory / "evaluation.json"
-    entries = json.loads(path.read_text())["evaluations"] if path.exists() else []
+    try:
+        entries = read_evaluations(directory / "evaluation.json")
+    except ValueError as error:
+        raise RunError(f"{error}; remove it, or restore it from a copy") from None
     return next((entry["records"] for entry in entries if entry["step"] == step), [])

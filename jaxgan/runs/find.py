@@ -131,9 +131,8 @@ def _is_installed(name: str) -> bool:
         return False
     if spec is None:
         return False
-    places = [
-        Path(place or "").resolve() for place in spec.submodule_search_locations or [spec.origin]
-    ]
+    locations = spec.submodule_search_locations or [spec.origin or ""]
+    places = [Path(place).resolve() for place in locations]
     return all(any(place.is_relative_to(site) for site in _site_packages()) for place in places)
 
 

@@ -7,11 +7,16 @@ runs/mnist/
   samples/         step_<step>.png, always from the same latents
   samples.gif      animation of samples/, written at the end
   evaluation.json  the records of every evaluation, and the best step
+  health.json      signs of failing that were noticed, and rollbacks after divergence (`health`)
   checkpoints/     the newest states and the best; the same command resumes from the newest
+  .lock            held while a process trains (`lock`)
 """
 
+import contextlib
+import dataclasses
 import importlib.metadata
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,9 +26,12 @@ from rich.console import Console
 
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import session
+from jaxgan.runs import failures, lock, session
 from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.runs.files import PART
+from jaxgan.runs.lock import locked
+from jaxgan.runs.training_config import TrainingConfig
 
 C = TypeVar("C", bound=Config)
 
@@ -68,17 +76,29 @@ def _run(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
     main = multihost.is_main()
     console = Console(highlight=False, markup=False, soft_wrap=True, quiet=not main)
     directory = Path(config.run_dir or f"runs/{_short(name)}").expanduser()
-    if main:
-        _prepare(directory, config, name)
-    experiment = build(make, config, config.load_data())
-    _print_data(console, name, experiment)
-
-    def record() -> None:
+    with contextlib.ExitStack() as stack:
         if main:
-            write_config_json(directory, config, name, experiment)
-        multihost.barrier("the run directory")
+            _create(directory)
+            stack.enter_context(locked(directory))
+            if (directory / "config.json").exists():
+                check_same_config(directory, config, name)
+        data = config.load_data()
+        experiment = build(make, config, data)
+        _print_data(console, name, experiment)
 
-    return session.train(directory, config, experiment, console, record=record)
+        def record() -> None:
+            if main:
+                write_config_json(directory, config, name, experiment)
+            multihost.barrier("the run directory")
+
+        def slower(rollbacks: int) -> Experiment:
+            if not isinstance(config, TrainingConfig):
+                return experiment
+            scale = config.lr_scale * session.SLOWER**rollbacks
+            return build(make, dataclasses.replace(config, lr_scale=scale), data)
+
+        stack.enter_context(failures.in_one_line(directory))
+        return session.train(directory, config, experiment, console, record=record, slower=slower)
 
 
 def _short(name: str) -> str:
@@ -114,21 +134,19 @@ def _check(config: Config) -> None:
         raise RunError("--coordinator is for runs of several processes; add --distributed")
 
 
-def _prepare(directory: Path, config: Config, name: str) -> None:
-    """Creates the run directory, or checks that its run has the same configuration."""
+def _create(directory: Path) -> None:
+    """Creates the run directory, and checks that it can be written to and is empty or a run's."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / ".writable"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise RunError(
             f"the run directory {directory} cannot be written to ({error.strerror}); "
             "choose another --run-dir"
         ) from None
-    if (directory / "config.json").exists():
-        check_same_config(directory, config, name)
-    elif any(directory.iterdir()):
+    started = {lock.NAME, f"config.json{PART}"}  # by a start that was killed before its record
+    others = {path.name for path in directory.iterdir()} - started
+    if others and "config.json" not in others:
         raise RunError(
             f"{directory} is not empty and holds no run; choose an empty --run-dir, so that "
             "its files are not mixed with those of the run"

@@ -63,6 +63,7 @@ def _tensorboard(directory: Path, step: int) -> Iterator[Logger]:
         def log(step: int, values: Mapping[str, float]) -> None:
             for name, value in values.items():
                 writer.add_scalar(name, value, step)
+            writer.flush()  # a checkpoint of a later step must not be there without them
 
         yield log
 
