@@ -84,8 +84,8 @@ def read_config(directory: Path, record: Mapping[str, Any], config_type: type[C]
     for name in sorted(values):
         if name not in hints:
             raise RunError(
-                f"{directory} was made by another version of {record['experiment']} (with the "
-                f"field {name}); use that version"
+                f"{directory / 'config.json'} was made by another version of "
+                f"{record['experiment']} (with the field {name!r}); use that version"
             )
         if not fits(values[name], hints[name]):
             raise RunError(
@@ -95,7 +95,10 @@ def read_config(directory: Path, record: Mapping[str, Any], config_type: type[C]
         if isinstance(values[name], list):
             values[name] = tuple(values[name])
     config = config_type(**values)
-    check_bounds(config)
+    try:
+        check_bounds(config)
+    except RunError as error:
+        raise RunError(f"{directory / 'config.json'} is damaged: {error}") from None
     return config
 
 

@@ -15,6 +15,7 @@ runs/mnist/
 import contextlib
 import dataclasses
 import importlib.metadata
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -51,6 +52,8 @@ def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int
       UserError: the run cannot be started or resumed, or training diverged.
     """
     _check(config)
+    # Orbax logs the tracebacks of what it raises as well.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     if config.distributed:
         multihost.initialize(config.coordinator, config.num_processes, config.process_id)
     if config.compilation_cache:
