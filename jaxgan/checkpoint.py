@@ -9,6 +9,7 @@ state is therefore stored with it, and compared on restore, in a record that has
     <directory>-set-aside/                damaged and abandoned checkpoints
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -87,6 +88,9 @@ def save(
     step = int(state.step)
     if step in manager.all_steps():
         return
+    manager.wait_until_finished()  # as Orbax does here
+    if (before := manager.latest_step()) is not None and multihost.is_main():
+        _sync(Path(manager.directory) / str(before))
     record = {
         "step": step,
         "digest": digest(state),
@@ -332,6 +336,20 @@ def _check_files(folder: Path) -> None:
     for path in folder.rglob("*"):
         if not (path.is_file() or path.is_dir()):
             raise ValueError(f"{path.relative_to(folder)} is neither file nor folder")
+
+
+def _sync(folder: Path) -> None:
+    """Brings a checkpoint to the disk: Orbax leaves the record to the operating system.
+
+    Whatever becomes of the next one, this one then survives a loss of power.
+    """
+    for path in [*folder.rglob("*"), folder]:
+        with contextlib.suppress(OSError):  # such as folders on Windows
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _without_empty(tree: PyTree) -> PyTree:

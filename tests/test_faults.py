@@ -157,6 +157,22 @@ def test_an_earlier_step_than_the_newest_is_not_saved_silently(folder):
         checkpoint.save(manager, state(25))
 
 
+def test_a_checkpoint_is_on_the_disk_before_the_next_one_is_written(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+
+    def record(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, state(1))
+        assert synced == []
+        checkpoint.save(manager, state(2))
+        written = {str(path) for path in (tmp_path / "1").rglob("*")}
+    assert set(synced) == {*written, str(tmp_path / "1")}
+
+
 def test_arrays_without_elements_are_saved(tmp_path):
     empty = state(1)._replace(model_state={"g": {"pool": jnp.zeros((0, 4, 4, 1))}, "d": {}})
     with checkpoint.open_manager(tmp_path) as manager:

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxgan import checkpoint
 from jaxgan.errors import NonFiniteError
+from jaxgan.parallel import multihost
 from jaxgan.training import TrainState
 from jaxgan.types import Array, Metrics, PyTree
 
@@ -39,7 +40,7 @@ class Divergence:
         """Raises a `NonFiniteError` that names the first metric, a loss if any, and the step."""
         if self._first is None:
             return
-        first = np.asarray(self._first)
+        first = multihost.to_host(self._first)
         if first.any():
             step = first[first > 0].min()
             names = [self._names[i] for i in np.flatnonzero(first == step)]
@@ -60,7 +61,7 @@ def check_state(state: TrainState) -> None:
         for name, leaf in checkpoint.by_path(state).items()
         if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.size
     }
-    bad = np.asarray(_bad(leaves))
+    bad = multihost.to_host(_bad(leaves))
     if bad.any():
         names = [sorted(leaves)[i] for i in np.flatnonzero(bad)]
         name = min(names, key=lambda name: not name.startswith("params/"))
