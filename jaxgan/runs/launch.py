@@ -27,7 +27,7 @@ from rich.console import Console
 
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import failures, lock, session
+from jaxgan.runs import attempt, failures, lock, session
 from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import PART
@@ -97,7 +97,7 @@ def _run(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
         def slower(rollbacks: int) -> Experiment:
             if not isinstance(config, TrainingConfig):
                 return experiment
-            scale = config.lr_scale * session.SLOWER**rollbacks
+            scale = config.lr_scale * attempt.SLOWER**rollbacks
             return build(make, dataclasses.replace(config, lr_scale=scale), data)
 
         stack.enter_context(failures.in_one_line(directory))

@@ -10,45 +10,21 @@ state is therefore stored with it, and compared on restore, in a record that has
 """
 
 import contextlib
-import hashlib
-import json
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxgan.checkpoint.record import NewestAndBest, read_record, score_of, sealed
+from jaxgan.checkpoint.tree import by_path, digest, structure, with_empty, without_empty
 from jaxgan.errors import CheckpointError
 from jaxgan.parallel import multihost
 from jaxgan.training import TrainState
 from jaxgan.types import PyTree
-
-
-def digest(tree: PyTree) -> str:
-    """SHA-256 of a pytree: name, dtype, shape and bytes of every leaf with elements, by name.
-
-    Container types do not matter: a `TrainState` and the nested dictionaries in its checkpoint have
-    the same digest.
-
-    Example:
-      >>> import numpy as np
-      >>> digest({"a": np.zeros(2)}) == digest({"a": np.zeros(2)}) != digest({"b": np.zeros(2)})
-      True
-    """
-    sha256 = hashlib.sha256()
-    for name, leaf in sorted(by_path(tree).items()):
-        array = multihost.to_host(leaf)
-        if not array.size:
-            continue
-        sha256.update(f"{name} {array.dtype} {array.shape}\n".encode())
-        sha256.update(array.tobytes())
-    return sha256.hexdigest()
 
 
 def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
@@ -60,7 +36,7 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
         the highest score is kept as well.
     """
     options = ocp.CheckpointManagerOptions(
-        preservation_policy=_NewestAndBest(directory, newest),
+        preservation_policy=NewestAndBest(directory, newest),
         lightweight_initialize=True,  # reads no metadata, of which one damaged file would be fatal
     )
     handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
@@ -94,15 +70,15 @@ def save(
     record = {
         "step": step,
         "digest": digest(state),
-        "structure": _structure(state),
+        "structure": structure(state),
         "score": None if score == -math.inf else score,
         "rollbacks": rollbacks,
     }
     saved = manager.save(
         step,
         args=ocp.args.Composite(
-            state=ocp.args.StandardSave(_without_empty(state)),
-            record=ocp.args.JsonSave(record | {"seal": _seal(record)}),
+            state=ocp.args.StandardSave(without_empty(state)),
+            record=ocp.args.JsonSave(sealed(record)),
         ),
         metrics={"score": score},  # for the policy; not written
     )
@@ -190,67 +166,6 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
     return later
 
 
-def read_record(directory: Path, step: int) -> dict[str, Any]:
-    """The record of a checkpoint: its step, digest, score (or `None`) and number of rollbacks.
-
-    Raises:
-      ValueError: it is missing or damaged.
-    """
-    try:
-        record = json.loads((directory / str(step) / "record" / "metadata").read_bytes())
-        sealed = {name: value for name, value in record.items() if name != "seal"}
-        if record["seal"] != _seal(sealed) or record["step"] != step:
-            raise ValueError("its seal is that of another record")
-    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(f"its record is damaged: {error}") from None
-    return record
-
-
-def set_score(directory: Path, step: int, score: float) -> None:
-    """Writes the score of a checkpoint that was saved without one; no manager may be open.
-
-    Raises:
-      ValueError: its record is damaged.
-    """
-    record = read_record(directory, step) | {"score": score}
-    del record["seal"]
-    path = directory / str(step) / "record" / "metadata"
-    with path.with_name("metadata.part").open("w") as file:
-        json.dump(record | {"seal": _seal(record)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path.with_name("metadata.part"), path)
-
-
-class _NewestAndBest:
-    """Policy that keeps the newest checkpoints and the one with the highest score."""
-
-    def __init__(self, directory: Path, newest: int) -> None:
-        self._directory, self._newest = directory, newest
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        scores = [
-            info.metrics["score"] if info.metrics else _score(self._directory, info.step)
-            for info in checkpoints
-        ]
-        best = max(range(len(scores)), key=lambda i: (scores[i], i), default=0)
-        first = len(checkpoints) - self._newest
-        return [i >= first or i == best for i in range(len(checkpoints))]
-
-
-def _score(directory: Path, step: int) -> float:
-    """Score of a checkpoint; minus infinity if it has none, or is damaged."""
-    try:
-        score = read_record(directory, step)["score"]
-    except ValueError:
-        return -math.inf
-    return -math.inf if score is None else score
-
-
-def _seal(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
 def _steps(directory: Path) -> list[int]:
     """Steps of which there is anything, newest first; Orbax ignores a file with a step's name."""
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
@@ -273,7 +188,7 @@ def _candidates(
             )
         return [step]
     if best:
-        scores = {step: _score(directory, step) for step in steps}
+        scores = {step: score_of(directory, step) for step in steps}
         evaluated = [step for step in steps if scores[step] > -math.inf]
         return sorted(evaluated, key=lambda step: scores[step], reverse=True)
     return steps
@@ -311,13 +226,13 @@ def _restore_verified(
     _check_files(folder)
     record = read_record(folder.parent, step)
     saved = manager.item_metadata(step).state
-    if saved is None or _structure(saved.tree) != record["structure"]:
+    if saved is None or structure(saved.tree) != record["structure"]:
         raise ValueError("its metadata are missing or those of another state")
     if abstract is None:
         target = _on_this_device(saved.tree)
     else:
         _check_structure(manager, step, saved.tree, abstract)
-        target = _without_empty(abstract)
+        target = without_empty(abstract)
     restored = manager.restore(
         step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
     ).state
@@ -326,7 +241,7 @@ def _restore_verified(
     found = restored["step"] if abstract is None else restored.step
     if int(found) != step:
         raise ValueError(f"it is the state of step {int(found)}")
-    return restored if abstract is None else _with_empty(abstract, restored)
+    return restored if abstract is None else with_empty(abstract, restored)
 
 
 def _check_files(folder: Path) -> None:
@@ -352,17 +267,6 @@ def _sync(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def _without_empty(tree: PyTree) -> PyTree:
-    """The tree with `None` for arrays without elements, which Orbax cannot save."""
-    return jax.tree.map(lambda x: x if math.prod(x.shape) else None, tree)
-
-
-def _with_empty(abstract: PyTree, tree: PyTree) -> PyTree:
-    """The inverse of `_without_empty`."""
-    fill = lambda a, x: jnp.zeros(a.shape, a.dtype, device=a.sharding) if x is None else x
-    return jax.tree.map(fill, abstract, tree)
-
-
 def _on_this_device(tree: PyTree) -> PyTree:
     """Shapes and dtypes of a checkpoint, on one device, whichever devices it was saved from."""
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
@@ -371,22 +275,12 @@ def _on_this_device(tree: PyTree) -> PyTree:
     )
 
 
-def _structure(tree: PyTree) -> str:
-    """SHA-256 of names, shapes and dtypes of the leaves that have elements."""
-    lines = [
-        f"{name} {tuple(leaf.shape)} {np.dtype(leaf.dtype).name}\n"
-        for name, leaf in sorted(by_path(tree).items())
-        if math.prod(leaf.shape)
-    ]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
 def _check_structure(
     manager: ocp.CheckpointManager, step: int, saved: PyTree, abstract: TrainState
 ) -> None:
     """Raises a one-line `CheckpointError` if the structure differs (Orbax prints hundreds)."""
     actual, expected = (
-        {name: tuple(leaf.shape) for name, leaf in by_path(_without_empty(tree)).items()}
+        {name: tuple(leaf.shape) for name, leaf in by_path(without_empty(tree)).items()}
         for tree in (saved, abstract)
     )
     for name in sorted(actual.keys() | expected.keys()):
@@ -396,14 +290,3 @@ def _check_structure(
                 f"{actual.get(name, 'none')}, this program expects {expected.get(name, 'none')}: "
                 "it was written by another configuration or another version of the program"
             )
-
-
-def by_path(tree: PyTree) -> dict[str, Any]:
-    """Leaves of a pytree by path, such as `params/generator/Dense_0/kernel`.
-
-    Example:
-      >>> by_path({"a": {"b": 1}, "c": [2, 3]})
-      {'a/b': 1, 'c/0': 2, 'c/1': 3}
-    """
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
