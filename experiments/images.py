@@ -328,7 +328,7 @@ def make_optimizer(config: Config, rate: float, *, turns: int) -> Any:
 
     if not config.burn_in_steps:
         return optimizer(config, rate, decay_steps=config.decay_steps, turns=turns)
-    steps = turns * config.burn_in_steps
+    steps, rate = turns * config.burn_in_steps, rate * config.lr_scale
     return optax.inject_hyperparams(optax.adam)(
         schedules.cosine(rate, rate / 4, steps),
         b1=config.b1,

@@ -193,6 +193,26 @@ def over(evaluation: Evaluation, features: Features) -> Evaluation:
     )
 
 
+def trace(game: Game, evaluation: Evaluation, state: TrainState) -> None:
+    """Traces the samples of an evaluation and their features, for a few examples.
+
+    Nothing is computed: it raises in a second what would be raised after the training.
+
+    Example:
+      >>> trace(game, evaluation, state)  # doctest: +SKIP
+    """
+    sample, measures = _sample_function(game, evaluation), tuple(evaluation.metrics.values())
+    batch, _ = next(_batches(evaluation.examples, 2, 0))
+    if measures:
+        jax.eval_shape(
+            lambda batch, key: _outputs(measures, sample(*with_ema(state), batch, key)),
+            batch,
+            jax.random.key(0),
+        )
+    for part in evaluation.parts.values():
+        trace(game, part, state)
+
+
 def of_pictures(
     measures: Sequence[Metric],
     *,

@@ -1,6 +1,10 @@
 """Training loop: minibatches, update, callbacks. Independent of GANs, files and devices."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 
@@ -28,6 +32,9 @@ def fit(
 
     The result depends only on the key, the data and the number of steps: training that is
     interrupted and resumed from the saved state, with the same key, is bit-identical.
+
+    Ctrl-C ends it after the current update, with a warning, and the state is returned; a second
+    one ends it at once, by `KeyboardInterrupt`. A handler of the caller's takes precedence.
 
     Args:
       algorithm: training algorithm, normally compiled with `parallel.jit`, `pmap` or `sharded`.
@@ -62,16 +69,46 @@ def fit(
             f"{num_steps - first} steps remain, expected a multiple of the algorithm's "
             f"steps_per_update, {algorithm.steps_per_update}"
         )
-    for step in range(first, num_steps, algorithm.steps_per_update):
-        start = step * algorithm.num_minibatches // algorithm.steps_per_update
-        batches = minibatches(start, algorithm.num_minibatches)
-        state, metrics = algorithm.update(state, batches, key_run)
-        try:
-            for callback in callbacks:
-                callback(step + algorithm.steps_per_update, state, metrics)
-        except StopTraining:
-            break
+    with _interruptible() as interrupted:
+        for step in range(first, num_steps, algorithm.steps_per_update):
+            start = step * algorithm.num_minibatches // algorithm.steps_per_update
+            batches = minibatches(start, algorithm.num_minibatches)
+            state, metrics = algorithm.update(state, batches, key_run)
+            try:
+                for callback in callbacks:
+                    callback(step + algorithm.steps_per_update, state, metrics)
+            except StopTraining:
+                break
+            if interrupted():
+                warnings.warn(
+                    f"interrupted at step {int(state.step)} of {num_steps}; the state is returned",
+                    stacklevel=2,
+                )
+                break
     return state
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Yields a function whether Ctrl-C was pressed, which then raises no `KeyboardInterrupt`.
+
+    An exception in the middle of an update would leave a state whose buffers are donated.
+    """
+    default, received = signal.default_int_handler, list[int]()
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not default:
+        yield lambda: False
+        return
+
+    def handle(number: int, frame: object) -> None:
+        received.append(number)
+        signal.signal(signal.SIGINT, default)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: bool(received)
+    finally:
+        signal.signal(signal.SIGINT, default)
 
 
 def first_state(

@@ -248,19 +248,54 @@ def test_an_experiment_in_a_file_of_ones_own(tmp_path, monkeypatch, capsys):
     directory = tmp_path / "runs" / "my_digits"
     assert json.loads((directory / "config.json").read_text())["experiment"] == str(file)
     monkeypatch.chdir("/")
-    command("sample", directory, num=1, out=tmp_path / "a.png")
+    assert f"give --experiment {file}" in refused(command, "sample", directory)
+    command("sample", directory, num=1, out=tmp_path / "a.png", experiment=file)
     file.rename(tmp_path / "moved.py")
-    assert "the experiment's file" in refused(command, "sample", directory, out=tmp_path / "b.png")
+    assert "the experiment's file" in refused(command, "sample", directory, experiment=file)
 
 
-def test_a_run_directory_is_not_executed(conditional, tmp_path):
-    """A file that came with the directory is not run, even if the directory names it."""
+@pytest.mark.parametrize(
+    "name",
+    [
+        "code.py",
+        "../other/code.py",
+        "code",
+        "run.code",
+        "other.code",
+        "link.py",
+        "os/../code",
+        "\n",
+    ],
+)
+def test_what_a_run_directory_names_is_not_executed(conditional, tmp_path, monkeypatch, name):
+    """Nor a file that came with it, nor a module that can be imported where the user is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path / "run"))
     shutil.copytree(conditional, tmp_path / "run")
-    code = tmp_path / "run" / "code.py"
-    code.write_text("raise SystemExit(99)")
+    (tmp_path / "other").mkdir()
+    for file in ("run/code.py", "other/code.py"):
+        (tmp_path / file).write_text("raise SystemExit(99)")
+    (tmp_path / "run" / "link.py").symlink_to(tmp_path / "other" / "code.py")
+    recorded = str(tmp_path / "run" / name) if name.endswith(".py") else name
     record = json.loads((tmp_path / "run" / "config.json").read_text())
-    (tmp_path / "run" / "config.json").write_text(json.dumps(record | {"experiment": str(code)}))
-    assert "a file of its own" in refused(command, "sample", tmp_path / "run")
+    record["experiment"] = recorded
+    (tmp_path / "run" / "config.json").write_text(json.dumps(record))
+    assert "not executed unasked" in refused(command, "sample", tmp_path / "run")
+    if name == "code.py":
+        file = tmp_path / "other" / "code.py"
+        assert exit_status(command, "sample", tmp_path / "run", experiment=file) == 99
+
+
+def test_installed_modules_are_those_in_site_packages(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "beside").mkdir()
+    assert not find._is_installed("beside")
+    assert not find._is_installed("nowhere.at_all")
+    monkeypatch.setattr(find, "_site_packages", lambda: [tmp_path])
+    assert find._is_installed("beside.experiment")
+    with pytest.raises(RunError, match="cannot be imported"):
+        find.of_run(tmp_path, "beside.experiment")
 
 
 def test_experiments_are_listed_and_found(capsys):

@@ -317,7 +317,11 @@ def test_records_that_cannot_be_read(start, tmp_path):
     for changed, message in (
         (text[:50], "config.json is damaged"),
         (text.replace('"latent"', '"latent_of_old"'), "made by another version of"),
-        (text.replace('"experiment": "mnist"', '"experiment": "a.gone"'), "cannot be imported"),
+        (text.replace('"experiment": "mnist"', '"experiment": "a.gone"'), "not executed unasked"),
+        (text.replace('"batch_size": 8', '"batch_size": "8"'), "is damaged (batch_size is '8')"),
+        (text.replace('"batch_size": 8', '"batch_size": 0'), "--batch-size is 0"),
+        (text.replace('"image_shape": [', '"image_shape": ["a",'), "is damaged (its data"),
+        (text.replace('"sessions"', '"seasons"'), "is damaged (its sessions is NoneType)"),
     ):
         path.write_text(changed)
         assert message in refused(command, "sample", directory, out=tmp_path / "out.png")

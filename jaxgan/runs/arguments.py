@@ -51,6 +51,9 @@ class CheckpointArguments(RunArguments):
 
     step: Literal["newest", "best"] = "newest"
     """Use the newest checkpoint, or the one with the best evaluation."""
+    experiment: str | None = None
+    """The run's experiment, a module or the path of a file, which is executed; needed if it is
+    neither one of jaxgan's nor installed."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,27 +8,29 @@ import contextlib
 import dataclasses
 import datetime
 import json
-import math
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from jaxgan.errors import NonFiniteError
 from jaxgan.evaluation import Evaluation
 from jaxgan.loop import Callback, StopTraining
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
 from jaxgan.runs.curves import save_curves
-from jaxgan.runs.files import write_atomically
+from jaxgan.runs.files import put_aside, write_atomically
+from jaxgan.runs.logs import read_evaluations, read_metrics
 from jaxgan.runs.trackers import Logger
 from jaxgan.training import TrainState
 from jaxgan.types import Metrics
+
+T = TypeVar("T")
 
 
 def every(period: int, callback: Callback, *, last: int | None = None) -> Callback:
@@ -58,17 +60,6 @@ def flatten(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def check_finite(step: int, state: TrainState, metrics: Metrics) -> None:
-    """Callback that ends a diverged run, before the state is checkpointed.
-
-    Raises:
-      NonFiniteError: a metric is not finite; the message names it.
-    """
-    for name, value in flatten(metrics).items():
-        if not math.isfinite(value):
-            raise NonFiniteError(f"{name} is {value} at step {step}")
-
-
 @contextlib.contextmanager
 def metrics_log(path: Path, loggers: Sequence[Logger] = (), *, step: int = 0) -> Iterator[Callback]:
     """Callback that appends metrics to a JSON Lines file, and passes them to loggers.
@@ -78,12 +69,17 @@ def metrics_log(path: Path, loggers: Sequence[Logger] = (), *, step: int = 0) ->
         line.
       loggers: functions `(step, {"player/name": value}) -> None`, such as trackers.
       step: the step from which the run resumes. Entries of later steps, which were not checkpointed
-        and will be computed again, are deleted.
+        and will be computed again, are deleted. Of a file with damaged lines, a copy is kept.
 
     Yields:
       The callback.
     """
-    earlier = [record for record in read_metrics(path) if record["step"] <= step]
+    with warnings.catch_warnings(record=True) as damaged:
+        warnings.simplefilter("always")
+        earlier = [record for record in read_metrics(path) if record["step"] <= step]
+    if damaged:
+        aside = put_aside(path)
+        warnings.warn(f"{damaged[0].message}; the file is kept as {aside}", stacklevel=3)
     write_atomically(path, "".join(json.dumps(record) + "\n" for record in earlier))
     earlier_seconds = earlier[-1]["seconds"] if earlier else 0.0
     start = time.perf_counter()
@@ -97,15 +93,6 @@ def metrics_log(path: Path, loggers: Sequence[Logger] = (), *, step: int = 0) ->
                 logger(step, values)
 
         yield log
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Records of a JSON Lines file, without a last line that was truncated by a crash."""
-    records = []
-    for line in path.read_text().splitlines() if path.exists() else ():
-        with contextlib.suppress(json.JSONDecodeError):
-            records.append(json.loads(line))
-    return records
 
 
 def curves(path: Path, log: Path) -> Callback:
@@ -157,7 +144,11 @@ class Evaluations:
         self._loggers = loggers
         self._path, self._evaluate, self._console = path, evaluate, console
         self._best_by, self._sign = evaluation.best, 1.0 if evaluation.mode == "max" else -1.0
-        entries = json.loads(path.read_text())["evaluations"] if path.exists() else []
+        try:
+            entries = read_evaluations(path)
+        except ValueError as error:
+            entries = []
+            warnings.warn(f"{error}; it is kept as {put_aside(path)}", stacklevel=2)
         self._entries = [entry for entry in entries if entry["step"] <= step]
 
     def __call__(self, step: int, state: TrainState) -> float:
@@ -179,6 +170,20 @@ class Evaluations:
         )
         return self._score(self._entries[-1])
 
+    def has(self, step: int) -> bool:
+        """Whether the state of a step was evaluated."""
+        return any(entry["step"] == step for entry in self._entries)
+
+    def values(self) -> tuple[str, dict[int, float]]:
+        """The metric for the best step, and its values by step; none without such a metric."""
+        found = {
+            entry["step"]: record["value"]
+            for entry in self._entries
+            for record in entry["records"]
+            if record["name"] == self._best_by
+        }
+        return self._best_by or "", found
+
     def _score(self, entry: dict[str, Any]) -> float:
         values = {record["name"]: record["value"] for record in entry["records"]}
         return self._sign * values[self._best_by] if self._best_by else float(entry["step"])
@@ -188,13 +193,15 @@ class StopOnSignal:
     """Ends training after the current update when a signal is received.
 
     The first signal restores its previous handler, so a second one has its usual effect and ends
-    the program at once. All handlers are restored on exit.
+    the program at once. All handlers are restored on exit. What takes long and can be done again,
+    such as an evaluation, is ended at once (`interruptible`).
 
     A context manager with two callbacks: `agree` synchronises the processes on whether any of them
     received a signal, and the object itself then ends training.
 
     Attributes:
       received: the signal on which all processes have agreed, or `None`.
+      interrupted: whether it interrupted something.
 
     Example:
       >>> with StopOnSignal(signal.SIGTERM) as stop:
@@ -203,7 +210,9 @@ class StopOnSignal:
 
     def __init__(self, *signals: signal.Signals) -> None:
         self.received: signal.Signals | None = None
+        self.interrupted = False
         self._pending = 0
+        self._interrupting = False
         self._signals = signals
         self._previous: dict[int, Any] = {}
 
@@ -224,9 +233,35 @@ class StopOnSignal:
         if number := multihost.all_reduce_max(self._pending):
             self.received = signal.Signals(number)
 
+    def interruptible(self, function: Callable[[TrainState], T]) -> Callable[[TrainState], T]:
+        """The function, ended by a signal at once, with the error `Interrupted`.
+
+        In one of several processes it is not, since the others would wait for this one.
+        """
+
+        def wrapped(state: TrainState) -> T:
+            try:
+                self._interrupting = jax.process_count() == 1
+                result = function(state)
+                self._interrupting = False
+            except Interrupted:
+                self.interrupted, self.received = True, signal.Signals(self._pending)
+                raise
+            finally:
+                self._interrupting = False
+            return result
+
+        return wrapped
+
     def _handle(self, number: int, frame: object) -> None:
         self._pending = number
         signal.signal(number, self._previous[number])
+        if self._interrupting:
+            raise Interrupted
+
+
+class Interrupted(BaseException):
+    """Raised by a signal in `StopOnSignal.interruptible`; no `except Exception` catches it."""
 
 
 @contextlib.contextmanager

@@ -257,7 +257,13 @@ def digest(args: arguments.Digest) -> None:
 def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> Run:
     """Loads the run and the checkpoint of a command's arguments; raises those of `load_run`."""
     data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None
-    return load_run(args.run, step=args.step, with_data=with_data, data_dir=data_dir)
+    return load_run(
+        args.run,
+        step=args.step,
+        with_data=with_data,
+        data_dir=data_dir,
+        experiment=args.experiment,
+    )
 
 
 def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictures:

@@ -6,19 +6,29 @@ import importlib.metadata
 import json
 import os
 import platform
+import types
+import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, Union
 
 import jax
 
 import jaxgan
 from jaxgan.errors import RunError
-from jaxgan.runs.experiment import Config, Experiment, resumable_fields
+from jaxgan.runs.experiment import (
+    Config,
+    Experiment,
+    lower_bounds,
+    resumable_fields,
+    upper_bounds,
+)
 from jaxgan.runs.files import write_atomically
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
+
+C = TypeVar("C", bound=Config)
 
 NUMERICS = ("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl")
 
@@ -33,9 +43,101 @@ def read_config_json(directory: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RunError(f"{directory} holds no run: it has no config.json")
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        record = json.loads(path.read_bytes())
+        _check_parts(record)
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
+    return record
+
+
+def _check_parts(record: Any) -> None:
+    """Raises a `ValueError` if a part is missing or of the wrong type."""
+    if not isinstance(record, dict):
+        raise ValueError(f"it holds a {type(record).__name__}, expected an object")
+    parts = {"experiment": str, "config": dict, "data": dict, "sessions": list}
+    for name, kind in parts.items():
+        if not isinstance(record.get(name), kind):
+            raise ValueError(f"its {name} is {type(record.get(name)).__name__}")
+    sessions, data = record["sessions"], record["data"]
+    if not sessions or not all(isinstance(session, dict) for session in sessions):
+        raise ValueError("its sessions are no objects")
+    versions = sessions[-1].get("versions")
+    if not isinstance(versions, dict) or not isinstance(sessions[-1].get("numerics", {}), dict):
+        raise ValueError("its last session has no versions")
+    if not all(isinstance(data.get(name), str) for name in ("name", "source", "fingerprint")):
+        raise ValueError("its data have no name, source or fingerprint")
+
+
+def read_config(directory: Path, record: Mapping[str, Any], config_type: type[C]) -> C:
+    """The configuration of a run, whose values are checked.
+
+    Args:
+      directory: directory of the run.
+      record: from `read_config_json`.
+      config_type: `Config` of the run's experiment.
+
+    Raises:
+      RunError: there is no such field, or a value is of another type or out of its range.
+    """
+    hints = typing.get_type_hints(config_type)
+    values = dict(record["config"])
+    for name in sorted(values):
+        if name not in hints:
+            raise RunError(
+                f"{directory / 'config.json'} was made by another version of "
+                f"{record['experiment']} (with the field {name!r}); use that version"
+            )
+        if not fits(values[name], hints[name]):
+            raise RunError(
+                f"{directory / 'config.json'} is damaged ({name} is {str(values[name])[:100]!r}); "
+                "restore it from a copy"
+            )
+        if isinstance(values[name], list):
+            values[name] = tuple(values[name])
+    config = config_type(**values)
+    try:
+        check_bounds(config)
+    except RunError as error:
+        raise RunError(f"{directory / 'config.json'} is damaged: {error}") from None
+    return config
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value read from JSON is of the type of a field.
+
+    Example:
+      >>> fits(1, float), fits(True, int), fits(None, int | None), fits(["a"], tuple[str, ...])
+      (True, False, True, True)
+    """
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return any(value == part and type(value) is type(part) for part in parts)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is tuple:
+        return isinstance(value, (list, tuple)) and all(fits(item, parts[0]) for item in value)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is (hint or type(None))
+
+
+def check_bounds(config: Config) -> None:
+    """Checks the values of a configuration against the bounds of their flags.
+
+    Raises:
+      RunError: a value is out of its range.
+    """
+    for name, bound in lower_bounds(type(config)).items():
+        value = getattr(config, name)
+        if value is not None and not value >= bound:  # NaN, too
+            raise RunError(f"--{name.replace('_', '-')} is {value}, expected at least {bound}")
+    for name, bound in upper_bounds(type(config)).items():
+        if not (value := getattr(config, name)) < bound:
+            raise RunError(
+                f"--{name.replace('_', '-')} is {value}, expected a number below {bound}"
+            )
+    if not 0 <= config.seed < 2**32:
+        raise RunError(f"--seed is {config.seed}, expected 0 to 2^32 - 1")
 
 
 def check_same_config(directory: Path, config: Config, name: str) -> None:

@@ -94,6 +94,16 @@ class Config:
     """Steps between checkpoints."""
     evaluate_every: int = flag(5000, resumable=True, at_least=0)
     """Steps between evaluations; the last step is evaluated too. 0 disables evaluation."""
+    from_step: int | None = flag(None, resumable=True, at_least=1)
+    """Resume from the checkpoint of this step instead of the newest; later ones are set aside. Give
+    it once: the same command without it then goes on."""
+    on_divergence: Literal["stop", "rollback"] = flag("stop", resumable=True)
+    """What happens when a loss or a parameter is not finite: stop, or go back to the newest
+    checkpoint, with other random numbers and half the learning rates."""
+    max_rollbacks: int = flag(3, resumable=True, at_least=0)
+    """Number of rollbacks after which a diverged run stops."""
+    health: bool = flag(True, resumable=True)
+    """Look for signs of failing, such as a collapse, and say in words what people do about them."""
     evaluate_samples: int | None = flag(10_000, resumable=True, at_least=1)
     """Number of samples per evaluation; results for different numbers are not comparable."""
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jaxgan.errors import UserError
 
+PART = ".part"  # ending of a file that is being written
+
 
 def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
     """Checks that a file can be written, before it is computed; creates its folder if needed.
@@ -50,7 +52,17 @@ def make_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file atomically: a program killed meanwhile leaves the old file unchanged."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    """Writes a text file atomically: whatever ends the program leaves the old file or the new one.
+
+    The content is on the disk before it takes the place of the old one.
+    """
+    with path.with_name(path.name + PART).open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path.with_name(path.name + PART), path)
+
+
+def put_aside(path: Path) -> Path:
+    """Renames a damaged file to `<name>.damaged`, in place of an earlier one; the new path."""
+    return path.replace(path.with_name(path.name + ".damaged"))

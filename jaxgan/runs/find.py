@@ -1,21 +1,22 @@
 """Experiments by name: those of jaxgan, modules of one's own, and files of one's own.
 
-The name of an experiment is what `config.json` records, and how commands find it again: `mnist` for
-one of jaxgan's, the name of another module, or the path of a file.
+The name of an experiment is what `config.json` records: `mnist` for one of jaxgan's, the name of
+another module, or the path of a file. Commands on a run find jaxgan's and installed ones by it; the
+others must be named by the user.
 """
 
 import importlib
 import importlib.util
 import inspect
+import site
 import sys
-from collections.abc import Callable, Mapping
+import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import jaxgan.experiments
 from jaxgan.errors import RunError
-from jaxgan.runs.experiment import Config
 
 
 def names() -> list[str]:
@@ -53,26 +54,29 @@ def find(name: str) -> ModuleType:
     return module
 
 
-def experiment_of(directory: Path, record: Mapping[str, Any]) -> tuple[Config, Any]:
-    """Configuration of a run, and the function `make` of its experiment.
+def of_run(directory: Path, name: str, *, named: str | None = None) -> ModuleType:
+    """The module of a run's experiment, by the name in its `config.json`.
+
+    The directory may come from a stranger, and a module is code that is executed: it must be one of
+    jaxgan's experiments, be installed (in `site-packages`), or be named by the user.
 
     Args:
       directory: directory of the run.
-      record: content of its `config.json`.
+      name: the recorded name.
+      named: name of the experiment, or path of its file, by the user.
 
     Raises:
-      RunError: the experiment is not found, or is another version.
+      RunError: it is neither shipped nor installed nor named; or an error of `find`.
     """
-    name = record["experiment"]
-    if name.endswith(".py") and Path(name).resolve().is_relative_to(directory.resolve()):
-        raise RunError(f"{directory} names a file of its own as its code, {name}, which is not run")
-    module = find(name)
-    try:
-        return module.Config(**record["config"]), module.make
-    except TypeError as error:
+    if named is not None:
+        return find(named)
+    if name.removeprefix("experiments.") not in names() and not _is_installed(name):
+        shown = name if name.isprintable() else repr(name)
         raise RunError(
-            f"{directory} was made by another version of {name} ({error}); use that version"
-        ) from None
+            f"{directory} was trained by {shown}, which jaxgan does not have and which is not "
+            f"executed unasked; if you trust it, give --experiment {shown}"
+        )
+    return find(name)
 
 
 def name_of(make: Callable[..., object]) -> str:
@@ -115,6 +119,28 @@ def _from_file(path: Path) -> ModuleType:
     finally:
         sys.path.remove(str(path.parent))
     return module
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a module is one of an installed package; nothing is executed to find out."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    try:
+        spec = importlib.util.find_spec(name.split(".")[0])
+    except (ImportError, ValueError):
+        return False
+    if spec is None:
+        return False
+    locations = spec.submodule_search_locations or [spec.origin or ""]
+    places = [Path(place).resolve() for place in locations]
+    return all(any(place.is_relative_to(site) for site in _site_packages()) for place in places)
+
+
+def _site_packages() -> list[Path]:
+    """Folders of installed packages."""
+    folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    return [Path(folder).resolve() for folder in [*folders, *user]]
 
 
 def _imported(name: str) -> ModuleType:

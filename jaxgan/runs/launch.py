@@ -8,12 +8,17 @@ runs/mnist/
   samples.gif      animation of samples/, written at the end
   evaluation.json  the records of every evaluation, and the best step
   report.html      a page about the run, written at every evaluation (`report`)
+  health.json      signs of failing that were noticed, and rollbacks after divergence (`health`)
   checkpoints/     the newest states and the best; the same command resumes from the newest
+  .lock            held while a process trains (`lock`)
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
+import logging
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,9 +28,12 @@ from rich.console import Console
 
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import members, session, tables
-from jaxgan.runs.config_json import check_same_config, write_config_json
-from jaxgan.runs.experiment import Config, Experiment, lower_bounds, upper_bounds
+from jaxgan.runs import attempt, failures, lock, members, session, tables
+from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
+from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.runs.files import PART
+from jaxgan.runs.lock import locked
+from jaxgan.runs.training_config import TrainingConfig
 
 C = TypeVar("C", bound=Config)
 
@@ -45,6 +53,8 @@ def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int
       UserError: the run cannot be started or resumed, or training diverged.
     """
     _check(config)
+    # Orbax logs the tracebacks of what it raises as well.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     if config.distributed:
         multihost.initialize(config.coordinator, config.num_processes, config.process_id)
     if config.compilation_cache:
@@ -79,7 +89,9 @@ def members_of(
         folder = directory / f"seed_{seed}"
         own = dataclasses.replace(config, seed=seed, seeds=1, run_dir=str(folder))
         _check(own)
-        _prepare(folder, own, name)
+        _create(folder)
+        if (folder / "config.json").exists():
+            check_same_config(folder, own, name)
         group.append(members.Member(folder, own, build(make, own, data)))
     return group
 
@@ -101,17 +113,29 @@ def _run(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
     main = multihost.is_main()
     console = Console(highlight=False, markup=False, soft_wrap=True, quiet=not main)
     directory = Path(config.run_dir or f"runs/{short(name)}").expanduser()
-    if main:
-        _prepare(directory, config, name)
-    experiment = build(make, config, config.load_data())
-    _print_data(console, name, experiment)
-
-    def record() -> None:
+    with contextlib.ExitStack() as stack:
         if main:
-            write_config_json(directory, config, name, experiment)
-        multihost.barrier("the run directory")
+            _create(directory)
+            stack.enter_context(locked(directory))
+            if (directory / "config.json").exists():
+                check_same_config(directory, config, name)
+        data = config.load_data()
+        experiment = build(make, config, data)
+        _print_data(console, name, experiment)
 
-    return session.train(directory, config, experiment, console, record=record)
+        def record() -> None:
+            if main:
+                write_config_json(directory, config, name, experiment)
+            multihost.barrier("the run directory")
+
+        def slower(rollbacks: int) -> Experiment:
+            if not isinstance(config, TrainingConfig):
+                return experiment
+            scale = config.lr_scale * attempt.SLOWER**rollbacks
+            return build(make, dataclasses.replace(config, lr_scale=scale), data)
+
+        stack.enter_context(failures.in_one_line(directory))
+        return session.train(directory, config, experiment, console, record=record, slower=slower)
 
 
 def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> int:
@@ -122,7 +146,8 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
         raise RunError(f"{directory} holds a single run; choose another --run-dir for --seeds")
     group = members_of(config, make, config.load_data(), directory, name, config.seeds)
     _print_data(console, name, group[0].experiment)
-    results = members.train(group, name, console)
+    with failures.in_one_line(directory):
+        results = members.train(group, name, console)
     tables.print_table(console, {short(name): results})
     sheets = [sorted((one.directory / "samples").glob("step_*.png")) for one in group]
     tables.save_side_by_side(directory / "samples.png", [own[-1] for own in sheets if own])
@@ -155,39 +180,27 @@ def _print_data(console: Console, name: str, experiment: Experiment) -> None:
 
 
 def _check(config: Config) -> None:
-    for name, bound in lower_bounds(type(config)).items():
-        value = getattr(config, name)
-        if value is not None and not value >= bound:  # NaN, too
-            flag = name.replace("_", "-")
-            raise RunError(f"--{flag} is {value}, expected at least {bound}")
-    for name, bound in upper_bounds(type(config)).items():
-        if not (value := getattr(config, name)) < bound:
-            flag = name.replace("_", "-")
-            raise RunError(f"--{flag} is {value}, expected a number below {bound}")
+    check_bounds(config)
     process = [config.coordinator, config.num_processes, config.process_id]
     if None in process and process != [None, None, None]:
         raise RunError("--coordinator, --num-processes and --process-id must be given together")
     if process != [None, None, None] and not config.distributed:
         raise RunError("--coordinator is for runs of several processes; add --distributed")
-    if not 0 <= config.seed < 2**32:
-        raise RunError(f"--seed is {config.seed}, expected 0 to 2^32 - 1")
 
 
-def _prepare(directory: Path, config: Config, name: str) -> None:
-    """Creates the run directory, or checks that its run has the same configuration."""
+def _create(directory: Path) -> None:
+    """Creates the run directory, and checks that it can be written to and is empty or a run's."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / ".writable"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
         raise RunError(
             f"the run directory {directory} cannot be written to ({error.strerror}); "
             "choose another --run-dir"
         ) from None
-    if (directory / "config.json").exists():
-        check_same_config(directory, config, name)
-    elif any(directory.iterdir()):
+    started = {lock.NAME, f"config.json{PART}"}  # by a start that was killed before its record
+    others = {path.name for path in directory.iterdir()} - started
+    if others and "config.json" not in others:
         raise RunError(
             f"{directory} is not empty and holds no run; choose an empty --run-dir, so that "
             "its files are not mixed with those of the run"

@@ -25,11 +25,13 @@ from rich.console import Console
 
 from jaxgan import checkpoint, loop, parallel, population
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import callbacks, session
+from jaxgan.runs import callbacks, samples, session
+from jaxgan.runs.compiled import scanned
 from jaxgan.runs.config_json import write_config_json
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import write_atomically
 from jaxgan.runs.init_from import initialised
+from jaxgan.runs.lock import locked
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Metrics
 
@@ -59,12 +61,13 @@ def train(members: Sequence[Member], name: str, console: Console) -> list[Values
       UserError: a run cannot be resumed, or all members diverged.
       SystemExit: training was stopped by signal n, with status 128 + n.
     """
-    for one in members:
-        write_config_json(one.directory, one.config, name, one.experiment)
     with (
         callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop,
         contextlib.ExitStack() as exits,
     ):
+        for one in members:
+            exits.enter_context(locked(one.directory))
+            write_config_json(one.directory, one.config, name, one.experiment)
         training = _Training(members, console, exits)
         training.go_on(stop)
         if stop.received:
@@ -132,9 +135,7 @@ class _Training:
         config, experiment = self.first.config, self.first.experiment
         every = lambda period, callback: callbacks.every(period, callback, last=self.last)
         state = loop.fit(
-            _compiled(
-                session.scanned(experiment, config, self.start, self.last), len(self.members)
-            ),
+            _compiled(scanned(experiment, config, self.start, self.last), len(self.members)),
             population.stacked_minibatches([one.experiment.minibatches for one in self.members]),
             key=population.member_keys([one.config.seed for one in self.members]),
             num_steps=self.last,
@@ -191,15 +192,15 @@ class _Training:
 
     def finish(self) -> list[Values | None]:
         """Draws the members that live, and reads their evaluations."""
-        draw = self.first.experiment.draw or session.draw_grid(self.first.experiment)
+        draw = samples.drawn(self.first.experiment)
         results: list[Values | None] = []
         for one, state, alive in zip(self.members, self.states, self.alive, strict=True):
             if not alive:
                 results.append(None)
                 continue
-            samples = one.directory / "samples" / f"step_{self.last:07d}.png"
-            samples.parent.mkdir(exist_ok=True)
-            draw(samples, state)
+            sheet = one.directory / "samples" / f"step_{self.last:07d}.png"
+            sheet.parent.mkdir(exist_ok=True)
+            draw(sheet, state)
             results.append(_values(one.directory / "evaluation.json"))
         return results
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxgan.errors import UserError
+from jaxgan.runs import find
 from jaxgan.runs.callbacks import read_metrics
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Config
-from jaxgan.runs.find import experiment_of
 
 
 class RecordedRun(NamedTuple):
@@ -104,7 +104,7 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
     """
     if config_type is None:
         with contextlib.suppress(UserError):
-            config_type = type(experiment_of(run.directory, run.record)[0])
+            config_type = find.of_run(run.directory, run.record["experiment"]).Config
     fields = () if config_type is None else dataclasses.fields(config_type)
     defaults = {field.name: field.default for field in fields}
     words = ["jaxgan", "train", run.record["experiment"]]

@@ -20,7 +20,7 @@ from jaxgan.game import Game
 from jaxgan.latents import Latent, truncated
 from jaxgan.parallel import multihost
 from jaxgan.runs import find, launch
-from jaxgan.runs.config_json import check_same_data, read_config_json
+from jaxgan.runs.config_json import check_same_data, read_config, read_config_json
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Batch, ByPlayer
@@ -34,11 +34,12 @@ def load_run(
     step: Literal["newest", "best"] = "newest",
     with_data: bool = False,
     data_dir: str | Path | None = None,
+    experiment: str | Path | None = None,
 ) -> "Run":
     """Loads a run from its directory, on one device.
 
-    The code of its experiment is executed, as recorded in `config.json`: an experiment of jaxgan, a
-    module that can be imported, or a file outside the directory of the run.
+    The code of its experiment is executed: one of jaxgan's or of an installed package, as recorded
+    in `config.json`, or the one that is named here.
 
     Args:
       directory: directory of the run.
@@ -46,10 +47,12 @@ def load_run(
       with_data: whether to load the data too, for `experiment.minibatches` and
         `experiment.evaluation`. Not needed for samples.
       data_dir: folder of the data, if they are no longer where the run found them.
+      experiment: the run's experiment, a module or the path of a file, if it is neither one of
+        jaxgan's nor installed.
 
     Raises:
-      UserError: the directory has no run or no intact checkpoint; the experiment's module is not
-        found; or, with data, they are missing or differ from those of the run.
+      UserError: the directory has no run or no intact checkpoint; the experiment is not found, or
+        must be named; or, with data, they are missing or differ from those of the run.
 
     Example:
       >>> run = load_run("runs/mnist", step="best")  # doctest: +SKIP
@@ -57,17 +60,19 @@ def load_run(
     """
     directory = Path(directory)
     record = read_config_json(directory)
-    config, make = find.experiment_of(directory, record)
+    named = None if experiment is None else str(experiment)
+    module = find.of_run(directory, record["experiment"], named=named)
+    config, make = read_config(directory, record, module.Config), module.make
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=str(data_dir))
-    data = config.load_data() if with_data else config.blank_data(record["data"])
-    experiment = launch.build(make, config, data)
+    data = config.load_data() if with_data else _blank_data(directory, config, record)
+    built = launch.build(make, config, data)
     if with_data:
-        check_same_data(directory, record["data"], experiment.data)
-    state = _restored(directory, experiment, best=step == "best")
+        check_same_data(directory, record["data"], built.data)
+    state = _restored(directory, built, best=step == "best")
     if not with_data:
-        experiment = experiment._replace(minibatches=_no_minibatches, evaluation=None)
-    return Run(directory, record, config, experiment, state)
+        built = built._replace(minibatches=_no_minibatches, evaluation=None)
+    return Run(directory, record, config, built, state)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +218,15 @@ class Run:
             return prior if truncation is None else truncated(prior, truncation)
         except ValueError as error:
             raise RunError(f"the truncation is {truncation}: {error}") from None
+
+
+def _blank_data(directory: Path, config: Config, record: Mapping[str, Any]) -> Any:
+    try:
+        return config.blank_data(record["data"])
+    except (TypeError, ValueError, KeyError, OverflowError, MemoryError) as error:
+        raise RunError(
+            f"{directory / 'config.json'} is damaged (its data: {error}); restore it from a copy"
+        ) from None
 
 
 def _restored(directory: Path, experiment: Experiment, *, best: bool) -> TrainState:

@@ -6,11 +6,14 @@ A tracker is a logger, a function `(step, {name: value}) -> None`, that is open 
 import contextlib
 import hashlib
 import importlib
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
 from jaxgan.errors import RunError
 
@@ -54,15 +57,20 @@ def tracker(
 
 @contextlib.contextmanager
 def _tensorboard(directory: Path, step: int) -> Iterator[Logger]:
+    # `SummaryWriter` writes in a thread, of which a kill loses up to ten values of a checkpoint.
+    folder = directory / "tensorboard"
+    folder.mkdir(exist_ok=True)
     # Without the suffix, sessions that start within one second have the same file name.
-    folder, suffix = str(directory / "tensorboard"), f".{step}"
-    with contextlib.closing(
-        SummaryWriter(folder, purge_step=step + 1, filename_suffix=suffix)
-    ) as writer:
+    writer = EventsWriter(str(folder / "events"), filename_suffix=f".{step}")
+    start = SessionLog(status=SessionLog.START)  # removes the later steps of earlier sessions
+    writer.write_event(Event(wall_time=time.time(), step=step + 1, session_log=start))
+    with contextlib.closing(writer):
 
         def log(step: int, values: Mapping[str, float]) -> None:
             for name, value in values.items():
-                writer.add_scalar(name, value, step)
+                summary = scalar(name, value)
+                writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+            writer.flush()
 
         yield log
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class TrainingConfig(Config):
     """Flags of experiments that train networks."""
 
+    lr_scale: float = flag(1.0, at_least=0.0)
+    """Factor of all learning rates; every rollback after divergence halves it."""
     b1: float = flag(0.9, at_least=0.0, below=1.0)
     """Decay rate b1 of Adam, of the moving average of the gradients."""
     b2: float = flag(0.999, at_least=0.0, below=1.0)
@@ -92,6 +94,7 @@ def adam(
     """
     import optax
 
+    learning_rate = learning_rate * config.lr_scale
     schedule = learning_rates(
         config, learning_rate, decay_steps=decay_steps, constant_steps=constant_steps, turns=turns
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -66,7 +67,7 @@ def init_state(
     batch: Batch,
 ) -> TrainState:
     """Initial state of a game, with moving averages for the players in `averaged`."""
-    params, model_state = game.init(key, batch)
+    params, model_state = strongly_typed(game.init(key, batch))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -75,3 +76,12 @@ def init_state(
         ema_params={player: params[player] for player in averaged},
         ema_model_state={player: model_state[player] for player in averaged},
     )
+
+
+def strongly_typed(tree: PyTree) -> PyTree:
+    """The tree with weakly typed arrays, such as `jnp.array(1.0)`, as any others of their dtype.
+
+    Otherwise a state may differ from the one before it in this alone, and be compiled for again.
+    """
+    weak = lambda x: getattr(x, "weak_type", isinstance(x, (int, float)))
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)) if weak(x) else x, tree)

@@ -15,7 +15,7 @@ from jaxgan.game import Game, LossAndGradient, own_gradient
 from jaxgan.parallel import axis
 from jaxgan.training.accumulate import Gradients, mean_gradients
 from jaxgan.training.averages import update_averages
-from jaxgan.training.state import TrainingAlgorithm, TrainState, init_state
+from jaxgan.training.state import TrainingAlgorithm, TrainState, init_state, strongly_typed
 from jaxgan.types import Batch, ByPlayer, Metrics, Params, PRNGKey, PyTree, Schedule
 
 Turn = tuple[str, ...]  # the players that move simultaneously
@@ -134,7 +134,7 @@ def algorithm_of_turns(
             )
             for player in movers:
                 turn_metrics[player].append(metrics[player])
-        state = update_averages(state, decays)._replace(step=state.step + 1)
+        state = strongly_typed(update_averages(state, decays)._replace(step=state.step + 1))
         return state, {player: _mean_over_turns(stacks) for player, stacks in turn_metrics.items()}
 
     init = partial(init_state, game, optimizers, tuple(decays))

@@ -4,15 +4,16 @@ A safetensors file is a JSON header followed by the bytes of the arrays: it cont
 all major frameworks read it. https://github.com/huggingface/safetensors
 """
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from jaxgan.errors import WeightsError
@@ -46,7 +47,11 @@ def load(path: str | Path) -> tuple[Params, ModelState]:
     Raises:
       WeightsError: the file is missing, damaged or not a safetensors file.
     """
-    tree = unflatten_dict(load_arrays(path), sep="/")
+    arrays = load_arrays(path)
+    try:
+        tree = unflatten_dict(arrays, sep="/")
+    except (TypeError, ValueError, AttributeError) as error:  # such as arrays `a` and `a/b`
+        raise WeightsError(f"{path} has names of arrays that are no tree ({error})") from None
     return tree.get("params", {}), tree.get("model_state", {})
 
 
@@ -67,13 +72,22 @@ def record(path: str | Path) -> dict[str, Any]:
       WeightsError: the file is missing, damaged or not a safetensors file.
     """
     with _opened(path) as file:
-        return json.loads(file.metadata()["record"])
+        found = json.loads(file.metadata()["record"])
+        if not isinstance(found, dict):
+            raise ValueError("its record is no JSON object")
+        return found
 
 
-def _opened(path: str | Path) -> Any:
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """The file, with every error while it is read reported as one of the user's."""
     try:
-        return safe_open(str(path), framework="numpy")
-    except (OSError, SafetensorError) as error:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+            raise ValueError("it is not a file")
+        with safe_open(str(path), framework="numpy") as file:
+            yield file
+    except Exception as error:  # a damaged file raises errors of many types
+        why = str(error).partition("\n")[0][:200] or type(error).__name__
         raise WeightsError(
-            f"{path} cannot be read as safetensors ({error}); restore the file from a copy"
+            f"{path} cannot be read as safetensors ({why}); restore the file from a copy"
         ) from None

@@ -1,33 +1,25 @@
 """Safe reader of PyTorch files (`.pth`) without PyTorch.
 
-Such a file is a pickle, which can call any function by name. This reader resolves only the names on
-a short allow-list; any other name is an error.
+Such a file is a pickle, which can call any function by name, and the data that it refers to. The
+pickle is interpreted by `torch_pickle`, which calls nothing.
 """
 
-import pickle
+import io
+import math
+import mmap
 import struct
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
 from jaxgan.errors import WeightsError
+from jaxgan.weights import torch_pickle
+from jaxgan.weights.torch_pickle import Storage, Tensor
 
 MAGIC = 0x1950A86A20F9469CFC6C  # of files before PyTorch 1.6
-DTYPES = {
-    "DoubleStorage": np.float64,
-    "FloatStorage": np.float32,
-    "HalfStorage": np.float16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-}
+COPIES = 4  # bytes of all arrays, relative to those of the file; more than 1 if tensors share data
 
 
 def load_torch(path: str | Path) -> dict[str, np.ndarray]:
@@ -48,120 +40,79 @@ def load_torch(path: str | Path) -> dict[str, np.ndarray]:
       (1008,)
     """
     try:
+        size = _size(Path(path))
         with open(path, "rb") as file:
             zipped = zipfile.is_zipfile(file)
-            file.seek(0)
-            state_dict = _load_zip(file) if zipped else _load_legacy(file)
+            state_dict = _load_zip(file, size) if zipped else _load_legacy(file)
         if not isinstance(state_dict, dict):
             raise ValueError(f"it holds a {type(state_dict).__name__}, expected a dict of tensors")
-        return {name: tensor.array() for name, tensor in state_dict.items()}
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        struct.error,
-        zipfile.BadZipFile,
-        pickle.UnpicklingError,
-    ) as error:
+        return _arrays(state_dict, limit=COPIES * size)
+    except Exception as error:  # of a damaged file, zipfile and pickletools raise many types
+        why = str(error).partition("\n")[0][:200] or type(error).__name__
         raise WeightsError(
-            f"{path} is no PyTorch file of tensors that can be read: {error}"
+            f"{path} is no PyTorch file of tensors that can be read: {why}"
         ) from None
 
 
-class _Storage:
-    """Flat array of a tensor's data, which may be filled after it is referenced."""
-
-    def __init__(self, dtype: type) -> None:
-        self.dtype = dtype
-        self.values: np.ndarray = np.zeros(0, dtype)
-
-
-class _Tensor(NamedTuple):
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def array(self) -> np.ndarray:
-        values = self.storage.values[self.offset :]
-        last = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
-        if 0 not in self.shape and not 0 <= last < len(values):
-            raise ValueError("a tensor reaches beyond its data")
-        strides = [step * values.itemsize for step in self.strides]
-        return np.lib.stride_tricks.as_strided(values, self.shape, strides).copy()
+def _size(path: Path) -> int:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ValueError("it is not a file")
+    if (size := path.stat().st_size) == 0:
+        raise ValueError("it is empty")
+    return size
 
 
-def _tensor(
-    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
-) -> _Tensor:
-    return _Tensor(storage, offset, shape, strides)
+def _arrays(state_dict: dict[Any, Any], *, limit: int) -> dict[str, np.ndarray]:
+    for name, tensor in state_dict.items():
+        if not isinstance(tensor, Tensor):
+            raise ValueError(f"{str(name)[:100]} is a {type(tensor).__name__}, expected a tensor")
+    if sum(math.prod(t.shape) * t.storage.dtype.itemsize for t in state_dict.values()) > limit:
+        raise ValueError(f"its tensors have more than {COPIES} times the bytes of the file")
+    return {str(name): tensor.array() for name, tensor in state_dict.items()}
 
 
-def _parameter(tensor: _Tensor, *_: Any) -> _Tensor:
-    return tensor
-
-
-ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    **{("torch", name): dtype for name, dtype in DTYPES.items()},
-}
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: IO[bytes], storage: Callable[[type, str, int], _Storage]) -> None:
-        super().__init__(file)
-        self._storage = storage
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it calls {module}.{name}, which is not allowed")
-        return ALLOWED[module, name]
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _, size = pid[:5]
-        if kind != "storage":
-            raise pickle.UnpicklingError(f"it refers to a {kind}, expected storages")
-        return self._storage(dtype, str(key), size)
-
-
-def _load_zip(file: IO[bytes]) -> Any:
+def _load_zip(file: IO[bytes], size: int) -> Any:
     """Reads the format since 1.6: `<name>/data.pkl`, and `<name>/data/<key>` for every storage."""
     with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-        pickled = next(name for name in names if name.endswith("data.pkl"))
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
+            raise ValueError("it is compressed, and PyTorch's files are not")
+        if sum(entry.file_size for entry in entries.values()) > size:
+            raise ValueError("its entries are larger than the file")
+        pickled = next((name for name in entries if name.endswith("data.pkl")), None)
+        if pickled is None:
+            raise ValueError("it has no data.pkl")
         folder = pickled.removesuffix("data.pkl")
-        if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") != b"little":
+        if f"{folder}byteorder" in entries and archive.read(f"{folder}byteorder") != b"little":
             raise ValueError("its byte order is not little-endian")
-        storages: dict[str, _Storage] = {}
+        storages: dict[str, Storage] = {}
 
-        def storage(dtype: type, key: str, size: int) -> _Storage:
+        def storage(dtype: type, key: str) -> Storage:
             if key not in storages:
-                storages[key] = _Storage(dtype)
+                storages[key] = Storage(dtype)
                 storages[key].values = np.frombuffer(archive.read(f"{folder}data/{key}"), dtype)
             return storages[key]
 
-        with archive.open(pickled) as stream:
-            return _Unpickler(stream, storage).load()
+        return torch_pickle.load(io.BytesIO(archive.read(pickled)), storage)
 
 
 def _load_legacy(file: IO[bytes]) -> Any:
     """Reads the older format: pickles of magic, version, system, object and keys; then storages."""
-    storages: dict[str, _Storage] = {}
+    storages: dict[str, Storage] = {}
 
-    def storage(dtype: type, key: str, size: int) -> _Storage:
-        return storages.setdefault(key, _Storage(dtype))
+    def storage(dtype: type, key: str) -> Storage:
+        return storages.setdefault(key, Storage(dtype))
 
-    magic, _, _, state_dict, keys = (_Unpickler(file, storage).load() for _ in range(5))
-    if magic != MAGIC:
-        raise ValueError("it does not begin with PyTorch's magic number")
-    for key in keys:
-        (size,) = struct.unpack("<q", file.read(8))
-        dtype = np.dtype(storages[key].dtype)
-        storages[key].values = np.frombuffer(file.read(size * dtype.itemsize), dtype)
-    return state_dict
+    # Of a file, `read(n)` allocates n bytes, however few there are; of a map it does not.
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        load = lambda: torch_pickle.load(content, storage)  # type: ignore[arg-type]
+        if load() != MAGIC:
+            raise ValueError("it does not begin with PyTorch's magic number")
+        _, _, state_dict, keys = (load() for _ in range(4))
+        for key in keys:
+            (count,) = struct.unpack("<q", content.read(8))
+            dtype = storages[key].dtype
+            if not 0 <= count * dtype.itemsize <= len(content) - content.tell():
+                raise ValueError("its data are cut short")
+            storages[key].values = np.frombuffer(content.read(count * dtype.itemsize), dtype)
+        return state_dict

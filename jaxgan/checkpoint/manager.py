@@ -1,0 +1,292 @@
+"""Checkpoints with a checksum that is verified on restore.
+
+Orbax writes them asynchronously and atomically, so a program that is killed during a save leaves
+the earlier checkpoints intact. Orbax does not detect data that changed on disk; the digest of every
+state is therefore stored with it, and compared on restore, in a record that has a checksum itself:
+
+    <directory>/<step>/state/             the arrays, by Orbax
+    <directory>/<step>/record/metadata    `read_record`
+    <directory>-set-aside/                damaged and abandoned checkpoints
+"""
+
+import contextlib
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from jaxgan.checkpoint.record import NewestAndBest, read_record, score_of, sealed
+from jaxgan.checkpoint.tree import by_path, digest, structure, with_empty, without_empty
+from jaxgan.errors import CheckpointError
+from jaxgan.parallel import multihost
+from jaxgan.training import TrainState
+from jaxgan.types import PyTree
+
+
+def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
+    """Orbax checkpoint manager of a directory, which is created if needed; a context manager.
+
+    Args:
+      directory: directory of the checkpoints, one folder per step.
+      newest: number of newest checkpoints to keep; two, in case one is damaged. The checkpoint with
+        the highest score is kept as well.
+    """
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=NewestAndBest(directory, newest),
+        lightweight_initialize=True,  # reads no metadata, of which one damaged file would be fatal
+    )
+    handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
+    return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    state: TrainState,
+    *,
+    score: float = -math.inf,
+    rollbacks: int = 0,
+) -> None:
+    """Saves a state under its step, asynchronously; the state may be donated right after.
+
+    Args:
+      manager: from `open_manager`.
+      state: the state; nothing is done if its step is saved already.
+      score: evaluation score, higher is better; minus infinity if the state was not evaluated.
+      rollbacks: number of times that the run went back to an earlier state (`read_record`).
+
+    Raises:
+      CheckpointError: there is a checkpoint of a later step.
+    """
+    step = int(state.step)
+    if step in manager.all_steps():
+        return
+    manager.wait_until_finished()  # as Orbax does here
+    if (before := manager.latest_step()) is not None and multihost.is_main():
+        _sync(Path(manager.directory) / str(before))
+    record = {
+        "step": step,
+        "digest": digest(state),
+        "structure": structure(state),
+        "score": None if score == -math.inf else score,
+        "rollbacks": rollbacks,
+    }
+    saved = manager.save(
+        step,
+        args=ocp.args.Composite(
+            state=ocp.args.StandardSave(without_empty(state)),
+            record=ocp.args.JsonSave(sealed(record)),
+        ),
+        metrics={"score": score},  # for the policy; not written
+    )
+    if not saved:
+        raise CheckpointError(
+            f"step {step} was not saved, since {manager.directory} has a checkpoint of step "
+            f"{manager.latest_step()}; move that one away"
+        )
+
+
+def restore(
+    manager: ocp.CheckpointManager,
+    target: TrainState,
+    *,
+    best: bool = False,
+    step: int | None = None,
+) -> TrainState | None:
+    """Restores the newest intact checkpoint, with the shardings of `target`.
+
+    A damaged checkpoint is skipped with a warning.
+
+    Args:
+      manager: from `open_manager`.
+      target: a state of the same structure and shapes, whose shardings the result gets.
+      best: restore the checkpoint with the highest score instead of the newest.
+      step: restore the checkpoint of this step instead.
+
+    Returns:
+      The state, or `None` if there is no checkpoint, or with `best` none with a score.
+
+    Raises:
+      CheckpointError: every checkpoint is damaged, its structure or shapes differ, or there is none
+        of this step.
+    """
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), target
+    )
+    return _first_intact(manager, abstract, _candidates(manager, best=best, step=step))
+
+
+def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
+    """Restores the newest intact checkpoint as nested dictionaries, without a target state.
+
+    Arrays without elements are left out.
+
+    Args:
+      directory: directory of the checkpoints.
+      best: restore the checkpoint with the highest score instead.
+
+    Raises:
+      CheckpointError: there is no intact checkpoint, or with `best` none with a score.
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory} does not exist: there is no checkpoint yet")
+    with open_manager(directory) as manager:
+        state = _first_intact(manager, None, _candidates(manager, best=best))
+    if state is None:
+        what = "evaluated checkpoint" if best else "checkpoint"
+        raise CheckpointError(f"{directory} holds no {what} yet")
+    return state
+
+
+def set_aside(directory: Path, *, after: int) -> list[int]:
+    """Moves checkpoints of later steps to `<directory>-set-aside`, damaged ones among them.
+
+    States can then be saved under these steps again. No manager of the directory may be open.
+
+    Args:
+      directory: directory of the checkpoints.
+      after: the last step that stays.
+
+    Returns:
+      The steps that were moved.
+    """
+    later = [step for step in _steps(directory) if step > after]
+    aside = directory.with_name(f"{directory.name}-set-aside")
+    multihost.barrier("checkpoints are read")
+    if multihost.is_main() and later:
+        aside.mkdir(exist_ok=True)
+        for step in later:
+            earlier = len(list(aside.glob(f"{step}*")))
+            name = f"{step}.{earlier}" if earlier else str(step)
+            os.replace(directory / str(step), aside / name)
+    multihost.barrier("checkpoints are set aside")
+    return later
+
+
+def _steps(directory: Path) -> list[int]:
+    """Steps of which there is anything, newest first; Orbax ignores a file with a step's name."""
+    names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
+    found = (int(name) for name in names if name.isascii() and name.isdecimal())
+    return sorted((step for step in found if str(step) in names), reverse=True)
+
+
+def _candidates(
+    manager: ocp.CheckpointManager, *, best: bool = False, step: int | None = None
+) -> list[int]:
+    """Steps to restore, in the order in which they are tried."""
+    manager.wait_until_finished()
+    directory = Path(manager.directory)
+    steps = _steps(directory)
+    if step is not None:
+        if step not in steps:
+            listed = ", ".join(map(str, steps[::-1])) or "none"
+            raise CheckpointError(
+                f"{directory} has no checkpoint of step {step}; there is {listed}"
+            )
+        return [step]
+    if best:
+        scores = {step: score_of(directory, step) for step in steps}
+        evaluated = [step for step in steps if scores[step] > -math.inf]
+        return sorted(evaluated, key=lambda step: scores[step], reverse=True)
+    return steps
+
+
+def _first_intact(
+    manager: ocp.CheckpointManager, abstract: TrainState | None, steps: list[int]
+) -> Any:
+    """The first intact checkpoint of these steps; `None` if there are no steps."""
+    for step in steps:
+        try:
+            return _restore_verified(manager, step, abstract)
+        except CheckpointError:
+            raise
+        except Exception as error:  # a damaged file can raise anything inside Orbax
+            reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            warnings.warn(
+                f"the checkpoint of step {step} in {manager.directory} is damaged ({reason}); "
+                "looking for another one",
+                stacklevel=2,
+            )
+    if steps:
+        raise CheckpointError(
+            f"every checkpoint in {manager.directory} is damaged (steps {sorted(steps)}); "
+            "restore the folder from a copy, or start a new run elsewhere"
+        )
+    return None
+
+
+def _restore_verified(
+    manager: ocp.CheckpointManager, step: int, abstract: TrainState | None
+) -> Any:
+    """The state of a step, after comparing its structure, its digest and its step."""
+    folder = Path(manager.directory) / str(step)
+    _check_files(folder)
+    record = read_record(folder.parent, step)
+    saved = manager.item_metadata(step).state
+    if saved is None or structure(saved.tree) != record["structure"]:
+        raise ValueError("its metadata are missing or those of another state")
+    if abstract is None:
+        target = _on_this_device(saved.tree)
+    else:
+        _check_structure(manager, step, saved.tree, abstract)
+        target = without_empty(abstract)
+    restored = manager.restore(
+        step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
+    ).state
+    if (actual := digest(restored)) != record["digest"]:
+        raise ValueError(f"its digest is {actual[:16]}..., expected {record['digest'][:16]}...")
+    found = restored["step"] if abstract is None else restored.step
+    if int(found) != step:
+        raise ValueError(f"it is the state of step {int(found)}")
+    return restored if abstract is None else with_empty(abstract, restored)
+
+
+def _check_files(folder: Path) -> None:
+    """Raises a `ValueError` if a checkpoint is no folder of files (a pipe would be waited for)."""
+    if not folder.is_dir():
+        raise ValueError("it is no folder")
+    for path in folder.rglob("*"):
+        if not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path.relative_to(folder)} is neither file nor folder")
+
+
+def _sync(folder: Path) -> None:
+    """Brings a checkpoint to the disk: Orbax leaves the record to the operating system.
+
+    Whatever becomes of the next one, this one then survives a loss of power.
+    """
+    for path in [*folder.rglob("*"), folder]:
+        with contextlib.suppress(OSError):  # such as folders on Windows
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _on_this_device(tree: PyTree) -> PyTree:
+    """Shapes and dtypes of a checkpoint, on one device, whichever devices it was saved from."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
+
+
+def _check_structure(
+    manager: ocp.CheckpointManager, step: int, saved: PyTree, abstract: TrainState
+) -> None:
+    """Raises a one-line `CheckpointError` if the structure differs (Orbax prints hundreds)."""
+    actual, expected = (
+        {name: tuple(leaf.shape) for name, leaf in by_path(without_empty(tree)).items()}
+        for tree in (saved, abstract)
+    )
+    for name in sorted(actual.keys() | expected.keys()):
+        if actual.get(name) != expected.get(name):
+            raise CheckpointError(
+                f"the checkpoint of step {step} in {manager.directory} has {name} of shape "
+                f"{actual.get(name, 'none')}, this program expects {expected.get(name, 'none')}: "
+                "it was written by another configuration or another version of the program"
+            )

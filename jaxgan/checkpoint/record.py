@@ -1,0 +1,75 @@
+"""Records of checkpoints: step, digest, structure, score and number of rollbacks, with a seal."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def read_record(directory: Path, step: int) -> dict[str, Any]:
+    """The record of a checkpoint: its step, digest, score (or `None`) and number of rollbacks.
+
+    Raises:
+      ValueError: it is missing or damaged.
+    """
+    try:
+        record = json.loads((directory / str(step) / "record" / "metadata").read_bytes())
+        plain = {name: value for name, value in record.items() if name != "seal"}
+        if record["seal"] != _seal(plain) or record["step"] != step:
+            raise ValueError("its seal is that of another record")
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"its record is damaged: {error}") from None
+    return record
+
+
+def set_score(directory: Path, step: int, score: float) -> None:
+    """Writes the score of a checkpoint that was saved without one; no manager may be open.
+
+    Raises:
+      ValueError: its record is damaged.
+    """
+    record = read_record(directory, step) | {"score": score}
+    del record["seal"]
+    path = directory / str(step) / "record" / "metadata"
+    with path.with_name("metadata.part").open("w") as file:
+        json.dump(sealed(record), file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path.with_name("metadata.part"), path)
+
+
+class NewestAndBest:
+    """Policy that keeps the newest checkpoints and the one with the highest score."""
+
+    def __init__(self, directory: Path, newest: int) -> None:
+        self._directory, self._newest = directory, newest
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        scores = [
+            info.metrics["score"] if info.metrics else score_of(self._directory, info.step)
+            for info in checkpoints
+        ]
+        best = max(range(len(scores)), key=lambda i: (scores[i], i), default=0)
+        first = len(checkpoints) - self._newest
+        return [i >= first or i == best for i in range(len(checkpoints))]
+
+
+def score_of(directory: Path, step: int) -> float:
+    """Score of a checkpoint; minus infinity if it has none, or is damaged."""
+    try:
+        score = read_record(directory, step)["score"]
+    except ValueError:
+        return -math.inf
+    return -math.inf if score is None else score
+
+
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with its seal."""
+    return {**record, "seal": _seal(record)}
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

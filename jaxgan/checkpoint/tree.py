@@ -1,0 +1,65 @@
+"""Trees of arrays as checkpoints see them: leaves by path, their digest and their structure."""
+
+import hashlib
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxgan.parallel import multihost
+from jaxgan.types import PyTree
+
+
+def digest(tree: PyTree) -> str:
+    """SHA-256 of a pytree: name, dtype, shape and bytes of every leaf with elements, by name.
+
+    Container types do not matter: a `TrainState` and the nested dictionaries in its checkpoint have
+    the same digest.
+
+    Example:
+      >>> import numpy as np
+      >>> digest({"a": np.zeros(2)}) == digest({"a": np.zeros(2)}) != digest({"b": np.zeros(2)})
+      True
+    """
+    sha256 = hashlib.sha256()
+    for name, leaf in sorted(by_path(tree).items()):
+        array = multihost.to_host(leaf)
+        if not array.size:
+            continue
+        sha256.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()
+
+
+def by_path(tree: PyTree) -> dict[str, Any]:
+    """Leaves of a pytree by path, such as `params/generator/Dense_0/kernel`.
+
+    Example:
+      >>> by_path({"a": {"b": 1}, "c": [2, 3]})
+      {'a/b': 1, 'c/0': 2, 'c/1': 3}
+    """
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+
+
+def structure(tree: PyTree) -> str:
+    """SHA-256 of names, shapes and dtypes of the leaves that have elements."""
+    lines = [
+        f"{name} {tuple(leaf.shape)} {np.dtype(leaf.dtype).name}\n"
+        for name, leaf in sorted(by_path(tree).items())
+        if math.prod(leaf.shape)
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def without_empty(tree: PyTree) -> PyTree:
+    """The tree with `None` for arrays without elements, which Orbax cannot save."""
+    return jax.tree.map(lambda x: x if math.prod(x.shape) else None, tree)
+
+
+def with_empty(abstract: PyTree, tree: PyTree) -> PyTree:
+    """The inverse of `without_empty`."""
+    fill = lambda a, x: jnp.zeros(a.shape, a.dtype, device=a.sharding) if x is None else x
+    return jax.tree.map(fill, abstract, tree)

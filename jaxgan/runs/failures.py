@@ -1,0 +1,78 @@
+"""Failures of the machine during a run, such as a full disk, in one line that says what to do."""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+from jaxgan.errors import RunError, UserError
+
+DISK = {
+    errno.ENOSPC: "the disk is full; free space",
+    errno.EDQUOT: "the quota of the disk is used up; free space",
+    errno.EFBIG: "a file exceeds the largest size allowed (`ulimit -f`); raise it",
+    errno.EROFS: "the disk is mounted read-only; mount it for writing",
+    errno.EIO: "the disk does not answer; check it, and copy the run elsewhere",
+    errno.EMFILE: "too many files are open (`ulimit -n`); raise the limit",
+}
+TEXTS = {  # of errors without a number, from libraries in C++
+    "No space left on device": DISK[errno.ENOSPC],
+    "Disk quota exceeded": DISK[errno.EDQUOT],
+    "File too large": DISK[errno.EFBIG],
+    "Read-only file system": DISK[errno.EROFS],
+}
+MEMORY = (
+    "the memory is not enough; choose a smaller --batch-size (with --accumulate), or --remat, or a "
+    "larger device"
+)
+
+
+@contextlib.contextmanager
+def in_one_line(directory: Path) -> Iterator[None]:
+    """Reports a failure of the machine as a `RunError`; other errors pass.
+
+    Args:
+      directory: directory of the run.
+
+    Raises:
+      RunError: disk, memory or the directory itself are gone.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if (reason := _reason(error, directory)) is None:
+            raise
+        raise RunError(
+            f"{reason}. What was saved in {directory} is intact: the same command resumes from it"
+        ) from None
+
+
+def _reason(error: BaseException, directory: Path) -> str | None:
+    """What is wrong with the machine, by an error or those that it came from."""
+    chain = list(_chain(error))
+    if not (directory / "config.json").exists() and any(isinstance(e, OSError) for e in chain):
+        return "the run directory was deleted while the run was training; restore it from a copy"
+    for link in chain:
+        if isinstance(link, OSError) and link.errno in DISK:
+            return DISK[link.errno]
+        if isinstance(link, MemoryError) or "RESOURCE_EXHAUSTED: Out of memory" in str(link):
+            return MEMORY
+        for text, reason in TEXTS.items():
+            if text in str(link):
+                return reason
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and those during which or because of which it was raised."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        link = waiting.pop()
+        if link is not None and link not in seen:
+            seen.append(link)
+            yield link
+            waiting += [link.__cause__, link.__context__]
+            waiting += getattr(link, "exceptions", ())

@@ -1,0 +1,42 @@
+"""Lock of a run directory, so that two processes do not train in it at once.
+
+The operating system releases it when its process ends, however that ends (docs/reliability.md).
+"""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import filelock
+
+from jaxgan.errors import RunError
+
+NAME = ".lock"
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Holds the lock of a run directory.
+
+    Where the file system has no locks, a warning says so.
+
+    Raises:
+      RunError: another process holds it.
+    """
+    lock = filelock.FileLock(directory / NAME)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise RunError(
+            f"another process trains in {directory}; wait for its end, or choose another --run-dir"
+        ) from None
+    except (NotImplementedError, OSError) as error:
+        warnings.warn(
+            f"{directory} cannot be locked ({error}): do not start its run twice at once",
+            stacklevel=3,
+        )
+    try:
+        yield
+    finally:
+        lock.release()

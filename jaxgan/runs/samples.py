@@ -1,0 +1,82 @@
+"""What a run shows: sheets of samples, and a rehearsal of what comes after many steps."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from rich.console import Console
+
+from jaxgan import images
+from jaxgan.errors import RunError, UserError
+from jaxgan.evaluation import trace
+from jaxgan.parallel import multihost
+from jaxgan.runs.experiment import Experiment
+from jaxgan.training import TrainState, with_ema
+from jaxgan.types import Array
+
+GRID = 100  # number of samples in a grid
+
+
+def rehearse(experiment: Experiment, state: TrainState, console: Console) -> tuple[bool, bool]:
+    """Tries before the first step what comes after many: a sheet, and samples of an evaluation.
+
+    Returns:
+      Whether sheets can be drawn, and whether there is an evaluation that can be computed; where
+      one fails, a warning says why, and the run does without.
+
+    Raises:
+      UserError: one fails for a reason that the user can mend.
+    """
+
+    def sheet() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            drawn(experiment)(Path(folder) / "sheet.png", state)
+
+    def evaluation() -> None:
+        if experiment.evaluation is not None:
+            trace(experiment.game, experiment.evaluation, state)
+
+    works = []
+    for name, attempt in (("sheets", sheet), ("evaluations", evaluation)):
+        try:
+            attempt()
+            works.append(True)
+        except UserError:
+            raise
+        except Exception as error:
+            why = str(error).partition("\n")[0] or type(error).__name__
+            console.print(f"WARNING: {name} fail, and are left out: {why}")
+            works.append(False)
+    return works[0], works[1]
+
+
+def sampler(experiment: Experiment, n: int, *, seed: int) -> Callable[[TrainState], Array]:
+    """`state -> [n, ...]`, samples by the averaged parameters if any, with fixed latents."""
+    if experiment.game.sample is None:
+        raise RunError("the game of this experiment has no samples")
+    batch, key = experiment.sample_batch(n), jax.random.key(seed)
+    sample: Callable[..., Array] = jax.jit(experiment.game.sample)
+    return lambda state: multihost.to_host(sample(*with_ema(state), batch, key))
+
+
+def prior_samples(experiment: Experiment) -> Callable[[TrainState], Array] | None:
+    """`state -> samples` from a prior, which may collapse; `None` for other games."""
+    if experiment.game.prior is None or experiment.game.sample is None:
+        return None
+    return sampler(experiment, GRID, seed=0)
+
+
+def drawn(experiment: Experiment) -> Callable[[Path, TrainState], None]:
+    return experiment.draw or _draw_grid(experiment)
+
+
+def _draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
+    sample = sampler(experiment, GRID, seed=0)
+
+    def draw(path: Path, state: TrainState) -> None:
+        samples = sample(state)  # in all processes: parameters may be sharded over them
+        if multihost.is_main():
+            images.save_sheet(path, samples)
+
+    return draw
