@@ -43,7 +43,7 @@ def recorded(folder, *, steps=(10, 20, 30), sheets=(10, 20, 30), evil="", **conf
     names = ("discriminator/loss", "generator/loss", "discriminator/real_output")
     names += ("discriminator/fake_output", f"generator/other{evil}")
     rows = [
-        {"step": step, "seconds": step / 10} | {name: float(RNG.normal()) for name in names}
+        {"step": step, "seconds": step / 10} | {name: float(RNG.uniform(0.1, 1)) for name in names}
         for step in steps
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

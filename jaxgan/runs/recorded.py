@@ -61,8 +61,15 @@ class RecordedRun(NamedTuple):
 
     def value(self, name: str, step: int) -> float | None:
         """Value of a metric at the evaluation of a step, if it is recorded."""
-        records = next((e["records"] for e in self.evaluations if e["step"] == step), [])
-        return next((record["value"] for record in records if record["name"] == name), None)
+        return next(
+            (
+                record["value"]
+                for entry in self.evaluations
+                for record in entry["records"]
+                if (entry["step"], record["name"]) == (step, name)
+            ),
+            None,
+        )
 
 
 def read_run(directory: str | Path) -> RecordedRun:
