@@ -46,7 +46,7 @@ def test_the_game_of_the_readme(capsys):
 def test_the_programs_of_the_how_to_page(tmp_path, monkeypatch):
     """In their order, in one folder that has a run and its export."""
     monkeypatch.chdir(tmp_path)
-    assert train_mnist(monkeypatch, tmp_path / "runs" / "mnist", num_steps=1) == 0
+    assert train_mnist(monkeypatch, tmp_path / "runs" / "mnist", num_steps=1, latent=64) == 0
     command("export", tmp_path / "runs" / "mnist", out=tmp_path / "model")
     for block in code_blocks((ROOT / "docs" / "howto.md").read_text(), "python"):
         if "class Config" in block:

@@ -1,5 +1,6 @@
 """Models that leave: the programs of the model card, run where jaxgan is not imported."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxgan import images, load_run, ops, weights
+from jaxgan.errors import RunError
 from jaxgan.runs import export as exports
 from jaxgan.runs import onnx, programs
 from tests.support import code_blocks, command, pixels, refused, train_mnist
@@ -125,6 +127,10 @@ def test_nothing_in_the_card_is_markup(run, tmp_path):
 def test_one_file_by_its_ending(run, tmp_path):
     command("export", run, out=tmp_path / "a" / "generator.safetensors")
     command("export", run, out=tmp_path / "a" / "g.stablehlo")
+    loaded = load_run(run)
+    autoencoder = loaded.experiment._replace(game=loaded.game._replace(prior=None))
+    with pytest.raises(RunError, match="without latents and translations"):
+        programs.program_of(dataclasses.replace(loaded, experiment=autoencoder), num=1, seed=0)
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "g.stablehlo",
         "generator.safetensors",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from experiments import mnist
 from jaxgan.__main__ import main
-from jaxgan.runs import panels, report, session
+from jaxgan.runs import attempt, panels, report
 from jaxgan.runs.recorded import command as repeated_by
 from jaxgan.runs.recorded import read_run
 from tests import support
@@ -37,13 +37,13 @@ def recorded(folder, *, steps=(10, 20, 30), sheets=(10, 20, 30), evil="", **conf
         "xla_flags": evil,
     }
     flags = dataclasses.asdict(mnist.Config(**{"num_steps": 30, "data": f"digits{evil}"} | config))
-    data = {"name": f"digits{evil}", "source": f"here{evil}"}
+    data = {"name": f"digits{evil}", "source": f"here{evil}", "fingerprint": "0"}
     record = {"experiment": f"mnist{evil}", "config": flags, "data": data, "sessions": [session]}
     (folder / "config.json").write_text(json.dumps(record))
     names = ("discriminator/loss", "generator/loss", "discriminator/real_output")
     names += ("discriminator/fake_output", f"generator/other{evil}")
     rows = [
-        {"step": step, "seconds": step / 10} | {name: float(RNG.normal()) for name in names}
+        {"step": step, "seconds": step / 10} | {name: float(RNG.uniform(0.1, 1)) for name in names}
         for step in steps
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -55,6 +55,9 @@ def recorded(folder, *, steps=(10, 20, 30), sheets=(10, 20, 30), evil="", **conf
         }
         for step, value in zip(steps, (7.0, 3.0, 5.0), strict=False)
     ]
+    notes = [{"step": 20, "sign": "x", "text": f"D is certain{evil}"}]
+    health = {"notes": notes, "rollbacks": [{"to": 10, "why": f"loss is nan{evil}"}]}
+    (folder / "health.json").write_text(json.dumps(health))
     content = {"best_by": f"fid{evil}", "best_step": steps[1], "evaluations": evaluations}
     (folder / "evaluation.json").write_text(json.dumps(content))
     (folder / "samples").mkdir()
@@ -116,6 +119,13 @@ def test_the_curves_are_the_log(tmp_path):
     }
 
 
+def test_damaged_files_beside_the_record_count_as_absent(tmp_path):
+    folder = recorded(tmp_path / "run")
+    for name in ("evaluation.json", "health.json"):
+        (folder / name).write_text("{")
+    assert "fid" not in page_of(folder).text
+
+
 def test_values_that_are_no_numbers_are_left_out(tmp_path):
     folder = recorded(tmp_path / "run")
     path = folder / "metrics.jsonl"
@@ -161,6 +171,7 @@ def test_best_and_final_are_told_apart(tmp_path):
     page = page_of(recorded(tmp_path / "run"))
     assert "best, step 20 final, step 30" in page.text
     assert "fid 3 ± 0.5 5 ± 0.5 1.25 8 9" in page.text
+    assert "Step 20: D is certain. Went back to step 10: loss is nan." in page.text
     (best,) = [attributes for _, attributes in page.tags if attributes.get("id") == "best"]
     assert best["data-index"] == "1"
 
@@ -232,14 +243,17 @@ def test_report_and_list(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("webbrowser.open", opened.append)
     recorded(tmp_path / "all" / "done")
     recorded(tmp_path / "all" / "inner" / "half", num_steps=2000)
+    (tmp_path / "all" / "broken").mkdir()
+    (tmp_path / "all" / "broken" / "config.json").write_text("{")
     command("report", tmp_path / "all" / "done")
     assert opened == []
     main(["report", str(tmp_path / "all" / "done"), "--open"])
     assert opened == [(tmp_path / "all" / "done" / "report.html").as_uri()]
     capsys.readouterr()
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("COLUMNS", "900")
     command("list", tmp_path / "all")
-    title, done, half = capsys.readouterr().out.splitlines()
+    title, broken, done, half = capsys.readouterr().out.splitlines()
+    assert "is damaged" in broken
     assert title.split() == ["run", "experiment", "status", "best", "last", "logged"]
     assert "complete: 30 steps in 0:00:03" in done
     assert "fid 3 at step 20" in done
@@ -251,6 +265,10 @@ def test_what_cannot_be_shown(tmp_path):
     run = recorded(tmp_path / "run")
     (tmp_path / "empty").mkdir()
     assert "holds no run" in refused(command, "report", tmp_path / "empty")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text('{"experiment": "x"}')
+    assert "is damaged (its config is NoneType)" in refused(command, "report", other)
     assert "holds no runs" in refused(command, "list", tmp_path / "empty")
     assert "there is no folder" in refused(command, "list", tmp_path / "gone")
     assert "give at least two" in refused(command, "compare", run, out=tmp_path / "c.html")
@@ -283,7 +301,7 @@ def test_a_page_that_fails_costs_a_warning(tmp_path, monkeypatch, capsys):
     def fail(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(session.report, "write_report", fail)
+    monkeypatch.setattr(attempt.report, "write_report", fail)
     assert train_mnist(monkeypatch, directory, network="mlp", num_steps=2) == 0
     assert "report.html not written: no space left" in capsys.readouterr().out
     assert not (directory / "report.html").exists()

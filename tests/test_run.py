@@ -223,17 +223,17 @@ def test_stopped_and_started_again_is_never_stopped(uninterrupted, tmp_path, num
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"discriminator_turns": 0}, "turns lacks discriminator"),
+        ({"discriminator_turns": 0}, "--discriminator-turns is 0, expected at least 1"),
         ({"batch_size": 1501}, "the batch size is 1501 and the data set has 1500 examples"),
         ({"batch_size": 0}, "--batch-size is 0, expected at least 1"),
         ({"num_steps": 0}, "--num-steps is 0, expected at least 1"),
         ({"evaluate_every": -1}, "--evaluate-every is -1, expected at least 0"),
         ({"evaluate_samples": 0}, "--evaluate-samples is 0, expected at least 1"),
         ({"seed": -1}, "--seed is -1, expected 0 to"),
-        ({"latent": 0}, "latent dimension is 0"),
-        ({"features": 0}, "features is 0, expected at least 1"),
-        ({"ema": 2}, "the decay of an average is 2.0, expected a value in"),
-        ({"r1": 1, "penalty_every": 0}, "every is 0, expected a period"),
+        ({"latent": 0}, "--latent is 0, expected at least 1"),
+        ({"features": 0}, "--features is 0, expected at least 1"),
+        ({"ema": 2}, "--ema is 2.0, expected a number below 1"),
+        ({"r1": 1, "penalty_every": 0}, "--penalty-every is 0, expected at least 1"),
         ({"data_dir": "/nowhere", "data": "mnist"}, "data directory /nowhere does not exist"),
     ],
 )

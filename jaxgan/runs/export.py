@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import numpy as np
 
-import jaxgan
 from jaxgan import images, weights
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
@@ -15,7 +14,7 @@ from jaxgan.runs import arguments, commands, onnx, programs
 from jaxgan.runs.experiment import Config, resumable_fields
 from jaxgan.runs.files import check_place, make_folder
 from jaxgan.runs.recorded import read_run
-from jaxgan.runs.report import PAGES
+from jaxgan.runs.report import render
 from jaxgan.runs.run import Run
 
 NUM_EXAMPLES = 64  # inputs beside the model, and their images
@@ -99,24 +98,11 @@ def write_card(
       formats: formats of the files in the folder.
       license_name: license of the weights.
     """
-    import jinja2  # importing it takes time that other commands should not wait for
-
-    program, output = None, None
-    if {"stablehlo", "onnx"} & set(formats):
-        program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
-        np.savez(
-            folder / "examples.npz", **dict(zip(program.shapes, program.examples, strict=True))
-        )
-        output = jax.jit(program.apply)(program.params, program.model_state, *program.examples)
-        if output.ndim == 4:
-            images.save_sheet(folder / "examples.png", output)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGES),
-        autoescape=True,  # of what is recorded, nothing is markup
-        trim_blocks=True,
-        lstrip_blocks=True,
+    shapes, output = (
+        _write_examples(folder, run) if {"stablehlo", "onnx"} & set(formats) else ({}, ())
     )
-    text = environment.get_template("card.md").render(
+    text = render(
+        "card.md",
         run=run,
         player=player,
         averaged=player in run.state.ema_params,
@@ -125,18 +111,28 @@ def write_card(
         seconds=_seconds(run),
         records=_evaluation(run),
         formats=formats,
-        shapes={} if program is None else program.shapes,
-        output=None if output is None else output.shape[1:],
-        is_image=output is not None and output.ndim == 4,
+        shapes=shapes,
+        output=output,
+        is_image=len(output) == 3,
         normal=_has_normal_prior(run),
         license=license_name,
         opset=onnx.OPSET,
-        version=jaxgan.__version__,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 # ---- helpers of the above
+
+
+def _write_examples(folder: Path, run: Run) -> tuple[Mapping[str, str], tuple[int, ...]]:
+    """Writes inputs and their images; the shapes of the inputs by name, and that of one output."""
+    program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
+    inputs: dict[str, Any] = dict(zip(program.shapes, program.examples, strict=True))
+    np.savez(folder / "examples.npz", **inputs)
+    output = jax.jit(program.apply)(program.params, program.model_state, *program.examples)
+    if output.ndim == 4:
+        images.save_sheet(folder / "examples.png", output)
+    return program.shapes, output.shape[1:]
 
 
 def _player(run: Run, name: str | None) -> str:

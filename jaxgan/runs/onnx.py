@@ -133,5 +133,8 @@ def _input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size:
     return plain.conv(dilated, flipped, stride=(1, 1), padding=(positive[0], positive[1]))
 
 
-_PLAIN = {"jaxgan_conv": plain.conv, "jaxgan_conv_input_gradient": _input_gradient}
+_PLAIN: dict[str, Callable[..., Array]] = {
+    "jaxgan_conv": plain.conv,
+    "jaxgan_conv_input_gradient": _input_gradient,
+}
 _CALLS = {"jit", "pjit", "closed_call", "checkpoint", "custom_jvp_call", "custom_vjp_call"}

@@ -20,6 +20,11 @@ TITLES = {
         "Means of D. Where they are probabilities, 1/2 on both means that D cannot tell them "
         "apart, and 1 and 0 that it always can: the generator then learns little.",
     ),
+    "gradient_norm": (
+        "Gradient norms",
+        "A norm that grows many times over comes before divergence; one of 0 means that the "
+        "player learns nothing.",
+    ),
 }
 
 Panel = dict[str, Any]

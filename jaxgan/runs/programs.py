@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from jaxgan.errors import RunError
 from jaxgan.runs.run import Run
 from jaxgan.types import Array, ByPlayer
 
@@ -47,8 +48,12 @@ def program_of(run: Run, *, num: int, seed: int) -> Program:
         size = (num, max(side, 32), max(side, 32), channels)
         noise = np.random.default_rng(seed).uniform(-1.0, 1.0, size).astype(np.float32)
         return Program(translation.apply, run.params, run.model_state, shapes, (noise,))
+    if run.game.prior is None or run.game.decode is None:
+        raise RunError(
+            f"{run.directory} is a run of a game without latents and translations, which is no "
+            "program to export; --format safetensors exports the weights"
+        )
     examples = (run.latents(num, seed=seed), *run.conditions(num))
-    assert run.game.decode is not None
     shapes = {
         name: ", ".join(["b", *map(str, rows.shape[1:])])
         for name, rows in zip(("latents", *run.game.conditions), examples, strict=True)

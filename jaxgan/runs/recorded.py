@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxgan.errors import UserError
+from jaxgan.errors import RunError, UserError
 from jaxgan.runs import find
 from jaxgan.runs.callbacks import read_metrics
 from jaxgan.runs.config_json import read_config_json
@@ -27,6 +27,9 @@ class RecordedRun(NamedTuple):
       best_by: metric by which an evaluation is the best; `None` if there is none.
       best_step: step of the best evaluation; `None` if there is none.
       sheets: image files of its samples by step, by increasing step.
+      health: signs of failing that it noticed, of its `health.json`: `notes`, a list of
+        `{"step": ..., "text": ...}`, and `rollbacks`, a list of `{"to": step, "why": ...}`; empty
+        if there are none.
     """
 
     directory: Path
@@ -36,6 +39,7 @@ class RecordedRun(NamedTuple):
     best_by: str | None
     best_step: int | None
     sheets: Mapping[int, Path]
+    health: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -61,32 +65,43 @@ class RecordedRun(NamedTuple):
 
     def value(self, name: str, step: int) -> float | None:
         """Value of a metric at the evaluation of a step, if it is recorded."""
-        records = next((e["records"] for e in self.evaluations if e["step"] == step), [])
-        return next((record["value"] for record in records if record["name"] == name), None)
+        return next(
+            (
+                record["value"]
+                for entry in self.evaluations
+                for record in entry["records"]
+                if (entry["step"], record["name"]) == (step, name)
+            ),
+            None,
+        )
 
 
 def read_run(directory: str | Path) -> RecordedRun:
     """Reads the record of a run.
 
     Raises:
-      RunError: the directory holds no run, or its `config.json` is damaged.
+      RunError: the directory holds no run, or its `config.json` is damaged or another program's.
 
     Example:
       >>> read_run("runs/mnist").status  # doctest: +SKIP
       'complete: 10,000 steps in 0:04:31'
     """
     directory = Path(directory)
-    record, path = read_config_json(directory), directory / "evaluation.json"
-    evaluation = json.loads(path.read_text()) if path.is_file() else {"evaluations": []}
+    record = read_config_json(directory)
+    if missing := {"experiment", "config", "data", "sessions"} - set(record):
+        names = ", ".join(sorted(missing))
+        raise RunError(f"{directory}/config.json is not the record of a run: it has no {names}")
+    evaluation = _json(directory / "evaluation.json")
     sheets = sorted((directory / "samples").glob("step_*.png"))
     return RecordedRun(
         directory,
         record,
         read_metrics(directory / "metrics.jsonl"),
-        evaluation["evaluations"],
+        evaluation.get("evaluations", []),
         evaluation.get("best_by"),
         evaluation.get("best_step"),
         {int(sheet.stem.removeprefix("step_")): sheet for sheet in sheets},
+        _json(directory / "health.json"),
     )
 
 
@@ -113,6 +128,14 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
         if name not in defaults or value != defaults[name]:
             words += _flag(name.replace("_", "-"), value)
     return shlex.join(words)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """Content of a file; nothing if there is none, or if it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def _flag(name: str, value: Any) -> list[str]:

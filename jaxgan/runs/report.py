@@ -94,26 +94,35 @@ def write_comparison(directories: Sequence[str | Path], path: Path) -> None:
     write_atomically(path, page)
 
 
+def render(template: str, **content: Any) -> str:
+    """The text of a template in `pages/`, in which what is recorded is escaped.
+
+    Args:
+      template: name of the file.
+      content: values of its names; `version` is that of jaxgan.
+    """
+    import jinja2  # which programs that write no page should not wait for
+
+    loader = jinja2.FileSystemLoader(PAGES, encoding="utf-8")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(version=jaxgan.__version__, **content)
+
+
 # ---- helpers of the above
 
 
 def _page(template: str, data: Mapping[str, Any], **content: Any) -> str:
-    """A page from its template, in which everything but our own scripts is escaped."""
-    # Both take a second to import, which programs that write no page should not wait for.
-    import jinja2
-    from bokeh.resources import Resources
-    from markupsafe import Markup
+    """A page with its data, and all scripts in it."""
+    from bokeh.resources import Resources  # importing it takes a second
 
-    loader = jinja2.FileSystemLoader(PAGES)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     plotting = Resources(mode="inline", components=["bokeh", "bokeh-api"]).js_raw
-    return environment.get_template(template).render(
+    return render(
+        template,
         data=data,
-        css=Markup((PAGES / "page.css").read_text()),
-        scripts=[Markup(script) for script in (*plotting, (PAGES / "page.js").read_text())],
-        version=jaxgan.__version__,
+        css=(PAGES / "page.css").read_text(),
+        scripts=[*plotting, (PAGES / "page.js").read_text()],
         written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **content,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from jaxgan.errors import RunError
+from jaxgan.errors import RunError, UserError
 from jaxgan.runs import arguments
 from jaxgan.runs.files import check_place, make_folder
 from jaxgan.runs.recorded import RecordedRun, read_run
@@ -44,7 +44,7 @@ def list(args: arguments.List) -> None:
     """Prints a table of the runs in a folder: status and best score.
 
     Raises:
-      UserError: there is no such folder.
+      UserError: there is no such folder, or there are no runs in it.
     """
     if not args.folder.is_dir():
         raise RunError(f"there is no folder {args.folder}; give one that holds runs")
@@ -54,9 +54,8 @@ def list(args: arguments.List) -> None:
     table = Table(box=None)
     for title in ("run", "experiment", "status", "best", "last logged"):
         table.add_column(title, overflow="fold")
-    for run in runs:
-        where = str(run.directory)
-        table.add_row(where, run.record["experiment"], run.status, _best(run), _logged(run))
+    for folder in runs:
+        table.add_row(str(folder), *_row(folder))
     Console(soft_wrap=True, highlight=False, markup=False).print(table)
 
 
@@ -69,21 +68,31 @@ def _announce(path: Path, what: str, *, show: bool) -> None:
         webbrowser.open(path.resolve().as_uri())
 
 
-def _found(folder: Path) -> tuple[RecordedRun, ...]:
-    """The runs in a folder and in the folders in it, by name."""
+def _found(folder: Path) -> tuple[Path, ...]:
+    """Directories with a `config.json` in a folder and in the folders in it, by name."""
     runs = []
     for parent, folders, files in os.walk(folder):
         if "config.json" in files:
-            runs.append(read_run(parent))
+            runs.append(Path(parent))
             folders.clear()
         folders.sort()
     return tuple(runs)
 
 
+def _row(directory: Path) -> tuple[str, ...]:
+    """The cells of a run after its directory; a run that cannot be read hides no other."""
+    try:
+        run = read_run(directory)
+    except UserError as error:
+        return "", str(error)
+    return run.record["experiment"], run.status, _best(run), _logged(run)
+
+
 def _best(run: RecordedRun) -> str:
     if run.best_by is None or run.best_step is None:
         return ""
-    return f"{run.best_by} {run.value(run.best_by, run.best_step):.4g} at step {run.best_step:,}"
+    value = run.value(run.best_by, run.best_step)
+    return "" if value is None else f"{run.best_by} {value:.4g} at step {run.best_step:,}"
 
 
 def _logged(run: RecordedRun) -> str:

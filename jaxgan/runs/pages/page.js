@@ -31,7 +31,7 @@ function legend(items) {
 }
 
 function plot(panel, isLog) {
-  const positive = panel.curves.some(curve => curve.values.some(value => value > 0));
+  const positive = panel.curves.every(curve => curve.values.every(value => value > 0));
   const figure = Bokeh.Plotting.figure({
     height: 280, sizing_mode: "stretch_width", y_axis_type: isLog && positive ? "log" : "linear",
     background_fill_color: null, border_fill_color: null, outline_line_color: null,
@@ -48,7 +48,8 @@ function plot(panel, isLog) {
     const shown = [logged, figure.line(x, y, { ...options, line_width: 2 })];
     if (curve.values.length < 30) shown.push(figure.scatter(x, y, { source, color, size: 6 }));
     const tooltips = [["step", "@step"], [curve.name, "@value"]];
-    const hover = { mode: "vline", renderers: [shown[1]], tooltips, visible: false };
+    const attachment = ["left", "right", "above", "below"][i % 4]; // beside each other
+    const hover = { mode: "vline", renderers: [shown[1]], tooltips, attachment, visible: false };
     figure.add_tools(new Bokeh.HoverTool(hover));
     return new Bokeh.LegendItem({ label: { value: curve.name }, renderers: shown });
   });
