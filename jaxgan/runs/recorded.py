@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxgan.errors import RunError, UserError
+from jaxgan.errors import UserError
 from jaxgan.runs import find
 from jaxgan.runs.callbacks import read_metrics
 from jaxgan.runs.config_json import read_config_json
@@ -88,9 +88,6 @@ def read_run(directory: str | Path) -> RecordedRun:
     """
     directory = Path(directory)
     record = read_config_json(directory)
-    if missing := {"experiment", "config", "data", "sessions"} - set(record):
-        names = ", ".join(sorted(missing))
-        raise RunError(f"{directory}/config.json is not the record of a run: it has no {names}")
     evaluation = _json(directory / "evaluation.json")
     sheets = sorted((directory / "samples").glob("step_*.png"))
     return RecordedRun(
