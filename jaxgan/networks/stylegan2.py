@@ -229,7 +229,7 @@ class StyleGAN2Discriminator(nn.Module):
     def __call__(self, x: Array, label: Array | None = None) -> Array:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         check_widths(features=self.features, group_size=self.group_size)
-        widths = _widths(*x.shape[1:3], self.features, self.max_features)
+        widths = _widths(x.shape[1], x.shape[2], self.features, self.max_features)
         x = scaled_leaky_relu(EqualConv(widths[0], 1, dtype=self.dtype)(x))
         for here, below in itertools.pairwise(widths):
             y = scaled_leaky_relu(EqualConv(here, dtype=self.dtype)(x))

@@ -13,3 +13,4 @@ from jaxgan.penalties.penalty import Regularizer as Regularizer
 from jaxgan.penalties.penalty import as_regularizer as as_regularizer
 from jaxgan.penalties.penalty import lazily as lazily
 from jaxgan.penalties.penalty import weighted as weighted
+from jaxgan.penalties.reconstruction import reconstruction as reconstruction
