@@ -10,7 +10,7 @@ It is not among the requirements of the tests:
 A comparison whose code is missing is skipped. The networks are small, and all parameters random.
 """
 
-import importlib
+import importlib.util
 import os
 import sys
 import types
@@ -43,8 +43,12 @@ def published(torch, monkeypatch):
         if not (DIR / clone / "torch_utils").is_dir():
             pytest.skip(f"there is no clone of {clone} in JAXGAN_REFERENCES_DIR")
         monkeypatch.syspath_prepend(str(DIR / clone))
-        version = types.SimpleNamespace(parse_version=lambda text: (text > "", text))
-        monkeypatch.setitem(sys.modules, "pkg_resources", version)  # gone from new setuptools
+        if importlib.util.find_spec("pkg_resources") is None:  # gone from setuptools
+            stand_in = types.ModuleType("pkg_resources")
+            stand_in.parse_version = lambda version: [
+                int(n) for n in version.split("+")[0].split(".")
+            ]
+            monkeypatch.setitem(sys.modules, "pkg_resources", stand_in)
         return importlib.import_module(module)
 
     yield load
