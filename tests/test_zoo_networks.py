@@ -13,9 +13,9 @@ import pytest
 
 from jaxgan import networks
 from jaxgan.errors import SizeError
-from jaxgan.networks.fastgan import SkipExcitation
+from jaxgan.networks.gated import SkipExcitation
 from jaxgan.networks.residual import DownBlock, UpBlock
-from jaxgan.networks.stylegan2 import StyleLayer, ToImage
+from jaxgan.networks.style import StyleLayer, ToImage
 from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)

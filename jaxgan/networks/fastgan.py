@@ -21,7 +21,8 @@ from jaxgan import ops
 from jaxgan.errors import SizeError
 from jaxgan.networks.conditioning import checked
 from jaxgan.networks.dcgan import num_levels
-from jaxgan.networks.layers import DCGAN_KERNEL_INIT, BatchNorm, Conv, check_widths
+from jaxgan.networks.gated import Decoder, GatedConv, SkipExcitation, gated, spectral_conv
+from jaxgan.networks.layers import DCGAN_KERNEL_INIT, BatchNorm, check_widths
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.networks.spectral import applied
 from jaxgan.parallel import axis
@@ -80,7 +81,7 @@ class FastGANGenerator(nn.Module):
                 skip = SkipExcitation(widths[level], 1 << below, dtype=self.dtype)
                 x = x * skip(maps[below], train=train)
             maps.append(x)
-        x = _conv(channels, (3, 3), self.dtype, maps[-1], train)
+        x = spectral_conv(channels, (3, 3), self.dtype, maps[-1], train)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -117,7 +118,7 @@ class FastGANDiscriminator(nn.Module):
         check_widths(features=self.features)
         levels = self._levels(*x.shape[1:3])
         widths = [min(self.features << i, self.max_features) for i in range(levels + 1)]
-        y = leaky_relu(_conv(widths[0], (3, 3), self.dtype, x, train))
+        y = leaky_relu(spectral_conv(widths[0], (3, 3), self.dtype, x, train))
         for level in range(1, levels + 1):
             before = y
             y = FastGANBlock(widths[level], dtype=self.dtype)(y, train=train)
@@ -130,9 +131,9 @@ class FastGANDiscriminator(nn.Module):
         images = [_shrunk(x, whole), _shrunk(_cropped(x, quadrant), part)]
         features = {"reconstructions": list(zip((whole, part), images, strict=True))}
 
-        h = _conv(widths[-1], (1, 1), self.dtype, y, train)
+        h = spectral_conv(widths[-1], (1, 1), self.dtype, y, train)
         h = leaky_relu(BatchNorm(dtype=self.dtype)(h, train=train))
-        logits = _conv(1, (4, 4), self.dtype, h, train, "VALID")[..., 0].astype(jnp.float32)
+        logits = spectral_conv(1, (4, 4), self.dtype, h, train, "VALID")[..., 0].astype(jnp.float32)
         if self.num_classes is not None:
             embedded = nn.Embed(self.num_classes, h.shape[-1])(checked(label, self.num_classes))
             mean = jnp.mean(h.astype(jnp.float32), axis=(1, 2))
@@ -159,59 +160,6 @@ class FastGANDiscriminator(nn.Module):
         return jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2))(keys)
 
 
-class SkipExcitation(nn.Module):
-    """Skip-layer excitation: factors in (0, 1) for the channels of a map, from a much coarser one.
-
-    The coarse map is pooled to the base of the network, convolved over all of it to one pixel, and
-    convolved once more, with a leaky ReLU between and a sigmoid at the end.
-
-    Attributes:
-      features: number of factors.
-      pool: factor by which the map is pooled.
-      dtype: dtype of the computation; parameters are float32.
-    """
-
-    features: int
-    pool: int = 1
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """`[batch, height, width, any] -> [batch, 1, 1, features]`."""
-        x = ops.average_pool(x, self.pool)
-        x = leaky_relu(_conv(self.features, x.shape[1:3], self.dtype, x, train, "VALID"))
-        return jax.nn.sigmoid(_conv(self.features, (1, 1), self.dtype, x, train))
-
-
-class GatedConv(nn.Module):
-    """3 x 3 convolution, noise of a learned strength, batch normalisation, gated linear unit.
-
-    Attributes:
-      features: number of output channels.
-      noise: whether there is noise, in training: normal per example and pixel.
-      norm: whether there is batch normalisation.
-      dtype: dtype of the computation; parameters are float32.
-    """
-
-    features: int
-    noise: bool = False
-    norm: bool = True
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """`[batch, height, width, any] -> [batch, height, width, features]`."""
-        x = _conv(2 * self.features, (3, 3), self.dtype, x, train)
-        if self.noise:
-            strength = self.param("noise_strength", nn.initializers.zeros, ())
-            if train:
-                keys = axis.example_keys(self.make_rng("noise"), x.shape[0])
-                shape = (*x.shape[1:3], 1)
-                noise = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
-                x += (strength * noise).astype(x.dtype)
-        return gated(BatchNorm(dtype=self.dtype)(x, train=train) if self.norm else x)
-
-
 class FastGANBlock(nn.Module):
     """Residual block that halves the sides: the mean of two convolutions and of a pooled one.
 
@@ -227,64 +175,10 @@ class FastGANBlock(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """`[batch, height, width, any] -> [batch, height / 2, width / 2, features]`."""
         norm = lambda x: leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train))
-        conv = partial(_conv, self.features, dtype=self.dtype, train=train)
+        conv = partial(spectral_conv, self.features, dtype=self.dtype, train=train)
         y = norm(conv((4, 4), x=x, stride=2))
         y = norm(conv((3, 3), x=y))
         return 0.5 * (y + norm(conv((1, 1), x=ops.average_pool(x))))
-
-
-class Decoder(nn.Module):
-    """Decoder of a map: doublings with convolutions and gated linear units, then the image.
-
-    Without batch normalisation, so that maps of generated images are not decoded for its averages.
-
-    Attributes:
-      channels: channels of the image.
-      features: channels of the finest map; each coarser one has twice as many.
-      doublings: number of times that the sides are doubled.
-      dtype: dtype of the computation; parameters and output are float32.
-    """
-
-    channels: int
-    features: int
-    doublings: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Array, *, train: bool) -> Array:
-        """`[batch, h, w, any] -> [batch, h 2^doublings, w 2^doublings, channels]`, in [-1, 1]."""
-        for level in reversed(range(self.doublings)):
-            conv = GatedConv(self.features << level, norm=False, dtype=self.dtype)
-            x = conv(ops.nearest(x), train=train)
-        x = _conv(self.channels, (3, 3), self.dtype, x, train)
-        return jnp.tanh(x.astype(jnp.float32))
-
-
-def gated(x: Array) -> Array:
-    """Gated linear unit: the first half of the channels, times the sigmoid of the second."""
-    return jax.nn.glu(x, axis=-1)
-
-
-def _conv(
-    features: int,
-    taps: tuple[int, ...],
-    dtype: Any,
-    x: Array,
-    train: bool,
-    padding: str = "SAME",
-    stride: int = 1,
-) -> Array:
-    """Convolution without a bias, spectrally normalised; called within a compact module."""
-    layer = Conv(
-        features,
-        taps,  # type: ignore[arg-type]
-        stride,
-        padding,
-        use_bias=False,
-        kernel_init=DCGAN_KERNEL_INIT,
-        dtype=dtype,
-    )
-    return applied(layer, x, spectral_norm=True, train=train)
 
 
 def _cropped(x: Array, quadrant: Array) -> Array:
