@@ -319,6 +319,55 @@ CASES: dict[str, Callable[[], Case]] = {
             condition=("label",),
         )
     ),
+    "sngan": lambda: Case(
+        jaxgan.gan(
+            jaxgan.from_linen(networks.SNGANGenerator((8, 8, 1), 2, num_classes=3)),
+            jaxgan.from_linen(networks.SNGANDiscriminator(2, num_classes=3)),
+            latent=LATENT,
+            loss=losses.hinge(),
+            condition=("label",),
+        )
+    ),
+    "biggan": lambda: Case(
+        jaxgan.gan(
+            jaxgan.from_linen(
+                networks.BigGANGenerator((8, 8, 1), 2, embedding=2, attention=8, num_classes=3)
+            ),
+            jaxgan.from_linen(networks.BigGANDiscriminator(2, attention=4, num_classes=3)),
+            latent=LATENT,
+            loss=losses.hinge(),
+            condition=("label",),
+        )
+    ),
+    "r3gan": lambda: Case(
+        jaxgan.gan(
+            jaxgan.from_linen(networks.R3GANGenerator((8, 8, 1), 2, blocks=1, group_size=4)),
+            jaxgan.from_linen(networks.R3GANDiscriminator(2, blocks=1, group_size=4)),
+            latent=LATENT,
+            loss=losses.relativistic_paired(),
+            penalty=penalties.weighted((0.5, penalties.r1), (0.5, penalties.r2)),
+        )
+    ),
+    "stylegan2": lambda: Case(
+        jaxgan.gan(
+            jaxgan.from_linen(networks.StyleGAN2Generator((8, 8, 1), 2, style=4, mapping_layers=1)),
+            jaxgan.from_linen(networks.StyleGAN2Discriminator(2)),
+            latent=LATENT,
+            penalty=penalties.weighted((1.0, penalties.r1)),
+            generator_penalty=penalties.weighted((2.0, penalties.path_length(0.9))),
+        ),
+        rate=0.005,
+    ),
+    "fastgan": lambda: Case(
+        jaxgan.gan(
+            jaxgan.from_linen(networks.FastGANGenerator((8, 8, 1), 2)),
+            jaxgan.from_linen(networks.FastGANDiscriminator(2)),
+            latent=LATENT,
+            loss=losses.hinge(),
+            penalty=penalties.reconstruction(),
+            augment=diff_augment(),
+        ),
+    ),
     "pix2pix": lambda: Case(
         jaxgan.pix2pix(
             jaxgan.from_linen(networks.UNetGenerator(1, features=2)),

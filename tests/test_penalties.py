@@ -388,3 +388,19 @@ def test_state_belongs_to_the_player_whose_penalty_it_is():
             else:
                 assert own["network"] == {}
                 assert float(own["penalty"]) == count
+
+
+def test_reconstruction_is_the_mean_absolute_error_of_real_images():
+    real = [
+        (
+            jnp.zeros((2, 2, 2, 1)),
+            jnp.array([1.0, -3.0]).reshape(2, 1, 1, 1) * jnp.ones((1, 2, 2, 1)),
+        )
+    ]
+    real.append((jnp.full((2, 1, 1, 1), 0.5), jnp.zeros((2, 1, 1, 1))))
+    forward = penalties.ForwardPass(*[None] * 7, {"reconstructions": real}, None)
+    value, state = penalties.reconstruction().apply((), forward, jax.random.key(0), 0)
+    np.testing.assert_allclose(value, [1.5, 3.5])
+    assert state == ()
+    with pytest.raises(ValueError, match="returns no reconstructions with its logits"):
+        penalties.reconstruction().apply((), forward._replace(real_features=None), None, 0)

@@ -13,8 +13,9 @@ import pytest
 
 from jaxgan import networks
 from jaxgan.errors import SizeError
+from jaxgan.networks.gated import SkipExcitation
 from jaxgan.networks.residual import DownBlock, UpBlock
-from jaxgan.networks.stylegan2 import StyleLayer, ToImage
+from jaxgan.networks.style import StyleLayer, ToImage
 from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
@@ -121,6 +122,7 @@ GENERATORS = {
     "stylegan2": partial(
         networks.StyleGAN2Generator, features=4, max_features=8, style=6, mapping_layers=2
     ),
+    "fastgan": partial(networks.FastGANGenerator, features=2, max_features=8),
 }
 DISCRIMINATORS = {
     "sngan": partial(networks.SNGANDiscriminator, features=4),
@@ -131,6 +133,7 @@ DISCRIMINATORS = {
     "stylegan2": partial(
         networks.StyleGAN2Discriminator, features=4, max_features=8, mapping_layers=2
     ),
+    "fastgan": partial(networks.FastGANDiscriminator, features=2, max_features=8),
 }
 
 
@@ -151,7 +154,11 @@ def test_sizes_and_dtypes(name, shape):
     z, label = jax.ShapeDtypeStruct((2, 8), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
     images, logits, variables = jax.eval_shape(play, z, label)
     assert images.shape == (2, *shape)
-    assert logits.shape == (2,)
+    if name == "fastgan":  # and a map of logits
+        logits, _ = logits
+        assert logits.shape == {28: (2, 4, 4), 32: (2, 5, 5), 16: (2, 1, 5)}[shape[0]]
+    else:
+        assert logits.shape == (2,)
     assert {leaf.dtype for leaf in jax.tree.leaves((images, logits, variables))} == {
         jnp.dtype(jnp.float32)
     }
@@ -166,7 +173,7 @@ def test_labels_matter_and_are_asked_for(name):
     for module, given in zip(modules, (z, x), strict=True):
         network, params, state = initialised(module, given, label)
         apply = jax.jit(lambda *args, n=network: n.apply(*args, train=False)[0])
-        found, other = (apply(params, state, given, y) for y in labels)
+        found, other = (jax.tree.leaves(apply(params, state, given, y))[0] for y in labels)
         # The second example's label alone is another one; the first shares no statistics with it.
         if name != "stylegan2":
             np.testing.assert_array_equal(found[0], other[0])
@@ -453,3 +460,68 @@ def test_stylegan2s_discriminator_over_devices():
     whole, alone = jax.jit(lambda x: (apply(x), apply(x[:1])))(x)
     np.testing.assert_allclose(mapped(x[:, None]).reshape(8), whole, rtol=1e-4, atol=1e-5)
     assert not np.allclose(whole[0], alone[0], rtol=1e-4)
+
+
+# ---- FastGAN
+
+
+def test_excitation_reaches_over_four_levels():
+    """Of maps of 4, 8, ... 128 pixels: 4 to 64, and 8 to 128; of fewer, from the coarsest."""
+    module = networks.FastGANGenerator((128, 128, 1), features=1)
+    params, _ = variables_of(networks.from_linen(module), jnp.zeros((2, 3)))
+    skips = [params[f"SkipExcitation_{i}"]["Conv_0"]["kernel"].shape for i in range(2)]
+    assert skips == [(4, 4, 32, 2), (4, 4, 16, 1)]  # over all of the coarse map, pooled to 4 x 4
+    module = networks.FastGANGenerator((28, 28, 1), features=1)
+    params, _ = variables_of(networks.from_linen(module), jnp.zeros((2, 3)))
+    assert params["SkipExcitation_0"]["Conv_0"]["kernel"].shape == (7, 7, 4, 1)
+    assert "SkipExcitation_1" not in params
+
+
+def test_excitation_scales_channels():
+    """Factors by hand: means of 2 x 2, a product with the whole map, leaky ReLU, 1 x 1, sigmoid."""
+    x = jax.random.normal(KEY, (2, 8, 12, 3))
+    network, params, state = initialised(SkipExcitation(5, pool=2), x)
+    y, _ = run(network, params, state, x)
+    kernels = [params[f"Conv_{i}"]["kernel"] for i in (0, 1)]
+    sigmas = []
+    for i, kernel in enumerate(kernels):
+        w, u = kernel.reshape(-1, 5), state["spectral"][f"SpectralNorm_{i}"]["u"]
+        sigmas.append(np.linalg.norm(w @ (u / np.linalg.norm(u))))
+    h = np.einsum("nhwi,hwio->no", means(x), kernels[0] / sigmas[0])
+    h = np.where(h > 0, h, 0.2 * h) @ (kernels[1][0, 0] / sigmas[1])
+    np.testing.assert_allclose(y[:, 0, 0], 1 / (1 + np.exp(-h)), atol=1e-5)
+
+
+def test_fastgans_discriminator_decodes_what_it_sees():
+    """The image, and in training a quadrant of it that belongs to the example."""
+    x = jax.random.normal(KEY, (8, 16, 24, 1))
+    network, params, state = initialised(DISCRIMINATORS["fastgan"](), x)
+    mapped = jax.vmap(
+        lambda x: network.apply(params, state, x, key=KEY, train=True), axis_name=axis.DATA_AXIS
+    )
+    (_, features), _ = run(network, params, state, x, train=True)
+    ((_, of_devices), _) = jax.jit(mapped)(x.reshape(4, 2, 16, 24, 1))
+    (decoded, whole), (part, quadrant) = features["reconstructions"]
+    assert decoded.shape == whole.shape
+    assert part.shape == quadrant.shape
+    np.testing.assert_allclose(whole, x, atol=1e-6)  # decoded at full resolution
+    np.testing.assert_allclose(
+        of_devices["reconstructions"][1][1].reshape(quadrant.shape), quadrant, atol=1e-6
+    )
+    quadrants = [x[:, i : i + 8, j : j + 12] for i in (0, 8) for j in (0, 12)]
+    which = [[np.allclose(q[n], quadrant[n]) for q in quadrants] for n in range(8)]
+    assert np.sum(which, axis=1).tolist() == [1] * 8
+    assert np.count_nonzero(np.sum(which, axis=0)) > 2
+    (_, features), _ = run(network, params, state, x)
+    np.testing.assert_array_equal(features["reconstructions"][1][1], quadrants[0])
+
+
+def test_the_quadrant_is_decoded_from_its_own_pixels():
+    """The map of a quadrant depends on that quadrant, up to the borders of convolutions."""
+    x = jnp.zeros((1, 64, 64, 1))
+    network, params, state = initialised(DISCRIMINATORS["fastgan"](features=1), x)
+    pixel = lambda x: network.apply(params, state, x, train=False)[0][1]["reconstructions"][1][0]
+    gradient = jax.jit(jax.grad(lambda x: jnp.sum(pixel(x))))(x)[0, :, :, 0]
+    far = np.abs(gradient[48:, :]).max(), np.abs(gradient[:, 48:]).max()
+    assert max(far) == 0.0
+    assert np.abs(gradient[:32, :32]).max() > 0.0

@@ -65,9 +65,9 @@ class BigGANGenerator(nn.Module):
             )
         sides = coarsest(height, width, len(widths), "BigGAN")
         check_attention(self.attention, [sides[0] << i for i in range(1, len(widths) + 1)])
-        options = {"spectral_norm": True, "kernel_init": ORTHOGONAL, "dtype": self.dtype}
-        inits = {"shortcut_init": ORTHOGONAL, "condition_init": ORTHOGONAL}
-        layer = {"kernel_init": ORTHOGONAL, "dtype": self.dtype}
+        layer: dict[str, Any] = {"kernel_init": ORTHOGONAL, "dtype": self.dtype}
+        options = {**layer, "spectral_norm": True}
+        block = {**options, "shortcut_init": ORTHOGONAL, "condition_init": ORTHOGONAL}
         apply = partial(applied, spectral_norm=True, train=train)
 
         first, *parts = jnp.array_split(z, len(widths) + 1, axis=1)
@@ -77,7 +77,7 @@ class BigGANGenerator(nn.Module):
             parts = [jnp.concatenate([embedded, part], axis=1) for part in parts]
         x = apply(nn.Dense(math.prod(sides) * base, **layer), first).reshape(-1, *sides, base)
         for features, part in zip(widths, parts, strict=True):
-            x = UpBlock(features, **options, **inits)(x, part, train=train)
+            x = UpBlock(features, **block)(x, part, train=train)
             if x.shape[1] == self.attention:
                 x = SelfAttention(**options)(x, train=train)
         x = jax.nn.relu(BatchNorm(dtype=self.dtype)(x, train=train))

@@ -138,7 +138,7 @@ class R3GANDiscriminator(nn.Module):
     def __call__(self, x: Array, label: Array | None = None) -> Array:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         check_widths(features=self.features, blocks=self.blocks)
-        widths = _widths(*x.shape[1:3], self.features, self.max_features)
+        widths = _widths(x.shape[1], x.shape[2], self.features, self.max_features)
         x = _linear(widths[0], NORMAL, self.dtype)(x)
         for level in range(len(widths)):
             for _ in range(self.blocks):

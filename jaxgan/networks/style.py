@@ -1,4 +1,4 @@
-"""Layers of StyleGAN2: equalised learning rates, and modulated convolution.
+"""Layers of StyleGAN2: equalised learning rates, and modulated convolution with noise.
 
 Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
 https://arxiv.org/abs/1912.04958.
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from jaxgan import ops
 from jaxgan.networks.layers import at_least_float32, check_widths
+from jaxgan.parallel import axis
 from jaxgan.types import Array
 
 
@@ -92,6 +93,64 @@ class EqualConv(nn.Module):
             return x
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         return x + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+
+
+class StyleLayer(nn.Module):
+    """Modulated 3 x 3 convolution, noise of a learned strength, bias, and leaky ReLU.
+
+    Attributes:
+      features: number of output channels.
+      seed: seed of the noise in evaluation.
+      up: whether the sides are doubled.
+      dtype: dtype of the convolution; parameters are float32.
+    """
+
+    features: int
+    seed: int
+    up: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array, *, train: bool) -> Array:
+        """`x [batch, h, w, in]`, `w [batch, style] -> [batch, out_h, out_w, features]`."""
+        styles = EqualDense(x.shape[-1], bias_init=1.0)(w)
+        shape = (3, 3, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        x = modulated_conv(x.astype(self.dtype), kernel, styles, up=self.up)
+        strength = self.param("noise_strength", nn.initializers.zeros, ())
+        x += (strength * self._noise(x, train)).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return scaled_leaky_relu(x + bias.astype(self.dtype).reshape(1, 1, 1, -1))
+
+    def _noise(self, x: Array, train: bool) -> Array:
+        """Normal noise per example and pixel; in evaluation the same map for all, always."""
+        shape = (*x.shape[1:3], 1)
+        if not train:
+            return jax.random.normal(jax.random.key(self.seed), shape)[None]
+        keys = axis.example_keys(self.make_rng("noise"), x.shape[0])
+        return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+
+
+class ToImage(nn.Module):
+    """Modulated 1 x 1 convolution to the image's channels, without demodulation.
+
+    Attributes:
+      channels: channels of the image.
+      dtype: dtype of the convolution; parameters and output are float32.
+    """
+
+    channels: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, w: Array) -> Array:
+        """`x [batch, h, w, in]`, `w [batch, style] -> [batch, h, w, channels]`."""
+        styles = EqualDense(x.shape[-1], bias_init=1.0)(w) / math.sqrt(x.shape[-1])
+        shape = (1, 1, x.shape[-1], self.channels)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        y = modulated_conv(x.astype(self.dtype), kernel, styles, demodulate=False)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        return y.astype(jnp.float32) + bias.reshape(1, 1, 1, -1)
 
 
 def modulated_conv(

@@ -25,3 +25,4 @@ from jaxgan.penalties.penalty import as_regularizer as as_regularizer
 from jaxgan.penalties.penalty import lazily as lazily
 from jaxgan.penalties.penalty import stateless as stateless
 from jaxgan.penalties.penalty import weighted as weighted
+from jaxgan.penalties.reconstruction import reconstruction as reconstruction
