@@ -185,7 +185,10 @@ def infogan() -> Game:
         networks.with_head(normalised(with_features=True), mlp_coder(codes.num_outputs)),
         latent=codes,
         loss=lambda step: losses.top_k(losses.non_saturating(), fraction(step)),
-        penalty=penalties.weighted((1.0, information), (0.1, penalties.approximate_r1)),
+        # With a large sigma, since the quotient amplifies rounding by its inverse.
+        penalty=penalties.weighted(
+            (1.0, information), (0.1, partial(penalties.approximate_r1, sigma=1.0))
+        ),
         generator_penalty=penalties.weighted(
             (1.0, information), (schedules.cosine(1e-2, 0.0, 4), penalties.orthogonal())
         ),

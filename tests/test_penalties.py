@@ -72,9 +72,11 @@ def test_dragan_stays_within_its_neighbourhood():
         assert abs(sums[rows].mean() - (own + 2 * 5 / 4)) < 0.3
 
 
-@pytest.mark.parametrize("penalty", CLOSED_FORMS)
+@pytest.mark.parametrize(
+    "penalty", [*CLOSED_FORMS, penalties.approximate_r1, penalties.approximate_r2]
+)
 def test_gradient_in_the_critics_parameters(penalty):
-    """A derivative of a derivative, against finite differences."""
+    """A derivative of a derivative, or of a difference, against finite differences."""
     with jax.enable_x64(True):
         real, fake = REAL.astype(jnp.float64), FAKE.astype(jnp.float64)
 

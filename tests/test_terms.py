@@ -237,6 +237,7 @@ def test_codes_have_their_distributions():
         k = one_hot.shape[1]
         assert abs(one_hot.mean(axis=0) - 1 / k).max() < 4 * np.sqrt(1 / k / 4000)
     assert abs(np.corrcoef(z[:, [0, 2, 5, 7, 8]].T) - np.eye(5)).max() < 0.07
+    np.testing.assert_allclose(jax.jit(CODE, static_argnums=1)(KEY, 5), z[:5], rtol=1e-5)
     for wrong in ({"noise": -1, "continuous": 1}, {"noise": 3}, {"noise": 3, "categorical": (1,)}):
         with pytest.raises(ValueError, match="expected at least one code"):
             latents.Codes(**wrong)

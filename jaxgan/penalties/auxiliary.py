@@ -22,6 +22,9 @@ def auxiliary_classifier(of: Sequence[Literal["real", "fake"]] = ("real", "fake"
     Summed over the real and the generated examples, whose labels are those of the real ones. A
     term of both players, weighted by 1 in the paper; the generator's needs `of=("fake",)` only.
     Variants train the classifier on real examples alone, `of=("real",)` for the discriminator.
+    A discriminator with batch normalisation, whose statistics tell real from generated batches,
+    can classify generated images by other signs than real ones; without it classes are learned
+    sooner.
 
     Args:
       of: the examples x.
@@ -40,7 +43,7 @@ def auxiliary_classifier(of: Sequence[Literal["real", "fake"]] = ("real", "fake"
       >>> game = gan(
       ...     linen(networks.DCGANGenerator((28, 28, 1), num_classes=10)),
       ...     networks.with_head(
-      ...         linen(networks.DCGANDiscriminator(with_features=True)),
+      ...         linen(networks.DCGANDiscriminator(batch_norm=False, with_features=True)),
       ...         linen(networks.MLP((), output_shape=(10,))),
       ...     ),
       ...     latent=latents.normal(64),

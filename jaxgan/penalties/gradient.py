@@ -52,8 +52,9 @@ def approximate_r1(
     """R1 by finite differences, without a second derivative: `[batch]`.
 
     `((D(x + sigma e) - D(x)) / sigma)^2 / 2` with `e ~ N(0, I)` per example: its mean over e is
-    `r1` where D is linear, and elsewhere in the limit of small sigma. The published form has
-    neither the 1/2 nor the division; its weight w is `gamma = 2 sigma^2 w` here.
+    `r1` where D is linear, and elsewhere in the limit of small sigma, by whose inverse rounding is
+    amplified. The published form has neither the 1/2 nor the division; its weight w is
+    `gamma = 2 sigma^2 w` here.
 
     Args:
       sigma: standard deviation of the step, in the units of the images.
