@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 
 import jax
 import numpy as np
@@ -214,3 +216,26 @@ def test_spectrum_of_a_run(seeds, tmp_path, capsys):
     np.testing.assert_allclose(abs(found), abs(every[:4]), rtol=1e-3)
     message = refused(command, "spectrum", seeds / "seed_5", num=10_000, out=out)
     assert "--num: num is 10000, expected 1 to" in message
+
+
+@pytest.mark.slow
+def test_a_signal_saves_all_members(tmp_path, monkeypatch, capsys):
+    """At the step in which it comes, whatever the interval; the next start goes on from there."""
+
+    def interrupted(*args, **kwargs):
+        algorithm = compiled(*args, **kwargs)
+
+        def update(state, batches, key):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return algorithm.update(state, batches, key)
+
+        return algorithm._replace(update=update)
+
+    compiled = members._compiled
+    flags = {"seed": 5, "seeds": 2, "checkpoint_every": 4}
+    with monkeypatch.context() as context:
+        context.setattr(members, "_compiled", interrupted)
+        assert train(tmp_path / "seeds", **flags) == 128 + signal.SIGTERM
+    assert int(state_of(tmp_path / "seeds" / "seed_6")["step"]) == 2
+    assert train(tmp_path / "seeds", **flags) == 0
+    assert "2 members resume from step 2" in capsys.readouterr().out

@@ -87,8 +87,9 @@ def jacobian(field: Field, params: ByPlayer) -> Array:
     `jax.flatten_util.ravel_pytree(params)`, in which players are sorted by name.
 
     Example:
-      >>> jacobian(lambda p: {"x": p["y"], "y": -p["x"]}, {"x": 1.0, "y": 1.0}).tolist()
-      [[0.0, 1.0], [-1.0, 0.0]]
+      >>> field = lambda p: {"x": 2.0 * p["x"] + p["y"], "y": 3.0 * p["y"] - p["x"]}
+      >>> jacobian(field, {"x": 1.0, "y": 1.0}).tolist()
+      [[2.0, 1.0], [-1.0, 3.0]]
     """
     flat, product = flattened(field, params)
     return jax.vmap(product, out_axes=1)(jnp.eye(flat.size, dtype=flat.dtype))

@@ -14,7 +14,7 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,7 +133,10 @@ class _Training:
         if self.start:
             self.console.print(f"{len(self.members)} members resume from step {self.start}")
         config, experiment = self.first.config, self.first.experiment
-        every = lambda period, callback: callbacks.every(period, callback, last=self.last)
+        logs = lambda step: step == self.last or step % config.log_every == 0
+        saves = lambda step: (
+            step == self.last or step % config.checkpoint_every == 0 or bool(stop.received)
+        )
         state = loop.fit(
             _compiled(scanned(experiment, config, self.start, self.last), len(self.members)),
             population.stacked_minibatches([one.experiment.minibatches for one in self.members]),
@@ -141,21 +144,17 @@ class _Training:
             num_steps=self.last,
             state=population.stack(self.states),
             callbacks=[
-                self.mark_diverged,
-                every(config.log_every, self.log),
                 stop.agree,
-                every(config.checkpoint_every, self.save),
+                _when(lambda step: logs(step) or saves(step), self.mark_diverged),
+                _when(logs, self.log),
+                _when(saves, self.save),
                 stop,
             ],
         )
-        if stop.received:
-            self.save(int(state.step), state, {})
         self.states = [population.member(state, i) for i in range(len(self.members))]
 
     def mark_diverged(self, step: int, state: TrainState, metrics: Metrics) -> None:
         """Callback that leaves out members from the step on at which they are not finite."""
-        if step % self.first.config.log_every and step % self.first.config.checkpoint_every:
-            return  # reading the metrics of every step would wait for it
         for i in np.flatnonzero(population.diverged(metrics)).tolist():
             if self.alive[i]:
                 self.alive[i] = False
@@ -203,6 +202,16 @@ class _Training:
             draw(sheet, state)
             results.append(_values(one.directory / "evaluation.json"))
         return results
+
+
+def _when(due: Callable[[int], bool], callback: loop.Callback) -> loop.Callback:
+    """The callback at the steps that are due; reading what others compute would wait for them."""
+
+    def sometimes(step: int, state: TrainState, metrics: Metrics) -> None:
+        if due(step):
+            callback(step, state, metrics)
+
+    return sometimes
 
 
 def _values(path: Path) -> Values:

@@ -40,7 +40,7 @@ def modes():
 
 # The cases of each mode, in the quick suite and in the slow one.
 QUICK = {
-    "pmap": ("dcgan", "accumulated"),
+    "pmap": ("dcgan", "accumulated", "consensus"),
     "sharded": ("minimax",),
     "sharded fsdp": ("dcgan",),
 }
