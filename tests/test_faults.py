@@ -274,8 +274,7 @@ def test_damaged_evaluations(tmp_path, content):
         read_evaluations(path)
     evaluation = jaxgan.Evaluation({}, {}, best=None)
     with pytest.warns(UserWarning, match=r"kept as .*evaluation.json.damaged"):
-        evaluations = callbacks.Evaluations(path, lambda state: {}, evaluation, Console(quiet=True))
-    assert not evaluations.has(1)
+        callbacks.Evaluations(path, lambda state: {}, evaluation, Console(quiet=True))
     assert (tmp_path / "evaluation.json.damaged").read_bytes() == content
 
 
