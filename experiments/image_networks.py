@@ -115,6 +115,16 @@ def _r3gan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     )
 
 
+def _fastgan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+    from jaxgan import networks
+
+    options = {"num_classes": _classes(config, dataset)}
+    return (
+        networks.FastGANGenerator(dataset.image_shape, config.features, **options),
+        networks.FastGANDiscriminator(config.features, **options),
+    )
+
+
 def _attention(dataset: Dataset) -> int:
     """Height of the map with self-attention: a quarter of the image's, or half of a small one's."""
     height = dataset.image_shape[0]
@@ -134,4 +144,5 @@ MODULES = {
     "biggan": _biggan,
     "stylegan2": _stylegan2,
     "r3gan": _r3gan,
+    "fastgan": _fastgan,
 }

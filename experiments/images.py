@@ -253,6 +253,7 @@ def make_terms(config: Config, prior: Latent) -> tuple[Regularizer | None, Regul
         (config.consistency, penalties.consistency(shift)),
         (config.consistency, penalties.consistency(shift, of="fake")),
         (config.latent_consistency, penalties.latent_consistency()),
+        (1.0 if config.network == "fastgan" else 0.0, penalties.reconstruction()),
         *of_head("real", "fake"),
     )
     generator = _sum(

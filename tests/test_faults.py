@@ -20,7 +20,7 @@ import pytest
 from rich.console import Console
 
 import jaxgan
-from benchmarks.faults import corruptions, small
+from benchmarks.faults import corruptions, fuzz, kills, processes, small
 from benchmarks.faults.corruptions import STEPS, state
 from jaxgan import checkpoint, evaluation
 from jaxgan.errors import CheckpointError, RunError
@@ -193,6 +193,31 @@ def test_the_record_of_a_checkpoint_says_what_was_saved(tmp_path):
             checkpoint.read_record(tmp_path, 1)
 
 
+# ---- harnesses, on a small scale (`python -m benchmarks.faults`)
+
+
+def test_mutated_files_are_read_or_refused(tmp_path):
+    for kind in fuzz.kinds(tmp_path):
+        (tmp_path / kind.name).write_bytes(kind.content)
+        kind.read(tmp_path / kind.name)  # without a mutation
+    assert set(fuzz.fuzz(300, 0)) == {"read", "refused"}
+
+
+@pytest.mark.slow
+def test_killed_runs_end_as_if_nothing_had_happened():
+    assert not [outcome for outcome in kills.kills(3, 0) if outcome.partition(" ")[0].isupper()]
+
+
+@pytest.mark.slow
+def test_two_processes_in_a_directory():
+    counts = processes.processes(2, 0)
+    assert set(counts) == {
+        "meanwhile: one line",
+        "the first: as if alone",
+        "after a kill: as if alone",
+    }
+
+
 # ---- logs
 
 
@@ -249,8 +274,7 @@ def test_damaged_evaluations(tmp_path, content):
         read_evaluations(path)
     evaluation = jaxgan.Evaluation({}, {}, best=None)
     with pytest.warns(UserWarning, match=r"kept as .*evaluation.json.damaged"):
-        evaluations = callbacks.Evaluations(path, lambda state: {}, evaluation, Console(quiet=True))
-    assert not evaluations.has(1)
+        callbacks.Evaluations(path, lambda state: {}, evaluation, Console(quiet=True))
     assert (tmp_path / "evaluation.json.damaged").read_bytes() == content
 
 

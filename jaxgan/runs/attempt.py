@@ -19,6 +19,7 @@ from jaxgan.runs.compiled import in_parallel, scanned
 from jaxgan.runs.divergence import Divergence, check_state
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.health import Health, with_norms
+from jaxgan.runs.logs import read_evaluations
 from jaxgan.runs.samples import drawn, prior_samples
 from jaxgan.training import TrainState
 from jaxgan.types import Array, Metrics
@@ -43,10 +44,13 @@ class Attempt:
         self, state: TrainState, evaluate: Callable[[TrainState], Records] | None, *, draws: bool
     ) -> int:
         """Trains, and returns the last step; `draws` is whether sheets are drawn."""
+        lacks_evaluation = evaluate is not None and self.lacks_evaluation()
+        if self.start >= self.last and not lacks_evaluation:
+            return self.start
         with contextlib.ExitStack() as stack:
             loggers = self.loggers(stack)
             evaluations = self.evaluations(evaluate, loggers)
-            if evaluations is not None:
+            if evaluations is not None and lacks_evaluation:
                 self.catch_up(state, evaluations)
             if self.start >= self.last or self.stop.received:
                 return self.start
@@ -239,10 +243,18 @@ class Attempt:
             step=self.start,
         )
 
+    def lacks_evaluation(self) -> bool:
+        """Whether the restored state was not evaluated, since a signal came in between."""
+        if self.start == 0 or not self.is_evaluated(self.start):
+            return False
+        try:
+            entries = read_evaluations(self.directory / "evaluation.json")
+        except ValueError:  # reported when it is continued
+            return True
+        return all(entry["step"] != self.start for entry in entries)
+
     def catch_up(self, state: TrainState, evaluations: callbacks.Evaluations) -> None:
-        """Evaluates the restored state if the signal that ended the run came in between."""
-        if self.start == 0 or not self.is_evaluated(self.start) or evaluations.has(self.start):
-            return
+        """Evaluates the restored state, and adds the score to its checkpoint."""
         with contextlib.suppress(callbacks.Interrupted):
             score = self.evaluated(self.start, state, evaluations)
             if multihost.is_main():

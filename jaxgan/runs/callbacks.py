@@ -170,10 +170,6 @@ class Evaluations:
         )
         return self._score(self._entries[-1])
 
-    def has(self, step: int) -> bool:
-        """Whether the state of a step was evaluated."""
-        return any(entry["step"] == step for entry in self._entries)
-
     def values(self) -> tuple[str, dict[int, float]]:
         """The metric for the best step, and its values by step; none without such a metric."""
         found = {
