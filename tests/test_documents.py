@@ -59,6 +59,16 @@ def test_the_programs_of_the_how_to_page(tmp_path, monkeypatch):
     assert (tmp_path / "samples.png").exists()
 
 
+@pytest.mark.slow
+def test_the_programs_of_the_dynamics_page(capsys):
+    """Eigenvalues of the Dirac-GAN, `gamma / 2 ± sqrt(gamma^2 / 4 - 1 / 4)`; a member of four."""
+    names = {}
+    for block in code_blocks((ROOT / "docs" / "dynamics.md").read_text(), "python"):
+        exec(compile(block, "dynamics.md", "exec"), names)
+    assert "0.25+0.4330127j" in capsys.readouterr().out
+    assert int(names["best"].step) == 100
+
+
 def test_there_is_no_other_python_in_the_readme():
     assert MORE == []
 
