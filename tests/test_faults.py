@@ -191,6 +191,10 @@ def test_the_record_of_a_checkpoint_says_what_was_saved(tmp_path):
         path.write_text(json.dumps(record | {name: 7}))
         with pytest.raises(ValueError, match="its record is damaged"):
             checkpoint.read_record(tmp_path, 1)
+    path.write_text(json.dumps(record))
+    (tmp_path / "1").rename(tmp_path / "2")
+    with pytest.raises(ValueError, match="its record is damaged"):
+        checkpoint.read_record(tmp_path, 2)
 
 
 # ---- harnesses, on a small scale (`python -m benchmarks.faults`)
