@@ -268,7 +268,8 @@ CASES: dict[str, Callable[[], Case]] = {
             latent=LATENT,
             loss=losses.hinge(),
             condition=("label",),
-        )
+        ),
+        rate=0.01,
     ),
     "biggan": lambda: Case(
         jaxgan.gan(
@@ -279,7 +280,8 @@ CASES: dict[str, Callable[[], Case]] = {
             latent=LATENT,
             loss=losses.hinge(),
             condition=("label",),
-        )
+        ),
+        rate=0.01,
     ),
     "r3gan": lambda: Case(
         jaxgan.gan(
@@ -309,6 +311,7 @@ CASES: dict[str, Callable[[], Case]] = {
             penalty=penalties.reconstruction(),
             augment=diff_augment(),
         ),
+        rate=0.01,
     ),
     "pix2pix": lambda: Case(
         jaxgan.pix2pix(
