@@ -329,7 +329,8 @@ CASES: dict[str, Callable[[], Case]] = {
             latent=LATENT,
             loss=losses.hinge(),
             condition=("label",),
-        )
+        ),
+        rate=0.01,
     ),
     "biggan": lambda: Case(
         jaxgan.gan(
@@ -340,7 +341,8 @@ CASES: dict[str, Callable[[], Case]] = {
             latent=LATENT,
             loss=losses.hinge(),
             condition=("label",),
-        )
+        ),
+        rate=0.01,
     ),
     "r3gan": lambda: Case(
         jaxgan.gan(
@@ -370,6 +372,7 @@ CASES: dict[str, Callable[[], Case]] = {
             penalty=penalties.reconstruction(),
             augment=diff_augment(),
         ),
+        rate=0.01,
     ),
     "pix2pix": lambda: Case(
         jaxgan.pix2pix(

@@ -19,6 +19,7 @@ from jaxgan.networks.style import StyleLayer, ToImage
 from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
+SLOW = pytest.mark.slow
 PUBLISHED = json.loads((Path(__file__).parent / "reference_parameters.json").read_text())
 
 
@@ -138,7 +139,7 @@ DISCRIMINATORS = {
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (16, 32, 1)])
+@pytest.mark.parametrize("shape", [(28, 28, 1), (16, 32, 1), pytest.param((32, 32, 3), marks=SLOW)])
 def test_sizes_and_dtypes(name, shape):
     """Sides of 4 to 7 times a power of two, also two that differ; float32 outside of bfloat16."""
 
@@ -164,7 +165,10 @@ def test_sizes_and_dtypes(name, shape):
     }
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize(
+    "name",
+    ["sngan", "stylegan2", "r3gan", *(pytest.param(n, marks=SLOW) for n in ("biggan", "fastgan"))],
+)
 def test_labels_matter_and_are_asked_for(name):
     label = jnp.array([2, 0])
     labels = label, jnp.array([2, 1])
@@ -317,7 +321,7 @@ def test_a_latent_of_biggan_is_split_over_the_blocks():
     assert not np.allclose(a, changed)
 
 
-@pytest.mark.slow
+@SLOW
 def test_biggan_starts_orthogonal():
     init = jax.jit(networks.from_linen(GENERATORS["biggan"]((8, 8, 1))).init)
     params, _ = init(KEY, jnp.zeros((2, 8)))
