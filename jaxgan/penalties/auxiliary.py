@@ -23,8 +23,7 @@ def auxiliary_classifier(of: Sequence[Literal["real", "fake"]] = ("real", "fake"
     term of both players, weighted by 1 in the paper; the generator's needs `of=("fake",)` only.
     Variants train the classifier on real examples alone, `of=("real",)` for the discriminator.
     A discriminator with batch normalisation, whose statistics tell real from generated batches,
-    can classify generated images by other signs than real ones; without it classes are learned
-    sooner.
+    can classify generated images by other signs than real ones.
 
     Args:
       of: the examples x.
