@@ -269,7 +269,7 @@ CASES: dict[str, Callable[[], Case]] = {
             loss=losses.hinge(),
             condition=("label",),
         ),
-        rate=0.01,
+        rate=0.002,
     ),
     "biggan": lambda: Case(
         jaxgan.gan(
@@ -281,7 +281,7 @@ CASES: dict[str, Callable[[], Case]] = {
             loss=losses.hinge(),
             condition=("label",),
         ),
-        rate=0.01,
+        rate=0.002,
     ),
     "r3gan": lambda: Case(
         jaxgan.gan(
@@ -311,7 +311,7 @@ CASES: dict[str, Callable[[], Case]] = {
             penalty=penalties.reconstruction(),
             augment=diff_augment(),
         ),
-        rate=0.01,
+        rate=2e-4,  # spectral normalisation divides kernels, and multiplies gradients
     ),
     "pix2pix": lambda: Case(
         jaxgan.pix2pix(
