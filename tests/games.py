@@ -330,7 +330,7 @@ CASES: dict[str, Callable[[], Case]] = {
             loss=losses.hinge(),
             condition=("label",),
         ),
-        rate=0.01,
+        rate=0.002,
     ),
     "biggan": lambda: Case(
         jaxgan.gan(
@@ -342,7 +342,7 @@ CASES: dict[str, Callable[[], Case]] = {
             loss=losses.hinge(),
             condition=("label",),
         ),
-        rate=0.01,
+        rate=0.002,
     ),
     "r3gan": lambda: Case(
         jaxgan.gan(
@@ -372,7 +372,7 @@ CASES: dict[str, Callable[[], Case]] = {
             penalty=penalties.reconstruction(),
             augment=diff_augment(),
         ),
-        rate=0.01,
+        rate=2e-4,  # spectral normalisation divides kernels, and multiplies gradients
     ),
     "pix2pix": lambda: Case(
         jaxgan.pix2pix(
