@@ -185,6 +185,18 @@ def test_plain_convolutions_are_the_same(stride, taps, padding):
     np.testing.assert_allclose(replaced(x), function(x), atol=1e-4)
 
 
+def test_plain_convolutions_of_groups():
+    """And their adjoints in the image, which a generator that takes gradients would have."""
+    x, kernel = (
+        jax.random.normal(jax.random.key(i), s) for i, s in enumerate([(2, 5, 6, 4), (3, 3, 2, 6)])
+    )
+    conv = lambda x: ops.conv(x, kernel, stride=2, groups=2)
+    function = lambda x: jax.vjp(conv, x)[1](jax.numpy.sin(conv(x)))[0]
+    replaced = onnx.with_plain_convolutions(function)
+    assert "jaxgan_conv" not in str(jax.make_jaxpr(replaced)(x))
+    np.testing.assert_allclose(replaced(x), function(x), atol=1e-4)
+
+
 def test_what_the_converter_gets_wrong_is_not_written(run, tmp_path, monkeypatch):
     """A converter whose images are other images, or that is not installed."""
 

@@ -113,7 +113,9 @@ def _evaluate(jaxpr: Jaxpr, consts: Sequence[Any], inputs: Sequence[Any]) -> lis
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
+def _input_gradient(
+    g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair, groups: int
+) -> Array:
     """T(g, w) of `ops/plain.py`: zeros between the rows and columns, and a convolution.
 
     The converter ignores the dilation of a convolution's input, so the zeros are explicit.
@@ -122,15 +124,17 @@ def _input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size:
     pad = [(0, 0), (0, 0), (0, stride[0] - 1), (0, 0), (0, stride[1] - 1), (0, 0)]
     apart = jnp.pad(g.reshape(-1, height, 1, width, 1, channels), pad)
     dilated = apart.reshape(-1, height * stride[0], width * stride[1], channels)
-    pads = []
+    ends = []
     for i in (0, 1):
         low = w.shape[i] - 1 - padding[i][0]
-        pads.append((low, size[i] + w.shape[i] - 1 - dilated.shape[1 + i] - low))
-    (_, bottom), (_, right) = pads
+        ends.append((low, size[i] + w.shape[i] - 1 - dilated.shape[1 + i] - low))
+    (_, bottom), (_, right) = ends
     dilated = dilated[:, : dilated.shape[1] + min(bottom, 0), : dilated.shape[2] + min(right, 0)]
-    positive = [(low, max(high, 0)) for low, high in pads]
-    flipped = w[::-1, ::-1].transpose(0, 1, 3, 2)
-    return plain.conv(dilated, flipped, stride=(1, 1), padding=(positive[0], positive[1]))
+    positive = [(low, max(high, 0)) for low, high in ends]
+    by_group = w[::-1, ::-1].reshape(*w.shape[:3], groups, -1).transpose(0, 1, 4, 3, 2)
+    flipped = by_group.reshape(*by_group.shape[:3], -1)
+    pads = (positive[0], positive[1])
+    return plain.conv(dilated, flipped, stride=(1, 1), padding=pads, groups=groups)
 
 
 _PLAIN: dict[str, Callable[..., Array]] = {
