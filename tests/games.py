@@ -564,8 +564,6 @@ QUICK = (
     "flax_linen_and_nnx",
     "extragradient_from_the_past",
     "consensus",
-    "unrolled",
-    "lookahead",
     "normalised_gan",
     "normalised_pix2pix",
     "normalised_cyclegan",

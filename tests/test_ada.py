@@ -229,6 +229,7 @@ def test_filters_are_separable_convolutions_with_mirrored_borders():
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_noise_is_half_normal_in_its_deviation():
     drawn = jax.tree.map(jnp.float32, draws_of(4000)["noise"][0])
     keys = jax.random.split(KEY, 4000)
@@ -291,6 +292,7 @@ def test_p_may_follow_the_step():
     assert burn_in.init() == ()
 
 
+@pytest.mark.slow
 def test_the_gradient_passes_through():
     """Every transformation is affine in the image: its derivative is its difference."""
     apply = lambda x: fixed(NAMES)(KEY, x, 1.0)

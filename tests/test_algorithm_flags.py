@@ -19,6 +19,7 @@ RING = {"image": np.zeros((1, 8, 2), np.float32)}
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_every_name_is_an_algorithm(name):
     config = mixture.Config(algorithm=name, features=4, lr_decay="cosine")
     _, algorithm = mixture.make_gan(config)
@@ -38,6 +39,7 @@ def test_every_name_is_an_algorithm(name):
         ("lookahead", "lookahead_weight", (0.5, 1.0)),
     ],
 )
+@pytest.mark.slow
 def test_numbers_of_an_algorithm_reach_it(name, number, values):
     """The steps differ where the number does, and only there."""
     kernels = []

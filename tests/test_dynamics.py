@@ -85,6 +85,7 @@ def test_weight_clipping_does_not_damp():
 
 
 @pytest.mark.parametrize("weight", [0.5, 10.0])
+@pytest.mark.slow
 def test_wgan_gp_has_no_equilibrium_to_converge_to(weight):
     """At psi = 0, where the generator rests, the critic's gradient jumps by 4 times the weight."""
     penalty = penalties.weighted((weight, penalties.wgan_gp))
@@ -120,6 +121,7 @@ def test_jacobian_against_finite_differences():
         np.testing.assert_allclose(matrix[:, i], difference, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_products_are_those_of_the_dense_matrix():
     xi, params = small_gan()
     flat, unflatten = ravel_pytree(params)
@@ -200,6 +202,7 @@ def point_xy(value):
     return {"x": jnp.array(value), "y": jnp.array(value)}
 
 
+@pytest.mark.slow
 def test_pictures(tmp_path):
     xi = field_of(dirac(losses.non_saturating()))
     orbit = {"orbit": np.array([[0.5, 0.0], [0.0, 0.5]])}

@@ -101,6 +101,7 @@ def test_a_member_goes_on_alone_and_returns(together):
         stack([states[0], alone])
 
 
+@pytest.mark.slow
 def test_shared_data_and_seeds_alone(tmp_path):
     """An algorithm without hyper-parameters; in scans; from a checkpoint."""
     algorithm = games.CASES["minimax"]().with_sgd.algorithm
@@ -135,6 +136,7 @@ def test_chunks_are_the_whole(chunk, own_data):
 
 
 @pytest.mark.parametrize("own_data", [False, True])
+@pytest.mark.slow
 def test_members_in_turn_have_the_bits_of_single_runs(own_data):
     algorithm = games.CASES["minimax"]().algorithm
     samplers = [partial(own_minibatches, i if own_data else 0) for i in range(2)]

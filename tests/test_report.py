@@ -292,6 +292,7 @@ def test_runs_are_compared_at_equal_steps(tmp_path):
     assert [curve["name"] for curve in losses["curves"]] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_page_that_fails_costs_a_warning(tmp_path, monkeypatch, capsys):
     directory = tmp_path / "run"
     assert train_mnist(monkeypatch, directory, network="mlp", num_steps=1) == 0

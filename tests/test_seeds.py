@@ -51,6 +51,7 @@ def seeds(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_every_seed_is_a_run_of_its_own(seeds, tmp_path):
     """Equal to that of the same seed alone; with logs, an evaluation and samples."""
     assert train(tmp_path / "alone", seed=6, evaluate_every=0) == 0

@@ -142,6 +142,7 @@ def test_self_attention(size):
     np.testing.assert_allclose(y, numpy_attention(params, x), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradient_of_self_attention():
     x = random(1, 2, 2, 8)
     init = SelfAttention(spectral_norm=False).init
@@ -235,6 +236,7 @@ def test_minibatch_stddev(batch, size):
 
 
 @pytest.mark.parametrize("devices", [2, 8])
+@pytest.mark.slow
 def test_minibatch_stddev_over_devices(devices):
     """The same groups, and the same gradients, where a device has fewer rows than a group."""
     x = jnp.asarray(random(8, 2, 2, 3), jnp.float32)
@@ -287,6 +289,7 @@ def test_modulated_upsampling():
 
 
 @pytest.mark.parametrize("up", [False, True])
+@pytest.mark.slow
 def test_gradient_of_modulated_convolution(up):
     f = partial(modulated_conv, up=up)
     finite_differences(f, random(2, 2, 3, 2), random(3, 3, 2, 2), random(2, 2), order=2)

@@ -169,6 +169,7 @@ def test_sizes_and_dtypes(name, shape):
     "name",
     ["sngan", "stylegan2", "r3gan", *(pytest.param(n, marks=SLOW) for n in ("biggan", "fastgan"))],
 )
+@pytest.mark.slow
 def test_labels_matter_and_are_asked_for(name):
     label = jnp.array([2, 0])
     labels = label, jnp.array([2, 1])
@@ -301,6 +302,7 @@ def calls_of(kinds, network, *args, train=False):
     return jax.jit(collect)(*args)
 
 
+@pytest.mark.slow
 def test_a_latent_of_biggan_is_split_over_the_blocks():
     """A change of the last part leaves all but the last block's output; of the first, nothing."""
     z, label = jax.random.normal(KEY, (2, 7)), jnp.array([0, 2])
@@ -346,6 +348,7 @@ def test_r3gan_starts_as_its_resampling():
             assert np.allclose(both, 0.0, atol=1e-5) == linear
 
 
+@pytest.mark.slow
 def test_initial_scale_of_r3gans_blocks():
     """He et al.'s for the leaky ReLU, times L^(-1/4) for L blocks of three layers."""
     module = networks.R3GANDiscriminator(64, blocks=3)
@@ -386,6 +389,7 @@ def styles_of(network, params, state, z, **mode):
     return np.stack([inputs[1] for inputs, _ in calls])
 
 
+@pytest.mark.slow
 def test_every_image_layer_has_the_style_of_the_convolution_after_it():
     """conv, image, then of each finer resolution conv, conv, image: 5 layers, 4 styles."""
     network, params, state = style_generator(style_mixing=1.0)
@@ -403,6 +407,7 @@ def test_every_image_layer_has_the_style_of_the_convolution_after_it():
     assert counts.min() > 10  # 64 examples over three first layers
 
 
+@pytest.mark.slow
 def test_style_mixing_has_its_probability():
     network, params, state = style_generator(style_mixing=0.25)
     z = jax.random.normal(KEY, (400, 3))
@@ -410,6 +415,7 @@ def test_style_mixing_has_its_probability():
     assert np.mean(np.any(conv != last, axis=1)) == pytest.approx(0.25, abs=0.07)
 
 
+@pytest.mark.slow
 def test_mean_style_and_truncation():
     """The mean moves by 0.005 of its distance in training; w, in evaluation, by psi of its own."""
     network, params, _ = style_generator()
@@ -438,6 +444,7 @@ def test_demodulation_forgets_the_scale_of_kernels():
     np.testing.assert_allclose(images, same, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_noise_and_mixing_belong_to_the_example():
     """The same on one device and on four; in evaluation one noise map for all latents."""
     network, params, state = style_generator(style_mixing=0.5)
@@ -496,6 +503,7 @@ def test_excitation_scales_channels():
     np.testing.assert_allclose(y[:, 0, 0], 1 / (1 + np.exp(-h)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_fastgans_discriminator_decodes_what_it_sees():
     """The image, and in training a quadrant of it that belongs to the example."""
     x = jax.random.normal(KEY, (8, 16, 24, 1))
