@@ -10,7 +10,7 @@ import pytest
 from experiments import cifar10, images, mnist, presets, sheets, stacked_mnist
 from jaxgan import Game, checkpoint, data, features, latents
 from jaxgan.errors import DataError, RunError
-from jaxgan.runs import cli, with_preset
+from jaxgan.runs import arguments, cli, sweep, with_preset
 from jaxgan.runs.launch import launch
 from jaxgan.runs.presets import defaults
 from jaxgan.training import TrainState
@@ -46,6 +46,14 @@ def test_flags_override_a_preset(monkeypatch):
     argv = ["--gradient-penalty", "3", "--preset=wgan_gp", "--latent", "7"]
     assert support.exit_status(cli.main, mnist.Config, mnist.make, argv=argv) == 0
     assert chosen["c"] == with_preset(mnist.Config, "wgan_gp", gradient_penalty=3.0, latent=7)
+
+
+def test_a_sweep_over_presets():
+    args = arguments.Sweep(experiment="mnist", grid=(("preset", "wgan_gp", "infogan"),))
+    points = sweep._points(mnist, args, ["--latent", "7"])
+    assert list(points.values()) == [
+        with_preset(mnist.Config, name, latent=7) for name in ("wgan_gp", "infogan")
+    ]
 
 
 def test_without_a_preset_the_defaults_are_those_of_the_config():

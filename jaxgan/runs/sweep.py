@@ -21,7 +21,7 @@ import tyro
 from rich.console import Console
 
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import arguments, find, launch, members, tables
+from jaxgan.runs import arguments, find, launch, members, presets, tables
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import make_folder, write_atomically
 
@@ -83,7 +83,9 @@ def _points(module: ModuleType, args: arguments.Sweep, words: Sequence[str]) -> 
             for name, value in zip(names, chosen, strict=True)
             for word in (f"--{name.replace('_', '-')}", value)
         ]
-        points[label] = tyro.cli(module.Config, args=[*words, *flags])
+        given = [*words, *flags]
+        default = presets.defaults(module.Config, given)
+        points[label] = tyro.cli(module.Config, args=given, default=default)
     return points
 
 
