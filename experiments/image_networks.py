@@ -8,13 +8,13 @@ from jaxgan.runs.training_config import network
 
 if TYPE_CHECKING:
     import flax.linen as nn
-    from jaxgan.experiments.images import Config
 
     from jaxgan import Network
     from jaxgan.data import Dataset
+    from jaxgan.experiments import images
 
 
-def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
+def make_networks(config: images.Config, dataset: Dataset) -> tuple[Network, Network]:
     """Generator and discriminator; the latter with a head for AC-GAN and InfoGAN."""
     from jaxgan import networks
 
@@ -29,7 +29,7 @@ def make_networks(config: Config, dataset: Dataset) -> tuple[Network, Network]:
     return generator, discriminator
 
 
-def _dcgan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+def _dcgan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     from jaxgan import networks
 
     classes, with_head = _classes(config, dataset), bool(config.acgan or config.infogan)
@@ -44,7 +44,7 @@ def _dcgan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     )
 
 
-def _mlp(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+def _mlp(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     import jax
     import jax.numpy as jnp
 
@@ -63,7 +63,7 @@ def _mlp(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     return generator, networks.MLP((512, 256), num_classes=classes)
 
 
-def _sngan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+def _sngan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     from jaxgan import networks
 
     options = {"num_classes": _classes(config, dataset)}
@@ -77,7 +77,7 @@ def _sngan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     )
 
 
-def _biggan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+def _biggan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     from jaxgan import networks
 
     options = {"attention": _attention(dataset), "num_classes": _classes(config, dataset)}
@@ -87,7 +87,7 @@ def _biggan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     )
 
 
-def _stylegan2(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+def _stylegan2(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     """With a mapping network of two layers, as in ADA's code for small images."""
     from jaxgan import networks
 
@@ -100,7 +100,7 @@ def _stylegan2(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     )
 
 
-def _r3gan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+def _r3gan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     """With one residual block a stage in place of two, for small images."""
     from jaxgan import networks
 
@@ -115,7 +115,7 @@ def _r3gan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     )
 
 
-def _fastgan(config: Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
+def _fastgan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     from jaxgan import networks
 
     options = {"num_classes": _classes(config, dataset)}
@@ -131,7 +131,7 @@ def _attention(dataset: Dataset) -> int:
     return height // 4 if height >= 64 else height // 2
 
 
-def _classes(config: Config, dataset: Dataset) -> int | None:
+def _classes(config: images.Config, dataset: Dataset) -> int | None:
     return dataset.num_classes if config.conditional else None
 
 

@@ -17,9 +17,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from jaxgan.experiments.presets import PRESETS
-
 from jaxgan.errors import DataError
+from jaxgan.experiments import presets
 from jaxgan.runs import AlgorithmConfig, Experiment, SizedPictureFlags, flag, main
 from jaxgan.runs.algorithms import optimizer, play
 from jaxgan.runs.training_config import frozen, learning_rates
@@ -38,7 +37,7 @@ FEW = 20_000  # images; ADA's authors see overfitting with fewer
 class Config(SizedPictureFlags, AlgorithmConfig):
     """Train a GAN on images, such as your own."""
 
-    PRESETS: ClassVar = PRESETS
+    PRESETS: ClassVar = presets.PRESETS
 
     data: str = flag("folder", resumable=True)
     """folder (image files in --data-dir, in train/ and test/ if it has these; folders in them are
@@ -138,15 +137,14 @@ class Config(SizedPictureFlags, AlgorithmConfig):
 def make(config: Config, dataset: Dataset) -> Experiment:
     """Networks, game, training algorithm and data."""
     import numpy as np
-    from jaxgan.experiments.image_networks import make_networks
 
     import jaxgan
     from jaxgan import data, evaluation, features, schedules
-    from jaxgan.experiments import sheets
+    from jaxgan.experiments import image_networks, sheets
 
     check(config, dataset)
     prior, augmentation = make_prior(config), chosen_augmentation(config, dataset)
-    generator, discriminator = make_networks(config, dataset)
+    generator, discriminator = image_networks.make_networks(config, dataset)
     discriminator_terms, generator_terms = make_terms(config, prior)
     game = jaxgan.gan(
         generator,
