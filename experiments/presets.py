@@ -131,7 +131,8 @@ PRESETS = {
     ),
     "r3gan": Preset(
         "Huang et al., The GAN is dead; long live the GAN! A Modern GAN Baseline, 2024, "
-        "https://arxiv.org/abs/2501.05441; gammas as for Stacked MNIST, a burn-in of 10 000 steps",
+        "https://arxiv.org/abs/2501.05441; gammas of the authors' code for ImageNet at 64 pixels, a "
+        "burn-in of 10 000 steps, a constant decay of the average, no augmentation",
         {
             "network": "r3gan",
             "loss": "relativistic_paired",
