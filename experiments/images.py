@@ -127,7 +127,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     burn_in_steps: int = flag(0, at_least=0)
     """Steps of R3GAN's schedules, along cosines: the gammas fall to a tenth, learning rates to a
     quarter, and b2 rises to 0.99; 0 for constants."""
-    ema: float = flag(0.998, at_least=0.0, below=1.0)
+    ema: float = flag(0.998, at_least=0.0)
     """Decay of the moving average of the generator for sampling, after a warm-up; 0 for none."""
     evaluate_features: str = flag("auto", resumable=True)
     """Features of the metrics: digits, random, pixels, or the path of Inception's weight file; auto

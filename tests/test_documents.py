@@ -52,7 +52,7 @@ def test_the_programs_of_the_how_to_page(tmp_path, monkeypatch):
         if "class Config" in block:
             (tmp_path / "spheres.py").write_text(block)
             assert exit_status(main, ["train", "spheres.py", "--num-steps", "2"]) == 0
-            samples = jaxgan.load_run("runs/spheres").sample(3)
+            samples = jaxgan.load_run("runs/spheres", experiment="spheres.py").sample(3)
             assert samples.shape == (3, 2)
         else:
             exec(compile(block, "howto.md", "exec"), {})

@@ -232,7 +232,7 @@ def test_stopped_and_started_again_is_never_stopped(uninterrupted, tmp_path, num
         ({"seed": -1}, "--seed is -1, expected 0 to"),
         ({"latent": 0}, "--latent is 0, expected at least 1"),
         ({"features": 0}, "--features is 0, expected at least 1"),
-        ({"ema": 2}, "--ema is 2.0, expected a number below 1"),
+        ({"ema": 2}, "the decay of an average is 2.0, expected a value in"),
         ({"r1": 1, "penalty_every": 0}, "--penalty-every is 0, expected at least 1"),
         ({"data_dir": "/nowhere", "data": "mnist"}, "data directory /nowhere does not exist"),
     ],

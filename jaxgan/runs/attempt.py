@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 from rich.console import Console
 
 from jaxgan import checkpoint, images, loop
+from jaxgan.errors import UserError
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
 from jaxgan.runs import callbacks, report, trackers
@@ -255,10 +256,15 @@ class Attempt:
 
     def catch_up(self, state: TrainState, evaluations: callbacks.Evaluations) -> None:
         """Evaluates the restored state, and adds the score to its checkpoint."""
-        with contextlib.suppress(callbacks.Interrupted):
+        try:
             score = self.evaluated(self.start, state, evaluations)
-            if multihost.is_main():
-                checkpoint.set_score(self.directory / "checkpoints", self.start, score)
+        except callbacks.Interrupted:
+            return
+        except UserError as error:  # which costs no training
+            self.console.print(f"WARNING: step {self.start} is not evaluated: {error}")
+            return
+        if multihost.is_main():
+            checkpoint.set_score(self.directory / "checkpoints", self.start, score)
 
     def finish(self, step: int) -> int:
         """Prints how training ended, writes the animation, and returns the exit status."""
