@@ -38,9 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:Error reading persistent compilation cache entry:UserWarning"
     )
-    # Most of the quick suite's time is compilation, and a third of that is optimisation. (Level 0
+    # Most of the time of the tests is compilation, and a third of that is optimisation. (Level 0
     # would save more; on a CPU it compiles some programs wrongly.)
-    if config.option.markexpr == "not slow":
+    if QUICKLY_COMPILED not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}".strip()
 
 

@@ -552,7 +552,7 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
 }
 
-# The quick suite has one case of each kind; `pytest -m slow` has all of them.
+# The quick suite has one case of each kind, the slow one has the others.
 QUICK = (
     "minimax",
     "relativistic_average",
@@ -574,13 +574,26 @@ QUICK = (
     "normalised_bigan",
 )
 
-# Of these, those whose programs the quick suite compiles in several forms: in scans, under vmap, on
-# several devices. Batch statistics, dropout, state of penalties, pairs of networks.
+# Cases whose programs are compiled in several forms: in scans, under vmap, on several devices.
+# Batch statistics, dropout, state of penalties, pairs of networks; and for the slow suite a case of
+# each other kind of state, loop and operation.
 TRANSFORMED = (
     "path_length",
     "dcgan",
     "conditional_maxout_dropout",
     "normalised_cyclegan",
+)
+ALSO_TRANSFORMED = (
+    "wgan_gp",
+    "ada",
+    "infogan",
+    "one_stage_with_state",
+    "sngan",
+    "r3gan",
+    "vae_free_bits",
+    "accumulated_turns",
+    "extragradient",
+    "lookahead",
 )
 
 

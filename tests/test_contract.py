@@ -12,9 +12,10 @@ import pytest
 import jaxgan
 from jaxgan import checkpoint
 from jaxgan.training import play_turn
-from tests.games import CASES, QUICK, TRANSFORMED, minibatch, minibatches
+from tests.games import ALSO_TRANSFORMED, CASES, QUICK, TRANSFORMED, minibatch, minibatches
 
 KEY = jax.random.key(7)
+KEYS = jax.random.split(KEY, 2)
 TRACES = collections.Counter()  # of each case's update
 
 
@@ -30,18 +31,18 @@ def jitted(name):
     return jaxgan.jit(algorithm._replace(update=update))
 
 
-def all_cases(quick):
-    """Names of all cases, marked slow unless they belong to the quick suite."""
+def marked(names, quick):
+    """Names of cases, marked slow unless they belong to the quick suite."""
     slow = pytest.mark.slow
-    return [name if name in quick else pytest.param(name, marks=slow) for name in CASES]
+    return [name if name in quick else pytest.param(name, marks=slow) for name in names]
 
 
-@pytest.fixture(params=all_cases(QUICK))
+@pytest.fixture(params=marked(CASES, QUICK))
 def name(request):
     return request.param
 
 
-@pytest.fixture(params=all_cases(TRANSFORMED))
+@pytest.fixture(params=marked(TRANSFORMED + ALSO_TRANSFORMED, TRANSFORMED))
 def transformed(request):
     return request.param
 
@@ -125,9 +126,20 @@ def test_scanned_steps_are_the_same_steps(transformed):
     chex.assert_trees_all_close(one_by_one, play(jaxgan.jit(scanned), 4), rtol=1e-3, atol=5e-5)
 
 
+@pytest.mark.slow
+def test_every_update_can_be_mapped(name):
+    """By its trace; the numbers are those of `test_vmap_over_seeds`."""
+    algorithm = CASES[name]().algorithm
+    batches = minibatches(0, algorithm.num_minibatches)
+    states = jax.eval_shape(jax.vmap(lambda key: algorithm.init(key, minibatch())), KEYS)
+    after, _ = jax.eval_shape(
+        jax.vmap(lambda s, key: algorithm.update(s, batches, key)), states, KEYS
+    )
+    chex.assert_trees_all_equal_shapes_and_dtypes(states, after)
+
+
 def test_vmap_over_seeds(transformed):
     one, algorithm = jitted(transformed), CASES[transformed]().algorithm
-    keys = jax.random.split(KEY, 2)
     batches = minibatches(0, algorithm.num_minibatches)
 
     @jax.jit
@@ -135,8 +147,8 @@ def test_vmap_over_seeds(transformed):
     def both(key):
         return algorithm.update(algorithm.init(key, minibatch()), batches, key)[0]
 
-    together = both(keys)
-    for i, key in enumerate(keys):
+    together = both(KEYS)
+    for i, key in enumerate(KEYS):
         alone, _ = one.update(one.init(key, minibatch()), batches, key)
         member = jax.tree.map(lambda x, i=i: x[i], together)
         chex.assert_trees_all_close(alone, member, rtol=1e-3, atol=5e-5)

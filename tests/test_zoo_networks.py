@@ -393,14 +393,17 @@ def styles_of(network, params, state, z, **mode):
 def test_every_image_layer_has_the_style_of_the_convolution_after_it():
     """conv, image, then of each finer resolution conv, conv, image: 5 layers, 4 styles."""
     network, params, state = style_generator(style_mixing=1.0)
+    mapping = jax.tree.map(lambda p: 100.0 * p, params["MappingNetwork_0"])  # 1 / MAPPING_RATE
+    params = params | {"MappingNetwork_0": mapping}
     z = jax.random.normal(KEY, (64, 3))
     conv, image, up, after, last = styles_of(network, params, state, z, train=True)
-    np.testing.assert_array_equal(image, up)
+    np.testing.assert_allclose(image, up, atol=1e-6)
     own = styles_of(network, params, state, z)
-    np.testing.assert_array_equal(own, np.stack(5 * [own[0]]))
+    np.testing.assert_allclose(own, np.stack(5 * [own[0]]), atol=1e-6)
     # The first layer has the latent's own style; each later one may begin with the second.
     np.testing.assert_allclose(conv, own[0], atol=1e-6)
-    mixed = np.stack([np.any(s != conv, axis=1) for s in (up, after, last)])
+    # Compared up to rounding, since XLA may compute a style once for each layer that receives it.
+    mixed = np.stack([np.any(np.abs(s - conv) > 1e-4, axis=1) for s in (up, after, last)])
     assert np.all(mixed[1:] >= mixed[:-1])  # once changed, changed
     assert np.all(mixed[-1])  # with probability 1
     counts = np.bincount(mixed.sum(axis=0), minlength=4)[1:]

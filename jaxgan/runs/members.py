@@ -32,6 +32,7 @@ from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import write_atomically
 from jaxgan.runs.init_from import initialised
 from jaxgan.runs.lock import locked
+from jaxgan.runs.logs import read_evaluations
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Metrics
 
@@ -216,9 +217,7 @@ def _when(due: Callable[[int], bool], callback: loop.Callback) -> loop.Callback:
 
 def _values(path: Path) -> Values:
     """Values of the last evaluation in a file; empty if there is none."""
-    if not path.exists():
-        return {}
-    records = json.loads(path.read_text())["evaluations"][-1]["records"]
+    records = [record for entry in read_evaluations(path)[-1:] for record in entry["records"]]
     return {record["name"]: record["value"] for record in records}
 
 

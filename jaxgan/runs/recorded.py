@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from jaxgan.errors import UserError
 from jaxgan.runs import find
-from jaxgan.runs.callbacks import read_metrics
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Config
+from jaxgan.runs.logs import read_metrics
+from jaxgan.runs.presets import with_preset
 
 
 class RecordedRun(NamedTuple):
@@ -117,12 +118,14 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
     if config_type is None:
         with contextlib.suppress(UserError):
             config_type = find.of_run(run.directory, run.record["experiment"]).Config
-    fields = () if config_type is None else dataclasses.fields(config_type)
-    defaults = {field.name: field.default for field in fields}
+    recorded, defaults = run.record["config"], {}
+    if config_type is not None:
+        with contextlib.suppress(UserError):  # a preset that this version lacks
+            defaults = dataclasses.asdict(with_preset(config_type, recorded.get("preset")))
     words = ["jaxgan", "train", run.record["experiment"]]
-    for name, value in run.record["config"].items():
+    for name, value in recorded.items():
         value = tuple(value) if isinstance(value, list) else value
-        if name not in defaults or value != defaults[name]:
+        if name == "preset" and value is not None or value != defaults.get(name, ...):
             words += _flag(name.replace("_", "-"), value)
     return shlex.join(words)
 
