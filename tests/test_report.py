@@ -15,7 +15,8 @@ from PIL import Image
 
 from experiments import mnist
 from jaxgan.__main__ import main
-from jaxgan.runs import attempt, panels, report
+from jaxgan.runs import attempt, panels, report, with_preset
+from jaxgan.runs.presets import defaults
 from jaxgan.runs.recorded import command as repeated_by
 from jaxgan.runs.recorded import read_run
 from tests import support
@@ -226,6 +227,16 @@ def test_the_command_gives_the_configuration_again(changes, tmp_path):
     config = dataclasses.replace(mnist.Config(), **{"num_steps": 30, "data": "digits"} | changes)
     assert tyro.cli(mnist.Config, args=flags) == config
     assert ("--loss" in flags) == ("loss" in changes)
+
+
+def test_the_command_of_a_preset_names_it_and_what_differs_from_it(tmp_path):
+    """A flag that a preset sets may be set back to the default of the experiment."""
+    config = with_preset(mnist.Config, "wgan_gp", latent=7, loss="hinge", discriminator_turns=1)
+    run = read_run(recorded(tmp_path / "run", **dataclasses.asdict(config)))
+    flags = dict(zip(*[iter(shlex.split(repeated_by(run))[3:])] * 2, strict=True))
+    assert flags.keys() == {"--preset", "--latent", "--loss", "--discriminator-turns"}
+    words = [word for pair in flags.items() for word in pair]
+    assert tyro.cli(mnist.Config, args=words, default=defaults(mnist.Config, words)) == config
 
 
 def test_the_command_of_an_unknown_experiment_has_all_flags(tmp_path):

@@ -125,7 +125,7 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
     words = ["jaxgan", "train", run.record["experiment"]]
     for name, value in recorded.items():
         value = tuple(value) if isinstance(value, list) else value
-        if name == "preset" and value is not None or value != defaults.get(name, ...):
+        if (name == "preset" and value is not None) or value != defaults.get(name, ...):
             words += _flag(name.replace("_", "-"), value)
     return shlex.join(words)
 
