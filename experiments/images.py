@@ -38,6 +38,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Train a GAN on images, such as your own."""
 
     PRESETS: ClassVar = presets.PRESETS
+    DCGAN_LEARNING_RATE: ClassVar = 1e-3  # the default
 
     data: str = flag("folder", resumable=True)
     """folder (image files in --data-dir, in train/ and test/ if it has these; folders in them are
@@ -298,7 +299,7 @@ def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
 
 def learning_rates_of(config: Config) -> dict[str, float]:
     """Learning rates by player."""
-    default = 1e-3 if config.network == "dcgan" else 2e-4
+    default = config.DCGAN_LEARNING_RATE if config.network == "dcgan" else 2e-4
     rates = {"discriminator": config.discriminator_lr, "generator": config.generator_lr}
     return {player: default if rate is None else rate for player, rate in rates.items()}
 

@@ -24,7 +24,7 @@ at every 16th step, keeps the balance and takes a tenth more time.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jaxgan.experiments import images
 from jaxgan.runs import Experiment, flag, main
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 class Config(images.Config):
     """Train a GAN on handwritten digits, or on other small images."""
 
+    DCGAN_LEARNING_RATE: ClassVar = 2e-3
+
     data: str = flag("auto", resumable=True)
     """auto (MNIST, or scikit-learn's digits where it is not available), mnist, digits, any TFDS
     image set, or folder (image files in --data-dir, in train/ and test/ if it has these; folders in
@@ -44,6 +46,14 @@ class Config(images.Config):
     augment: Literal["auto", "none", "diff_augment", "ada"] = "none"
     """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
     fewer than 20 000 training images, and none otherwise."""
+    discriminator_lr: float | None = flag(None, at_least=0.0)
+    """Learning rate of the discriminator; default: 2e-3 for the DCGAN, and 2e-4 for the others."""
+    generator_lr: float | None = flag(None, at_least=0.0)
+    """Learning rate of the generator; default: 2e-3 for the DCGAN, and 2e-4 for the others."""
+    b1: float = flag(0.0, at_least=0.0, below=1.0)
+    """Decay rate b1 of Adam."""
+    b2: float = flag(0.99, at_least=0.0, below=1.0)
+    """Decay rate b2 of Adam."""
 
 
 def make(config: Config, dataset: Dataset) -> Experiment:

@@ -8,17 +8,18 @@ from jaxgan.runs import Preset
 
 _PLAIN = {"r1": 0.0, "ema": 0.0, "augment": "none"}  # what the first papers did without
 _LEARNING_RATE = lambda rate: {"discriminator_lr": rate, "generator_lr": rate}
+_ADAM = lambda rate, b1=0.5, b2=0.999: {"b1": b1, "b2": b2, **_LEARNING_RATE(rate)}
 
 PRESETS = {
     "gan": Preset(
         "Goodfellow et al., Generative Adversarial Nets, 2014, https://arxiv.org/abs/1406.2661; "
         "Adam in place of momentum",
-        {**_PLAIN, "network": "maxout", "latent": 100, **_LEARNING_RATE(2e-4)},
+        {**_PLAIN, "network": "maxout", "latent": 100, **_ADAM(2e-4)},
     ),
     "dcgan": Preset(
         "Radford, Metz and Chintala, Unsupervised Representation Learning with Deep Convolutional "
         "Generative Adversarial Networks, 2016, https://arxiv.org/abs/1511.06434",
-        {**_PLAIN, "latent": 100, "discriminator_norm": "batch", **_LEARNING_RATE(2e-4)},
+        {**_PLAIN, "latent": 100, "discriminator_norm": "batch", **_ADAM(2e-4)},
     ),
     "lsgan": Preset(
         "Mao et al., Least Squares Generative Adversarial Networks, 2017, "
@@ -28,7 +29,7 @@ PRESETS = {
             "loss": "least_squares",
             "latent": 100,
             "discriminator_norm": "batch",
-            **_LEARNING_RATE(1e-3),
+            **_ADAM(1e-3),
         },
     ),
     "wgan": Preset(
@@ -54,9 +55,7 @@ PRESETS = {
             "penalty_every": 1,
             "latent": 128,
             "discriminator_turns": 5,
-            "b1": 0.0,
-            "b2": 0.9,
-            **_LEARNING_RATE(1e-4),
+            **_ADAM(1e-4, b1=0.0, b2=0.9),
         },
     ),
     "dragan": Preset(
@@ -68,7 +67,7 @@ PRESETS = {
             "dragan": 10.0,
             "penalty_every": 1,
             "latent": 100,
-            **_LEARNING_RATE(2e-4),
+            **_ADAM(2e-4),
         },
     ),
     "sngan": Preset(
@@ -80,9 +79,7 @@ PRESETS = {
             "loss": "hinge",
             "latent": 128,
             "discriminator_turns": 5,
-            "b1": 0.0,
-            "b2": 0.9,
-            **_LEARNING_RATE(2e-4),
+            **_ADAM(2e-4, b1=0.0, b2=0.9),
         },
     ),
     "sagan": Preset(
@@ -93,10 +90,8 @@ PRESETS = {
             "network": "sagan",
             "loss": "hinge",
             "latent": 128,
-            "b1": 0.0,
-            "b2": 0.9,
+            **_ADAM(1e-4, b1=0.0, b2=0.9),
             "discriminator_lr": 4e-4,
-            "generator_lr": 1e-4,
         },
     ),
     "biggan": Preset(
@@ -108,10 +103,9 @@ PRESETS = {
             "loss": "hinge",
             "latent": 128,
             "discriminator_turns": 4,
-            "b1": 0.0,
             "orthogonal": 1e-4,
             "ema": 0.9999,
-            **_LEARNING_RATE(2e-4),
+            **_ADAM(2e-4, b1=0.0),
         },
     ),
     "stylegan2": Preset(
@@ -123,10 +117,8 @@ PRESETS = {
             "latent": 512,
             "r1": 0.01,
             "penalty_every": 16,
-            "b1": 0.0,
-            "b2": 0.99,
             "ema": 0.999,
-            **_LEARNING_RATE(2.5e-3),
+            **_ADAM(2.5e-3, b1=0.0, b2=0.99),
         },
     ),
     "r3gan": Preset(
@@ -139,11 +131,9 @@ PRESETS = {
             "r1": 1.0,
             "r2": 1.0,
             "penalty_every": 1,
-            "b1": 0.0,
-            "b2": 0.9,
             "burn_in_steps": 10_000,
             "ema": 0.999,
-            **_LEARNING_RATE(2e-4),
+            **_ADAM(2e-4, b1=0.0, b2=0.9),
         },
     ),
     "fastgan": Preset(
@@ -157,13 +147,13 @@ PRESETS = {
             "r1": 0.0,
             "augment": "diff_augment",
             "ema": 0.999,
-            **_LEARNING_RATE(2e-4),
+            **_ADAM(2e-4),
         },
     ),
     "acgan": Preset(
         "Odena, Olah and Shlens, Conditional Image Synthesis with Auxiliary Classifier GANs, 2017, "
         "https://arxiv.org/abs/1610.09585",
-        {**_PLAIN, "conditional": True, "acgan": 1.0, "latent": 100, **_LEARNING_RATE(2e-4)},
+        {**_PLAIN, "conditional": True, "acgan": 1.0, "latent": 100, **_ADAM(2e-4)},
     ),
     "infogan": Preset(
         "Chen et al., InfoGAN: Interpretable Representation Learning by Information Maximizing "
@@ -173,8 +163,8 @@ PRESETS = {
             "infogan": 1.0,
             "latent": 62,
             "discriminator_norm": "batch",
+            **_ADAM(1e-3),
             "discriminator_lr": 2e-4,
-            "generator_lr": 1e-3,
         },
     ),
 }
