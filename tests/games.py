@@ -358,7 +358,6 @@ CASES: dict[str, Callable[[], Case]] = {
             jaxgan.from_linen(networks.StyleGAN2Generator((8, 8, 1), 2, style=4, mapping_layers=1)),
             jaxgan.from_linen(networks.StyleGAN2Discriminator(2)),
             latent=LATENT,
-            penalty=penalties.weighted((1.0, penalties.r1)),
             generator_penalty=penalties.weighted((2.0, penalties.path_length(0.9))),
         ),
         rate=0.005,

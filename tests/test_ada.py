@@ -302,6 +302,7 @@ def test_the_gradient_passes_through():
     assert float(jnp.abs(derivative).max()) > 0.5
 
 
+@pytest.mark.slow
 def test_randomness_belongs_to_the_example():
     apply = lambda images: fixed(NAMES)(KEY, images, 0.5)
     together = apply(IMAGES)

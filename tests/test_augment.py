@@ -176,6 +176,7 @@ def test_the_gradient_of_a_penalty_goes_through():
     assert float(discriminators_metrics(game)["penalty"]) == pytest.approx(0.5 * 4 * 9)
 
 
+@pytest.mark.slow
 def test_the_generator_learns_through_the_augmentation():
     """Its own gradient against finite differences."""
     with jax.enable_x64(True):

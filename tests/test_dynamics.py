@@ -144,6 +144,7 @@ def test_products_are_those_of_the_dense_matrix():
 # ---- Arnoldi
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("which", "rank"),
     [

@@ -164,6 +164,7 @@ def write_pictures(folder, arrays):
         Image.fromarray(array).save(folder / f"{i:03}.png")
 
 
+@pytest.mark.slow
 def test_two_folders_of_pictures(tmp_path, capsys):
     """The records are those of the metrics, of files read in several batches and of two sizes."""
     rng = np.random.default_rng(0)
@@ -252,6 +253,7 @@ def test_a_finished_run_has_its_evaluations(finished):
     assert record["floor"] == pytest.approx(metric.compute(acc)[record["name"]].value, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_stays(finished, monkeypatch):
     best = json.loads((finished / "evaluation.json").read_text())["best_step"]
     assert int(load_run(finished, step="best").state.step) == best

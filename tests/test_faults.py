@@ -499,6 +499,15 @@ def test_weakly_typed_parameters_are_compiled_for_once():
     assert not any(leaf.weak_type for leaf in jax.tree.leaves(state))
 
 
+@pytest.fixture
+def terminal():
+    """Ctrl-C is an interrupt, as in a terminal, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_ctrl_c_in_fit_returns_the_state():
     def interrupt(step, state, metrics):
         if step == 4:
@@ -512,6 +521,7 @@ def test_ctrl_c_in_fit_returns_the_state():
     assert equal(end, jaxgan.fit(algorithm, ones, key=key, num_steps=9))
 
 
+@pytest.mark.usefixtures("terminal")
 def test_a_second_ctrl_c_is_an_interrupt():
     def twice(step, state, metrics):
         signal.raise_signal(signal.SIGINT)

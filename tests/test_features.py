@@ -84,6 +84,7 @@ def reference():
     return w.arrays, image, inception_reference.inception(w, image)
 
 
+@pytest.mark.slow
 def test_inception_equals_an_independent_reference_layer_by_layer(reference):
     arrays, image, (maps, means, logits) = reference
     params, model_state = fid_inception.from_torch(arrays)

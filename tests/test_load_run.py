@@ -88,6 +88,7 @@ def test_a_run_without_its_data_has_no_minibatches(conditional):
 # ---- samples
 
 
+@pytest.mark.slow
 def test_sample_i_does_not_depend_on_how_many_there_are(conditional):
     run = jaxgan.load_run(conditional)
     many = run.sample(103, seed=5)
@@ -168,6 +169,7 @@ def test_a_label_of_a_run_without_classes(trained, tmp_path):
 # ---- what a generator has learned
 
 
+@pytest.mark.slow
 def test_interpolations_begin_and_end_at_samples(conditional, tmp_path):
     command("interpolate", conditional, num=2, steps=3, out=tmp_path / "i.png", label=4)
     run = jaxgan.load_run(conditional)
@@ -194,6 +196,7 @@ def test_projections_of_samples_find_them(conditional, tmp_path, capsys):
     assert np.abs(images.sheet(again[1:2], margin=0)[..., 0] - expected).mean() < 4.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sefa", "pca"])
 def test_directions_pass_through_the_sample(conditional, tmp_path, method):
     out = tmp_path / "d.png"

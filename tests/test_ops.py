@@ -169,6 +169,7 @@ CHOSEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHOSEN)
 def test_the_choice_on_a_cpu(name, monkeypatch):
     taps, channels, batch, side, stride, expected = CHOSEN[name]

@@ -299,6 +299,7 @@ def test_another_precision_under_the_same_run(start, tmp_path):
     assert "with JAX_DEFAULT_MATMUL_PRECISION=None, and it is now highest" in one_line(text)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_ends_with_status_1_and_keeps_its_checkpoint(start, tmp_path):
     directory = tmp_path / "run"
     flags = {"network": "mlp", "loss": "least_squares", "checkpoint_every": 1}

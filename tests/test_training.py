@@ -108,6 +108,7 @@ def test_which_turns_share_a_minibatch(turns, shared, apart):
         assert moves == list(zip(turns, draws, strict=True))
 
 
+@pytest.mark.slow
 def test_shared_minibatches_are_equal_minibatches():
     """Computed once or turn by turn: the same parameters, with SGD."""
     game = games.CASES["normalised_gan"]().game
@@ -229,6 +230,7 @@ def flops(algorithm):
     return jax.jit(algorithm.update).lower(state, batches, KEY).compile().cost_analysis()["flops"]
 
 
+@pytest.mark.slow
 def test_equal_forward_passes_are_computed_once():
     """XLA merges those of the generator, whose products alone are 2 * 8 * (3 * 16 + 16 * 64)."""
     game = games.mlp_gan()
@@ -291,6 +293,7 @@ def test_one_stage_has_the_gradients_of_simultaneous_descent(make, loss):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
 
 
+@pytest.mark.slow
 def test_one_stage_takes_one_backward_pass_less():
     """Generated examples go back through the discriminator's second layer once, not twice."""
     discriminator = jaxgan.from_linen(MLP((64, 64)))
@@ -299,6 +302,7 @@ def test_one_stage_takes_one_backward_pass_less():
     assert saved >= 2 * 8 * 64 * 64
 
 
+@pytest.mark.slow
 def test_one_discriminator_pass_is_two_passes():
     params = []
     for one_pass in (False, True):

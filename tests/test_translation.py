@@ -198,6 +198,7 @@ def test_unet_equals_pytorchs(tmp_path):
     np.testing.assert_allclose(y, expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_of_the_unet_is_noise_in_training_only():
     network = jaxgan.from_linen(networks.UNetGenerator(1, features=1, num_levels=6, norm="none"))
     x = jnp.ones((1, 64, 64, 1))
@@ -400,6 +401,7 @@ def trained(tmp_path_factory):
     return folder, directory, run(pix2pix, directory, data_dir=str(folder), **TWO_EPOCHS)
 
 
+@pytest.mark.slow
 def test_pix2pix_is_evaluated_beside_the_mean_target(trained):
     """The score of the mean of the training targets, by hand."""
     folder, directory, values = trained
@@ -445,6 +447,7 @@ def test_pictures_of_any_size_are_translated(trained, tmp_path):
         assert message in refused(command, "translate", directory, **flags)
 
 
+@pytest.mark.slow
 def test_translations_are_exported_for_any_number_and_size(trained, tmp_path):
     """The program in the file has the bits of the live translation."""
     command("export", trained[1], out=tmp_path / "model.stablehlo")

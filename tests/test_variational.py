@@ -159,6 +159,7 @@ def test_with_the_exact_posterior_the_elbo_is_the_likelihood_in_the_mean(ppca):
     np.testing.assert_allclose(loss, -ppca.log_p.mean(), rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_the_importance_weighted_bound_grows_with_k(ppca):
     """ELBO = E L_1 <= E L_k <= E L_k' <= log p(x) for k < k'; strictly, where q is off."""
     params, means = ppca.params(worse=0.5), {}
@@ -179,6 +180,7 @@ def test_the_importance_weighted_bound_grows_with_k(ppca):
     assert means[64] < ppca.log_p.mean()
 
 
+@pytest.mark.slow
 def test_a_linear_vae_recovers_probabilistic_pca(ppca):
     """The maximum of the ELBO is that of the likelihood: no bad local optimum (Lucas et al., 2019,
     https://arxiv.org/abs/1911.02469), the subspace and the noise of the discarded directions."""

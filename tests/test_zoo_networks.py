@@ -360,6 +360,7 @@ def test_initial_scale_of_r3gans_blocks():
     assert not np.any(block["Conv_2"]["kernel"])
 
 
+@pytest.mark.slow
 def test_pictures_are_clipped_in_evaluation_alone():
     z = 9.0 * jax.random.normal(KEY, (2, 8))
     for name in ("r3gan", "stylegan2"):
@@ -433,6 +434,7 @@ def test_mean_style_and_truncation():
     np.testing.assert_allclose(styles, mean + 0.25 * (w - mean), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_demodulation_forgets_the_scale_of_kernels():
     network, params, state = style_generator()
     z = jax.random.normal(KEY, (4, 3))
