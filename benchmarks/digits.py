@@ -1,6 +1,7 @@
 """Digits of `experiments.mnist` beside those of other settings, in equal time on the same cores.
 
-Run by `benchmarks/published.py` as the protocol *digits*; needs PyTorch (`pip install -e '.[bench]'`).
+Run by `benchmarks/published.py` as the protocol *digits*; needs PyTorch
+(`pip install -e '.[bench]'`).
 
 The contestants of a seed train at once, each for slices of a few seconds in which the others are
 stopped (SIGSTOP), so that all have the same time, compilation included, and the same machine. They
@@ -37,7 +38,7 @@ MNIST = ("experiments.mnist", "--data", "mnist", "--evaluate-every", "0")
 TORCH = ("benchmarks.torch_dcgan",)
 CONTESTANTS = {
     "defaults": MNIST,
-    "Adam with b1 = 0.5, b2 = 0.999, 1e-3; R1 γ = 1": (
+    "Adam with b1 = 0.5, b2 = 0.999, 1e-3; R1 with 1": (
         *(*MNIST, "--num-steps", "1000000", "--b1", "0.5", "--b2", "0.999", "--r1", "1"),
         *("--discriminator-lr", "1e-3", "--generator-lr", "1e-3", "--lr-decay", "none"),
     ),
@@ -46,14 +47,14 @@ CONTESTANTS = {
 
 
 def digits() -> list[Row]:
-    """Digits of MNIST after the time that `python -m experiments.mnist` takes on this machine, beside
-    its former defaults and a DCGAN in PyTorch (the networks and settings of PyTorch's tutorial at
-    28 pixels, `benchmarks/torch_dcgan.py`), which take turns of 4 seconds on the same cores.
-    Results: the Fréchet distance between 10 000 samples and the 10 000 test images over the 84
-    features of LeNet-5 (LeCun et al., 1998), trained for this table (its accuracy is in the records)
-    and used for nothing else, and `fid_mnist_classifier`, by which the defaults were chosen;
-    median of three seeds, and all of them. The last column has the number of steps, and the floor:
-    the score of 10 000 training images in place of samples.
+    """Digits of MNIST after the time that `python -m experiments.mnist` takes on this machine,
+    beside its former defaults and a DCGAN in PyTorch (the networks and settings of PyTorch's
+    tutorial at 28 pixels, `benchmarks/torch_dcgan.py`), which take turns of 4 seconds on the same
+    cores. Results: the Fréchet distance between 10 000 samples and the 10 000 test images over the
+    84 features of LeNet-5 (LeCun et al., 1998), trained for this table and used for nothing else,
+    and `fid_mnist_classifier`, by which the defaults were chosen; median of three seeds, and all of
+    them. The last column has the number of steps, and the floor: the score of 10 000 training
+    images in place of samples.
     """
     dataset = data.load("mnist")
     judges = {"LeNet-5": lenet(dataset), "mnist_classifier": features.mnist_classifier()}
@@ -133,7 +134,11 @@ def samples_of(words: Sequence[str], path: Path) -> tuple[np.ndarray, int]:
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 with rectified units and maximum pooling (LeCun, Bottou, Bengio and Haffner, 1998)."""
+    """LeNet-5 with rectified units and maximum pooling.
+
+    LeCun, Bottou, Bengio and Haffner, *Gradient-Based Learning Applied to Document Recognition*,
+    1998, https://doi.org/10.1109/5.726791.
+    """
 
     @nn.compact
     def __call__(self, image: Array, *, train: bool) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from PIL import Image
 import jaxgan
 from jaxgan import Evaluation, data, evaluation, evaluator, features, metrics, weights
 from jaxgan.errors import MetricError
+from jaxgan.evaluation.outputs import outputs_of
 from jaxgan.runs import callbacks
 from jaxgan.runs.run import load_run
 from jaxgan.training import TrainState
@@ -64,7 +65,7 @@ def test_averages_are_evaluated_by_default():
 def test_the_floor_is_the_score_of_other_real_examples():
     evaluated = Evaluation(FRECHET, normal(0), others=normal(1, 5000))
     record = evaluator(gaussian_game(), evaluated, num_samples=300)(state_of(1.0))["fid_pixels"]
-    rows = np.asarray(evaluation.shuffled(np.arange(300), n=5000, seed=0, epoch=0))
+    rows = np.asarray(data.shuffled(np.arange(300), n=5000, seed=0, epoch=0))
     metric = FRECHET["fid"]
     acc = metric.update(metric.init(), real=normal(0)["image"])
     acc = metric.update(acc, generated=normal(1, 5000)["image"][rows])
@@ -131,7 +132,7 @@ def test_networks_are_computed_once_for_all_metrics():
     )
     flops_of_one, flops_of_several = (
         jax.jit(f).lower(jnp.zeros((4, 100))).compile().cost_analysis()["flops"]
-        for f in (network, lambda x: evaluation._outputs(several, x))
+        for f in (network, lambda x: outputs_of(several, x))
     )
     assert flops_of_several < 1.1 * flops_of_one
 
@@ -247,7 +248,7 @@ def test_a_finished_run_has_its_evaluations(finished):
     real = data.load("digits")
     metric = metrics.frechet_distance(features.mnist_classifier())
     outputs = lambda x: metric.features.apply(data.as_float(x))["features"]
-    rows = np.asarray(evaluation.shuffled(np.arange(40), n=1500, seed=0, epoch=0))
+    rows = np.asarray(data.shuffled(np.arange(40), n=1500, seed=0, epoch=0))
     acc = metric.update(metric.init(), real=outputs(real.test["image"]))
     acc = metric.update(acc, generated=outputs(real.train["image"][rows]))
     assert record["floor"] == pytest.approx(metric.compute(acc)[record["name"]].value, rel=1e-3)

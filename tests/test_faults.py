@@ -22,7 +22,7 @@ from rich.console import Console
 import jaxgan
 from benchmarks.faults import corruptions, fuzz, kills, processes, small
 from benchmarks.faults.corruptions import STEPS, state
-from jaxgan import checkpoint, evaluation
+from jaxgan import checkpoint
 from jaxgan.errors import CheckpointError, RunError
 from jaxgan.runs import callbacks, trackers
 from jaxgan.runs.divergence import Divergence
@@ -387,7 +387,7 @@ def test_an_evaluation_is_ended_at_once_and_made_up_for(tmp_path, capsys):
         raise AssertionError("the signal should have ended this")
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(evaluation._Evaluator, "samples", interrupted)
+        monkeypatch.setattr("jaxgan.evaluation.samples._Evaluator.samples", interrupted)
         assert run(directory, num_steps=30, **flags) == 128 + signal.SIGTERM
     assert "stopped by SIGTERM at step 10, which is saved" in capsys.readouterr().out
     assert checkpoint.read_record(directory / "checkpoints", 10)["score"] is None

@@ -1,4 +1,4 @@
-"""Evaluation of generators: metrics of their samples against real examples.
+"""Evaluation of a game by metrics of its samples against real examples.
 
 An evaluator generates samples on all devices, computes their features there, and passes the
 features to metrics on the host. Samples depend only on the seed and their index, so results are the
@@ -6,25 +6,23 @@ same on any number of devices and processes, up to the order of floating-point s
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxgan import metrics, parallel
-from jaxgan.data import Pictures, as_float, shuffled
+from jaxgan import parallel
+from jaxgan.data import as_float, shuffled
+from jaxgan.evaluation.outputs import Outputs, first, outputs_of, selected
 from jaxgan.game import Game
-from jaxgan.metrics import Features, Metric, Records
+from jaxgan.metrics import Metric, Records
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Array, Batch, ByPlayer, Examples, PRNGKey
 
 BATCH = 500  # rows per batch, over all devices
-FILES = 50  # image files per batch
-
-Outputs = dict[str, Any]  # {features/output: rows}
 
 
 class Evaluation(NamedTuple):
@@ -111,88 +109,6 @@ def evaluator(
     return evaluate
 
 
-MEASURES: Mapping[str, Callable[[Features], Metric]] = {
-    "fid": metrics.frechet_distance,
-    "kid": metrics.kernel_distance,
-    "prdc": metrics.precision_recall_density_coverage,
-    "inception_score": metrics.classifier_score,
-    "ms_ssim": lambda _: metrics.ms_ssim_diversity(),
-    "swd": metrics.sliced_wasserstein,
-}
-"""Metrics of generated images, as functions of the features, by their names in commands."""
-
-OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")  # metrics over a network's features
-OVER_PIXELS = ("swd", "ms_ssim")
-
-
-def of_images(
-    test: Examples, train: Examples | None = None, *, features: Features = metrics.PIXELS
-) -> Evaluation:
-    """Default evaluation of generated images.
-
-    Over a network's features: FID (by which checkpoints are compared), KID, precision, recall,
-    density and coverage, and Inception score if it is a classifier. Over pixels: the sliced
-    Wasserstein distance (by which checkpoints are compared) and the mean MS-SSIM of pairs. The
-    remaining metrics of `MEASURES`, and `memorization` given `train`, are computed when selected.
-
-    Args:
-      test: held-out real images, `image` `[n, height, width, channels]`.
-      train: the generator's training images.
-      features: feature extractor, such as `features.by_name("auto", data=dataset.name)`.
-
-    Example:
-      >>> import numpy as np
-      >>> of_images({"image": np.zeros((10, 28, 28, 1), np.uint8)}).best
-      'swd_pixels'
-    """
-    pixels = features is metrics.PIXELS
-    names = measurable(features, test["image"])
-    default = [name for name in names if name in (OVER_PIXELS if pixels else OVER_NETWORKS)]
-    more = {name: partial(MEASURES[name], features) for name in names if name not in default}
-    if train is not None:
-        more["memorization"] = partial(_memorization, train["image"])
-    return Evaluation(
-        {name: MEASURES[name](features) for name in default},
-        test,
-        others=train,
-        best=features.score_name("swd" if pixels else "fid"),
-        more=more,
-    )
-
-
-def measurable(features: Features, images: np.ndarray) -> list[str]:
-    """Names of the `MEASURES` over these features of images: the Inception score needs logits.
-
-    Example:
-      >>> "inception_score" in measurable(metrics.PIXELS, np.zeros((1, 8, 8, 3)))
-      False
-    """
-    one = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.float32)
-    has_logits = features.score_logits in jax.eval_shape(features.apply, one)
-    return [name for name in MEASURES if name != "inception_score" or has_logits]
-
-
-def over(evaluation: Evaluation, features: Features) -> Evaluation:
-    """The same evaluation with the metrics over another network's features, such as Inception's.
-
-    The metrics of the evaluation and its parts are replaced by FID, KID, precision, recall, density
-    and coverage, and, over a classifier, the Inception score. Parts with paired metrics only are
-    dropped.
-
-    Example:
-      >>> over(evaluation, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
-    """
-    has_unpaired = any(not metric.paired for metric in evaluation.metrics.values())
-    names = measurable(features, evaluation.examples[evaluation.target])
-    network_metrics = {name: MEASURES[name](features) for name in names if name in OVER_NETWORKS}
-    parts = {name: over(part, features) for name, part in evaluation.parts.items()}
-    return evaluation._replace(
-        metrics=network_metrics if has_unpaired else {},
-        more={},
-        parts={name: part for name, part in parts.items() if part.metrics or part.parts},
-    )
-
-
 def trace(game: Game, evaluation: Evaluation, state: TrainState) -> None:
     """Traces the samples of an evaluation and their features, for a few examples.
 
@@ -205,69 +121,12 @@ def trace(game: Game, evaluation: Evaluation, state: TrainState) -> None:
     batch, _ = next(_batches(evaluation.examples, 2, 0))
     if measures:
         jax.eval_shape(
-            lambda batch, key: _outputs(measures, sample(*with_ema(state), batch, key)),
+            lambda batch, key: outputs_of(measures, sample(*with_ema(state), batch, key)),
             batch,
             jax.random.key(0),
         )
     for part in evaluation.parts.values():
         trace(game, part, state)
-
-
-def of_pictures(
-    measures: Sequence[Metric],
-    *,
-    real: Pictures,
-    generated: Pictures,
-    limit: int | None = None,
-) -> Records:
-    """Records of generated image files against real ones.
-
-    Images of a folder may have several sizes, if the features are those of images of any size.
-
-    Args:
-      measures: metrics, not paired, over one or several feature extractors.
-      real, generated: image files, from `data.load_folder`.
-      limit: maximum number of files of each side, the first by name; all by default.
-
-    Raises:
-      MetricError: there are too few images for a metric, or the features are not those of images of
-        these sizes.
-
-    Example:
-      >>> of_pictures(
-      ...     [frechet_distance(inception(path))], real=load_folder("a"), generated=load_folder("b")
-      ... )  # doctest: +SKIP
-    """
-    outputs = jax.jit(partial(_outputs, measures))
-    accs = [metric.init() for metric in measures]
-    for side, pictures in (("real", real), ("generated", generated)):
-        for images, count in _batches_by_shape(pictures, limit):
-            rows = _first(count, outputs(images))
-            accs = [
-                metric.update(acc, **{side: _select(metric, rows)})
-                for metric, acc in zip(measures, accs, strict=True)
-            ]
-    computed = [metric.compute(acc) for metric, acc in zip(measures, accs, strict=True)]
-    return {name: record for records in computed for name, record in records.items()}
-
-
-def _batches_by_shape(pictures: Pictures, limit: int | None) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields images of equal shapes in batches of one size, and the number of rows to keep."""
-    waiting: dict[tuple[int, ...], list[np.ndarray]] = {}
-    full = lambda images: np.stack(images + [images[0]] * (FILES - len(images)))
-    for i in range(min(len(pictures), limit or len(pictures))):
-        image = as_float(pictures.read(i))
-        images = waiting.setdefault(image.shape, [])
-        images.append(image)
-        if len(images) == FILES:
-            yield full(images), FILES
-            images.clear()
-    for images in filter(None, waiting.values()):
-        yield full(images), len(images)
-
-
-def _memorization(images: np.ndarray) -> Metric:
-    return metrics.memorization(as_float(images).reshape(len(images), -1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -298,7 +157,7 @@ class _Evaluator:
     def generated_outputs(self) -> Callable[..., Outputs]:
         """Data-parallel function from a batch to the features of samples for it."""
         return parallel.data_parallel(
-            lambda batch, params, model_state, key: _outputs(
+            lambda batch, params, model_state, key: outputs_of(
                 self.metrics, self.sample(params, model_state, batch, key)
             )
         )
@@ -307,7 +166,7 @@ class _Evaluator:
     def real_outputs(self) -> Callable[[Batch], Outputs]:
         """Data-parallel function from a batch to the features of its real examples."""
         return parallel.data_parallel(
-            lambda batch: _outputs(self.metrics, batch[self.evaluation.target])
+            lambda batch: outputs_of(self.metrics, batch[self.evaluation.target])
         )
 
     # ---- accumulated on the host
@@ -326,8 +185,8 @@ class _Evaluator:
         batches = _batches(self.evaluation.examples, self.num_samples, self.seed)
         for i, (batch, count) in enumerate(batches):
             key = jax.random.fold_in(jax.random.key(self.seed), i)
-            generated = _first(count, self.generated_outputs(batch, *learned, key))
-            yield generated, _first(count, self.real_outputs(batch)) if self.paired else None
+            generated = first(count, self.generated_outputs(batch, *learned, key))
+            yield generated, first(count, self.real_outputs(batch)) if self.paired else None
 
     def accumulated(self, rows: Iterator[tuple[Outputs, Outputs | None]]) -> list[Any]:
         """Accumulators of generated rows, and of the real rows that they are paired with."""
@@ -336,8 +195,8 @@ class _Evaluator:
             accs = [
                 metric.update(
                     acc,
-                    real=_select(metric, real) if metric.paired else None,
-                    generated=_select(metric, generated),
+                    real=selected(metric, real) if metric.paired else None,
+                    generated=selected(metric, generated),
                 )
                 for metric, acc in zip(self.metrics, accs, strict=True)
             ]
@@ -351,9 +210,9 @@ class _Evaluator:
         takes_real = [metric.takes_real and not metric.paired for metric in self.metrics]
         n = len(examples[self.evaluation.target]) if any(takes_real) else 0
         for batch, count in _batches(examples, n, self.seed):
-            real = _first(count, self.real_outputs(batch))
+            real = first(count, self.real_outputs(batch))
             accs = [
-                metric.update(acc, real=_select(metric, real)) if takes else acc
+                metric.update(acc, real=selected(metric, real)) if takes else acc
                 for metric, acc, takes in zip(self.metrics, accs, takes_real, strict=True)
             ]
         return accs
@@ -366,7 +225,7 @@ class _Evaluator:
             return {}
         n = min(self.num_samples, len(others[self.evaluation.target]))
         batches = _batches(others, n, self.seed)
-        rows = ((_first(count, self.real_outputs(batch)), None) for batch, count in batches)
+        rows = ((first(count, self.real_outputs(batch)), None) for batch, count in batches)
         return {name: record.value for name, record in self.records(self.accumulated(rows)).items()}
 
     def records(self, generated: list[Any]) -> Records:
@@ -415,18 +274,3 @@ def _batches(examples: Examples, num_rows: int, seed: int) -> Iterator[tuple[Bat
         rows = shuffled(position, n=n, seed=seed, epoch=0)
         batch = {name: as_float(array[rows]) for name, array in examples.items()}
         yield batch, min(step, num_rows - start)
-
-
-def _outputs(metrics: Sequence[Metric], images: Array) -> Outputs:
-    """Features that the metrics need of images; XLA computes a shared network only once."""
-    needed = {f"{m.features.name}/{m.output}": m for m in metrics}
-    return {name: m.features.apply(images)[m.output] for name, m in needed.items()}
-
-
-def _select(metric: Metric, outputs: Outputs | None) -> Any:
-    """The output that a metric's `update` takes."""
-    return None if outputs is None else outputs[f"{metric.features.name}/{metric.output}"]
-
-
-def _first(count: int, outputs: Outputs) -> Outputs:
-    return jax.tree.map(lambda rows: rows[:count], outputs)

@@ -1,0 +1,98 @@
+"""The metrics of generated images by their names in commands, and the evaluations made of them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import jax
+import numpy as np
+
+from jaxgan import metrics
+from jaxgan.data import as_float
+from jaxgan.evaluation.samples import Evaluation
+from jaxgan.metrics import Features, Metric
+from jaxgan.types import Examples
+
+MEASURES: Mapping[str, Callable[[Features], Metric]] = {
+    "fid": metrics.frechet_distance,
+    "kid": metrics.kernel_distance,
+    "prdc": metrics.precision_recall_density_coverage,
+    "inception_score": metrics.classifier_score,
+    "ms_ssim": lambda _: metrics.ms_ssim_diversity(),
+    "swd": metrics.sliced_wasserstein,
+}
+"""Metrics of generated images, as functions of the features, by their names in commands."""
+
+OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")  # metrics over a network's features
+OVER_PIXELS = ("swd", "ms_ssim")
+
+
+def of_images(
+    test: Examples, train: Examples | None = None, *, features: Features = metrics.PIXELS
+) -> Evaluation:
+    """Default evaluation of generated images.
+
+    Over a network's features: FID (by which checkpoints are compared), KID, precision, recall,
+    density and coverage, and Inception score if it is a classifier. Over pixels: the sliced
+    Wasserstein distance (by which checkpoints are compared) and the mean MS-SSIM of pairs. The
+    remaining metrics of `MEASURES`, and `memorization` given `train`, are computed when selected.
+
+    Args:
+      test: held-out real images, `image` `[n, height, width, channels]`.
+      train: the generator's training images.
+      features: feature extractor, such as `features.by_name("auto", data=dataset.name)`.
+
+    Example:
+      >>> import numpy as np
+      >>> of_images({"image": np.zeros((10, 28, 28, 1), np.uint8)}).best
+      'swd_pixels'
+    """
+    pixels = features is metrics.PIXELS
+    names = measurable(features, test["image"])
+    default = [name for name in names if name in (OVER_PIXELS if pixels else OVER_NETWORKS)]
+    more = {name: partial(MEASURES[name], features) for name in names if name not in default}
+    if train is not None:
+        more["memorization"] = partial(_memorization, train["image"])
+    return Evaluation(
+        {name: MEASURES[name](features) for name in default},
+        test,
+        others=train,
+        best=features.score_name("swd" if pixels else "fid"),
+        more=more,
+    )
+
+
+def measurable(features: Features, images: np.ndarray) -> list[str]:
+    """Names of the `MEASURES` over these features of images: the Inception score needs logits.
+
+    Example:
+      >>> "inception_score" in measurable(metrics.PIXELS, np.zeros((1, 8, 8, 3)))
+      False
+    """
+    one = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.float32)
+    has_logits = features.score_logits in jax.eval_shape(features.apply, one)
+    return [name for name in MEASURES if name != "inception_score" or has_logits]
+
+
+def over(evaluation: Evaluation, features: Features) -> Evaluation:
+    """The same evaluation with the metrics over another network's features, such as Inception's.
+
+    The metrics of the evaluation and its parts are replaced by FID, KID, precision, recall, density
+    and coverage, and, over a classifier, the Inception score. Parts with paired metrics only are
+    dropped.
+
+    Example:
+      >>> over(evaluation, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
+    """
+    has_unpaired = any(not metric.paired for metric in evaluation.metrics.values())
+    names = measurable(features, evaluation.examples[evaluation.target])
+    network_metrics = {name: MEASURES[name](features) for name in names if name in OVER_NETWORKS}
+    parts = {name: over(part, features) for name, part in evaluation.parts.items()}
+    return evaluation._replace(
+        metrics=network_metrics if has_unpaired else {},
+        more={},
+        parts={name: part for name, part in parts.items() if part.metrics or part.parts},
+    )
+
+
+def _memorization(images: np.ndarray) -> Metric:
+    return metrics.memorization(as_float(images).reshape(len(images), -1))

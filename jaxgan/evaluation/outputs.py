@@ -1,0 +1,27 @@
+"""What metrics need of images: the outputs of their feature extractors, by name."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from jaxgan.metrics import Metric
+from jaxgan.types import Array
+
+Outputs = dict[str, Any]  # {features/output: rows}
+
+
+def outputs_of(metrics: Sequence[Metric], images: Array) -> Outputs:
+    """Features that the metrics need of images; XLA computes a shared network only once."""
+    needed = {f"{m.features.name}/{m.output}": m for m in metrics}
+    return {name: m.features.apply(images)[m.output] for name, m in needed.items()}
+
+
+def selected(metric: Metric, outputs: Outputs | None) -> Any:
+    """The output that a metric's `update` takes."""
+    return None if outputs is None else outputs[f"{metric.features.name}/{metric.output}"]
+
+
+def first(count: int, outputs: Outputs) -> Outputs:
+    """The first rows of all outputs."""
+    return jax.tree.map(lambda rows: rows[:count], outputs)

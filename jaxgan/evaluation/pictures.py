@@ -1,0 +1,66 @@
+"""Metrics of generated image files against real ones."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import jax
+import numpy as np
+
+from jaxgan.data import Pictures, as_float
+from jaxgan.evaluation.outputs import first, outputs_of, selected
+from jaxgan.metrics import Metric, Records
+
+BATCH = 50  # image files
+
+
+def of_pictures(
+    measures: Sequence[Metric],
+    *,
+    real: Pictures,
+    generated: Pictures,
+    limit: int | None = None,
+) -> Records:
+    """Records of generated image files against real ones.
+
+    Images of a folder may have several sizes, if the features are those of images of any size.
+
+    Args:
+      measures: metrics, not paired, over one or several feature extractors.
+      real, generated: image files, from `data.load_folder`.
+      limit: maximum number of files of each side, the first by name; all by default.
+
+    Raises:
+      MetricError: there are too few images for a metric, or the features are not those of images of
+        these sizes.
+
+    Example:
+      >>> of_pictures(
+      ...     [frechet_distance(inception(path))], real=load_folder("a"), generated=load_folder("b")
+      ... )  # doctest: +SKIP
+    """
+    outputs = jax.jit(partial(outputs_of, measures))
+    accs = [metric.init() for metric in measures]
+    for side, pictures in (("real", real), ("generated", generated)):
+        for images, count in _batches_by_shape(pictures, limit):
+            rows = first(count, outputs(images))
+            accs = [
+                metric.update(acc, **{side: selected(metric, rows)})
+                for metric, acc in zip(measures, accs, strict=True)
+            ]
+    computed = [metric.compute(acc) for metric, acc in zip(measures, accs, strict=True)]
+    return {name: record for records in computed for name, record in records.items()}
+
+
+def _batches_by_shape(pictures: Pictures, limit: int | None) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields images of equal shapes in batches of one size, and the number of rows to keep."""
+    waiting: dict[tuple[int, ...], list[np.ndarray]] = {}
+    full = lambda images: np.stack(images + [images[0]] * (BATCH - len(images)))
+    for i in range(min(len(pictures), limit or len(pictures))):
+        image = as_float(pictures.read(i))
+        images = waiting.setdefault(image.shape, [])
+        images.append(image)
+        if len(images) == BATCH:
+            yield full(images), BATCH
+            images.clear()
+    for images in filter(None, waiting.values()):
+        yield full(images), len(images)
