@@ -9,6 +9,7 @@ end when the first has taken all of its steps.
 """
 
 import hashlib
+import importlib.util
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ import jaxgan
 from benchmarks.protocols import Row, trained
 from experiments import classifier
 from jaxgan import Evaluation, checkpoint, data, evaluator, features, metrics
+from jaxgan.errors import DataError
 from jaxgan.metrics import Features
 from jaxgan.types import Array
 
@@ -56,6 +58,8 @@ def digits() -> list[Row]:
     them. The last column has the number of steps, and the floor: the score of 10 000 training
     images in place of samples.
     """
+    if importlib.util.find_spec("torch") is None:
+        raise DataError("a contestant needs PyTorch: pip install -e '.[bench]'")
     dataset = data.load("mnist")
     judges = {"LeNet-5": lenet(dataset), "mnist_classifier": features.mnist_classifier()}
     found: dict[str, list[Any]] = {name: [] for name in CONTESTANTS}
@@ -183,3 +187,6 @@ def distance(images: np.ndarray, dataset: data.Dataset, judge: Features) -> floa
 def training_images(dataset: data.Dataset) -> np.ndarray:
     """The first training images, as many as there are samples."""
     return data.as_float(dataset.train["image"][:NUM_SAMPLES])
+
+
+PROTOCOLS = {"digits": digits}

@@ -3,8 +3,8 @@
     python -m benchmarks.published
     python -m benchmarks.published --only ring grid
 
-Each protocol is a function of `benchmarks/protocols.py` or `benchmarks/latent_protocols.py`. Its
-rows are written to docs/results.json, from which docs/results.md is rendered; with `--only`, the
+Each protocol is a function of `benchmarks/protocols.py`, `benchmarks/digits.py` or
+`benchmarks/latent_protocols.py`. Its rows are written to docs/results.json, from which docs/results.md is rendered; with `--only`, the
 results of the other protocols are kept. Protocols on MNIST are skipped, with a message, where MNIST
 is not available.
 """
@@ -50,10 +50,10 @@ class Config:
 def main(config: Config) -> None:
     """Runs the protocols one by one, and writes the results after each."""
     xla_flags.set_flags()
-    from benchmarks import latent_protocols, protocols
+    from benchmarks import digits, latent_protocols, protocols
     from jaxgan.errors import DataError
 
-    known = protocols.PROTOCOLS | latent_protocols.PROTOCOLS
+    known = protocols.PROTOCOLS | digits.PROTOCOLS | latent_protocols.PROTOCOLS
     if unknown := sorted(set(config.only) - set(known)):
         print(
             f"error: no protocol {', '.join(unknown)}; there are {', '.join(known)}",
