@@ -4,9 +4,9 @@
     python -m benchmarks.published --only ring grid
 
 Each protocol is a function of `benchmarks/protocols.py`, `benchmarks/digits.py` or
-`benchmarks/latent_protocols.py`. Its rows are written to docs/results.json, from which docs/results.md is rendered; with `--only`, the
-results of the other protocols are kept. Protocols on MNIST are skipped, with a message, where MNIST
-is not available.
+`benchmarks/latent_protocols.py`. Its rows are written to docs/results.json, from which
+docs/results.md is rendered; with `--only`, the results of the other protocols are kept. Protocols
+on MNIST are skipped, with a message, where MNIST is not available.
 """
 
 import dataclasses
