@@ -13,16 +13,16 @@ Commands:
 Hardware: two CPU cores. The first command takes three to five minutes (60 steps per second with
 both cores to itself). Results: strokes after 200 steps, mostly legible digits after 1000, and a few
 broken ones until the end, where `fid_mnist_classifier` is 0.91 (1.71 after 2500 steps, 1.14 after
-5000; one seed). The mean of D settles within 300 steps and stays: at the end it is 0.502 on real and
-0.494 on generated images, with losses of 1.37 and 0.71; the equilibrium has log 4 = 1.386 and
+5000; one seed). The mean of D settles within 300 steps and stays: at the end it is 0.502 on real
+and 0.494 on generated images, with losses of 1.37 and 0.71; the equilibrium has log 4 = 1.386 and
 log 2 = 0.693.
 
 Choice of the defaults, by `fid_mnist_classifier`: with the non-saturating loss, batch normalisation
 in D and no penalty, D wins (0.8 against 0.2 after 10 000 steps), and more digits stay broken. R1
 with gamma = 1, computed at every 16th step, keeps the balance and takes a tenth more time. Adam's
 moments matter most: after 2000 steps b1 = 0.5, b2 = 0.999 and 1e-3 have 4.20, b1 = 0 and b2 = 0.99
-have 2.49, and 2.03 with 2e-3; after 10 000 steps the first have 1.34. A cosine decay of the learning
-rates has 1.04 then, and a weight of R1 of 0.3 made no difference after 2500.
+have 2.49, and 2.03 with 2e-3; after 10 000 steps the first have 1.34. A cosine decay of the
+learning rates has 1.04 then, and a weight of R1 of 0.3 made no difference after 2500.
 """
 
 from __future__ import annotations
