@@ -264,8 +264,8 @@ PARZEN_STEPS = 20_000
 
 
 def mnist_presets() -> list[Row]:
-    """Losses and penalties of `experiments/mnist.py` on MNIST, over training steps, all with Adam of
-    b1 = 0.5, b2 = 0.999 and 1e-3, unless the row says otherwise. The metric is
+    """Losses and penalties of `experiments/mnist.py` on MNIST, over training steps, with Adam of
+    b1 = 0.5, b2 = 0.999 and 1e-3 unless the row says otherwise. The metric is
     `fid_mnist_classifier`, the Fréchet distance between 10 000 samples and the 10 000 test images
     over the features of the digit classifier in the package (SHA-256 in the records). No published
     results use these features, and the metric is not FID. The last column has the floor: the score
