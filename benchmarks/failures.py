@@ -36,7 +36,7 @@ from jaxgan.runs.health import Health, with_norms
 from jaxgan.training import TrainState
 from jaxgan.types import Metrics
 
-LOGS = 100  # logged steps of a game
+LOGS = 200  # logged steps of a game
 SHEETS = 10  # times that its samples are looked at
 SAMPLES = 400
 PLAYERS = {"discriminator": "tab:blue", "generator": "tab:orange"}
@@ -115,10 +115,11 @@ def ring_gan(**options: Any) -> jaxgan.Game:
 
 
 def collapses() -> Iterator[Scene]:
-    """The generator moves five times to each move of the discriminator."""
+    """The generator moves five times for each move of the discriminator."""
     ring, adam = data.ring(std=0.02), optax.adam(1e-3, b1=0.5)
-    for title, moves in (("five moves of G to one of D", 5), ("one to one", 1)):
-        game = ring_gan()
+    r1 = penalties.weighted((0.1, penalties.r1))
+    for title, moves, penalty in (("five moves of G", 5, None), ("one move, and R1", 1, r1)):
+        game = ring_gan(penalty=penalty)
         turns = ("discriminator", *moves * ("generator",))
         yield Scene(
             title,
@@ -134,7 +135,7 @@ def collapses() -> Iterator[Scene]:
 def wins() -> Iterator[Scene]:
     """Real and generated points are far apart, and the generator's loss saturates."""
     ring = data.ring(radius=3.0, std=0.1)
-    optimizers = {"discriminator": optax.adam(2e-3, b1=0.5), "generator": optax.sgd(0.1)}
+    optimizers = {"discriminator": optax.adam(5e-3, b1=0.5), "generator": optax.sgd(0.02)}
     r1 = penalties.weighted((0.1, penalties.r1))
     for title, penalty in (("minimax loss", None), ("with R1", r1)):
         game = ring_gan(
@@ -146,19 +147,23 @@ def wins() -> Iterator[Scene]:
             jaxgan.alternating(game, optimizers),
             data.sampled_minibatches(ring.sample, batch_size=64),
             ring,
-            num_steps=3000,
-            shown=(30, 1500, 3000),
+            num_steps=4000,
+            shown=(40, 2000, 4000),
             reach=4.5,
         )
 
 
 def overfits() -> Iterator[Scene]:
-    """Sixteen training points, and a discriminator that can learn them by heart."""
-    cloud, adam = data.Mixture("cloud", np.zeros((1, 2)), 0.6), optax.adam(1e-3, b1=0.5)
-    train = np.asarray(cloud.sample(jax.random.key(9), 16))
-    for title, noise in (("16 training points", None), ("with noise", augment.instance_noise(0.3))):
+    """Few points in eight dimensions, and a discriminator that can learn them by heart."""
+    cloud = data.Mixture("cloud", np.zeros((1, 8)), 0.6)
+    adams = {"discriminator": optax.adam(2e-3, b1=0.5), "generator": optax.adam(3e-4, b1=0.5)}
+    train = np.asarray(cloud.sample(jax.random.key(9), 32))
+    for title, noise in (
+        ("32 training points", None),
+        ("with instance noise", augment.instance_noise(0.5)),
+    ):
         game = jaxgan.gan(
-            mlp(64, 64, output_shape=(2,)),
+            mlp(64, 64, output_shape=(8,)),
             mlp(256, 256),
             latent=latents.normal(8),
             augment=noise,
@@ -166,11 +171,11 @@ def overfits() -> Iterator[Scene]:
         yield Scene(
             title,
             game,
-            jaxgan.alternating(game, {"discriminator": adam, "generator": adam}),
-            data.minibatches({"image": train}, batch_size=16),
+            jaxgan.alternating(game, adams),
+            data.minibatches({"image": train}, batch_size=32),
             cloud,
             num_steps=3000,
-            shown=(100, 1000, 3000),
+            shown=(300, 1500, 3000),
             reach=2.0,
             train=train,
         )
@@ -180,7 +185,9 @@ def oscillates() -> Iterator[Scene]:
     """A bilinear game: the generator moves a cloud, and the critic is linear."""
     cloud, sgd = data.Mixture("cloud", np.zeros((1, 2)), 0.05), optax.sgd(0.2)
     start = lambda *theta: lambda key, *inputs: (jnp.array(theta), {})
-    moved = jaxgan.Network(start(1.0, 0.0), lambda theta, state, z, **_: (theta + 0.05 * z, state))
+    moved = jaxgan.Network(
+        start(1.0, 0.0), lambda theta, state, z, **_: (theta[None] + 0.05 * z, state)
+    )
     slope = jaxgan.Network(start(0.0, 0.4), lambda psi, state, x, **_: (x @ psi, state))
     r1 = penalties.weighted((1.0, penalties.r1))
     for title, penalty in (("linear critic", None), ("with R1", r1)):
@@ -194,25 +201,24 @@ def oscillates() -> Iterator[Scene]:
             data.sampled_minibatches(cloud.sample, batch_size=64),
             cloud,
             num_steps=300,
-            shown=(201, 213, 225),
+            shown=(201, 212, 224),
         )
 
 
 def explodes() -> Iterator[Scene]:
     """A critic without a constraint: its loss, and the gradients, have no bound."""
-    ring, adam = data.ring(std=0.02), optax.adam(1e-3, b1=0.5)
+    ring, sgd = data.ring(std=0.02), optax.sgd(0.1)
     gp = penalties.weighted((1.0, penalties.wgan_gp))
     for title, penalty in (("WGAN without constraint", None), ("WGAN-GP", gp)):
         game = ring_gan(loss=losses.wasserstein(), penalty=penalty)
-        turns = (*5 * ("discriminator",), "generator")
         yield Scene(
             title,
             game,
-            jaxgan.alternating(game, {"discriminator": adam, "generator": adam}, turns=turns),
+            jaxgan.alternating(game, {"discriminator": sgd, "generator": sgd}),
             data.sampled_minibatches(ring.sample, batch_size=64),
             ring,
             num_steps=2000,
-            shown=(100, 1000, 2000),
+            shown=(100, 290, 2000),
         )
 
 
@@ -290,7 +296,7 @@ def draw(path: Path, scenes: list[Scene], played: list[Played]) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=100)
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(buffer).convert("RGB").quantize(32).save(path, optimize=True)
+    Image.open(buffer).convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def draw_curves(ax: Axes, seen: Played, colors: dict[str, str], entry: Callable) -> None:
@@ -299,6 +305,12 @@ def draw_curves(ax: Axes, seen: Played, colors: dict[str, str], entry: Callable)
         if any(metric in row[player] for row in seen.rows.values()):
             values = [float(row[player][metric]) for row in seen.rows.values()]
             ax.plot(list(seen.rows), values, color=color, linewidth=1, label=LABELS[name])
+    largest = max(np.abs(line.get_ydata()).max() for line in ax.lines)
+    if largest > 1e3:
+        powers = 10.0 ** np.linspace(0, np.ceil(np.log10(largest)), 4)[1:].round()
+        ax.set_yscale("symlog")
+        ax.set_yticks([*-powers, 0.0, *powers])
+        ax.minorticks_off()
     ax.legend(fontsize="x-small", loc="best")
     ax.tick_params(labelsize="x-small")
 
@@ -307,10 +319,10 @@ def draw_samples(ax: Axes, scene: Scene, samples: dict[int, np.ndarray], step: i
     real = scene.train
     if real is None:
         real = np.asarray(scene.real.sample(jax.random.key(4), 200))
-    ax.scatter(*real.T, s=6, color="black", linewidths=0)
-    points = samples.get(step, np.full((1, 2), np.nan))
-    ax.scatter(*points.T, s=3, color="tab:orange", linewidths=0)
-    if not (np.abs(points) < scene.reach).all(axis=1).any():
+    ax.scatter(*real[:, :2].T, s=6, color="black", linewidths=0)
+    points = samples.get(step, np.full((1, 2), np.nan))  # nothing after a divergence
+    ax.scatter(*points[:, :2].T, s=3, color="tab:orange", linewidths=0)
+    if not (np.abs(points[:, :2]) < scene.reach).all(axis=1).any():
         ax.text(0.5, 0.5, "none in view", transform=ax.transAxes, ha="center", va="center")
     limits = (-scene.reach, scene.reach)
     ax.set(xlim=limits, ylim=limits, xticks=[], yticks=[], aspect="equal")
