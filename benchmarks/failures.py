@@ -1,4 +1,4 @@
-"""How GANs fail: games in the plane that fail on purpose, beside the same games mended.
+"""How GANs fail: small games that fail on purpose, beside the same games mended.
 
     python -m benchmarks.failures
     python -m benchmarks.failures --only collapses --out pictures
