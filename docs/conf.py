@@ -30,6 +30,8 @@ version = release = jaxgan.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 exclude_patterns = ["**.ipynb_checkpoints"]
 
+smartquotes = False  # of flags, --name
+
 html_theme = "furo"
 html_title = "jaxgan"
 html_static_path = ["_static"]
