@@ -37,6 +37,7 @@ html_title = "jaxgan"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_show_copyright = False
 html_math_renderer = "mathml"
 pygments_style, pygments_dark_style = "friendly", "monokai"
 copybutton_prompt_text = r">>> |\.\.\. "
