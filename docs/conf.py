@@ -75,13 +75,14 @@ NOT_LINKED = (nodes.title, nodes.reference, pending_xref, desc_signature)
 def read_page(app, docname, source):
     """Includes files from elsewhere, and points links at what the site has of them."""
     page = Path(app.env.doc2path(docname))
-    text = INCLUDE.sub(lambda match: included(page, match[1]), source[0])
+
+    def included(match):
+        path = (page.parent / match[1]).resolve()
+        app.env.note_dependency(path, docname=docname)
+        return relinked(path.read_text(encoding="utf-8"), page, path.parent)
+
+    text = INCLUDE.sub(included, source[0])
     source[0] = relinked(text, page, page.parent.resolve())  # the notebooks' folder is a link
-
-
-def included(page, name):
-    path = (page.parent / name).resolve()
-    return relinked(path.read_text(), page, path.parent)
 
 
 def relinked(text, page, folder):
@@ -104,9 +105,9 @@ def link_names(app, doctree):
     """Points inline code such as `losses.hinge()` at the reference of `jaxgan.losses.hinge`."""
     for code in list(doctree.findall(nodes.literal)):
         name, parents = NAME.match(code.astext()), list(ancestors(code))
-        if name is None or any(isinstance(node, NOT_LINKED) for node in parents):
+        if name is None or name[0] in NOT_NAMES:
             continue
-        if name[0] in NOT_NAMES:
+        if any(isinstance(node, NOT_LINKED) for node in parents):
             continue
         module = next((node[0]["module"] for node in parents if isinstance(node, desc)), None)
         link = pending_xref(refdomain="py", reftype="obj", reftarget=name[0])

@@ -39,7 +39,7 @@ TYPES = {name: command_type for name, (command_type, _) in COMMANDS.items()}
 
 def text_of(path: Path) -> str:
     """A document, or the docstring of a program."""
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     return ast.get_docstring(ast.parse(text)) or "" if path.suffix == ".py" else text
 
 
@@ -123,7 +123,7 @@ def test_every_flag_that_is_spoken_of_exists():
         flag
         for path in PLACES[:-1]
         if path.suffix == ".md" and path.name not in ("performance.md", "CONTRIBUTING.md")
-        for span, _ in CODE.findall(FENCE.sub("", path.read_text()))
+        for span, _ in CODE.findall(FENCE.sub("", path.read_text(encoding="utf-8")))
         if span.startswith("--")
         for flag in re.findall(r"--[a-z][\w-]*", span)
     }

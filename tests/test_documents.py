@@ -131,7 +131,7 @@ def test_there_is_no_other_python_in_the_readme():
 
 def test_the_korean_readme_has_the_same_programs():
     """But for comments."""
-    korean = code_blocks((ROOT / "README.ko.md").read_text(), "python")
+    korean = code_blocks((ROOT / "README.ko.md").read_text(encoding="utf-8"), "python")
     bare = lambda code: re.sub(r" *#.*", "", code)
     assert [bare(code) for code in korean] == [bare(LOOP), bare(FIELD)]
 
@@ -150,7 +150,7 @@ def test_notebooks(path, tmp_path):
 def test_links_of_the_documents_lead_somewhere():
     names = ("README.md", "README.ko.md", "CONTRIBUTING.md")
     for path in [*(ROOT / name for name in names), *(ROOT / "docs").rglob("*.md")]:
-        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
             if not link.startswith("http"):
                 assert (path.parent / link).exists(), f"{path.name} links to {link}"
