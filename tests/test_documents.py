@@ -3,13 +3,16 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import nbformat
 import numpy as np
+import optax
 import pytest
+import scipy.stats
 from nbclient import NotebookClient
 
 import jaxgan
-from jaxgan import images
+from jaxgan import checkpoint, images, latents
 from jaxgan.__main__ import main
 from tests.conftest import ROOT
 from tests.support import README, code_blocks, command, exit_status, pixels, train_mnist
@@ -68,8 +71,68 @@ def test_the_programs_of_the_dynamics_page(capsys):
     assert int(names["best"].step) == 100
 
 
+def run_page(name: str) -> dict[str, object]:
+    """Executes the programs of a page, one after another, and returns their names."""
+    names: dict[str, object] = {}
+    for block in code_blocks((ROOT / "docs" / f"{name}.md").read_text(), "python"):
+        if "import equinox" in block:
+            pytest.importorskip("equinox", reason="a program of the page needs Equinox")
+        exec(compile(block, f"{name}.md", "exec"), names)
+    return names
+
+
+@pytest.mark.slow
+def test_the_programs_of_the_page_on_networks(tmp_path):
+    """An Equinox module is the network it was, and its parameters are saved and restored."""
+    names = run_page("own_network")
+    critic, equinox = names["critic"], names["eqx"]
+    key, points = jax.random.key(3), jax.random.normal(jax.random.key(4), (5, 2))
+    params, state = critic.init(key, points)
+    module = equinox.nn.MLP(2, "scalar", 64, depth=2, key=key)
+    output, _ = critic.apply(params, state, points, train=True)
+    np.testing.assert_array_equal(output, jax.vmap(module)(points))
+    game = jaxgan.gan(names["generator"], critic, latent=latents.normal(8))
+    sgd = optax.sgd(0.1)
+    algorithm = jaxgan.alternating(game, {"discriminator": sgd, "generator": sgd})
+    before, after = (algorithm.init(jax.random.key(seed), {"image": points}) for seed in (0, 1))
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, before)
+        restored = checkpoint.restore(manager, after)
+    jax.tree.map(np.testing.assert_array_equal, restored, before)
+
+
+@pytest.mark.slow
+def test_the_programs_of_the_page_on_losses():
+    """At T = 1 + log p / q, where p = q, D cannot be better; the gradient of w x is w."""
+    names = run_page("own_loss")
+    ones = jnp.ones(4)
+    slopes = jax.grad(lambda r, f: names["kl"].discriminator(r, f).sum(), (0, 1))(ones, ones)
+    np.testing.assert_allclose(slopes[0] + slopes[1], jnp.zeros(4), atol=1e-6)
+    w, x = jnp.array([3.0, 4.0]), jnp.ones((5, 2))
+    penalty = names["zero_centred"](lambda x: x @ w, x, 2 * x, jax.random.key(0), 0)
+    np.testing.assert_allclose(penalty, jnp.full(5, 25.0), rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_programs_of_the_page_on_metrics():
+    """On a line, the metric is the square of SciPy's."""
+    metric = run_page("own_metric")["energy_distance"]()
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(50, 1)), rng.normal(1.0, size=(40, 1))
+    acc = metric.update(metric.init(), real=x, generated=y)
+    expected = scipy.stats.energy_distance(x[:, 0], y[:, 0]) ** 2
+    assert metric.compute(acc)["energy_pixels"].value == pytest.approx(expected, rel=1e-9)
+
+
 def test_there_is_no_other_python_in_the_readme():
     assert MORE == []
+
+
+def test_the_korean_readme_has_the_same_programs():
+    """But for comments."""
+    korean = code_blocks((ROOT / "README.ko.md").read_text(encoding="utf-8"), "python")
+    bare = lambda code: re.sub(r" *#.*", "", code)
+    assert [bare(code) for code in korean] == [bare(LOOP), bare(FIELD)]
 
 
 @pytest.mark.slow
@@ -84,8 +147,9 @@ def test_notebooks(path, tmp_path):
 
 
 def test_links_of_the_documents_lead_somewhere():
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    names = ("README.md", "README.ko.md", "CONTRIBUTING.md")
+    for path in [*(ROOT / name for name in names), *(ROOT / "docs").rglob("*.md")]:
+        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
             if not link.startswith("http"):
                 assert (path.parent / link).exists(), f"{path.name} links to {link}"

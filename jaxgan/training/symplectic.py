@@ -31,7 +31,7 @@ def symplectic(
 
     Args:
       game, optimizers, ema: as in `alternating`.
-      strength: |lambda|, a number or a schedule of the training step.
+      strength: `|lambda|`, a number or a schedule of the training step.
       align: whether lambda has the sign of `<xi, h> <A^T xi, h> / n + 0.1`, with `h = J^T xi` and n
         parameters, by which stable fixed points attract and unstable ones repel. If not, lambda is
         positive.

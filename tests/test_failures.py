@@ -1,0 +1,45 @@
+"""Games that fail on purpose do so, and their mended forms do not."""
+
+import numpy as np
+import pytest
+
+from benchmarks import failures
+from tests.support import size_of
+
+
+def signs(seen: failures.Played) -> set[str]:
+    return {note.get("sign", note["text"]) for note in seen.notes}
+
+
+def test_a_bilinear_game_oscillates_and_r1_damps_it(tmp_path):
+    """The radius of alternating descent in `min max x y` is bounded from both sides."""
+    scenes = list(failures.oscillates())
+    played = [failures.play(scene) for scene in scenes]
+    swinging, damped = (
+        np.linalg.norm([points.mean(axis=0) for points in seen.samples.values()], axis=1)[-50:]
+        for seen in played
+    )
+    assert 0.2 < swinging.min() < swinging.max() < 1.3
+    assert damped.max() < 0.02
+    failures.draw(tmp_path / "oscillates.png", scenes, played)
+    assert size_of(tmp_path / "oscillates.png") == (1100, 460)
+
+
+@pytest.mark.slow
+def test_a_discriminator_wins_unless_it_is_smooth():
+    """And the samples of the generator stay where they were."""
+    lost, mended = (failures.play(scene) for scene in failures.wins())
+    assert "certain: discriminator" in signs(lost)
+    assert not signs(mended)
+    first, last = (lost.samples[step] for step in (200, 4000))
+    assert np.abs(last - first).max() < 0.2
+    assert np.linalg.norm(mended.samples[4000], axis=1).mean() > 2.0  # of a ring of radius 3
+
+
+@pytest.mark.slow
+def test_a_critic_without_a_constraint_explodes():
+    exploded, mended = (failures.play(scene) for scene in failures.explodes())
+    assert {"growing: discriminator", "growing: generator"} <= signs(exploded)
+    assert exploded.notes[-1]["text"].startswith("discriminator/loss is not finite at step")
+    assert max(exploded.rows) < 1000 < max(mended.rows)
+    assert not {sign for sign in signs(mended) if "growing" in sign or "exploding" in sign}
