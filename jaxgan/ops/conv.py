@@ -23,12 +23,15 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jaxgan.ops import cpu, plain
 from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
+
+TPU_LANES = 128  # channels side by side in a TPU's vector registers
 
 
 def conv(
@@ -116,7 +119,7 @@ def conv_transpose(
         (x.shape[1 + i] - 1) * strides[i] + low + high - taps[i] + 2
         for i, (low, high) in enumerate(dilated)
     )
-    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    flipped = adjoint_kernel_p.bind(kernel, of_gradient=False)
     return input_gradient_p.bind(x, flipped, stride=strides, padding=pads, size=size, groups=1)
 
 
@@ -180,6 +183,40 @@ ad.defbilinear(
 )
 
 
+# ---- the kernel of the adjoint: flipped, with its channels swapped, which is its own inverse
+
+
+def _adjoint_kernel(w: Array, *, of_gradient: bool) -> Array:
+    return w[::-1, ::-1].transpose(0, 1, 3, 2)
+
+
+def _adjoint_kernel_on_tpu(w: Array, *, of_gradient: bool) -> Array:
+    """With a gradient laid out as its parameter.
+
+    XLA would move no data for the swap. The optimizer's step would then be in the swapped layout,
+    and the parameter and its moments, which are in the default one between steps, copied there and
+    back. The default layout of few channels is the compiler's choice.
+    """
+    adjoint = _adjoint_kernel(w, of_gradient=of_gradient)
+    if not of_gradient or adjoint.shape[-1] % TPU_LANES:
+        return adjoint
+    return with_layout_constraint(adjoint, Layout(major_to_minor=tuple(range(adjoint.ndim))))
+
+
+adjoint_kernel_p = Primitive("jaxgan_adjoint_kernel")
+adjoint_kernel_p.def_impl(jax.jit(adjoint_kernel_p.bind, static_argnames="of_gradient"))
+adjoint_kernel_p.def_abstract_eval(
+    lambda w, *, of_gradient: w.update(shape=(*w.shape[:2], w.shape[3], w.shape[2]))
+)
+mlir.register_lowering(adjoint_kernel_p, mlir.lower_fun(_adjoint_kernel, multiple_results=False))
+tpu_lowering = mlir.lower_fun(_adjoint_kernel_on_tpu, multiple_results=False)
+mlir.register_lowering(adjoint_kernel_p, tpu_lowering, platform="tpu")
+ad.deflinear2(
+    adjoint_kernel_p,
+    lambda ct, w, *, of_gradient: [adjoint_kernel_p.bind(ct, of_gradient=not of_gradient)],
+)
+
+
 # ---- vmap
 
 
@@ -207,6 +244,12 @@ def _batch_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
     batching.primitive_batchers[primitive] = rule
 
 
+def _adjoint_kernels(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
+    """Batching rule of the adjoint kernel."""
+    return jax.vmap(partial(_adjoint_kernel, **params), in_axes=dims)(*args), 0
+
+
+batching.primitive_batchers[adjoint_kernel_p] = _adjoint_kernels
 _join_batches(conv_p, plain.conv)
 _join_batches(input_gradient_p, plain.input_gradient)
 _batch_plainly(kernel_gradient_p, plain.kernel_gradient)
