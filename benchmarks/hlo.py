@@ -19,6 +19,7 @@ HEADING = re.compile(r"^(ENTRY )?%?([\w.\-]+) \(.*\{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\(")
 CALLED = re.compile(r"(?:calls|body|to_apply)=%?([\w.\-]+)")
 BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
+BOOLEAN = re.compile(r"(?:true|false)_computation=([^\s,]+)")
 CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 TENSOR = re.compile(r"(\w+)\[([\d,]*)\]")
@@ -39,7 +40,7 @@ class Collective(NamedTuple):
       kind: all-reduce, all-gather, ...
       bytes: of the result, on each device.
       arrays: number of arrays in it.
-      dtype: dtype of the arrays.
+      dtype: dtypes of the arrays, such as bf16+f32.
       asynchronous: whether other operations may run between its start and its end.
       count: how often it runs in a step.
     """
@@ -113,7 +114,9 @@ def _add(
             collectives[found] += times
         elif operation == "while":
             trips = TRIPS.search(line)
-            _add(computations, called[0], times * int(trips[1] if trips else 1), cycles, collectives)
+            _add(
+                computations, called[0], times * int(trips[1] if trips else 1), cycles, collectives
+            )
         elif operation == "conditional":
             _add_longest(computations, line, times, cycles, collectives)
         elif operation == "call":
@@ -128,7 +131,9 @@ def _add_longest(
     collectives: Counter[Collective],
 ) -> None:
     found = BRANCHES.search(line)
-    names = found[1].split(", ") if found else re.findall(r"(?:true|false)_computation=(\S+?),", line)
+    names = (
+        found[1].split(", ") if found else re.findall(r"(?:true|false)_computation=(\S+?),", line)
+    )
     accounts = []
     for name in names:
         accounts.append((Counter[str](), Counter[Collective]()))
@@ -177,6 +182,5 @@ def _collective(
     arrays = tensors(instruction.result)
     if starts and kind != "all-reduce":  # (operand, result, ...)
         arrays = [max(arrays, key=lambda array: array[1])]
-    return Collective(
-        kind, sum(size for _, size in arrays), len(arrays), arrays[0][0], starts, 1
-    )
+    dtypes = "+".join(sorted({dtype for dtype, _ in arrays}))
+    return Collective(kind, sum(size for _, size in arrays), len(arrays), dtypes, starts, 1)

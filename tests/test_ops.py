@@ -408,6 +408,11 @@ def test_moments_and_their_derivatives(axes):
         assert_equal_functions(derivatives(ops.moments, i), derivatives(plain_moments, i), x, w)
 
 
+def compiled_for_accelerators(monkeypatch):
+    module = sys.modules["jaxgan.ops.moments"]
+    monkeypatch.setattr(module, "by_platform", lambda on_cpu, otherwise: otherwise)
+
+
 @pytest.mark.parametrize("mean", [0.0, 10.0])
 def test_moments_of_accelerators_are_those_of_cpus(mean, monkeypatch):
     """The one-pass variance, which a CPU's program does not have: values and derivatives."""
@@ -416,12 +421,12 @@ def test_moments_of_accelerators_are_those_of_cpus(mean, monkeypatch):
         lambda x, w: moments(x * w, (0, 1, 2))[1], ("value", "gradients", "gradient penalty")
     )(x, jnp.ones_like(x))
     expected = derivatives(plain_moments)
-    monkeypatch.setattr(sys.modules["jaxgan.ops.moments"], "by_platform", lambda on_cpu, otherwise: otherwise)
+    compiled_for_accelerators(monkeypatch)
     assert_close(derivatives(ops.moments), expected, 2e-5 if mean == 0.0 else 2e-4)
 
 
 def test_a_variance_of_accelerators_is_not_negative(monkeypatch):
-    monkeypatch.setattr(sys.modules["jaxgan.ops.moments"], "by_platform", lambda on_cpu, otherwise: otherwise)
+    compiled_for_accelerators(monkeypatch)
     x = jnp.full((7, 3), 1000.1) + 1e-4 * jnp.arange(7.0)[:, None]
     assert np.asarray(ops.moments(x, (0,))[1]).min() >= 0.0
 

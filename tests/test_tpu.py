@@ -56,6 +56,15 @@ def test_gradient_of_an_adjoint_kernel_is_laid_out_as_its_parameter():
     assert constrained[0][2] is not value
 
 
+def test_gradients_of_kernels_are_summed_in_float32_on_tpu():
+    x, w = (jnp.ones(shape, jnp.bfloat16) for shape in ((2, 4, 4, 8), (4, 4, 8, 16)))
+    gradient = jax.grad(lambda w: jnp.sum(ops.conv(x, w, stride=2)))
+    for platform, dtype in (("tpu", "f32"), ("cuda", "bf16")):
+        text = lowered(gradient, w, platform=platform)
+        (line,) = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+        assert f"x{dtype}>" in line.split("->")[-1]
+
+
 def test_equal_turns_are_a_loop_on_accelerators():
     algorithm = CASES["three_discriminator_turns"]().algorithm
     state = jax.eval_shape(algorithm.init, jax.random.key(0), minibatch())
@@ -94,12 +103,12 @@ TEXT = """HloModule update, is_scheduled=true
 
 %body (s: (s32[], f32[4])) -> (s32[], f32[4]) {
   %s = (s32[], f32[4]{0}) parameter(0)
-  %sum = f32[4]{0:T(128)S(1)} fusion(%s), kind=kLoop, calls=%fused_sum, backend_config={"estimated_cycles":"10"}
+  %sum = f32[4]{0:T(128)S(1)} fusion(%s), calls=%fused_sum, config={"estimated_cycles":"10"}
   ROOT %all-reduce.1 = f32[4]{0} all-reduce(%sum), to_apply=%add
 }
 
 %rarely (p: f32[4]) -> f32[4] {
-  ROOT %negate.1 = f32[4]{0} negate(%p), backend_config={"estimated_cycles":"7"}
+  ROOT %negate.1 = f32[4]{0} negate(%p), config={"estimated_cycles":"7"}
 }
 
 %never (p: f32[4]) -> f32[4] {
@@ -108,10 +117,10 @@ TEXT = """HloModule update, is_scheduled=true
 
 ENTRY %main.1 (a: bf16[8,4], b: f32[8,4]) -> (f32[4], /*index=1*/bf16[8,4]) {
   %a = bf16[8,4]{1,0} parameter(0)
-  %conv = (bf16[8,4]{1,0:T(8,128)(2,1)S(1)}, f32[4]{0}) fusion(%a, %a), kind=kOutput, calls=%fused_conv, backend_config={"estimated_cycles":"100"}
-  %swap = f32[4,8]{1,0} fusion(%a), kind=kLoop, calls=%fused_swap, backend_config={"estimated_cycles":"3"}
-  %copy.1 = f32[8,4]{0,1} copy(%a), backend_config={"estimated_cycles":"2"}
-  %loop = (s32[], f32[4]{0}) while(%a), condition=%cond, body=%body, backend_config={"known_trip_count":{"n":"5"}}
+  %f = (bf16[8,4]{1,0:T(8)S(1)}, f32[4]) fusion(%a), calls=%fused_conv, b={"estimated_cycles":"100"}
+  %swap = f32[4,8]{1,0} fusion(%a), calls=%fused_swap, config={"estimated_cycles":"3"}
+  %copy.1 = f32[8,4]{0,1} copy(%a), config={"estimated_cycles":"2"}
+  %loop = (s32[], f32[4]{0}) while(%a), body=%body, config={"known_trip_count":{"n":"5"}}
   %all-reduce.2 = (f32[4]{0}, /*index=1*/bf16[8,4]{1,0}) all-reduce(%a, %b), to_apply=%add
   %all-reduce-start.1 = f32[8,4]{1,0} all-reduce-start(%b), to_apply=%add
   %all-reduce-done.1 = f32[8,4]{1,0} all-reduce-done(%all-reduce-start.1)
@@ -132,10 +141,19 @@ def test_cycles_and_collectives_are_read_from_the_text():
     }
     assert account.collectives == [
         hlo.Collective("all-reduce", 128, 1, "f32", True, 1),
-        hlo.Collective("all-reduce", 80, 2, "f32", False, 1),
+        hlo.Collective("all-reduce", 80, 2, "bf16+f32", False, 1),
         hlo.Collective("all-reduce", 16, 1, "f32", False, 5),
         hlo.Collective("all-gather", 1024, 1, "f32", True, 1),
     ]
+
+
+def test_bytes_of_results():
+    assert hlo.tensors("(f32[64]{0}, f32[3,2]{1,0}, bf16[5]{0})") == [
+        ("f32", 256),
+        ("f32", 24),
+        ("bf16", 10),
+    ]
+    assert hlo.tensors("f32[]") == [("f32", 4)]
 
 
 def test_time_of_a_step_by_hand():

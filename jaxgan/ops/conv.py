@@ -123,6 +123,10 @@ def conv_transpose(
     return input_gradient_p.bind(x, flipped, stride=strides, padding=pads, size=size, groups=1)
 
 
+def _at_least_float32(x: Array) -> Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def _pair(stride: int | Pair) -> Pair:
     return (stride, stride) if isinstance(stride, int) else stride
 
@@ -166,6 +170,23 @@ kernel_gradient_p = _primitive(
     "jaxgan_conv_kernel_gradient", plain.kernel_gradient, cpu.kernel_gradient
 )
 
+
+def _kernel_gradient_on_tpu(x: Array, g: Array, **params: Any) -> Array:
+    """W(x, g) in float32, in which the matrix units sum anyway.
+
+    XLA drops the rounding to 16 bits before a parameter of float32, so that the sum over devices is
+    one of float32, and one for all passes of a network, as those of real and generated images.
+    """
+    w = plain.kernel_gradient(_at_least_float32(x), _at_least_float32(g), **params)
+    return w.astype(x.dtype)
+
+
+mlir.register_lowering(
+    kernel_gradient_p,
+    mlir.lower_fun(_kernel_gradient_on_tpu, multiple_results=False),
+    platform="tpu",
+)
+
 ad.defbilinear(
     conv_p,
     lambda ct, x, w, **at: input_gradient_p.bind(ct, w, size=x.aval.shape[1:3], **at),
@@ -191,16 +212,19 @@ def _adjoint_kernel(w: Array, *, of_gradient: bool) -> Array:
 
 
 def _adjoint_kernel_on_tpu(w: Array, *, of_gradient: bool) -> Array:
-    """With a gradient laid out as its parameter.
+    """With a gradient laid out as its parameter, and in float32 as in `_kernel_gradient_on_tpu`.
 
     XLA would move no data for the swap. The optimizer's step would then be in the swapped layout,
     and the parameter and its moments, which are in the default one between steps, copied there and
     back. The default layout of few channels is the compiler's choice.
     """
-    adjoint = _adjoint_kernel(w, of_gradient=of_gradient)
-    if not of_gradient or adjoint.shape[-1] % TPU_LANES:
-        return adjoint
-    return with_layout_constraint(adjoint, Layout(major_to_minor=tuple(range(adjoint.ndim))))
+    if not of_gradient:
+        return _adjoint_kernel(w, of_gradient=of_gradient)
+    adjoint = _adjoint_kernel(_at_least_float32(w), of_gradient=of_gradient)
+    if adjoint.shape[-1] % TPU_LANES == 0:
+        row_major = Layout(major_to_minor=tuple(range(adjoint.ndim)))
+        adjoint = with_layout_constraint(adjoint, row_major)
+    return adjoint.astype(w.dtype)
 
 
 adjoint_kernel_p = Primitive("jaxgan_adjoint_kernel")

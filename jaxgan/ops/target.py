@@ -54,9 +54,7 @@ def by_platform(on_cpu: Array, otherwise: Array) -> Array:
 by_platform_p = Primitive("jaxgan_by_platform")
 by_platform_p.def_impl(jax.jit(by_platform_p.bind))
 by_platform_p.def_abstract_eval(lambda on_cpu, otherwise: on_cpu)
-mlir.register_lowering(
-    by_platform_p, mlir.lower_fun(lambda a, b: b, multiple_results=False)
-)
+mlir.register_lowering(by_platform_p, mlir.lower_fun(lambda a, b: b, multiple_results=False))
 mlir.register_lowering(
     by_platform_p, mlir.lower_fun(lambda a, b: a, multiple_results=False), platform="cpu"
 )
