@@ -223,7 +223,7 @@ def write(config: Config, name: str, record: dict[str, Any]) -> None:
     programs = records(config) | {name: record}
     ordered = {name: programs[name] for name in PROGRAMS if name in programs}
     results["tpu"] = {
-        "about": "Of docs/scaling.md: estimates of the TPU compiler.",
+        "about": "Estimates of the TPU compiler, of which docs/scaling.md has tables.",
         "programs": ordered,
     }
     config.json.write_text(json.dumps(results, indent=2) + "\n")

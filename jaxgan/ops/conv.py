@@ -204,11 +204,7 @@ ad.defbilinear(
 )
 
 
-# ---- the kernel of the adjoint: flipped, with its channels swapped, which is its own inverse
-
-
-def _adjoint_kernel(w: Array, *, of_gradient: bool) -> Array:
-    return w[::-1, ::-1].transpose(0, 1, 3, 2)
+# ---- the kernel of a transposed convolution
 
 
 def _adjoint_kernel_on_tpu(w: Array, *, of_gradient: bool) -> Array:
@@ -219,8 +215,8 @@ def _adjoint_kernel_on_tpu(w: Array, *, of_gradient: bool) -> Array:
     back. The default layout of few channels is the compiler's choice.
     """
     if not of_gradient:
-        return _adjoint_kernel(w, of_gradient=of_gradient)
-    adjoint = _adjoint_kernel(_at_least_float32(w), of_gradient=of_gradient)
+        return plain.adjoint_kernel(w)
+    adjoint = plain.adjoint_kernel(_at_least_float32(w))
     if adjoint.shape[-1] % TPU_LANES == 0:
         row_major = Layout(major_to_minor=tuple(range(adjoint.ndim)))
         adjoint = with_layout_constraint(adjoint, row_major)
@@ -232,9 +228,14 @@ adjoint_kernel_p.def_impl(jax.jit(adjoint_kernel_p.bind, static_argnames="of_gra
 adjoint_kernel_p.def_abstract_eval(
     lambda w, *, of_gradient: w.update(shape=(*w.shape[:2], w.shape[3], w.shape[2]))
 )
-mlir.register_lowering(adjoint_kernel_p, mlir.lower_fun(_adjoint_kernel, multiple_results=False))
-tpu_lowering = mlir.lower_fun(_adjoint_kernel_on_tpu, multiple_results=False)
-mlir.register_lowering(adjoint_kernel_p, tpu_lowering, platform="tpu")
+mlir.register_lowering(
+    adjoint_kernel_p, mlir.lower_fun(plain.adjoint_kernel, multiple_results=False)
+)
+mlir.register_lowering(
+    adjoint_kernel_p,
+    mlir.lower_fun(_adjoint_kernel_on_tpu, multiple_results=False),
+    platform="tpu",
+)
 ad.deflinear2(
     adjoint_kernel_p,
     lambda ct, w, *, of_gradient: [adjoint_kernel_p.bind(ct, of_gradient=not of_gradient)],
@@ -269,8 +270,7 @@ def _batch_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
 
 
 def _adjoint_kernels(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
-    """Batching rule of the adjoint kernel."""
-    return jax.vmap(partial(_adjoint_kernel, **params), in_axes=dims)(*args), 0
+    return jax.vmap(plain.adjoint_kernel, in_axes=dims)(*args), 0
 
 
 batching.primitive_batchers[adjoint_kernel_p] = _adjoint_kernels
