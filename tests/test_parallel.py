@@ -86,7 +86,8 @@ def test_the_mapped_update_is_that_of_pmap():
         games.minibatches(0, algorithm.num_minibatches),
         jax.random.key(1),
     )
-    mapped = parallel.mapped_update(algorithm, jax.make_mesh((1,), ("data",)))
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    mapped = parallel.mapped_update(algorithm, mesh)
     expected = jaxgan.pmap(algorithm).update(jax.tree.map(jnp.copy, state), batches, key)
     chex.assert_trees_all_close(mapped(state, batches, key), expected, rtol=1e-6)
 
