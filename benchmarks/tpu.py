@@ -15,9 +15,11 @@ The time of a step on n chips is estimated as
 
     cycles / clock + sum over collectives of (share * bytes / link + hops * 1 us)
 
-without overlap of communication and computation. The clock follows from the published peak; `share`
-is (n - 1) / n, twice that for an all-reduce, which is a reduce-scatter and an all-gather around the
-ring; `link` is half of the published outgoing bandwidth of a chip, that of one ring of the torus.
+without overlap of communication and computation, and, for the least that it can be, with the bytes
+over the whole outgoing bandwidth of a chip and without the hops. The clock follows from the
+published peak; `share` is (n - 1) / n, twice that for an all-reduce, which is a reduce-scatter and
+an all-gather around the ring; `link` is half of the published outgoing bandwidth of a chip, that of
+one ring of the torus.
 """
 
 import dataclasses
@@ -279,29 +281,33 @@ def versions() -> str:
 
 
 class Estimate(NamedTuple):
-    """Estimates of a step: seconds on one chip without the others, seconds of communication."""
+    """Seconds of a step: of computation, of communication, and the least of communication."""
 
     computation: float
     communication: float
-
-    @property
-    def efficiency(self) -> float:
-        """Share of the time that is not communication, the efficiency of weak scaling."""
-        return self.computation / (self.computation + self.communication)
+    transfer: float
 
 
 def estimate(program: Program, record: dict[str, Any]) -> Estimate:
     """The model of the time of a step, from a record."""
     chip, n = CHIPS[program.chip], program.chips
-    clock = chip.peak / chip.operations
     sides = chip.slices[n]
     hops = sum(side // 2 if side >= chip.wraps else side - 1 for side in sides) if n > 1 else 0
-    seconds = 0.0
+    steps = sent = 0.0
     for one in record["collectives"]:
-        passes = 2 if one["kind"] == "all-reduce" else 1
-        transfer = (n - 1) / n * one["bytes"] / (chip.outgoing / 2)
-        seconds += one["count"] * passes * (transfer + hops * SECONDS_PER_HOP)
-    return Estimate(sum(record["cycles"].values()) / clock, seconds)
+        passes = one["count"] * (2 if one["kind"] == "all-reduce" else 1)
+        steps += passes * hops
+        sent += passes * (n - 1) / n * one["bytes"]
+    return Estimate(
+        sum(record["cycles"].values()) * chip.operations / chip.peak,
+        sent / (chip.outgoing / 2) + steps * SECONDS_PER_HOP,
+        sent / chip.outgoing,
+    )
+
+
+def efficiency(computation: float, communication: float) -> float:
+    """Share of the time that is not communication, the efficiency of weak scaling."""
+    return computation / (computation + communication)
 
 
 def of_peak(program: Program, record: dict[str, Any]) -> float:
@@ -316,6 +322,7 @@ def rendered(page: str, programs: dict[str, Any]) -> str:
         chosen = [(PROGRAMS[key], programs[key]) for key in GROUPS[name] if key in programs]
         lines = [head, [*["---"] * len(head)], *(row(*each) for each in chosen)]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+        table = table if chosen else "No records yet."
         start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
         before, rest = page.split(start)
         page = before + start + table + end + rest.split(end, 1)[1]
@@ -336,7 +343,8 @@ def scaling_row(program: Program, record: dict[str, Any]) -> list[str]:
         counted(small, 1e3, "kB"),
         f"{1e3 * times.computation:.2f}",
         f"{1e3 * times.communication:.2f}",
-        f"{times.efficiency:.0%}" if program.chips > 1 else "-",
+        f"{efficiency(times.computation, times.communication):.0%}",
+        f"{efficiency(times.computation, times.transfer):.0%}",
     ]
 
 
@@ -345,6 +353,8 @@ def cycles_row(program: Program, record: dict[str, Any]) -> list[str]:
     cycles = record["cycles"]
     return [
         *described(program),
+        str(program.chips),
+        program.mode,
         f"{record['operations'] / 1e9:.0f}",
         f"{record['bytes'] / 1e9:.1f}",
         f"{sum(cycles.values()) / 1e6:.2f}",
@@ -411,15 +421,19 @@ TABLES = {
             "compute ms",
             "communication ms",
             "efficiency",
+            "at most",
         ],
         scaling_row,
     ),
-    "cycles": ([*WHAT, "GFLOP", "GB accessed", "Mcycles", *KINDS, "of peak"], cycles_row),
+    "cycles": (
+        [*WHAT, "chips", "mode", "GFLOP", "GB accessed", "Mcycles", *KINDS, "of peak"],
+        cycles_row,
+    ),
     "limits": ([*WHAT, "flags", "GB", "fits", "ms"], limits_row),
 }
 GROUPS = {
     "scaling": [p.name for p in [*SCALING, *OTHERS]],
-    "cycles": [p.name for p in [*SCALING, *OTHERS] if p.chips == 8 and p.mode == "sharded"],
+    "cycles": [p.name for p in [*SCALING, *OTHERS]],
     "limits": [p.name for p in LIMITS],
 }
 

@@ -167,8 +167,9 @@ def test_time_of_a_step_by_hand():
     }
     times = tpu.estimate(program, record)
     assert times.computation == pytest.approx(1e-3, rel=1e-5)  # 197e12 / 131072 cycles a second
-    assert times.communication == pytest.approx(2 * 51e6 / 100e9 + 4 * 32e-6)
-    assert times.efficiency == pytest.approx(1 / (1 + 1.02 + 0.128), rel=1e-5)
+    assert times.communication == pytest.approx(2 * 51e6 / 100e9 + 4 * 2 * 16e-6)
+    assert times.transfer == pytest.approx(2 * 51e6 / 200e9)
+    assert tpu.efficiency(*times[:2]) == pytest.approx(1 / (1 + 1.02 + 0.128), rel=1e-5)
     assert tpu.of_peak(program, record) == pytest.approx(0.5, rel=1e-5)
 
 
