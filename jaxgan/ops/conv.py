@@ -208,19 +208,16 @@ ad.defbilinear(
 
 
 def _adjoint_kernel_on_tpu(w: Array, *, of_gradient: bool) -> Array:
-    """With a gradient laid out as its parameter, and in float32 as in `_kernel_gradient_on_tpu`.
+    """With a gradient laid out as its parameter.
 
     XLA would move no data for the swap. The optimizer's step would then be in the swapped layout,
     and the parameter and its moments, which are in the default one between steps, copied there and
     back. The default layout of few channels is the compiler's choice.
     """
-    if not of_gradient:
-        return plain.adjoint_kernel(w)
-    adjoint = plain.adjoint_kernel(_at_least_float32(w))
-    if adjoint.shape[-1] % TPU_LANES == 0:
-        row_major = Layout(major_to_minor=tuple(range(adjoint.ndim)))
-        adjoint = with_layout_constraint(adjoint, row_major)
-    return adjoint.astype(w.dtype)
+    adjoint = plain.adjoint_kernel(w)
+    if not of_gradient or adjoint.shape[-1] % TPU_LANES:
+        return adjoint
+    return with_layout_constraint(adjoint, Layout(major_to_minor=tuple(range(adjoint.ndim))))
 
 
 adjoint_kernel_p = Primitive("jaxgan_adjoint_kernel")
