@@ -31,7 +31,8 @@ their protocol, and are comparable only under that protocol.
 
 `python -m benchmarks.device` measures the GAN training step on a GPU or TPU (steps and images per
 second, share of the peak FLOP/s, memory, in float32 and bfloat16). No such results are available
-yet; times on CPUs are in [performance.md](performance.md).
+yet; what the TPU compiler estimates is in [scaling.md](scaling.md), times on CPUs are in
+[performance.md](performance.md).
 """
 
 
@@ -77,8 +78,9 @@ def main(config: Config) -> None:
         }
         print(section(name, results[name]))
         ordered = {name: results[name] for name in known if name in results}
-        config.json.write_text(json.dumps(ordered, indent=2) + "\n")
-        config.page.write_text(page(ordered))
+        results = ordered | results  # and what benchmarks.tpu has written
+        config.json.write_text(json.dumps(results, indent=2) + "\n")
+        config.page.write_text(page(results))
 
 
 def about(protocol: Any) -> str:
@@ -87,8 +89,9 @@ def about(protocol: Any) -> str:
 
 
 def page(results: dict[str, Any]) -> str:
-    """Text of docs/results.md."""
-    return HEAD + "".join(f"\n{section(name, result)}" for name, result in results.items())
+    """Text of docs/results.md, of the results that have rows."""
+    protocols = {name: result for name, result in results.items() if "rows" in result}
+    return HEAD + "".join(f"\n{section(name, result)}" for name, result in protocols.items())
 
 
 def section(name: str, result: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Convolutions: every form and every derivative of it against `jax.lax`'s own."""
 
+import sys
 from functools import partial
 
 import hypothesis
@@ -11,6 +12,7 @@ import pytest
 
 from jaxgan import ops
 from jaxgan.ops import columns, cpu, phases, plain, spectral
+from jaxgan.ops.target import by_platform
 from jaxgan.parallel.axis import DATA_AXIS
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -405,3 +407,33 @@ def test_moments_and_their_derivatives(axes):
     derivatives = lambda moments, i: all_derivatives(lambda x, w: moments(x * w, axes)[i], names)
     for i in (0, 1):
         assert_equal_functions(derivatives(ops.moments, i), derivatives(plain_moments, i), x, w)
+
+
+def compiled_for_accelerators(monkeypatch):
+    module = sys.modules["jaxgan.ops.moments"]
+    monkeypatch.setattr(module, "by_platform", lambda on_cpu, otherwise: otherwise)
+
+
+@pytest.mark.parametrize("mean", [0.0, 10.0])
+def test_moments_of_accelerators_are_those_of_cpus(mean, monkeypatch):
+    """The one-pass variance, which a CPU's program does not have: values and derivatives."""
+    x = arguments()[0] + mean
+    derivatives = lambda moments: all_derivatives(
+        lambda x, w: moments(x * w, (0, 1, 2))[1], ("value", "gradients", "gradient penalty")
+    )(x, jnp.ones_like(x))
+    expected = derivatives(plain_moments)
+    compiled_for_accelerators(monkeypatch)
+    assert_close(derivatives(ops.moments), expected, 2e-5 if mean == 0.0 else 2e-4)
+
+
+def test_a_variance_of_accelerators_is_not_negative(monkeypatch):
+    compiled_for_accelerators(monkeypatch)
+    x = jnp.full((7, 3), 1000.1) + 1e-4 * jnp.arange(7.0)[:, None]
+    assert np.asarray(ops.moments(x, (0,))[1]).min() >= 0.0
+
+
+def test_choice_by_platform_under_vmap():
+    a, b = jnp.arange(3.0), jnp.array(9.0)
+    np.testing.assert_array_equal(jax.vmap(by_platform, (0, None))(a, b), a)
+    export = jax.export.export(jax.jit(jax.vmap(by_platform, (0, None))), platforms=["cuda"])
+    assert "broadcast_in_dim" in export(a, b).mlir_module()  # of b

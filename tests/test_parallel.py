@@ -10,6 +10,7 @@ import pytest
 from jax.sharding import AxisType
 
 import jaxgan
+from jaxgan import parallel
 from jaxgan.parallel import axis
 from tests import games, support
 from tests.programs.parallel import ALL, QUICK
@@ -76,6 +77,19 @@ def test_meshes_with_other_axes():
     mesh = jax.make_mesh((1,), ("model",), axis_types=(AxisType.Auto,))
     with pytest.raises(ValueError, match=r"axes \('model',\), expected data \(and fsdp\)"):
         jaxgan.sharded(games.CASES["minimax"]().algorithm, mesh=mesh)
+
+
+def test_the_mapped_update_is_that_of_pmap():
+    algorithm = games.CASES["minimax"]().with_sgd.algorithm
+    state, batches, key = (
+        algorithm.init(jax.random.key(0), games.minibatch()),
+        games.minibatches(0, algorithm.num_minibatches),
+        jax.random.key(1),
+    )
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    mapped = parallel.mapped_update(algorithm, mesh)
+    expected = jaxgan.pmap(algorithm).update(jax.tree.map(jnp.copy, state), batches, key)
+    chex.assert_trees_all_close(mapped(state, batches, key), expected, rtol=1e-6)
 
 
 def test_axis_outside_of_a_map():

@@ -12,6 +12,7 @@ from flax import nnx
 
 from jaxgan import ops
 from jaxgan.game import Network
+from jaxgan.ops import target
 from jaxgan.ops.conv import conv_p, input_gradient_p
 from jaxgan.types import ModelState, Params, PRNGKey
 
@@ -176,7 +177,7 @@ def remat(network: Network) -> Network:
             return network.apply(params, model_state, *inputs, key=key, train=train)
 
         rematerialised = jax.checkpoint(function, policy=_is_product)
-        if jax.default_backend() == "cpu":
+        if target.platform() == "cpu":
             rematerialised = _in_order(rematerialised)
         return rematerialised(key, params, model_state, *inputs)
 

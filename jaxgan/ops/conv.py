@@ -23,12 +23,15 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from jaxgan.ops import cpu, plain
 from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
+
+TPU_LANES = 128  # channels side by side in a TPU's vector registers
 
 
 def conv(
@@ -116,8 +119,12 @@ def conv_transpose(
         (x.shape[1 + i] - 1) * strides[i] + low + high - taps[i] + 2
         for i, (low, high) in enumerate(dilated)
     )
-    flipped = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    flipped = adjoint_kernel_p.bind(kernel, of_gradient=False)
     return input_gradient_p.bind(x, flipped, stride=strides, padding=pads, size=size, groups=1)
+
+
+def _at_least_float32(x: Array) -> Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _pair(stride: int | Pair) -> Pair:
@@ -163,6 +170,23 @@ kernel_gradient_p = _primitive(
     "jaxgan_conv_kernel_gradient", plain.kernel_gradient, cpu.kernel_gradient
 )
 
+
+def _kernel_gradient_on_tpu(x: Array, g: Array, **params: Any) -> Array:
+    """W(x, g) in float32, in which the matrix units sum anyway.
+
+    XLA drops the rounding to 16 bits before a parameter of float32, so that the sum over devices is
+    one of float32, and one for all passes of a network, as those of real and generated images.
+    """
+    w = plain.kernel_gradient(_at_least_float32(x), _at_least_float32(g), **params)
+    return w.astype(x.dtype)
+
+
+mlir.register_lowering(
+    kernel_gradient_p,
+    mlir.lower_fun(_kernel_gradient_on_tpu, multiple_results=False),
+    platform="tpu",
+)
+
 ad.defbilinear(
     conv_p,
     lambda ct, x, w, **at: input_gradient_p.bind(ct, w, size=x.aval.shape[1:3], **at),
@@ -177,6 +201,41 @@ ad.defbilinear(
     kernel_gradient_p,
     lambda ct, x, g, taps, **at: input_gradient_p.bind(g, ct, size=x.aval.shape[1:3], **at),
     lambda ct, x, g, taps, **at: conv_p.bind(x, ct, **at),
+)
+
+
+# ---- the kernel of a transposed convolution
+
+
+def _adjoint_kernel_on_tpu(w: Array, *, of_gradient: bool) -> Array:
+    """With a gradient laid out as its parameter.
+
+    XLA would move no data for the swap. The optimizer's step would then be in the swapped layout,
+    and the parameter and its moments, which are in the default one between steps, copied there and
+    back. The default layout of few channels is the compiler's choice.
+    """
+    adjoint = plain.adjoint_kernel(w)
+    if not of_gradient or adjoint.shape[-1] % TPU_LANES:
+        return adjoint
+    return with_layout_constraint(adjoint, Layout(major_to_minor=tuple(range(adjoint.ndim))))
+
+
+adjoint_kernel_p = Primitive("jaxgan_adjoint_kernel")
+adjoint_kernel_p.def_impl(jax.jit(adjoint_kernel_p.bind, static_argnames="of_gradient"))
+adjoint_kernel_p.def_abstract_eval(
+    lambda w, *, of_gradient: w.update(shape=(*w.shape[:2], w.shape[3], w.shape[2]))
+)
+mlir.register_lowering(
+    adjoint_kernel_p, mlir.lower_fun(plain.adjoint_kernel, multiple_results=False)
+)
+mlir.register_lowering(
+    adjoint_kernel_p,
+    mlir.lower_fun(_adjoint_kernel_on_tpu, multiple_results=False),
+    platform="tpu",
+)
+ad.deflinear2(
+    adjoint_kernel_p,
+    lambda ct, w, *, of_gradient: [adjoint_kernel_p.bind(ct, of_gradient=not of_gradient)],
 )
 
 
@@ -207,6 +266,11 @@ def _batch_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
     batching.primitive_batchers[primitive] = rule
 
 
+def _adjoint_kernels(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
+    return jax.vmap(plain.adjoint_kernel, in_axes=dims)(*args), 0
+
+
+batching.primitive_batchers[adjoint_kernel_p] = _adjoint_kernels
 _join_batches(conv_p, plain.conv)
 _join_batches(input_gradient_p, plain.input_gradient)
 _batch_plainly(kernel_gradient_p, plain.kernel_gradient)

@@ -24,7 +24,7 @@ def conv(x: Array, w: Array, *, stride: Pair, padding: Padding, groups: int = 1)
     if _uses_adjoint(kernel, stride):
         pads = _adjoint_padding(padding, kernel)
         out = plain.output_size(size, kernel, padding)
-        return phases.sum_of_taps(x, _adjoint_kernel(w), stride=stride, padding=pads, size=out)
+        return phases.sum_of_taps(x, plain.adjoint_kernel(w), stride=stride, padding=pads, size=out)
     return plain.conv(x, w, stride=stride, padding=padding)
 
 
@@ -64,7 +64,7 @@ def kernel_gradient(
     if _uses_adjoint(kernel, stride):
         pads = _adjoint_padding(padding, kernel)
         w = columns.kernel_gradient(g, x, stride=stride, padding=pads, taps=taps)
-        return _adjoint_kernel(w)
+        return plain.adjoint_kernel(w)
     return plain.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
 
 
@@ -86,10 +86,6 @@ def _uses_spectral(
 def _uses_adjoint(kernel: tuple[int, ...], stride: Pair) -> bool:
     *taps, n_in, n_out = kernel
     return stride == (1, 1) and min(taps) > 1 and n_out <= FEW < n_in
-
-
-def _adjoint_kernel(w: Array) -> Array:
-    return w[::-1, ::-1].transpose(0, 1, 3, 2)
 
 
 def _adjoint_padding(padding: Padding, kernel: tuple[int, ...]) -> Padding:

@@ -42,6 +42,14 @@ def kernel_gradient(
     return jax.linear_transpose(of_kernel, w)(g)[0]
 
 
+def adjoint_kernel(w: Array, *, of_gradient: bool = False) -> Array:
+    """The kernel flipped, with its channels swapped: of a convolution that is another's transpose.
+
+    It is its own inverse and its own transpose; `of_gradient` tells the latter (`ops/conv.py`).
+    """
+    return w[::-1, ::-1].transpose(0, 1, 3, 2)
+
+
 def output_size(size: tuple[int, ...], kernel: tuple[int, ...], padding: Padding) -> Pair:
     """Height and width of the output of a convolution with stride 1."""
     rows, columns = padding

@@ -4,6 +4,7 @@ from . import multihost as multihost
 from .modes import batch_sharding as batch_sharding
 from .modes import data_parallel as data_parallel
 from .modes import jit as jit
+from .modes import mapped_update as mapped_update
 from .modes import pmap as pmap
 from .modes import sharded as sharded
 from .modes import sharded_update as sharded_update

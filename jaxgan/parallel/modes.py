@@ -12,6 +12,7 @@ with the shardings that `update` expects. `update` donates its state argument: u
 returns.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxgan.ops import target
 from jaxgan.parallel import axis, multihost
 from jaxgan.parallel.axis import DATA_AXIS
 from jaxgan.training import TrainingAlgorithm, TrainState
@@ -78,7 +80,7 @@ def pmap(
     devices = list(devices or jax.local_devices())
     replicated = NamedSharding(Mesh(np.array(devices), (DATA_AXIS,)), PartitionSpec())
     mapped = jax.pmap(
-        _guarded(algorithm.update, max_traces),
+        _guarded(_compiled_for(devices[0].platform, algorithm.update), max_traces),
         axis_name=DATA_AXIS,
         in_axes=(None, 1, None),
         out_axes=None,
@@ -220,7 +222,26 @@ def sharded_update(
             metrics = axis.replicated(metrics)
         return jax.lax.with_sharding_constraint(state, state_shardings(mesh, state)), metrics
 
+    update = _compiled_for(mesh.devices.flat[0].platform, update)
     return jax.jit(_guarded(update, max_traces), donate_argnums=0)
+
+
+def mapped_update(algorithm: TrainingAlgorithm, mesh: Mesh) -> jax.stages.Wrapped:
+    """The update of `pmap` over global arrays, on a mesh with the axis `data`: the same program.
+
+    `jax.pmap` takes devices of this process alone; this can be lowered ahead of time for any.
+
+    Example:
+      >>> program = mapped_update(algorithm, mesh).lower(state, batches, key)  # doctest: +SKIP
+    """
+    update = jax.shard_map(
+        _compiled_for(mesh.devices.flat[0].platform, algorithm.update),
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(None, DATA_AXIS), PartitionSpec()),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )
+    return jax.jit(update, donate_argnums=0)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -254,6 +275,17 @@ def _check_divides(batch: int, num_devices: int) -> None:
             f"the batch size is {batch} and there are {num_devices} devices; "
             f"choose a multiple of {num_devices}"
         )
+
+
+def _compiled_for(platform: str, update: Callable[..., Any]) -> Callable[..., Any]:
+    """The update, traced to be compiled for a platform."""
+
+    @functools.wraps(update)
+    def for_platform(*args: Any) -> Any:
+        with target.compiled_for(platform):
+            return update(*args)
+
+    return for_platform
 
 
 def _guarded(update: Any, max_traces: int | None) -> Any:

@@ -139,6 +139,7 @@ def _input_gradient(
 
 _PLAIN: dict[str, Callable[..., Array]] = {
     "jaxgan_conv": plain.conv,
+    "jaxgan_adjoint_kernel": plain.adjoint_kernel,
     "jaxgan_conv_input_gradient": _input_gradient,
 }
 _CALLS = {"jit", "pjit", "closed_call", "checkpoint", "custom_jvp_call", "custom_vjp_call"}

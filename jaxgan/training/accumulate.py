@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jaxgan import ops
 from jaxgan.game import LossAndGradient, LossAux
+from jaxgan.ops import target
 from jaxgan.parallel import axis
 from jaxgan.training.state import TrainState
 from jaxgan.types import Array, Batch, ByPlayer, Metrics, Params, PRNGKey, PyTree
@@ -25,7 +26,7 @@ def mean_gradients(
     minibatch waits for the one before: XLA would otherwise compute them in an order, and merge
     forward passes with those of other turns, so that the activations of all are kept.
     """
-    batches, unrolled = dict(batches), jax.default_backend() == "cpu"
+    batches, unrolled = dict(batches), target.platform() == "cpu"
 
     def body(carry: PyTree, minibatch: tuple[Any, Batch]) -> tuple[PyTree, None]:
         model_state, sums = carry

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.game import Game, LossAndGradient, own_gradient
+from jaxgan.ops import target
 from jaxgan.parallel import axis
 from jaxgan.training.accumulate import Gradients, mean_gradients
 from jaxgan.training.averages import update_averages
@@ -185,7 +186,7 @@ def _scan_or_unroll(
     XLA's CPU backend converts convolutions to their fast form only outside loops: the gradient of a
     convolution in a loop body, even with a single iteration, takes about fifteen times as long.
     """
-    if length > 1 and jax.default_backend() != "cpu":
+    if length > 1 and target.platform() != "cpu":
         return jax.lax.scan(body, state, xs)
     stack = []
     for i in range(length):
