@@ -17,6 +17,7 @@ import numpy as np
 from jaxgan.types import Metrics
 
 MAX_POINTS = 300  # of a curve
+WINDOWS = 30  # of a moving average in a curve
 SHARE = 0.1  # of the time, at most, that is spent on drawing
 
 
@@ -104,14 +105,24 @@ def curves(points: Sequence[tuple[int, Metrics]]) -> Any:
     axes = figure.subplots(1, len(shown), squeeze=False)[0]
     for ax, (title, lines) in zip(axes, shown.items(), strict=True):
         for i, (label, values) in enumerate(lines.items()):
-            members = values.reshape(len(steps), -1)
-            style = {"color": f"C{i}", "alpha": 1.0 if members.shape[1] == 1 else 0.5}
-            first, *_ = ax.plot(steps, members, linewidth=1.2, **style)
-            first.set_label(label)
+            _draw(ax, steps, values.reshape(len(steps), -1), label, f"C{i}")
         ax.set(title=title, xlabel="step")
         ax.grid(alpha=0.3)
         ax.legend(fontsize="small")
     return figure
+
+
+def _draw(ax: Any, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
+    """Draws values `[T, P]`, faintly where there are many, and the average of the last ones."""
+    window = max(1, len(steps) // WINDOWS)
+    if window > 1:
+        ax.plot(steps, values, color=colour, alpha=0.2, linewidth=0.6)
+        sums = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), axis=0)
+        ends = np.arange(1, len(steps) + 1)
+        starts = np.maximum(ends - window, 0)
+        values = (sums[ends] - sums[starts]) / (ends - starts)[:, None]
+    first, *_ = ax.plot(steps, values, color=colour, linewidth=1.5 if values.shape[1] == 1 else 0.8)
+    first.set_label(label)
 
 
 def losses(metrics: Metrics) -> str:

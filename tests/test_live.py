@@ -95,6 +95,15 @@ def test_the_curves_are_the_metrics():
     assert mean.get_xdata().tolist() == [2, 4]
 
 
+def test_curves_of_many_points_are_averages_of_the_last_ones():
+    """Of three; of a line, that is the line one step before."""
+    points = [(step, {"x": {"loss": np.float64(step)}}) for step in range(3 * live.WINDOWS)]
+    faint, average = live.curves(points).axes[0].lines
+    assert faint.get_ydata().tolist() == list(range(len(points)))
+    expected = [0.0, 0.5, *(np.arange(2, len(points)) - 1)]
+    np.testing.assert_allclose(average.get_ydata(), expected)
+
+
 def test_long_training_keeps_some_points_and_the_last(shown, monkeypatch):
     monkeypatch.setattr(live, "MAX_POINTS", 5)
     drawn = []
