@@ -54,16 +54,17 @@ def display(first: int, num_steps: int) -> Iterator[Callable[[int, Any, Metrics]
         text = f"step {step}/{num_steps} &ensp; {losses(metrics)} &ensp; {in_words(step)}"
         progress = f'<progress value="{step - first}" max="{num_steps - first}"></progress>'
         bar.update(ipython.HTML(f"{progress} {text.rstrip()}"))
-        if len(points) > 1:
+        shown = points if points[-1][0] == step else [*points, newest[0]]
+        if len(shown) > 1:
             picture = io.BytesIO()
-            curves(points).savefig(picture, format="png", dpi=80)
+            curves(shown).savefig(picture, format="png", dpi=80)
             plot.update(ipython.Image(picture.getvalue(), format="png"))
         now = time.perf_counter()
         due[0] = now + max(0.5, (now - start) / SHARE)
 
     def show(step: int, state: Any, metrics: Metrics) -> None:
         newest[:] = [(step, metrics)]
-        if not points or step - points[-1][0] >= period or step == num_steps:
+        if not points or step - points[-1][0] >= period:
             points.append((step, metrics))
         if time.perf_counter() >= due[0]:
             draw()

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import jaxgan
@@ -61,13 +62,17 @@ def test_resumed_training_fills_the_bar_from_where_it_starts(shown):
     assert '<progress value="10" max="10"></progress> step 30/30' in shown[0][-1].data
 
 
-def test_training_that_ends_early_shows_its_last_step(shown):
+def test_training_that_ends_early_shows_its_last_step(shown, monkeypatch):
     def stop(step, state, metrics):
         if step == 7:
             raise jaxgan.StopTraining
 
+    drawn = []
+    monkeypatch.setattr(live, "MAX_POINTS", 4)  # steps 1, 6, 11, 16
+    monkeypatch.setattr(live, "curves", lambda points: drawn.append(points) or Figure())
     fit(callbacks=[stop])
     assert "step 7/20" in shown[0][-1].data
+    assert [step for step, _ in drawn[-1]] == [1, 6, 7]
 
 
 def test_nothing_is_displayed_outside_of_a_notebook(shown, monkeypatch):
@@ -107,8 +112,7 @@ def test_curves_of_many_points_are_averages_of_the_last_ones():
 def test_long_training_keeps_some_points_and_the_last(shown, monkeypatch):
     monkeypatch.setattr(live, "MAX_POINTS", 5)
     drawn = []
-    monkeypatch.setattr(live, "curves", lambda points: drawn.append(points) or live_figure())
-    live_figure = lambda: SimpleNamespace(savefig=lambda file, **_: file.write(b"\x89PNG"))
+    monkeypatch.setattr(live, "curves", lambda points: drawn.append(points) or Figure())
     fit()
     assert [step for step, _ in drawn[-1]] == [1, 5, 9, 13, 17, 20]
 
