@@ -27,7 +27,7 @@ SHORT = {  # parameters of notebooks with which they take seconds
     "07_game_dynamics": "stages = (2,)",
     "08_populations": "ring_steps, grid_steps = 200, 50",
     "09_many_devices": "num_steps = 2",
-    "10_measuring_honestly": "num_steps = 15",
+    "10_measuring_honestly": "num_steps = 10",
     "11_finished_runs": "num_steps = 4",
 }
 
