@@ -24,7 +24,7 @@ SHORT = {  # parameters of notebooks with which they take seconds
     "04_conditional_and_infogan": "num_steps = 4",
     "05_pix2pix_and_cyclegan": "pix2pix_steps = cyclegan_steps = 2",
     "06_autoencoders": "num_steps, vae_gan_steps = 100, 2",
-    "07_game_dynamics": "stages = (2,)",
+    "07_game_dynamics": "stages = (10,)",
     "08_populations": "ring_steps, grid_steps = 200, 50",
     "09_many_devices": "num_steps = 2",
     "10_measuring_honestly": "num_steps = 10",
