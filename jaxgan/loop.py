@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 
+from jaxgan.live import display, in_notebook
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Batch, Metrics, PRNGKey
 
@@ -27,6 +28,7 @@ def fit(
     num_steps: int,
     state: TrainState | None = None,
     callbacks: Sequence[Callback] = (),
+    live: bool = True,
 ) -> TrainState:
     """Training loop: trains until `state.step` is `num_steps`.
 
@@ -47,6 +49,7 @@ def fit(
         number of steps done, the new state and the update's metrics. Arrays are dispatched
         asynchronously: a callback that does not read them does not block. It must not keep a
         reference to the state, whose buffers are donated to the next update.
+      live: whether to display a bar and curves where the program runs in a notebook.
 
     Returns:
       The final state.
@@ -69,7 +72,10 @@ def fit(
             f"{num_steps - first} steps remain, expected a multiple of the algorithm's "
             f"steps_per_update, {algorithm.steps_per_update}"
         )
-    with _interruptible() as interrupted:
+    with contextlib.ExitStack() as stack:
+        interrupted = stack.enter_context(_interruptible())
+        if live and in_notebook():
+            callbacks = [stack.enter_context(display(first, num_steps)), *callbacks]
         for step in range(first, num_steps, algorithm.steps_per_update):
             start = step * algorithm.num_minibatches // algorithm.steps_per_update
             batches = minibatches(start, algorithm.num_minibatches)

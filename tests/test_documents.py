@@ -1,5 +1,6 @@
 """The code of the documents: the README's programs, the notebooks, and links."""
 
+import ast
 import re
 
 import jax
@@ -14,8 +15,24 @@ from nbclient import NotebookClient
 import jaxgan
 from jaxgan import checkpoint, images, latents
 from jaxgan.__main__ import main
-from tests.conftest import ROOT
+from tests.conftest import QUICKLY_COMPILED, ROOT
 from tests.support import README, code_blocks, command, exit_status, pixels, train_mnist
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SHORT = {  # parameters of notebooks with which they take seconds
+    "00_getting_started": "num_steps = 20",
+    "01_what_a_gan_is": "num_steps = 2000",
+    "02_losses_and_penalties": "num_steps = frozen_steps = 20",
+    "03_your_own_game": "num_steps = gan_steps = 20",
+    "04_conditional_and_infogan": "num_steps = 4",
+    "05_pix2pix_and_cyclegan": "pix2pix_steps = cyclegan_steps = 2",
+    "06_autoencoders": "num_steps, vae_gan_steps = 100, 2",
+    "07_game_dynamics": "stages = (10,)",
+    "08_populations": "ring_steps, grid_steps = 200, 50",
+    "09_many_devices": "num_steps = 2",
+    "10_measuring_honestly": "num_steps = 10",
+    "11_finished_runs": "num_steps = 4",
+}
 
 LOOP, FIELD, *MORE = code_blocks(README, "python")
 
@@ -135,21 +152,63 @@ def test_the_korean_readme_has_the_same_programs():
     assert [bare(code) for code in korean] == [bare(LOOP), bare(FIELD)]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_stored_without_outputs(path):
+    """And begin with a title, have code that defines what the tests replace, and are listed."""
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.cells[0].source.startswith("# ")
+    assert path.name in README
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert assigned(parameters(notebook).source) >= assigned(SHORT[path.stem])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 # The kernel's own event loop warns as it is closed.
 @pytest.mark.filterwarnings("ignore")
-def test_notebooks(path, tmp_path):
+def test_notebooks(path, tmp_path, monkeypatch):
+    """From a fresh kernel, with few steps: the cell after the tagged one sets other parameters."""
+    monkeypatch.setenv("XLA_FLAGS", QUICKLY_COMPILED)
     notebook = nbformat.read(path, as_version=4)
+    cell = nbformat.v4.new_code_cell(SHORT[path.stem])
+    notebook.cells.insert(notebook.cells.index(parameters(notebook)) + 1, cell)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("image/png" in output.get("data", {}) for output in outputs)
+    if path.stem == "00_getting_started":  # which has a plain `fit`
+        shown = [output.data.get("text/html", "") for output in outputs if "data" in output]
+        assert any('<progress value="20" max="20"></progress> step 20/20' in it for it in shown)
+
+
+def parameters(notebook):
+    """The cell that is tagged `parameters`, as papermill's."""
+    (cell,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
+    return cell
+
+
+def assigned(code):
+    """Names that are assigned to at the top level."""
+    return {
+        name.id
+        for node in ast.parse(code).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    }
 
 
 def test_links_of_the_documents_lead_somewhere():
     names = ("README.md", "README.ko.md", "CONTRIBUTING.md")
-    for path in [*(ROOT / name for name in names), *(ROOT / "docs").rglob("*.md")]:
-        text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    documents = [*(ROOT / name for name in names), *(ROOT / "docs").rglob("*.md")]
+    texts = {path: path.read_text(encoding="utf-8") for path in documents}
+    for path in NOTEBOOKS:
+        cells = nbformat.read(path, as_version=4).cells
+        texts[path] = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    for path, text in texts.items():
+        text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
             if not link.startswith("http"):
                 assert (path.parent / link).exists(), f"{path.name} links to {link}"

@@ -19,6 +19,7 @@ LAYERS = [
         "schedules",
         "optimizers",
         "images",
+        "live",
         "data",
         "metrics",
     },

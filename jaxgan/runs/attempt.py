@@ -66,6 +66,7 @@ class Attempt:
                 num_steps=self.last,
                 state=state,
                 callbacks=self.all_callbacks(stack, manager, loggers, evaluations, draws=draws),
+                live=False,
             )
             return int(state.step)
 

@@ -6,7 +6,6 @@ signal handlers) are context managers.
 
 import contextlib
 import dataclasses
-import datetime
 import json
 import signal
 import time
@@ -19,6 +18,7 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from jaxgan import live
 from jaxgan.evaluation import Evaluation
 from jaxgan.loop import Callback, StopTraining
 from jaxgan.metrics import Records
@@ -271,11 +271,11 @@ def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callba
     Yields:
       The callback. It blocks until the metrics are available; call it only every few steps.
     """
-    speed = _speed(num_steps)
+    speed = live.speed(num_steps)
     if not console.is_terminal:
 
         def line(step: int, state: TrainState, metrics: Metrics) -> None:
-            text = f"step {step}/{num_steps}  {_losses(metrics)}  {speed(step)}"
+            text = f"step {step}/{num_steps}  {live.losses(metrics)}  {speed(step)}"
             console.print(text.rstrip())
 
         yield line
@@ -290,26 +290,6 @@ def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callba
         task = bar.add_task("", total=num_steps, completed=start, losses="compiling", speed="")
 
         def advance(step: int, state: TrainState, metrics: Metrics) -> None:
-            bar.update(task, completed=step, losses=_losses(metrics), speed=speed(step))
+            bar.update(task, completed=step, losses=live.losses(metrics), speed=speed(step))
 
         yield advance
-
-
-def _losses(metrics: Metrics) -> str:
-    return "  ".join(f"{player} {float(m['loss']):.3f}" for player, m in metrics.items())
-
-
-def _speed(num_steps: int) -> Callable[[int], str]:
-    """Steps per second and time left, measured from the first call, to exclude compilation."""
-    first: list[tuple[int, float]] = []
-
-    def speed(step: int) -> str:
-        now = time.perf_counter()
-        if not first or step <= first[0][0]:
-            first[:] = [(step, now)]
-            return ""
-        rate = (step - first[0][0]) / (now - first[0][1])
-        left = datetime.timedelta(seconds=round((num_steps - step) / rate))
-        return f"{rate:.1f} steps/s  {left} left"
-
-    return speed

@@ -151,6 +151,7 @@ class _Training:
                 _when(saves, self.save),
                 stop,
             ],
+            live=False,
         )
         self.states = [population.member(state, i) for i in range(len(self.members))]
 
