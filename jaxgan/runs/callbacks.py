@@ -261,12 +261,12 @@ class Interrupted(BaseException):
 
 
 @contextlib.contextmanager
-def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callback]:
+def progress(console: Console, *, start: int, num_steps: int | None) -> Iterator[Callback]:
     """Callback that shows progress: steps/s, time left and losses, as a bar or as plain lines.
 
     Args:
       console: the console; a progress bar on a terminal, a line per call otherwise.
-      start, num_steps: the first and the last step.
+      start, num_steps: the first and the last step; `None` if the last is not known.
 
     Yields:
       The callback. It blocks until the metrics are available; call it only every few steps.
@@ -275,7 +275,7 @@ def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callba
     if not console.is_terminal:
 
         def line(step: int, state: TrainState, metrics: Metrics) -> None:
-            text = f"step {step}/{num_steps}  {_losses(metrics)}  {speed(step)}"
+            text = f"step {step}/{num_steps or '?'}  {_losses(metrics)}  {speed(step)}"
             console.print(text.rstrip())
 
         yield line
@@ -299,7 +299,7 @@ def _losses(metrics: Metrics) -> str:
     return "  ".join(f"{player} {float(m['loss']):.3f}" for player, m in metrics.items())
 
 
-def _speed(num_steps: int) -> Callable[[int], str]:
+def _speed(num_steps: int | None) -> Callable[[int], str]:
     """Steps per second and time left, measured from the first call, to exclude compilation."""
     first: list[tuple[int, float]] = []
 
@@ -309,6 +309,8 @@ def _speed(num_steps: int) -> Callable[[int], str]:
             first[:] = [(step, now)]
             return ""
         rate = (step - first[0][0]) / (now - first[0][1])
+        if num_steps is None:
+            return f"{rate:.1f} steps/s"
         left = datetime.timedelta(seconds=round((num_steps - step) / rate))
         return f"{rate:.1f} steps/s  {left} left"
 

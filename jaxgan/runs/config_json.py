@@ -44,14 +44,14 @@ def read_config_json(directory: Path) -> dict[str, Any]:
         raise RunError(f"{directory} holds no run: it has no config.json")
     try:
         record = json.loads(path.read_bytes())
-        _check_parts(record)
+        check_parts(record)
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
     return record
 
 
-def _check_parts(record: Any) -> None:
-    """Raises a `ValueError` if a part is missing or of the wrong type."""
+def check_parts(record: Any) -> None:
+    """Raises a `ValueError` if a part of a record is missing or of the wrong type."""
     if not isinstance(record, dict):
         raise ValueError(f"it holds a {type(record).__name__}, expected an object")
     parts = {"experiment": str, "config": dict, "data": dict, "sessions": list}
