@@ -100,7 +100,7 @@ def test_the_page_in_a_browser(name, size, runs, browser, tmp_path):
 
     def check(label=0):
         """Waits for the next image, compares it with the live model's, and returns its latent."""
-        page.wait_for_function(f"document.body.dataset.rendered > {len(seen)}")
+        page.wait_for_selector(f"body[data-rendered='{len(seen) + 1}']")
         found = page.evaluate("[[...shown.latent], [...shown.image]]")
         z, image = (np.array(values, np.float32) for values in found)
         expected = run.decode(z[None], label=label if name == "conditional" else None)

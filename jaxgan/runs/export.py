@@ -153,7 +153,8 @@ def _averaged(run: Run, player: str) -> bool:
 def _configuration(run: Run) -> dict[str, Any]:
     """What the result of a training step depends on: no paths and no intervals."""
     resumable = resumable_fields(Config)
-    return {name: x for name, x in run.record["config"].items() if name not in resumable}
+    config = run.record["config"].items()
+    return {name: x for name, x in config if name == "data" or name not in resumable}
 
 
 def _evaluation(run: Run) -> list[dict[str, Any]]:
