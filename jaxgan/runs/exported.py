@@ -49,15 +49,16 @@ def read_record(path: Path) -> dict[str, Any]:
       UserError: the file is damaged, or has no record of a run.
     """
     record = weights.record(path)
+    data = record.get("data")
+    found = record | {
+        "sessions": [{"versions": record.get("versions")}],
+        "data": {"source": str(path)} | data if isinstance(data, dict) else data,
+    }
     try:
-        found = record | {
-            "sessions": [{"versions": record.get("versions")}],
-            "data": {"source": str(path)} | record.get("data", {}),
-        }
         check_parts(found)
         if not (type(record.get("step")) is int and isinstance(record.get("player"), str)):
             raise ValueError("it has no step or player")
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise RunError(
             f"{path} is no model that `jaxgan export` wrote ({error}); its weights are read by "
             "jaxgan.weights.load"
