@@ -60,7 +60,7 @@ function draw(values) {
   context.putImageData(pixels, 0, 0);
 }
 
-function name(slider) {
+function showValue(slider) {
   const isFree = slider.id === "truncation" && slider.value === slider.max;
   slider.parentElement.querySelector("output").textContent = isFree ? "none" : slider.value;
 }
@@ -68,7 +68,7 @@ function name(slider) {
 let session, shown, isRunning = false, isOutdated = false;
 /** Shows the image of what is chosen; of choices made meanwhile, that of the last. */
 async function render() {
-  document.querySelectorAll("input").forEach(name);
+  document.querySelectorAll("input").forEach(showValue);
   isOutdated = true;
   if (isRunning || !session) return;
   isRunning = true;
