@@ -91,7 +91,7 @@ CHANGES = {
     "other arrays than the generator": lambda arrays, record: arrays.pop(sorted(arrays)[-1]),
     "other arrays than the critic": lambda arrays, record: record.update(player="critic"),
     "which jaxgan does not have": lambda arrays, record: record.update(experiment="os.path"),
-    "is damaged": lambda arrays, record: record["config"].update(features="x"),
+    "damaged.safetensors is damaged": lambda arrays, record: record["config"].update(features="x"),
 }
 
 

@@ -20,7 +20,7 @@ from jaxgan.game import Game
 from jaxgan.latents import Latent, truncated
 from jaxgan.parallel import multihost
 from jaxgan.runs import exported, find, launch
-from jaxgan.runs.config_json import check_same_data, read_config, read_config_json
+from jaxgan.runs.config_json import check_same_data, read_config, read_config_json, record_path
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Batch, ByPlayer
@@ -262,7 +262,7 @@ def _blank_data(directory: Path, config: Config, record: Mapping[str, Any]) -> A
         return config.blank_data(record["data"])
     except (TypeError, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise RunError(
-            f"{directory / 'config.json'} is damaged (its data: {error}); restore it from a copy"
+            f"{record_path(directory)} is damaged (its data: {error}); restore it from a copy"
         ) from None
 
 
