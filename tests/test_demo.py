@@ -12,7 +12,7 @@ import pytest
 from jaxgan import images, latent_space, load_run
 from jaxgan.runs import demo, exported, generator_commands, onnx
 from tests.conftest import ROOT
-from tests.support import command, refused, train_mnist
+from tests.support import command, decoded, refused, train_mnist
 
 RUNTIME = Path(os.environ.get("JAXGAN_ONNXRUNTIME_WEB", ROOT))  # where npm installed it
 SIZES = [(390, "dark"), (1400, "light")]
@@ -104,10 +104,10 @@ def test_the_page_in_a_browser(name, size, runs, browser, tmp_path):
         z, image = (np.array(values, np.float32) for values in found)
         expected = run.decode(z[None], label=label if name == "conditional" else None)
         np.testing.assert_allclose(image.reshape(28, 28, 1), expected[0], atol=1e-4, rtol=0)
-        pixels = page.evaluate("[...context.getImageData(0, 0, 28, 28).data]")
+        pixels = decoded(page.evaluate("canvas.toDataURL()"))
         sheet = images.sheet(image.reshape(1, 28, 28, 1), margin=0)
         colours = np.broadcast_to(sheet, (28, 28, 3))
-        np.testing.assert_array_equal(np.reshape(pixels, (28, 28, 4))[..., :3], colours)
+        np.testing.assert_array_equal(pixels[..., :3], colours)
         seen.append(image)
         return z
 
