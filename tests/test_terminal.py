@@ -7,7 +7,7 @@ import pytest
 
 from jaxgan.__main__ import main
 from jaxgan.runs import watch
-from tests.support import command, refused
+from tests.support import command, finish, refused, start
 
 RECORD = {
     "experiment": "mnist",
@@ -71,39 +71,15 @@ def test_there_is_nothing_to_watch(tmp_path):
     assert "holds no run" in refused(command, "watch", tmp_path)
 
 
-SHELLS = {
-    "bash": ("bash --norc --noprofile -i", ""),
-    "zsh": ("zsh -f -i", "autoload -U compinit; compinit -u -D; "),
-}
-COMPLETED = {  # what is typed, and what the key Tab makes of it
-    "jaxgan wat": "jaxgan watch ",
-    "jaxgan sample dir": "jaxgan sample directory/",
-    "jaxgan sample directory --trunc": "jaxgan sample directory --truncation ",
-    "jaxgan sample --step ne": "jaxgan sample --step newest ",
-    "jaxgan sample --ou": "jaxgan sample --out ",
-    "jaxgan sample --out fi": "jaxgan sample --out file.png ",
-}
-
-
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_in_a_shell(shell, tmp_path, capsys):
     """As a user meets it: typed into a shell that has evaluated the script."""
-    pexpect = pytest.importorskip("pexpect")
+    pytest.importorskip("pexpect")
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell}")
     main(["completion", shell])
     (tmp_path / "script").write_text(capsys.readouterr().out)
     (tmp_path / "directory").mkdir()
     (tmp_path / "file.png").touch()
-    start, prepare = SHELLS[shell]
-    terminal = {"cwd": str(tmp_path), "encoding": "utf-8", "dimensions": (50, 400)}
-    environment = {"TERM": "dumb", "PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
-    child = pexpect.spawn(start, env=environment, timeout=300, **terminal)
-    child.sendline(f"{prepare}source ./script; PS1='rea''dy> '")
-    child.expect_exact("ready> ")
-    for typed, expected in COMPLETED.items():
-        child.send(f"{typed}\t")
-        child.expect_exact(expected)
-        child.send("\x03")  # Ctrl-C, for another line
-        child.expect_exact("ready> ")
-    child.close(force=True)
+    status, _, errors = finish(start("tests.programs.typed", shell, tmp_path))
+    assert status == 0, errors
