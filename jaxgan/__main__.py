@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
-from jaxgan.runs import arguments, cli, find, xla_flags
+from jaxgan.runs import arguments, cli, completion, find, xla_flags
 from jaxgan.runs.cli import exit_on_user_error
 
 # For each command, its arguments and the module in `jaxgan.runs` with the function of the command's
@@ -32,10 +32,13 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "anomalies": (arguments.Anomalies, "latent_commands"),
     "spectrum": (arguments.Spectrum, "dynamics_commands"),
     "export": (arguments.Export, "export"),
+    "demo": (arguments.Demo, "demo"),
     "report": (arguments.Report, "report_commands"),
     "compare": (arguments.Compare, "report_commands"),
     "list": (arguments.List, "report_commands"),
+    "watch": (arguments.Watch, "watch"),
     "digest": (arguments.Digest, "commands"),
+    "completion": (arguments.Completion, "completion"),  # for --help: `main` runs it
 }
 
 
@@ -54,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     types = {name: command_type for name, (command_type, _) in COMMANDS.items()}
     args: Any = subcommand_cli_from_dict(types, args=words, description=__doc__, prog=prog)
     name = next(name for name, command_type in types.items() if type(args) is command_type)
+    if name == "completion":
+        print(completion.script(types, args.shell))
+        return
     with exit_on_user_error():
         module = importlib.import_module(f"jaxgan.runs.{COMMANDS[name][1]}")
         getattr(module, name.replace("-", "_"))(args)

@@ -136,8 +136,11 @@ def losses(metrics: Metrics) -> str:
     return "  ".join(f"{player} {np.mean(own['loss']):.3f}" for player, own in metrics.items())
 
 
-def speed(num_steps: int) -> Callable[[int], str]:
-    """Steps per second and time left, measured from the first call, to exclude compilation."""
+def speed(num_steps: int | None) -> Callable[[int], str]:
+    """Steps per second, and time left if the last step is known.
+
+    Measured from the first call, to exclude compilation.
+    """
     first: list[tuple[int, float]] = []
 
     def in_words(step: int) -> str:
@@ -146,6 +149,8 @@ def speed(num_steps: int) -> Callable[[int], str]:
             first[:] = [(step, now)]
             return ""
         rate = (step - first[0][0]) / (now - first[0][1])
+        if num_steps is None:
+            return f"{rate:.1f} steps/s"
         left = datetime.timedelta(seconds=round((num_steps - step) / rate))
         return f"{rate:.1f} steps/s  {left} left"
 

@@ -84,6 +84,19 @@ def cifar10_images() -> np.ndarray:
     return np.concatenate([np.asarray(Image.open(path)).reshape(-1, 32, 32, 3) for path in paths])
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; the test is skipped where it is not installed."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'jaxgan[browser]'")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("there is no chromium and no google-chrome; install one")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
 @pytest.fixture
 def digits() -> dict[str, np.ndarray]:
     """A few small images: 32 of 8 x 8 pixels, in bytes, with labels."""

@@ -4,7 +4,6 @@ import dataclasses
 import html.parser
 import json
 import shlex
-import shutil
 
 import numpy as np
 import pytest
@@ -320,19 +319,6 @@ def test_a_page_that_fails_costs_a_warning(tmp_path, monkeypatch, capsys):
 
 
 # ---- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; the test is skipped where it is not installed."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install 'jaxgan[browser]'")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no chromium and no google-chrome; install one")
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.slow

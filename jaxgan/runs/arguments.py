@@ -243,26 +243,32 @@ class Project(CheckpointArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Directions(CheckpointArguments):
-    """Show the latent directions along which samples change most, a row per direction."""
+class DirectionArguments(CheckpointArguments):
+    """Arguments of the commands that find directions."""
 
     method: Literal["sefa", "pca"] = "sefa"
     """Eigenvectors of the first layer's weights (SeFa), or principal components of the generated
     images (GANSpace)."""
     num: int = 8
     """Number of directions."""
+    layer: str | None = None
+    """Path of the first layer's weights, such as Dense_0/kernel, if it cannot be found (SeFa)."""
+    seed: int = 0
+    """Seed of the samples."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directions(DirectionArguments):
+    """Show the latent directions along which samples change most, a row per direction."""
+
     steps: int = 9
     """Number of images per direction."""
     distance: float = 3.0
     """Largest distance from the sample, in standard deviations of the prior."""
-    layer: str | None = None
-    """Path of the first layer's weights, such as Dense_0/kernel, if it cannot be found (SeFa)."""
     label: int | None = None
     """Class of all images, of a conditional run."""
     out: Path = Path("directions.png")
     """Image file to write; the directions are written beside it, as .npz."""
-    seed: int = 0
-    """Seed of the sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +312,24 @@ class Export(CheckpointArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Demo(DirectionArguments):
+    """Write a page that runs the generator in the browser: new samples, and sliders for directions.
+
+    A single file that needs no network and no server. It holds onnxruntime-web, which npm installs.
+    """
+
+    method: Literal["sefa", "pca"] = "pca"
+    """Principal components of the generated images (GANSpace), or eigenvectors of the first layer's
+    weights (SeFa)."""
+    out: Path = Path("demo.html")
+    """File to write."""
+    runtime: Path = Path()
+    """Folder in which `npm install onnxruntime-web` was run, or the package itself."""
+    open: bool = False
+    """Show it in the browser."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Digest(RunArguments):
     """Print the SHA-256 digest of the newest checkpoint, and its step."""
 
@@ -339,3 +363,19 @@ class List:
 
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("runs")
     """Folder that holds runs, also in folders of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch(RunArguments):
+    """Show the progress of a run that trains elsewhere, until it is complete.
+
+    From its files alone, so that the run may train on another machine. Ctrl-C leaves it training.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """Print the script by which a shell completes commands, flags, their values and files."""
+
+    shell: Positional[Literal["bash", "zsh"]]
+    """The shell."""

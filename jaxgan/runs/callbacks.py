@@ -261,12 +261,12 @@ class Interrupted(BaseException):
 
 
 @contextlib.contextmanager
-def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callback]:
+def progress(console: Console, *, start: int, num_steps: int | None) -> Iterator[Callback]:
     """Callback that shows progress: steps/s, time left and losses, as a bar or as plain lines.
 
     Args:
       console: the console; a progress bar on a terminal, a line per call otherwise.
-      start, num_steps: the first and the last step.
+      start, num_steps: the first and the last step; `None` if the last is not known.
 
     Yields:
       The callback. It blocks until the metrics are available; call it only every few steps.
@@ -275,7 +275,7 @@ def progress(console: Console, *, start: int, num_steps: int) -> Iterator[Callba
     if not console.is_terminal:
 
         def line(step: int, state: TrainState, metrics: Metrics) -> None:
-            text = f"step {step}/{num_steps}  {live.losses(metrics)}  {speed(step)}"
+            text = f"step {step}/{num_steps or '?'}  {live.losses(metrics)}  {speed(step)}"
             console.print(text.rstrip())
 
         yield line

@@ -16,7 +16,7 @@ from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
-from jaxgan.runs import arguments
+from jaxgan.runs import arguments, exported
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.run import CHUNK, Run, load_run
@@ -255,10 +255,14 @@ def digest(args: arguments.Digest) -> None:
 
 
 def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> Run:
-    """Loads the run and the checkpoint of a command's arguments; raises those of `load_run`."""
+    """Loads the run and the checkpoint of a command's arguments; raises those of `load_run`.
+
+    A name of a generator that comes with the package is one, where there is no such directory.
+    """
+    is_name = not args.run.exists() and str(args.run) in exported.names()
     data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None
     return load_run(
-        args.run,
+        exported.path_of(str(args.run)) if is_name else args.run,
         step=args.step,
         with_data=with_data,
         data_dir=data_dir,

@@ -44,14 +44,19 @@ def read_config_json(directory: Path) -> dict[str, Any]:
         raise RunError(f"{directory} holds no run: it has no config.json")
     try:
         record = json.loads(path.read_bytes())
-        _check_parts(record)
+        check_parts(record)
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
     return record
 
 
-def _check_parts(record: Any) -> None:
-    """Raises a `ValueError` if a part is missing or of the wrong type."""
+def record_path(directory: Path) -> Path:
+    """Where the record of a run is: in its `config.json`, or in the file that it is."""
+    return directory if directory.is_file() else directory / "config.json"
+
+
+def check_parts(record: Any) -> None:
+    """Raises a `ValueError` if a part of a record is missing or of the wrong type."""
     if not isinstance(record, dict):
         raise ValueError(f"it holds a {type(record).__name__}, expected an object")
     parts = {"experiment": str, "config": dict, "data": dict, "sessions": list}
@@ -72,8 +77,8 @@ def read_config(directory: Path, record: Mapping[str, Any], config_type: type[C]
     """The configuration of a run, whose values are checked.
 
     Args:
-      directory: directory of the run.
-      record: from `read_config_json`.
+      directory: directory of the run, or its file.
+      record: from `read_config_json`, or from `exported.read_record`.
       config_type: `Config` of the run's experiment.
 
     Raises:
@@ -84,12 +89,12 @@ def read_config(directory: Path, record: Mapping[str, Any], config_type: type[C]
     for name in sorted(values):
         if name not in hints:
             raise RunError(
-                f"{directory / 'config.json'} was made by another version of "
+                f"{record_path(directory)} was made by another version of "
                 f"{record['experiment']} (with the field {name!r}); use that version"
             )
         if not fits(values[name], hints[name]):
             raise RunError(
-                f"{directory / 'config.json'} is damaged ({name} is {str(values[name])[:100]!r}); "
+                f"{record_path(directory)} is damaged ({name} is {str(values[name])[:100]!r}); "
                 "restore it from a copy"
             )
         if isinstance(values[name], list):
@@ -98,7 +103,7 @@ def read_config(directory: Path, record: Mapping[str, Any], config_type: type[C]
     try:
         check_bounds(config)
     except RunError as error:
-        raise RunError(f"{directory / 'config.json'} is damaged: {error}") from None
+        raise RunError(f"{record_path(directory)} is damaged: {error}") from None
     return config
 
 

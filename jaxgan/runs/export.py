@@ -38,15 +38,15 @@ def export(args: arguments.Export) -> None:
     for name in formats:
         stem = player if name == "safetensors" else "model"
         path = args.out if is_file else args.out / f"{stem}.{name}"
-        WRITERS[name](path, run, player)
+        WRITERS[name](path, run, player, args.license)
         print(f"{path}: {run.directory} at step {run.step}, {path.stat().st_size:,} bytes")
     if not is_file:
         write_card(args.out, run, player, formats, args.license)
         print(f"{args.out}/README.md: its data, training, scores, and how to load it")
 
 
-def write_safetensors(path: Path, run: Run, player: str) -> None:
-    """Writes a player's weights, with their provenance as metadata."""
+def write_safetensors(path: Path, run: Run, player: str, license_name: str) -> None:
+    """Writes a player's weights, with their provenance as metadata; `load_run` reads it."""
     params, model_state = multihost.to_host([run.params[player], run.model_state[player]])
     weights.save(
         path,
@@ -55,28 +55,30 @@ def write_safetensors(path: Path, run: Run, player: str) -> None:
         record={
             "experiment": run.record["experiment"],
             "player": player,
-            "averaged": player in run.state.ema_params,
+            "averaged": _averaged(run, player),
             "step": run.step,
+            "seconds": _seconds(run),
+            "license": license_name,
             "config": _configuration(run),
-            "data": {name: run.record["data"][name] for name in ("name", "fingerprint")},
+            "data": {name: x for name, x in run.record["data"].items() if name != "source"},
             "versions": run.record["sessions"][-1]["versions"],
             "evaluation": _evaluation(run),
         },
     )
 
 
-def write_stablehlo(path: Path, run: Run, player: str) -> None:
+def write_stablehlo(path: Path, run: Run, player: str, license_name: str) -> None:
     """Writes the run's model as a program."""
     program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
     path.write_bytes(programs.to_stablehlo(program))
 
 
-def write_onnx(path: Path, run: Run, player: str) -> None:
+def write_onnx(path: Path, run: Run, player: str, license_name: str) -> None:
     """Writes the run's model as an ONNX graph."""
     path.write_bytes(onnx.to_onnx(programs.program_of(run, num=NUM_EXAMPLES, seed=0)))
 
 
-WRITERS: Mapping[str, Callable[[Path, Run, str], None]] = {
+WRITERS: Mapping[str, Callable[[Path, Run, str, str], None]] = {
     "safetensors": write_safetensors,
     "stablehlo": write_stablehlo,
     "onnx": write_onnx,
@@ -105,7 +107,7 @@ def write_card(
         "card.md",
         run=run,
         player=player,
-        averaged=player in run.state.ema_params,
+        averaged=_averaged(run, player),
         data=run.record["data"],
         config=_configuration(run),
         seconds=_seconds(run),
@@ -114,7 +116,7 @@ def write_card(
         shapes=shapes,
         output=output,
         is_image=len(output) == 3,
-        normal=_has_normal_prior(run),
+        normal=run.has_normal_prior,
         license=license_name,
         opset=onnx.OPSET,
     )
@@ -144,27 +146,28 @@ def _player(run: Run, name: str | None) -> str:
     return player
 
 
+def _averaged(run: Run, player: str) -> bool:
+    return run.record.get("averaged", player in run.state.ema_params)
+
+
 def _configuration(run: Run) -> dict[str, Any]:
     """What the result of a training step depends on: no paths and no intervals."""
     resumable = resumable_fields(Config)
-    return {name: x for name, x in run.record["config"].items() if name not in resumable}
+    config = run.record["config"].items()
+    return {name: x for name, x in config if name == "data" or name not in resumable}
 
 
 def _evaluation(run: Run) -> list[dict[str, Any]]:
     """Records of the step, if it was evaluated."""
+    if "evaluation" in run.record:  # of a file
+        return run.record["evaluation"]
     entries = read_run(run.directory).evaluations
     return next((entry["records"] for entry in entries if entry["step"] == run.step), [])
 
 
 def _seconds(run: Run) -> float | None:
     """Time of training up to the step, if it was logged."""
+    if "seconds" in run.record:  # of a file
+        return run.record["seconds"]
     rows = read_run(run.directory).metrics
     return next((row["seconds"] for row in rows if row["step"] == run.step), None)
-
-
-def _has_normal_prior(run: Run) -> bool:
-    try:
-        run.latents(1, truncation=1.0)
-    except RunError:  # there is no prior, or it is not normal: only normal ones can be truncated
-        return False
-    return True

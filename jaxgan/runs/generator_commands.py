@@ -94,7 +94,7 @@ def directions(args: arguments.Directions) -> None:
         )
     check_place(args.out, endings=SUFFIXES)
     run = commands.restore(args)
-    found = (_sefa if args.method == "sefa" else _principal_components)(args, run)
+    found = find_directions(args, run, label=args.label)
     distances = np.linspace(-args.distance, args.distance, args.steps, dtype=np.float32)
     start = run.latents(1, seed=args.seed)
     codes = start[None] + found.vectors[:, None] * distances[None, :, None]
@@ -107,6 +107,26 @@ def directions(args: arguments.Directions) -> None:
         f"{args.method}, a row each, from -{args.distance:g} to {args.distance:g}; they are in "
         f"{file}"
     )
+
+
+def find_directions(
+    args: arguments.DirectionArguments, run: Run, *, label: int | None = None
+) -> latent_space.Directions:
+    """Directions in the run's latent space by the method of a command's arguments.
+
+    Args:
+      args: the arguments.
+      run: the run.
+      label: class of the samples of a conditional run, for principal components.
+
+    Raises:
+      UserError: the game has no latents, or the first layer is not found.
+    """
+    if args.method == "sefa":
+        return _sefa(args, run)
+    codes = run.latents(NUM_CODES, seed=args.seed)
+    decoded = jnp.asarray(run.decode(codes, label=label))
+    return jax.device_get(latent_space.principal_components(jnp.asarray(codes), decoded, args.num))
 
 
 # ---- helpers of the above
@@ -155,7 +175,7 @@ def _one_class(run: Run, label: int | None) -> int | None:
     return 0 if label is None and run.game.conditions else label
 
 
-def _sefa(args: arguments.Directions, run: Run) -> latent_space.Directions:
+def _sefa(args: arguments.DirectionArguments, run: Run) -> latent_space.Directions:
     dim = run.latents(1).shape[1]
     player = "generator" if "generator" in run.params else next(iter(run.params))
     try:
@@ -163,9 +183,3 @@ def _sefa(args: arguments.Directions, run: Run) -> latent_space.Directions:
     except ValueError as error:
         raise RunError(f"--layer: {error}") from None
     return jax.device_get(latent_space.sefa(kernel, args.num))
-
-
-def _principal_components(args: arguments.Directions, run: Run) -> latent_space.Directions:
-    codes = run.latents(NUM_CODES, seed=args.seed)
-    decoded = jnp.asarray(run.decode(codes, label=args.label))
-    return jax.device_get(latent_space.principal_components(jnp.asarray(codes), decoded, args.num))

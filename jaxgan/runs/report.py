@@ -99,7 +99,7 @@ def render(template: str, **content: Any) -> str:
 
     Args:
       template: name of the file.
-      content: values of its names; `version` is that of jaxgan.
+      content: values of its names; `version` is that of jaxgan, and `written` the time.
     """
     import jinja2  # which programs that write no page should not wait for
 
@@ -107,7 +107,9 @@ def render(template: str, **content: Any) -> str:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template(template).render(version=jaxgan.__version__, **content)
+    written = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    text = environment.get_template(template)
+    return text.render(version=jaxgan.__version__, written=written, **content)
 
 
 # ---- helpers of the above
@@ -123,7 +125,6 @@ def _page(template: str, data: Mapping[str, Any], **content: Any) -> str:
         data=data,
         css=(PAGES / "page.css").read_text(),
         scripts=[*plotting, (PAGES / "page.js").read_text()],
-        written=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **content,
     )
 

@@ -24,7 +24,7 @@ def report(args: arguments.Report) -> None:
     read_run(args.run)
     make_folder(args.run)
     path = write_report(args.run)
-    _announce(path, str(args.run), show=args.open)
+    announce(path, str(args.run), show=args.open)
 
 
 def compare(args: arguments.Compare) -> None:
@@ -37,7 +37,7 @@ def compare(args: arguments.Compare) -> None:
         raise RunError(f"there is one run, {args.runs[0]}; give at least two to compare")
     check_place(args.out, endings={".html"})
     write_comparison(args.runs, args.out)
-    _announce(args.out, f"comparison of {len(args.runs)} runs", show=args.open)
+    announce(args.out, f"comparison of {len(args.runs)} runs", show=args.open)
 
 
 def list(args: arguments.List) -> None:
@@ -62,7 +62,7 @@ def list(args: arguments.List) -> None:
 # ---- helpers of the above
 
 
-def _announce(path: Path, what: str, *, show: bool) -> None:
+def announce(path: Path, what: str, *, show: bool) -> None:
     print(f"{path}: {what}, {path.stat().st_size / 1e6:.1f} MB; open it in a browser")
     if show:
         webbrowser.open(path.resolve().as_uri())

@@ -19,8 +19,8 @@ from jaxgan.errors import DataError, RunError
 from jaxgan.game import Game
 from jaxgan.latents import Latent, truncated
 from jaxgan.parallel import multihost
-from jaxgan.runs import find, launch
-from jaxgan.runs.config_json import check_same_data, read_config, read_config_json
+from jaxgan.runs import exported, find, launch
+from jaxgan.runs.config_json import check_same_data, read_config, read_config_json, record_path
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Batch, ByPlayer
@@ -36,13 +36,14 @@ def load_run(
     data_dir: str | Path | None = None,
     experiment: str | Path | None = None,
 ) -> "Run":
-    """Loads a run from its directory, on one device.
+    """Loads a run from its directory, or from a file that `export` wrote, on one device.
 
     The code of its experiment is executed: one of jaxgan's or of an installed package, as recorded
     in `config.json`, or the one that is named here.
 
     Args:
-      directory: directory of the run.
+      directory: directory of the run; or a `.safetensors` file with the weights of its generator,
+        which has one step, and parameters of that player only.
       step: the newest checkpoint, or the one with the best evaluation.
       with_data: whether to load the data too, for `experiment.minibatches` and
         `experiment.evaluation`. Not needed for samples.
@@ -51,7 +52,8 @@ def load_run(
         jaxgan's nor installed.
 
     Raises:
-      UserError: the directory has no run or no intact checkpoint; the experiment is not found, or
+      UserError: the directory has no run or no intact checkpoint, or the file none that was
+        exported; the experiment is not found, or
         must be named; or, with data, they are missing or differ from those of the run.
 
     Example:
@@ -59,7 +61,8 @@ def load_run(
       >>> images = run.sample(16, label=7)  # doctest: +SKIP
     """
     directory = Path(directory)
-    record = read_config_json(directory)
+    is_file = directory.is_file()
+    record = (exported.read_record if is_file else read_config_json)(directory)
     named = None if experiment is None else str(experiment)
     module = find.of_run(directory, record["experiment"], named=named)
     config, make = read_config(directory, record, module.Config), module.make
@@ -69,10 +72,35 @@ def load_run(
     built = launch.build(make, config, data)
     if with_data:
         check_same_data(directory, record["data"], built.data)
-    state = _restored(directory, built, best=step == "best")
+    state = (
+        exported.read_state(directory, record, built)
+        if is_file
+        else _restored(directory, built, best=step == "best")
+    )
     if not with_data:
         built = built._replace(minibatches=_no_minibatches, evaluation=None)
     return Run(directory, record, config, built, state)
+
+
+def pretrained(name: str, *, with_data: bool = False, data_dir: str | Path | None = None) -> "Run":
+    """Loads a generator that comes with the package.
+
+    Its `record` has the configuration, the data, and the scores with their protocol
+    (`record["evaluation"]`); the model card is beside the weights, `README.md` in the folder of
+    `directory`.
+
+    Args:
+      name: its name; an unknown one raises an error that lists them.
+      with_data, data_dir: as of `load_run`.
+
+    Raises:
+      UserError: there is none of that name; or an error of `load_run`.
+
+    Example:
+      >>> pretrained("mixture-ring").sample(3).shape
+      (3, 2)
+    """
+    return load_run(exported.path_of(name), with_data=with_data, data_dir=data_dir)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +108,8 @@ class Run:
     """A run, and what its networks can do.
 
     Attributes:
-      directory: directory of the run.
-      record: content of its `config.json`.
+      directory: directory of the run, or its file.
+      record: content of its `config.json`, or of the metadata of its file.
       config: its configuration.
       experiment: what the experiment's `make` built; without minibatches and evaluation unless the
         run was loaded with its data.
@@ -113,6 +141,15 @@ class Run:
     def model_state(self) -> ByPlayer:
         """Model state by player, such as batch statistics, that belongs to `params`."""
         return with_ema(self.state)[1]
+
+    @property
+    def has_normal_prior(self) -> bool:
+        """Whether latents are standard normal, and can be truncated."""
+        try:
+            self._prior(1.0)
+        except RunError:
+            return False
+        return True
 
     def sample(
         self,
@@ -225,7 +262,7 @@ def _blank_data(directory: Path, config: Config, record: Mapping[str, Any]) -> A
         return config.blank_data(record["data"])
     except (TypeError, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise RunError(
-            f"{directory / 'config.json'} is damaged (its data: {error}); restore it from a copy"
+            f"{record_path(directory)} is damaged (its data: {error}); restore it from a copy"
         ) from None
 
 

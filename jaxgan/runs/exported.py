@@ -1,0 +1,116 @@
+"""Runs that are a file: the weights of a player with their record, as `export` writes them.
+
+Generators that come with the package are such files, in `jaxgan/zoo`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxgan import weights
+from jaxgan.errors import RunError, WeightsError
+from jaxgan.runs.config_json import check_parts
+from jaxgan.runs.experiment import Experiment
+from jaxgan.training import TrainState
+from jaxgan.types import PyTree
+
+ZOO = Path(__file__).parents[1] / "zoo"
+FILE = "generator.safetensors"
+
+
+def names() -> list[str]:
+    """Names of the generators that come with the package.
+
+    Example:
+      >>> "mixture-ring" in names()
+      True
+    """
+    return sorted(path.parent.name for path in ZOO.glob(f"*/{FILE}"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a generator that comes with the package.
+
+    Raises:
+      RunError: there is none of that name.
+    """
+    if name not in names():
+        raise RunError(f"there is no pretrained {name}, expected one of {', '.join(names())}")
+    return ZOO / name / FILE
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record of a file, with the parts of the `config.json` of a run.
+
+    Raises:
+      UserError: the file is damaged, or has no record of a run.
+    """
+    record = weights.record(path)
+    data = record.get("data")
+    found = record | {
+        "sessions": [{"versions": record.get("versions")}],
+        "data": {"source": str(path)} | data if isinstance(data, dict) else data,
+    }
+    try:
+        check_parts(found)
+        if not (type(record.get("step")) is int and isinstance(record.get("player"), str)):
+            raise ValueError("it has no step or player")
+    except ValueError as error:
+        raise RunError(
+            f"{path} is no model that `jaxgan export` wrote ({error}); its weights are read by "
+            "jaxgan.weights.load"
+        ) from None
+    return found
+
+
+def read_state(path: Path, record: Mapping[str, Any], experiment: Experiment) -> TrainState:
+    """The state with the weights of a file, which are those of a player of the experiment.
+
+    Raises:
+      UserError: the file is damaged; or its weights are not those of the experiment's networks, or
+        not of all players that it decodes with.
+    """
+    player, game = record["player"], experiment.game
+    key, batch = jax.random.key(0), experiment.sample_batch(1)
+    params, model_state = jax.eval_shape(game.init, key, batch)
+    expected = {"params": params.get(player), "model_state": model_state.get(player)}
+    arrays = weights.load_arrays(path)
+    if {name: (x.shape, x.dtype) for name, x in _by_name(expected).items()} != {
+        name: (x.shape, x.dtype) for name, x in arrays.items()
+    }:
+        raise WeightsError(
+            f"{path} has other arrays than the {player} of {record['experiment']}; restore the "
+            "file from a copy, or use the version of jaxgan that wrote it"
+        )
+    found = jax.tree_util.tree_map_with_path(lambda at, _: arrays[_name(at)], expected)
+    state = TrainState(
+        step=jnp.asarray(record["step"], jnp.int32),
+        params={player: jax.tree.map(jnp.asarray, found["params"])},
+        model_state={player: jax.tree.map(jnp.asarray, found["model_state"])},
+        opt_state={},
+        ema_params={},
+        ema_model_state={},
+    )
+    try:
+        if game.sample is not None:
+            jax.eval_shape(game.sample, state.params, state.model_state, batch, key)
+    except KeyError as error:
+        raise RunError(
+            f"{path} has the weights of the {player} alone, and its samples take those of {error}"
+        ) from None
+    return state
+
+
+# ---- helpers of the above
+
+
+def _by_name(tree: PyTree) -> dict[str, Any]:
+    """The leaves by the names that `weights.save` gives them."""
+    return {_name(at): leaf for at, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _name(at: Any) -> str:
+    return jax.tree_util.keystr(at, simple=True, separator="/")
