@@ -40,7 +40,7 @@ def steps(optimizer):
     [
         (
             lambda: adam(c := mnist.Config(), 1e-3, decay_steps=c.decay_steps),
-            lambda: optax.adam(1e-3, b1=0.5),
+            lambda: optax.adam(1e-3, b1=0.0, b2=0.99),
         ),
         (
             lambda: adam(c := vae.Config(decay_steps=4), c.learning_rate, decay_steps=4),
