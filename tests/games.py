@@ -554,23 +554,18 @@ CASES: dict[str, Callable[[], Case]] = {
 # The quick suite has one case of each kind, the slow one has the others.
 QUICK = (
     "minimax",
-    "relativistic_average",
     "path_length",
     "one_stage_with_state",
     "dcgan",
     "conditional_maxout_dropout",
     "vae_free_bits",
     "flax_linen_and_nnx",
-    "extragradient_from_the_past",
     "consensus",
     "normalised_gan",
     "normalised_pix2pix",
     "normalised_cyclegan",
     "normalised_autoencoder",
     "normalised_vae",
-    "normalised_vae_gan",
-    "normalised_adversarial_autoencoder",
-    "normalised_bigan",
 )
 
 # Cases whose programs are compiled in several forms: in scans, under vmap, on several devices.
@@ -580,9 +575,9 @@ TRANSFORMED = (
     "path_length",
     "dcgan",
     "conditional_maxout_dropout",
-    "normalised_cyclegan",
 )
 ALSO_TRANSFORMED = (
+    "normalised_cyclegan",
     "wgan_gp",
     "ada",
     "infogan",

@@ -54,6 +54,7 @@ def elsewhere(program, folder):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_program_has_the_bits_of_the_live_model(run, exported, tmp_path):
     """As the card runs it, with jax alone; for one image, for three and for all examples."""
     card = (exported / "README.md").read_text()

@@ -47,6 +47,7 @@ def conditional(tmp_path_factory):
 # ---- without data
 
 
+@pytest.mark.slow
 def test_what_does_not_compare_with_data_needs_none(trained, tmp_path):
     """The same samples as before; `evaluate` says what is missing, or is told where it is."""
     command("sample", trained / "run", num=9, out=tmp_path / "before.png")
@@ -80,6 +81,7 @@ def test_a_blank_data_set_has_the_shapes_of_its_record():
     assert blank.train["image"].base.nbytes == 1  # in place of a megabyte
 
 
+@pytest.mark.slow
 def test_a_run_without_its_data_has_no_minibatches(conditional):
     with pytest.raises(jaxgan.UserError, match="loaded without its data"):
         jaxgan.load_run(conditional).experiment.minibatches(0, 1)

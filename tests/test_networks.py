@@ -400,6 +400,7 @@ def test_from_linen_refuses_modes_of_other_names():
         jax.eval_shape(lambda x: network.apply(params, state, x, train=True), jnp.ones((2, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("num_layers", "least"), [(1, 6), (2, 12), (3, 24), (4, 48)])
 def test_images_too_small_for_patches(num_layers, least):
     """One pixel less than the least side leaves no patch: `least` gives one."""

@@ -217,6 +217,7 @@ def test_derivatives_of_every_choice(name, derivative):
     assert_close(jax.jit(partial(derive, ours))(x, w), jax.jit(partial(derive, of_jax))(x, w))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("derivative", DERIVATIVES)
 @pytest.mark.parametrize("name", FORMS)
 def test_the_dcgans_own_convolutions(name, derivative):

@@ -182,6 +182,7 @@ def test_means_and_standard_errors():
     assert "2 ± 1" in text
 
 
+@pytest.mark.slow
 def test_command_lines_that_are_refused(seeds, tmp_path):
     grid = ["--grid", "r1", "0.1"]
     for argv, message in (

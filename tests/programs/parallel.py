@@ -40,12 +40,22 @@ def modes():
 
 # The cases of each mode, in the quick suite and in the slow one.
 QUICK = {
-    "pmap": ("dcgan", "accumulated", "consensus"),
+    "pmap": ("dcgan", "consensus"),
     "sharded": ("minimax",),
     "sharded fsdp": ("dcgan",),
 }
 # (Under `sharded` the program is that of one device, partitioned by the compiler.)
-ALL = {"pmap": tuple(games.CASES), "sharded": games.QUICK, "sharded fsdp": games.TRANSFORMED}
+MORE = (
+    "relativistic_average",
+    "extragradient_from_the_past",
+    "normalised_vae_gan",
+    "normalised_bigan",
+)
+ALL = {
+    "pmap": tuple(games.CASES),
+    "sharded": games.QUICK + MORE,
+    "sharded fsdp": (*games.TRANSFORMED, "normalised_cyclegan"),
+}
 
 
 class Compilations:

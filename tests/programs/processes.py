@@ -19,7 +19,10 @@ if __name__ == "__main__":  # before anything that uses jax, as the modules belo
 from tests import games
 from tests.programs.common import KEY, difference, train
 
-CASES = ("minimax", "lecam", *games.TRANSFORMED)  # each kind of statistic over devices
+CASES = (  # each kind of statistic over devices
+    *("minimax", "lecam", "normalised_cyclegan"),
+    *games.TRANSFORMED,
+)
 
 
 def my_rows(start, count):
