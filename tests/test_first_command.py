@@ -53,7 +53,7 @@ def test_it_samples_digits_of_all_classes(run_dir: Path):
     measure = evaluator(experiment.game, experiment.evaluation, num_samples=1000)
     blank = measure(untrained)["fid_mnist_classifier"].value
     assert values["fid_mnist_classifier"] < 0.01 * blank
-    assert values["precision_mnist_classifier"] > 0.5
+    assert values["precision_mnist_classifier"] > 0.35
     assert values["recall_mnist_classifier"] > 0.3
 
     samples = run.sample(1000, seed=1)

@@ -14,6 +14,7 @@ from tests import games, support
 from tests.programs import processes
 
 EXPERIMENT = ["--data", "digits", "--network", "mlp", "--log-every", 1, "--checkpoint-every", 10]
+EXPERIMENT += ["--b1", 0.5, "--b2", 0.999]  # by which rounding grows less than by the defaults
 
 
 def start(*args, **environment):
