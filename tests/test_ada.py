@@ -47,6 +47,7 @@ def of_image(i, tree):
     return jax.tree.map(lambda x: jnp.asarray(x[i], jnp.float32), tree)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_no_probability_is_the_identity_bit_for_bit(channels):
     images = IMAGES[..., :channels]

@@ -62,6 +62,7 @@ def cutout(x, key):
 REFERENCES = {"color": color, "translation": translation, "cutout": cutout}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "policy", [("color",), ("translation",), ("cutout",), tuple(REFERENCES), ("cutout", "color")]
 )

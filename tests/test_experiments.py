@@ -50,6 +50,7 @@ def test_the_gap_of_the_optimal_discriminator(mean, std):
     assert found == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_quasi_random_sample_is_normal():
     """A row over keys is normal; rows of one key are, nearly as evenly as quantiles."""
     keys = jax.random.split(jax.random.key(0), 2000)

@@ -336,6 +336,7 @@ def test_without_locks_a_warning_says_so(tmp_path, monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_what_a_kill_leaves_of_a_first_start_is_no_obstacle(tmp_path):
     (tmp_path / ".lock").touch()
     (tmp_path / "config.json.part").write_text('{"exp')
@@ -379,6 +380,7 @@ def test_a_directory_that_is_deleted_while_the_run_trains(tmp_path):
 # ---- what comes between
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_ended_at_once_and_made_up_for(tmp_path, capsys):
     directory, flags = tmp_path / "run", {"evaluate_every": 10, "checkpoint_every": 20}
 

@@ -24,6 +24,7 @@ from tests import inception_reference
 # ---- the digit classifier
 
 
+@pytest.mark.slow
 def test_the_digit_classifier_is_as_accurate_as_its_record_says(mnist_folder):
     test = data.load("mnist", data_dir=mnist_folder.parent).test
     apply = features.mnist_classifier().apply

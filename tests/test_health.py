@@ -168,6 +168,7 @@ def digest(directory) -> str:
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "step"),
     [

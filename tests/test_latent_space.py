@@ -134,6 +134,7 @@ ALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_corruptions_belong_to_examples(name):
     """The first rows do not depend on how many there are, nor on the devices."""

@@ -271,6 +271,7 @@ def test_bfloat16_to_its_precision(name):
     assert_close(low.astype(jnp.float32), plain(x, w), 2e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHOSEN)
 def test_every_choice_in_bfloat16(name):
     taps, channels, _, side, stride, _ = CHOSEN[name]

@@ -258,6 +258,7 @@ def convolutional_gan(**kwargs):
     return games.dcgan(batch_norm=False, classes=3, **kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss",
     [
