@@ -59,7 +59,7 @@ def test_it_samples_digits_of_all_classes(run_dir: Path):
     samples = run.sample(1000, seed=1)
     classes = mnist_classifier().apply(samples)["logits"].argmax(axis=1)
     shares = np.bincount(classes, minlength=10) / 1000
-    # No class is missing, and none is most of them. (Of scikit-learn's digits, which are blurred, the
-    # classifier takes many for an 8.)
+    # No class is missing, and none is most of them. (The classifier takes many of scikit-learn's
+    # digits, which are blurred, for an 8.)
     assert shares.min() > 0.005, shares
     assert shares.max() < 0.5, shares
