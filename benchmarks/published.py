@@ -96,7 +96,8 @@ def page(results: dict[str, Any]) -> str:
 
 def section(name: str, result: dict[str, Any]) -> str:
     """Section of a protocol: heading, description, table, machine and run time."""
-    lines = ["| | published | jaxgan | seeds |", "|---|---|---|---|"]
+    heads = " | ".join(result.get("heads", ("what", "published", "jaxgan", "seeds")))
+    lines = [f"| {heads} |", "|---|---|---|---|"]
     lines += [
         f"| {row['what']} | {row['published']} | {row['value']} | {row['seeds']} |"
         for row in result["rows"]

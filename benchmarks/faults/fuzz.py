@@ -24,8 +24,10 @@ from benchmarks.faults.watched import TookTooLong, at_most
 from jaxgan.data.decode import PictureOptions, decode, read_header
 from jaxgan.data.idx import read_idx, write_idx
 from jaxgan.errors import UserError
+from jaxgan.runs import exported
 from jaxgan.runs.config_json import read_config, read_config_json
 from jaxgan.runs.logs import read_evaluations, read_metrics
+from jaxgan.runs.run import load_run
 from jaxgan.weights import load_torch, safetensors
 
 SECONDS = 10
@@ -50,6 +52,9 @@ def fuzz(num: int, seed: int) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         choices = kinds(Path(temporary))
+        for kind in choices:  # each is good; what it imports is not charged to a mutant
+            (Path(temporary) / kind.name).write_bytes(kind.content)
+            kind.read(Path(temporary) / kind.name)
         for i in range(num):
             rng = random.Random(f"{seed} {i}")
             kind = rng.choice(choices)
@@ -121,6 +126,7 @@ def kinds(folder: Path) -> list[Kind]:
         Kind("a-idx3-ubyte", _idx(folder, pixels), read_idx),
         Kind("a-idx3-ubyte.gz", gzip.compress(_idx(folder, pixels)), read_idx),
         Kind("a.safetensors", _safetensors(folder), _read_safetensors),
+        Kind("generator.safetensors", _exported(folder), load_run),
         Kind("zip.pth", torch_file(zipped=True), load_torch),
         Kind("legacy.pth", torch_file(zipped=False), load_torch),
         Kind("config.json", json.dumps(_config()).encode(), _read_config),
@@ -149,6 +155,19 @@ def _safetensors(folder: Path) -> bytes:
     params = {"Dense_0": {"kernel": np.ones((4, 8), np.float32), "bias": np.zeros(8, np.float32)}}
     safetensors.save(folder / "w", params, {}, record={"step": 3, "player": "generator"})
     return (folder / "w").read_bytes()
+
+
+def _exported(folder: Path) -> bytes:
+    """An exported generator of four units, so that damage meets the record as often as weights."""
+    path = exported.path_of("mixture-ring")
+    (params, model_state), record = safetensors.load(path), safetensors.record(path)
+    params = {
+        name: {leaf: x[(slice(4),) * x.ndim] for leaf, x in layer.items()}
+        for name, layer in params.items()
+    }
+    record |= {"config": record["config"] | {"features": 4}}
+    safetensors.save(folder / "g", params, model_state, record=record)
+    return (folder / "g").read_bytes()
 
 
 def _read_safetensors(path: Path) -> None:

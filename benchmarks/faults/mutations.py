@@ -81,6 +81,9 @@ def _other_numbers(content: bytes, rng: random.Random) -> bytes:
     if numbers and rng.random() < 0.7:
         place = rng.choice(numbers)
         new = rng.choice([b"-1", b"0", b"1e999", b"NaN", b"99999999999999999999", b"[]", b"null"])
+        if rng.random() < 0.5:  # of the same length, so that what counts bytes still agrees
+            size = len(place[0])
+            new = new[:size].ljust(size)
         return content[: place.start()] + new + content[place.end() :]
     start = rng.randrange(len(content) + 1)
     value = rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1]).to_bytes(

@@ -56,8 +56,9 @@ def read_record(path: Path) -> dict[str, Any]:
     }
     try:
         check_parts(found)
-        if not (type(record.get("step")) is int and isinstance(record.get("player"), str)):
-            raise ValueError("it has no step or player")
+        step, player = record.get("step"), record.get("player")
+        if not (type(step) is int and 0 <= step < 2**31 and isinstance(player, str)):
+            raise ValueError(f"its step is {step!r}, its player {player!r}")
     except ValueError as error:
         raise RunError(
             f"{path} is no model that `jaxgan export` wrote ({error}); its weights are read by "

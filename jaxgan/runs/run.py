@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import checkpoint, loop
-from jaxgan.errors import DataError, RunError
+from jaxgan.errors import DataError, RunError, UserError
 from jaxgan.game import Game
 from jaxgan.latents import Latent, truncated
 from jaxgan.parallel import multihost
@@ -53,8 +53,8 @@ def load_run(
 
     Raises:
       UserError: the directory has no run or no intact checkpoint, or the file none that was
-        exported; the experiment is not found, or
-        must be named; or, with data, they are missing or differ from those of the run.
+        exported; its configuration is refused; the experiment is not found, or must be named; or,
+        with data, they are missing or differ from those of the run.
 
     Example:
       >>> run = load_run("runs/mnist", step="best")  # doctest: +SKIP
@@ -69,7 +69,10 @@ def load_run(
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=str(data_dir))
     data = config.load_data() if with_data else _blank_data(directory, config, record)
-    built = launch.build(make, config, data)
+    try:
+        built = launch.build(make, config, data)
+    except UserError as error:
+        raise RunError(f"the configuration of {directory} is refused: {error}") from None
     if with_data:
         check_same_data(directory, record["data"], built.data)
     state = (
