@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxgan import ops
-from jaxgan.ops import columns, cpu, phases, plain, spectral
+from jaxgan.ops import canonical, columns, cpu, phases, plain, spectral
 from jaxgan.ops.target import by_platform
 from jaxgan.parallel.axis import DATA_AXIS
 
@@ -164,10 +164,11 @@ def test_every_form_of_the_three_operations(examples):
 CHOSEN = {
     # of (taps, channels, batch, height and width, stride), by C, T and W
     "frequencies": ((5, 5), (128, 128), 64, 7, 1, "spectral spectral spectral"),
-    "hidden to picture": ((7, 7), (16, 3), 2, 12, 1, "sum_of_taps plain columns"),
+    "hidden to picture": ((7, 7), (16, 3), 2, 12, 1, "sum_of_taps canonical columns"),
     "picture to hidden": ((7, 7), (3, 16), 2, 12, 1, "plain sum_of_taps columns"),
-    "picture to hidden, stride 2": ((4, 4), (1, 16), 2, 12, 2, "plain sum_of_taps plain"),
-    "hidden to hidden, stride 2": ((4, 4), (8, 16), 2, 12, 2, "plain phases plain"),
+    "picture to hidden, stride 2": ((4, 4), (1, 16), 2, 12, 2, "plain sum_of_taps canonical"),
+    "hidden to hidden, stride 2": ((4, 4), (8, 16), 2, 12, 2, "plain phases canonical"),
+    "hidden to hidden": ((3, 3), (8, 16), 2, 6, 1, "plain canonical canonical"),
 }
 
 
@@ -188,6 +189,7 @@ def test_the_choice_on_a_cpu(name, monkeypatch):
         return spied
 
     forms = [(columns, "kernel_gradient")]
+    forms += [(canonical, "input_gradient"), (canonical, "kernel_gradient")]
     forms += [(module, name) for module in (plain, spectral) for name in OPERATIONS]
     for module, operation in [*forms, (phases, "input_gradient"), (phases, "sum_of_taps")]:
         monkeypatch.setattr(module, operation, spy(module, getattr(module, operation)))
@@ -202,6 +204,24 @@ def test_the_choice_on_a_cpu(name, monkeypatch):
     ):
         getattr(cpu, current)(*args, **at, **more)
     assert " ".join(chosen[operation] for operation in OPERATIONS) == expected
+
+
+@pytest.mark.parametrize("groups", [1, 12])
+@pytest.mark.parametrize("name", CHOSEN)
+def test_convolutions_are_lowered_in_the_layout_of_the_fast_one(name, groups):
+    """XLA brings no other into it within loops and conditions: there it is 250 times as slow."""
+    taps, channels, batch, side, stride, chosen = CHOSEN[name]
+    if groups > 1 and (channels[0] % groups or channels[1] % groups):
+        channels = (12, 24)
+    x, w = arguments(side, side, taps, channels, batch)
+    f = partial(ops.conv, stride=stride, groups=groups)
+    derive = DERIVATIVES["gradient penalty"]
+    text = jax.jit(partial(derive, f)).lower(x, w[:, :, : channels[0] // groups]).as_text()
+    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert lines or "spectral" in chosen
+    for line in lines:
+        assert "[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f]" in line
+        assert "true" not in line  # no window is reversed
 
 
 SLOW_DERIVATIVES = [pytest.param(name, marks=pytest.mark.slow) for name in ("gradients", "jvp")]

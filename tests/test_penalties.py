@@ -114,6 +114,7 @@ def test_lazy_penalties_keep_their_mean_over_a_period():
     values = np.stack([lazy(LINEAR, REAL, FAKE, KEY, jnp.array(step)) for step in range(8)])
     np.testing.assert_allclose(values.mean(axis=0), np.full(6, NORM**2 / 2), rtol=1e-5)
     assert (values[[1, 2, 3, 5, 6, 7]] == 0).all()
+    assert penalties.lazily(penalties.r1, every=1) is penalties.r1  # no condition
 
 
 def test_terms_of_a_sum_have_keys_of_their_own():

@@ -3,9 +3,11 @@
 docs/performance.md has the benchmarks behind the choices.
 """
 
+from functools import partial
+
 import jax.numpy as jnp
 
-from jaxgan.ops import columns, grouped, phases, plain, spectral
+from jaxgan.ops import canonical, columns, grouped, phases, plain, spectral
 from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
 
@@ -33,19 +35,20 @@ def input_gradient(
 ) -> Array:
     """T(g, w), the transposed convolution."""
     if groups > FEW_GROUPS:
-        return plain.input_gradient(g, w, stride=stride, padding=padding, size=size, groups=groups)
+        of_groups = partial(canonical.input_gradient, groups=groups)
+        return of_groups(g, w, stride=stride, padding=padding, size=size)
     w = grouped.block_diagonal(w, groups)
     *taps, n_in, n_out = w.shape
     if _uses_spectral(g, size, w.shape, stride, padding):
         algorithm = spectral.input_gradient
     elif min(taps) < max(stride):
-        algorithm = plain.input_gradient
+        algorithm = canonical.input_gradient
     elif n_in <= FEW < n_out:
         algorithm = phases.sum_of_taps
     elif stride != (1, 1) and n_in > FEW:
         algorithm = phases.input_gradient
     else:
-        algorithm = plain.input_gradient
+        algorithm = canonical.input_gradient
     return algorithm(g, w, stride=stride, padding=padding, size=size)
 
 
@@ -65,7 +68,7 @@ def kernel_gradient(
         pads = _adjoint_padding(padding, kernel)
         w = columns.kernel_gradient(g, x, stride=stride, padding=pads, taps=taps)
         return plain.adjoint_kernel(w)
-    return plain.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
+    return canonical.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
 
 
 def _uses_spectral(

@@ -174,6 +174,8 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
     """
     if every < 1:
         raise ValueError(f"every is {every}, expected a period of at least 1 step")
+    if every == 1:
+        return penalty
     regularizer = as_regularizer(penalty)
 
     def apply(
