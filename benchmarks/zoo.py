@@ -25,14 +25,15 @@ from jaxgan.runs import xla_flags
 
 NAME = "presets"
 SECONDS = 60.0  # of two cores, without compilation
-STEPS = 300  # at which all are compared
+STEPS = 100  # at which all are compared
+FEATURES = 16
 QUARTERS = 4  # evaluations of a run, in equal parts
 SEEDS = range(3)
 NUM_SAMPLES = 5000
 CONTESTANTS = ("defaults", *presets.PRESETS)
 JUDGES = ("mnist_classifier", "lenet5")
 ABOUT = f"""Presets of `experiments/mnist.py` on MNIST (`python -m benchmarks.zoo`): the flags that
-papers give, with {mnist.Config().features} channels and batches of {mnist.Config().batch_size}
+papers give, with {FEATURES} channels and batches of {mnist.Config().batch_size}
 unless the preset has its own. Every run has the steps that take {SECONDS:.0f} seconds on two cores,
 measured beforehand with all presets taking turns; scores after {STEPS} steps, at the best of
 {QUARTERS} evaluations, and at the end: medians of three seeds, with all values at the end. The
@@ -70,7 +71,7 @@ def main(config: Config) -> None:
     results = read(config.json)
     if config.times or "milliseconds" not in results:
         results |= {
-            "milliseconds": zoo_runs.milliseconds(CONTESTANTS),
+            "milliseconds": zoo_runs.milliseconds(CONTESTANTS, FEATURES),
             "machine": published.machine(),
         }
         write(config.json, results)
@@ -85,7 +86,7 @@ def main(config: Config) -> None:
             judges = judges or zoo_runs.make_judges()
             num_steps = max(STEPS, round(1000 * SECONDS / results["milliseconds"][name]))
             marks = {STEPS, *(num_steps * part // QUARTERS for part in range(1, QUARTERS + 1))}
-            record = zoo_runs.run(name, seed, marks, judges, num_samples=NUM_SAMPLES)
+            record = zoo_runs.run(name, seed, FEATURES, marks, judges, num_samples=NUM_SAMPLES)
             results = read(config.json)  # another process may have written
             others = [r for r in results["records"] if (r["preset"], r["seed"]) != (name, seed)]
             results["records"] = [*others, record]

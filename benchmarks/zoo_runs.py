@@ -24,10 +24,16 @@ def config_of(name: str, **flags: Any) -> mnist.Config:
 
 
 def run(
-    name: str, seed: int, marks: Collection[int], judges: dict[str, Any], *, num_samples: int
+    name: str,
+    seed: int,
+    channels: int,
+    marks: Collection[int],
+    judges: dict[str, Any],
+    *,
+    num_samples: int,
 ) -> dict[str, Any]:
     """Record of a run: scores by step, at the marks, and by judge."""
-    config = config_of(name, seed=seed, num_steps=max(marks))
+    config = config_of(name, seed=seed, features=channels, num_steps=max(marks))
     experiment = mnist.make(config, config.load_data())
     assert experiment.evaluation is not None
     evaluation = Evaluation(
@@ -63,9 +69,9 @@ def make_judges() -> dict[str, Any]:
 # ---- times
 
 
-def milliseconds(names: Iterable[str], rounds: int = 9) -> dict[str, float]:
+def milliseconds(names: Iterable[str], channels: int, rounds: int = 3) -> dict[str, float]:
     """Median time of a step of each preset, all taking turns."""
-    players = {name: player(name) for name in names}
+    players = {name: player(name, channels) for name in names}
     times: dict[str, list[float]] = {name: [] for name in players}
     for _ in range(rounds):
         for name, play in players.items():
@@ -73,9 +79,9 @@ def milliseconds(names: Iterable[str], rounds: int = 9) -> dict[str, float]:
     return {name: round(1000 * float(np.median(values)), 2) for name, values in times.items()}
 
 
-def player(name: str, count: int = 16) -> Callable[[], float]:
+def player(name: str, channels: int, count: int = 16) -> Callable[[], float]:
     """A function that plays some steps, over which lazy penalties average out; seconds of one."""
-    config = config_of(name)
+    config = config_of(name, features=channels)
     experiment = mnist.make(config, config.load_data())
     algorithm = jaxgan.jit(experiment.algorithm)
     key, size = jax.random.key(0), algorithm.num_minibatches
