@@ -45,7 +45,8 @@ def run(
 
     def callback(step: int, state: TrainState, _: Any) -> None:
         if step in marks:
-            by_step[step] = {k: r.value for k, r in evaluate(state).items()}
+            values = [record.value for record in evaluate(state).values()]
+            by_step[step] = dict(zip(judges, values, strict=True))
 
     start = time.process_time()
     trained(experiment, config, [callback])

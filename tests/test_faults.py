@@ -361,6 +361,24 @@ def test_failures_of_the_machine_are_one_line(tmp_path, error, message):
     assert "\n" not in str(refusal.value)
 
 
+def test_what_libraries_print_beside_an_error_is_silent():
+    """Only that: another exception that cannot be raised is still printed."""
+    program = """
+from jaxgan.runs.failures import silence_echoes
+silence_echoes()
+class Fails:
+    def __init__(self, text):
+        self.text = text
+    def __del__(self):
+        raise RuntimeError(self.text)
+for text in ("Event loop is closed", "another"):
+    Fails(text)
+"""
+    errors = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stderr
+    assert "Event loop is closed" not in errors
+    assert "another" in errors
+
+
 def test_other_errors_are_not_hidden(tmp_path):
     (tmp_path / "config.json").touch()
     for error in (ValueError("a bug"), KeyError("a")):

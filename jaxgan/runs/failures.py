@@ -2,6 +2,9 @@
 
 import contextlib
 import errno
+import functools
+import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +28,24 @@ MEMORY = (
     "the memory is not enough; choose a smaller --batch-size (with --accumulate), or --remat, or a "
     "larger device"
 )
+
+
+@functools.cache
+def silence_echoes() -> None:
+    """Silences what libraries print of an error beside raising it, for the rest of the program.
+
+    Orbax logs its traceback, asyncio those of the other arrays' tasks, and tensorstore, whose
+    threads come back to an event loop that the first error has closed, as many of its own.
+    """
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    default = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            default(unraisable)
+
+    sys.unraisablehook = hook
 
 
 @contextlib.contextmanager

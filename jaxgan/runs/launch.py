@@ -16,7 +16,6 @@ runs/mnist/
 import contextlib
 import dataclasses
 import importlib.metadata
-import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -53,8 +52,7 @@ def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int
       UserError: the run cannot be started or resumed, or training diverged.
     """
     _check(config)
-    # Orbax logs the tracebacks of what it raises as well.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    failures.silence_echoes()
     if config.distributed:
         multihost.initialize(config.coordinator, config.num_processes, config.process_id)
     if config.compilation_cache:

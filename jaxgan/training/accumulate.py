@@ -23,8 +23,9 @@ def mean_gradients(
     """Means of losses, metrics and gradients over minibatches, and the last model states.
 
     A scan on accelerators. On CPUs, where other libraries' convolutions in loops are slow, it is
-    unrolled, and each minibatch waits for the one before: XLA would otherwise compute them in an order, and merge
-    forward passes with those of other turns, so that the activations of all are kept.
+    unrolled, and each minibatch waits for the one before: XLA would otherwise compute them in an
+    order, and merge forward passes with those of other turns, so that the activations of all are
+    kept.
     """
     batches, unrolled = dict(batches), target.platform() == "cpu"
 
