@@ -49,6 +49,9 @@ class RunArguments:
 class CheckpointArguments(RunArguments):
     """Arguments of all commands that restore a checkpoint."""
 
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    """Directory of the run; or a generator that `export` wrote, or the name of one that comes with
+    the package, such as mnist-dcgan."""
     step: Literal["newest", "best"] = "newest"
     """Use the newest checkpoint, or the one with the best evaluation."""
     experiment: str | None = None
