@@ -132,7 +132,16 @@ def test_every_flag_that_is_spoken_of_exists():
 
 
 SHRUNK = ["--num-steps", "2", "--data", "digits", "--features", "4"]
-LEFT_OUT = ("--preset", "--task colorize", "images", "mixture", "pix2pix", "cyclegan", "sweep", "demo")
+LEFT_OUT = (
+    "--preset",
+    "--task colorize",
+    "images",
+    "mixture",
+    "pix2pix",
+    "cyclegan",
+    "sweep",
+    "demo",
+)
 
 
 @pytest.mark.slow

@@ -20,18 +20,17 @@ import numpy as np
 
 from jaxgan.data import cache
 from jaxgan.data.decode import Decoded, PictureOptions, decode
-from jaxgan.data.pictures import (
+from jaxgan.data.rows import (
     Row,
     common_channels,
     damaged_files,
     fingerprint,
-    held_out_rows,
     in_parallel,
     listed,
-    other_rows,
     readable,
     scanned,
 )
+from jaxgan.data.splits import held_out_rows, other_rows
 from jaxgan.errors import DataError, PictureError
 
 

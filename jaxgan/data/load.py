@@ -14,7 +14,8 @@ import PIL
 from jaxgan.data import image_folder, mnist
 from jaxgan.data.decode import DEFAULTS, PictureOptions
 from jaxgan.data.digits import read_digits
-from jaxgan.data.pictures import Pictures, conversions_in_words, files_in
+from jaxgan.data.pictures import Pictures, conversions_in_words
+from jaxgan.data.rows import files_in
 from jaxgan.errors import DataError, PictureError
 from jaxgan.types import Examples
 

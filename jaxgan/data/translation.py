@@ -8,7 +8,8 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxgan.data.pictures import Pictures, in_parallel, resized
+from jaxgan.data.pictures import Pictures, resized
+from jaxgan.data.rows import in_parallel
 from jaxgan.data.sampler import as_float
 from jaxgan.data.shuffle import shuffled
 from jaxgan.errors import DataError
