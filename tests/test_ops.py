@@ -1,5 +1,6 @@
 """Convolutions: every form and every derivative of it against `jax.lax`'s own."""
 
+import re
 import sys
 from functools import partial
 
@@ -12,7 +13,7 @@ import pytest
 
 from jaxgan import ops
 from jaxgan.ops import canonical, columns, cpu, phases, plain, spectral
-from jaxgan.ops.target import by_platform
+from jaxgan.ops.target import by_platform, compiled_for
 from jaxgan.parallel.axis import DATA_AXIS
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
@@ -259,6 +260,18 @@ def test_under_vmap(name, in_axes):
     names = ("value", "gradients", "jvp")
     pair = pair_of(name, (2, 2), "SAME")
     assert_equal_functions(*(jax.vmap(all_derivatives(f, names), in_axes) for f in pair), *stacked)
+
+
+@pytest.mark.parametrize(("platform", "groups"), [("cpu", 1), ("gpu", 3)])
+def test_mapped_kernels_are_a_loop_on_a_cpu_and_groups_elsewhere(platform, groups):
+    stacked = [jnp.stack([v, jnp.cos(v), -v]) for v in arguments()]
+    gradients = jax.grad(total(jax.vmap(partial(ops.conv, stride=2))), (0, 1))
+    with compiled_for(platform):
+        text = jax.jit(gradients).lower(*stacked).as_text()
+    assert text.count("stablehlo.convolution") > 0
+    counts = [int(n) for n in re.findall(r"(?:feature|batch)_group_count = (\d+)", text)]
+    assert max(counts) == groups
+    assert ("stablehlo.while" in text) == (platform == "cpu")
 
 
 @pytest.mark.parametrize("name", FORMS)

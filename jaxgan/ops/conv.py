@@ -27,7 +27,7 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxgan.ops import cpu, plain
+from jaxgan.ops import cpu, plain, target
 from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
 
@@ -243,12 +243,12 @@ ad.deflinear2(
 
 
 def _join_batches(primitive: Primitive, plain: Callable[..., Array]) -> None:
-    """Batching rule of C and T: mapped images join the batch; mapped kernels use `jax.lax`."""
+    """Batching rule of C and T: mapped images join the batch; mapped kernels are `_one_by_one`."""
 
     def rule(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
         (images, w), (images_dim, w_dim) = args, dims
         if w_dim is not None:
-            return jax.vmap(partial(plain, **params), in_axes=dims)(images, w), 0
+            return _one_by_one(primitive, plain, args, dims, params), 0
         images = jnp.moveaxis(images, images_dim, 0)
         joined = images.reshape(-1, *images.shape[2:])
         out = primitive.bind(joined, w, **params)
@@ -257,13 +257,28 @@ def _join_batches(primitive: Primitive, plain: Callable[..., Array]) -> None:
     batching.primitive_batchers[primitive] = rule
 
 
-def _batch_plainly(primitive: Primitive, plain: Callable[..., Array]) -> None:
-    """Batching rule of W, whose arguments share their batch: mapped axes use `jax.lax`."""
+def _keep_apart(primitive: Primitive, plain: Callable[..., Array]) -> None:
+    """Batching rule of W, whose arguments share their batch."""
 
     def rule(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
-        return jax.vmap(partial(plain, **params), in_axes=dims)(*args), 0
+        return _one_by_one(primitive, plain, args, dims, params), 0
 
     batching.primitive_batchers[primitive] = rule
+
+
+def _one_by_one(
+    primitive: Primitive, plain: Callable[..., Array], args: Any, dims: Any, params: Any
+) -> Array:
+    """The operation for every index of the mapped axes, as `[mapped, ...]`.
+
+    As `jax.lax` maps it, by one grouped convolution, which XLA's CPU backend computes in naive
+    loops: there it is a loop over the fast form.
+    """
+    if target.platform() != "cpu":
+        return jax.vmap(partial(plain, **params), in_axes=dims)(*args)
+    (size,) = {x.shape[dim] for x, dim in zip(args, dims, strict=True) if dim is not None}
+    stacked = [batching.bdim_at_front(x, dim, size) for x, dim in zip(args, dims, strict=True)]
+    return jax.lax.map(lambda pair: primitive.bind(*pair, **params), tuple(stacked))
 
 
 def _adjoint_kernels(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
@@ -273,4 +288,4 @@ def _adjoint_kernels(args: Any, dims: Any, **params: Any) -> tuple[Array, int]:
 batching.primitive_batchers[adjoint_kernel_p] = _adjoint_kernels
 _join_batches(conv_p, plain.conv)
 _join_batches(input_gradient_p, plain.input_gradient)
-_batch_plainly(kernel_gradient_p, plain.kernel_gradient)
+_keep_apart(kernel_gradient_p, plain.kernel_gradient)
