@@ -300,7 +300,7 @@ def test_bytes_become_floats_between_minus_one_and_one(digits):
 
 
 def test_sampler_errors(digits):
-    with pytest.raises(DataError, match="batch size is 33 and the data set has 32 examples"):
+    with pytest.raises(DataError, match="batch size is 33 and there are 32 training examples"):
         data.minibatches(digits, batch_size=33)
     with pytest.raises(ValueError, match="batch size is 0"):
         data.minibatches(digits, batch_size=0)

@@ -138,7 +138,7 @@ def test_networks_are_computed_once_for_all_metrics():
 
 
 def test_of_images_follows_the_features():
-    images = {"image": np.zeros((4, 28, 28, 1), np.uint8)}
+    images = {"image": np.zeros((6, 28, 28, 1), np.uint8)}
     over = lambda chosen: evaluation.of_images(images, features=chosen)
     assert evaluation.of_images(images).best == "swd_pixels"  # nothing is inferred from the shape
     assert over(features.mnist_classifier()).best == "fid_mnist_classifier"
@@ -148,6 +148,10 @@ def test_of_images_follows_the_features():
     assert set(unlabelled.metrics) | set(unlabelled.more) == set(evaluation.MEASURES) - {
         "inception_score"  # there are no logits
     }
+    few = {"image": images["image"][:5]}  # no more than the neighbours of precision and recall
+    of_few = evaluation.of_images(few, features=features.random_convolutions())
+    assert set(unlabelled.metrics) - set(of_few.metrics) == {"prdc"}
+    assert "prdc" not in of_few.more
 
 
 def test_features_belong_to_a_data_set():

@@ -54,6 +54,19 @@ def test_a_file_is_the_model_of_its_run(run, file, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (file.parent / name).read_bytes()
 
 
+def test_a_file_is_readable_by_whom_others_are(file):
+    other = file.with_name("other")
+    other.touch()
+    assert file.stat().st_mode == other.stat().st_mode
+
+
+def test_a_run_is_printed_in_a_line(file):
+    assert (
+        repr(load_run(file))
+        == f"Run({str(file)!r}, experiment='mnist', step={load_run(file).step})"
+    )
+
+
 def test_the_record_of_a_file(run, file):
     record, origin = load_run(file).record, json.loads((run / "config.json").read_text())
     assert record["license"] == "apache-2.0"

@@ -94,6 +94,13 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
     assert "resumes from step 10" in text
     assert len(json.loads((directory / "config.json").read_text())["sessions"]) == 3
 
+    before = (directory / "config.json").read_bytes()
+    status, text = start(directory, num_steps=12, **flags)
+    assert status == 2
+    assert "--num-steps is 12, and" in text
+    assert "is at step 14; give at least that many" in text
+    assert (directory / "config.json").read_bytes() == before
+
     status, text = start(directory, num_steps=14, latent=5, **flags)
     assert status == 2
     assert "holds a run with latent=4, and this one has latent=5" in text
@@ -224,7 +231,7 @@ def test_stopped_and_started_again_is_never_stopped(uninterrupted, tmp_path, num
     ("flags", "message"),
     [
         ({"discriminator_turns": 0}, "--discriminator-turns is 0, expected at least 1"),
-        ({"batch_size": 1501}, "the batch size is 1501 and the data set has 1500 examples"),
+        ({"batch_size": 1501}, "the batch size is 1501 and there are 1500 training examples"),
         ({"batch_size": 0}, "--batch-size is 0, expected at least 1"),
         ({"num_steps": 0}, "--num-steps is 0, expected at least 1"),
         ({"evaluate_every": -1}, "--evaluate-every is -1, expected at least 0"),

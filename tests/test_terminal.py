@@ -7,6 +7,7 @@ import pytest
 
 from jaxgan.__main__ import main
 from jaxgan.runs import watch
+from jaxgan.runs.lock import locked
 from tests.support import command, finish, refused, start
 
 RECORD = {
@@ -19,7 +20,7 @@ RECORD = {
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """A directory whose run logs another step at each look; none at the first."""
+    """A directory whose run, which trains, logs another step at each look; none at the first."""
     (tmp_path / "config.json").write_text(json.dumps(RECORD))
     rows = [
         {"step": step, "seconds": step / 10, "generator/loss": 0.25, "generator/norm": 9.0}
@@ -35,7 +36,8 @@ def run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(watch.time, "sleep", train)
     monkeypatch.setattr(watch, "looks", looks, raising=False)
-    return tmp_path
+    with locked(tmp_path):
+        yield tmp_path
 
 
 def test_watch_follows_a_run_to_its_end(run, capsys):
@@ -65,6 +67,17 @@ def test_ctrl_c_ends_watching(run, capsys, monkeypatch):
     *lines, last = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == ["10/?", "20/?", "30/?"]
     assert last == f"{run}: step 40, after 0:00:04"
+
+
+def test_watching_ends_with_the_process_that_trains(tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps(RECORD))
+    (tmp_path / "metrics.jsonl").write_text('{"step": 10, "seconds": 1.0, "generator/loss": 1.0}\n')
+    command("watch", tmp_path)
+    text = capsys.readouterr().out
+    assert "10/30" in text
+    assert "no process trains it; the command that started it resumes it" in text
+    with locked(tmp_path):
+        pass  # watching holds nothing
 
 
 def test_there_is_nothing_to_watch(tmp_path):

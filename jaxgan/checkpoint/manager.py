@@ -166,6 +166,11 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
     return later
 
 
+def newest_step(directory: Path) -> int:
+    """Newest step of which there is a checkpoint, intact or not; 0 if there is none."""
+    return max(_steps(directory), default=0)
+
+
 def _steps(directory: Path) -> list[int]:
     """Steps of which there is anything, newest first; Orbax ignores a file with a step's name."""
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else []

@@ -68,7 +68,8 @@ def minibatches(
             check_range(name, np.asarray(array[:batch_size]))
     if batch_size > n:
         raise DataError(
-            f"the batch size is {batch_size} and the data set has {n} examples; choose at most {n}"
+            f"the batch size is {batch_size} and there are {n} training examples; choose at most "
+            f"{n} (--batch-size)"
         )
     part, parts = (jax.process_index(), jax.process_count()) if process is None else process
     if batch_size % parts:

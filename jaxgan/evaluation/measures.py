@@ -22,6 +22,7 @@ MEASURES: Mapping[str, Callable[[Features], Metric]] = {
 }
 """Metrics of generated images, as functions of the features, by their names in commands."""
 
+NEIGHBOURS = 5  # of precision, recall, density and coverage, by default
 OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")  # metrics over a network's features
 OVER_PIXELS = ("swd", "ms_ssim")
 
@@ -62,7 +63,10 @@ def of_images(
 
 
 def measurable(features: Features, images: np.ndarray) -> list[str]:
-    """Names of the `MEASURES` over these features of images: the Inception score needs logits.
+    """Names of the `MEASURES` over these features that these real images suffice for.
+
+    The Inception score needs features with logits; precision, recall, density and coverage need
+    more images than neighbours.
 
     Example:
       >>> "inception_score" in measurable(metrics.PIXELS, np.zeros((1, 8, 8, 3)))
@@ -70,7 +74,10 @@ def measurable(features: Features, images: np.ndarray) -> list[str]:
     """
     one = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.float32)
     has_logits = features.score_logits in jax.eval_shape(features.apply, one)
-    return [name for name in MEASURES if name != "inception_score" or has_logits]
+    missing = {"inception_score"} if not has_logits else set()
+    if len(images) <= NEIGHBOURS:
+        missing.add("prdc")
+    return [name for name in MEASURES if name not in missing]
 
 
 def over(evaluation: Evaluation, features: Features) -> Evaluation:

@@ -159,7 +159,8 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
         real, generated = load_folder(args.real, colour), load_folder(args.run, colour)
     folders = {"real": real, "generated": generated}
     names = args.metrics or ("fid", "kid", "prdc")
-    available = evaluation.measurable(chosen, folders["real"].read(0)[None])
+    one = real.read(0)
+    available = evaluation.measurable(chosen, np.broadcast_to(one, (len(real), *one.shape)))
     if unknown := sorted(set(names) - set(available)):
         raise RunError(
             f"--metrics has {', '.join(unknown)}, expected some of {', '.join(available)}"

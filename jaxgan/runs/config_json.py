@@ -162,7 +162,8 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
         )
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     stored, current = defaults | record["config"], dataclasses.asdict(config)
-    for field in sorted((stored.keys() | current.keys()) - resumable_fields(type(config))):
+    fields = (stored.keys() | current.keys()) - resumable_fields(type(config))
+    for field in sorted(fields, key=lambda field: (field != "preset", field)):  # which sets others
         if stored.get(field) != current.get(field):
             raise RunError(
                 f"{directory} holds a run with {field}={stored.get(field)}, and this one has "

@@ -79,7 +79,7 @@ def _runtime(folder: Path) -> Path:
         if all((place / name).is_file() for name in (SCRIPT, *BINARIES)):
             return place
     raise RunError(
-        f"{folder} has no {PACKAGE} ({', '.join((SCRIPT, *BINARIES))}); run `npm install "
+        f"{folder.resolve()} has no {PACKAGE} ({', '.join((SCRIPT, *BINARIES))}); run `npm install "
         f"{PACKAGE}` in a folder, and give that folder as --runtime"
     )
 

@@ -15,6 +15,18 @@ from jaxgan.errors import RunError
 NAME = ".lock"
 
 
+def is_locked(directory: Path) -> bool:
+    """Whether a process trains in a run directory; also where the file system has no locks."""
+    lock = filelock.FileLock(directory / NAME)
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except (NotImplementedError, OSError):
+        return True
+
+
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Holds the lock of a run directory.
@@ -26,7 +38,7 @@ def locked(directory: Path) -> Iterator[None]:
     """
     lock = filelock.FileLock(directory / NAME)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # `is_locked` holds it for a moment
     except filelock.Timeout:
         raise RunError(
             f"another process trains in {directory}; wait for its end, or choose another --run-dir"

@@ -90,7 +90,7 @@ def _imported(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         raise RunError(
-            f"--format onnx needs {name}, which is not installed: pip install 'jaxgan[onnx]'"
+            f"an ONNX graph needs {name}, which is not installed: pip install 'jaxgan[onnx]'"
         ) from None
 
 

@@ -125,6 +125,10 @@ class Run:
     experiment: Experiment
     state: TrainState
 
+    def __repr__(self) -> str:
+        name = self.record["experiment"]
+        return f"Run({str(self.directory)!r}, experiment={name!r}, step={self.step})"
+
     @property
     def game(self) -> Game:
         """The game."""

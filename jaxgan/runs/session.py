@@ -49,6 +49,12 @@ def train(
       UserError: the run cannot be resumed, or training diverged.
     """
     last = num_steps_of(config, experiment)
+    newest = checkpoint.newest_step(directory / "checkpoints")
+    if config.from_step is None and last < newest:
+        raise RunError(
+            f"--num-steps is {last}, and {directory} is at step {newest}; give at least that many, "
+            "or --from-step to go back"
+        )
     _check_minibatch(experiment)
     evaluate = None
     if experiment.evaluation is not None and config.evaluate_every:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from rich.console import Console
 
 from jaxgan.runs import arguments, callbacks
+from jaxgan.runs.lock import is_locked
 from jaxgan.runs.recorded import RecordedRun, read_run
 from jaxgan.training import TrainState
 
@@ -15,7 +16,7 @@ PAUSE = 1.0  # seconds between looks at the files
 
 
 def watch(args: arguments.Watch) -> None:
-    """Shows the bar of a run until its last step is logged.
+    """Shows the bar of a run until its last step is logged, or no process trains it any more.
 
     Raises:
       UserError: the directory holds no run.
@@ -38,6 +39,9 @@ def _follow(args: arguments.Watch, console: Console, run: RecordedRun) -> None:
                 shown = run.step
                 show(shown, cast(TrainState, None), _losses(run.metrics[-1]))
             if num_steps is not None and shown >= num_steps:
+                return
+            if not is_locked(args.run) and read_run(args.run).step == shown:
+                console.print("no process trains it; the command that started it resumes it")
                 return
             time.sleep(PAUSE)
             run = read_run(args.run)

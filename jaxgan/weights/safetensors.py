@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
 from jaxgan.errors import WeightsError
 from jaxgan.types import ModelState, Params
@@ -38,7 +38,8 @@ def save(
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf, order="C")
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
     }
-    save_file(arrays, str(path), metadata={"record": json.dumps(record)})
+    content = to_bytes(arrays, metadata={"record": json.dumps(record)})
+    Path(path).write_bytes(content)  # with the permissions of any other file
 
 
 def load(path: str | Path) -> tuple[Params, ModelState]:

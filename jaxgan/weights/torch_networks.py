@@ -41,7 +41,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 
 from jaxgan.errors import WeightsError
 from jaxgan.types import ModelState, Params
@@ -151,7 +151,7 @@ def load_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 def save_state_dict(path: str | Path, state_dict: Arrays) -> None:
     """Writes arrays by name as `.safetensors`, for `safetensors.torch.load_file`."""
-    save_file(dict(state_dict), str(path), metadata={"format": "pt"})
+    Path(path).write_bytes(to_bytes(dict(state_dict), metadata={"format": "pt"}))
 
 
 # ---- layouts of arrays
