@@ -140,6 +140,39 @@ def test_the_page_of_results_is_made_from_its_records():
     assert (ROOT / "docs" / "results.md").read_text() == published.page(results)
 
 
+def test_the_table_of_presets(tmp_path):
+    """Medians over seeds after equal steps, at the best and at the end; all values at the end."""
+    from benchmarks import zoo
+
+    file, page = tmp_path / "results.json", tmp_path / "results.md"
+    file.write_text("{}")
+    page.touch()
+    scores = {0: (9.0, 2.0, 4.0), 1: (8.0, 3.0, 3.5), 2: (7.0, 5.0, 1.0)}
+    records = [
+        {
+            "preset": "dcgan",
+            "seed": seed,
+            "steps": 300,
+            "cpu_seconds": 60,
+            "scores": {
+                step: {"mnist_classifier": value, "lenet5": 10 * value}
+                for step, value in zip((100, 200, 300), values, strict=True)
+            },
+        }
+        for seed, values in scores.items()
+    ]
+    zoo.write(
+        file, {"records": records[::-1], "milliseconds": {"dcgan": 3.0}, "machine": "two cores"}
+    )
+    (row,) = zoo.read(file)["rows"]
+    assert row["what"] == "`dcgan`, 300 steps of 3 ms"
+    assert row["value"] == "8, 2, 3.5 (4, 3.5, 1)"  # the best of the third seed is its last
+    assert row["published"] == "80, 20, 35 (40, 35, 10)"
+    assert row["seeds"] == "0, 1, 2"
+    assert f"| {row['what']} | {row['published']} | {row['value']} | 0, 1, 2 |" in page.read_text()
+    assert zoo.read(file)["records"][0]["seed"] == 2  # as they came
+
+
 @pytest.mark.slow
 def test_memory_of_metrics_does_not_grow_with_the_square(capfd):
     """Of 16 000 rows all distances at once would take 1 GB, the rows themselves 2 MB."""
