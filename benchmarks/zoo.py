@@ -33,15 +33,15 @@ NUM_SAMPLES = 5000
 CONTESTANTS = ("defaults", *presets.PRESETS)
 JUDGES = ("mnist_classifier", "lenet5")
 ABOUT = f"""Presets of `experiments/mnist.py` on MNIST (`python -m benchmarks.zoo`): the flags that
-papers give, with {FEATURES} channels and batches of {mnist.Config().batch_size}
-unless the preset has its own. Every run has the steps that take {SECONDS:.0f} seconds on two cores,
-measured beforehand with all presets taking turns; scores after {STEPS} steps, at the best of
-{QUARTERS} evaluations, and at the end: medians of three seeds, with all values at the end. The
-score is the Fréchet distance between {NUM_SAMPLES} samples and the 10 000 test images, over the
-features of the digit classifier in the package and, in the second column, over those of LeNet-5,
-trained for these tables and used for nothing else. After the same few
-steps the networks of later papers lead; after a minute of two cores, in which they take a hundred
-steps, those whose steps are cheap. The papers train for hours on GPUs."""
+papers give, with {FEATURES} channels and batches of {mnist.Config().batch_size} unless the preset
+has its own. Every run has the steps that take {SECONDS:.0f} seconds on two cores, measured
+beforehand with all presets taking turns. Scores after {STEPS} steps, at the best of {QUARTERS}
+evaluations, and at the end: medians over seeds, and all values at the end. The score is the Fréchet
+distance between {NUM_SAMPLES} samples and the 10 000 test images, over the features of LeNet-5,
+trained for these tables and used for nothing else, and over those of the digit classifier in the
+package. After the same few steps the networks of later papers lead; after a minute of two cores, in
+which they take a few hundred steps, those whose steps are cheap. The papers train for hours on
+GPUs."""
 
 
 HEADS = ("preset", "LeNet-5", "mnist_classifier", "seeds")

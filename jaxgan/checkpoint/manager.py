@@ -167,7 +167,15 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
 
 
 def newest_step(directory: Path) -> int:
-    """Newest step of which there is a checkpoint, intact or not; 0 if there is none."""
+    """Newest step of which there is a checkpoint, intact or not; 0 if there is none.
+
+    Args:
+      directory: directory of the checkpoints.
+
+    Example:
+      >>> newest_step(Path("runs/mnist/checkpoints"))  # doctest: +SKIP
+      10000
+    """
     return max(_steps(directory), default=0)
 
 
