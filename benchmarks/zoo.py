@@ -42,8 +42,6 @@ trained for these tables and used for nothing else, and over those of the digit 
 package. After the same few steps the networks of later papers lead; after a minute of two cores, in
 which they take a few hundred steps, those whose steps are cheap. The papers train for hours on
 GPUs."""
-
-
 HEADS = ("preset", "LeNet-5", "mnist_classifier", "seeds")
 
 

@@ -158,9 +158,9 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
         colour = PictureOptions(channels=3)
         real, generated = load_folder(args.real, colour), load_folder(args.run, colour)
     folders = {"real": real, "generated": generated}
-    names = args.metrics or ("fid", "kid", "prdc")
     one = real.read(0)
     available = evaluation.measurable(chosen, np.broadcast_to(one, (len(real), *one.shape)))
+    names = args.metrics or [name for name in ("fid", "kid", "prdc") if name in available]
     if unknown := sorted(set(names) - set(available)):
         raise RunError(
             f"--metrics has {', '.join(unknown)}, expected some of {', '.join(available)}"
