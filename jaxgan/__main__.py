@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
+from jaxgan.errors import RunError, did_you_mean
 from jaxgan.runs import arguments, cli, completion, find, xla_flags
 from jaxgan.runs.cli import exit_on_user_error
 
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         with exit_on_user_error():
             sweep(words[1:], prog=f"{prog} sweep")
         return
+    with exit_on_user_error():
+        _check_command(words)
     types = {name: command_type for name, (command_type, _) in COMMANDS.items()}
     args: Any = subcommand_cli_from_dict(types, args=words, description=__doc__, prog=prog)
     name = next(name for name, command_type in types.items() if type(args) is command_type)
@@ -83,6 +86,13 @@ def sweep(words: Sequence[str], *, prog: str) -> None:
     args, others = tyro.cli(arguments.Sweep, args=words, prog=prog, return_unknown_args=True)
     xla_flags.set_flags()
     importlib.import_module("jaxgan.runs.sweep").sweep(args, others)
+
+
+def _check_command(words: Sequence[str]) -> None:
+    """Raises a `RunError` if the first word is no command."""
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        question = did_you_mean(words[0], COMMANDS) or "; --help lists them"
+        raise RunError(f"there is no command {words[0]}{question}")
 
 
 if __name__ == "__main__":

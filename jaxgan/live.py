@@ -1,6 +1,7 @@
-"""Live display of training in a notebook: a bar, and curves of losses and outputs.
+"""Live display of training: a bar and curves in a notebook, a bar in a terminal.
 
-`loop.fit` shows it where it runs in a notebook. IPython and matplotlib are imported then only.
+`loop.fit` shows it where it runs in one of them. IPython, matplotlib and rich are imported then
+only.
 """
 
 import contextlib
@@ -9,22 +10,31 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from jaxgan.types import Metrics
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 MAX_POINTS = 300  # of a curve
 WINDOWS = 30  # of a moving average in a curve
 SHARE = 0.1  # of the time, at most, that is spent on drawing
+PAUSE = 0.5  # seconds, at least, between two drawings
 
 
 def in_notebook() -> bool:
     """Whether the program runs in the kernel of a notebook, which displays pictures."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
+def in_terminal() -> bool:
+    """Whether the program writes its errors and progress to a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextlib.contextmanager
@@ -60,7 +70,7 @@ def display(first: int, num_steps: int) -> Iterator[Callable[[int, Any, Metrics]
             curves(shown).savefig(picture, format="png", dpi=80)
             plot.update(ipython.Image(picture.getvalue(), format="png"))
         now = time.perf_counter()
-        due[0] = now + max(0.5, (now - start) / SHARE)
+        due[0] = now + max(PAUSE, (now - start) / SHARE)
 
     def show(step: int, state: Any, metrics: Metrics) -> None:
         newest[:] = [(step, metrics)]
@@ -74,6 +84,55 @@ def display(first: int, num_steps: int) -> Iterator[Callable[[int, Any, Metrics]
     finally:
         if newest:
             draw()
+
+
+@contextlib.contextmanager
+def terminal_display(first: int, num_steps: int) -> Iterator[Callable[[int, Any, Metrics], None]]:
+    """Callback of `fit` that displays a bar on standard error; arguments and form of `display`."""
+    from rich.console import Console
+
+    newest: list[tuple[int, Metrics]] = []
+    due = 0.0
+    with progress_bar(Console(stderr=True), start=first, num_steps=num_steps) as draw:
+
+        def show(step: int, state: Any, metrics: Metrics) -> None:
+            nonlocal due
+            newest[:] = [(step, metrics)]
+            if time.perf_counter() >= due:
+                draw(step, state, metrics)
+                due = time.perf_counter() + PAUSE
+
+        try:
+            yield show
+        finally:
+            for step, metrics in newest:
+                draw(step, None, metrics)
+
+
+@contextlib.contextmanager
+def progress_bar(
+    console: "Console", *, start: int, num_steps: int | None
+) -> Iterator[Callable[[int, Any, Metrics], None]]:
+    """Callback that draws a bar with losses and steps/s; it blocks until these are available.
+
+    Args:
+      console: the console, of a terminal.
+      start, num_steps: the first and the last step; `None` if the last is not known.
+
+    Yields:
+      The callback.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    fields = (TextColumn(f"{{task.fields[{field}]}}") for field in ("losses", "speed"))
+    in_words = speed(num_steps)
+    with Progress(BarColumn(), MofNCompleteColumn(), *fields, console=console) as bar:
+        task = bar.add_task("", total=num_steps, completed=start, losses="compiling", speed="")
+
+        def draw(step: int, state: Any, metrics: Metrics) -> None:
+            bar.update(task, completed=step, losses=losses(metrics), speed=in_words(step))
+
+        yield draw
 
 
 def curves(points: Sequence[tuple[int, Metrics]]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 
-from jaxgan.live import display, in_notebook
+from jaxgan.live import display, in_notebook, in_terminal, terminal_display
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Batch, Metrics, PRNGKey
 
@@ -49,7 +49,8 @@ def fit(
         number of steps done, the new state and the update's metrics. Arrays are dispatched
         asynchronously: a callback that does not read them does not block. It must not keep a
         reference to the state, whose buffers are donated to the next update.
-      live: whether to display a bar and curves where the program runs in a notebook.
+      live: whether to display a bar, with curves in a notebook, where the program runs in a
+        notebook or in a terminal.
 
     Returns:
       The final state.
@@ -76,6 +77,8 @@ def fit(
         interrupted = stack.enter_context(_interruptible())
         if live and in_notebook():
             callbacks = [stack.enter_context(display(first, num_steps)), *callbacks]
+        elif live and in_terminal():
+            callbacks = [stack.enter_context(terminal_display(first, num_steps)), *callbacks]
         for step in range(first, num_steps, algorithm.steps_per_update):
             start = step * algorithm.num_minibatches // algorithm.steps_per_update
             batches = minibatches(start, algorithm.num_minibatches)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import jaxgan
-from jaxgan import checkpoint
+from jaxgan import checkpoint, latents
 from jaxgan.training import play_turn
 from tests.games import ALSO_TRANSFORMED, CASES, QUICK, TRANSFORMED, minibatch, minibatches
 
@@ -172,6 +172,12 @@ def test_resumes_from_a_checkpoint(transformed, tmp_path):
     assert_same_bits(play(algorithm, 4, restored), uninterrupted)
 
 
+def test_a_batch_without_its_entries_is_refused(name):
+    game, batch = CASES[name]().game, {"picture": minibatch()["image"]}
+    with pytest.raises(KeyError, match=r"the batch has no (image|source|x); its entries are pict"):
+        jax.eval_shape(lambda key: game.init(key, batch), KEY)
+
+
 def test_samples_follow_the_batch_and_the_key(name):
     case, state = CASES[name](), jitted(name).init(KEY, minibatch())
     sample = jax.jit(case.game.sample)
@@ -181,3 +187,24 @@ def test_samples_follow_the_batch_and_the_key(name):
     np.testing.assert_array_equal(images, sample(state.params, state.model_state, minibatch(), KEY))
     other = sample(state.params, state.model_state, minibatch(), jax.random.key(8))
     assert np.array_equal(images, other) != case.sample_depends_on_key
+
+
+@pytest.mark.parametrize(
+    ("generated", "logits", "message"),
+    [
+        ((8, 7, 1), (), r"the generator's output has the shape \(8, 8, 7, 1\), expected that of"),
+        ((8, 8, 1), (1,), r"logits have the shape \(8, 1\), .*; return logits\[:, 0\]"),
+        ((8, 8, 1), (3, 3, 2), r"logits have the shape \(8, 3, 3, 2\), expected \[batch\] or"),
+    ],
+)
+def test_networks_of_other_shapes_are_refused(generated, logits, message):
+    """Logits `[batch, 1]` in particular, which broadcast to pairs of all with all."""
+
+    def network(*shape):
+        apply = lambda params, state, x, *, key=None, train: (jnp.zeros((len(x), *shape)), state)
+        return jaxgan.Network(lambda key, *inputs: ({}, {}), apply)
+
+    game = jaxgan.games.gan(network(*generated), network(*logits), latent=latents.normal(2))
+    loss = game.losses["discriminator"]
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda key: loss(*game.init(key, minibatch()), minibatch(), key, 0), KEY)

@@ -299,9 +299,20 @@ def test_bytes_become_floats_between_minus_one_and_one(digits):
     np.testing.assert_array_equal(jax.jit(data.as_float)(bytes_), data.as_float(bytes_))
 
 
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_set_smaller_than_a_minibatch_is_repeated(on_device):
+    """Epoch after epoch, whatever minibatches they are in."""
+    labels = {"label": np.arange(3, dtype=np.int32)}
+    batches = data.minibatches(labels, batch_size=8, seed=1, on_device=on_device)
+    epochs = np.ravel(batches(0, 6)["label"]).reshape(16, 3)
+    assert np.sort(epochs).tolist() == [[0, 1, 2]] * 16
+    assert len(np.unique(epochs, axis=0)) > 3
+    part = lambda i: data.minibatches(labels, batch_size=8, seed=1, process=(i, 2))
+    halves = [part(i)(2, 1)["label"] for i in (0, 1)]
+    np.testing.assert_array_equal(np.concatenate(halves, axis=1), batches(2, 1)["label"])
+
+
 def test_sampler_errors(digits):
-    with pytest.raises(DataError, match="batch size is 33 and there are 32 training examples"):
-        data.minibatches(digits, batch_size=33)
     with pytest.raises(ValueError, match="batch size is 0"):
         data.minibatches(digits, batch_size=0)
     with pytest.raises(DataError, match="lengths"):

@@ -1,4 +1,4 @@
-"""What `fit` displays in a notebook: a bar and curves; and nothing elsewhere."""
+"""What `fit` displays: a bar and curves in a notebook, a bar in a terminal, nothing elsewhere."""
 
 import io
 import sys
@@ -75,7 +75,25 @@ def test_training_that_ends_early_shows_its_last_step(shown, monkeypatch):
     assert [step for step, _ in drawn[-1]] == [1, 6, 7]
 
 
-def test_nothing_is_displayed_outside_of_a_notebook(shown, monkeypatch):
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_bar_in_a_terminal(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    fit()
+    *_, last = sys.stderr.getvalue().strip().split("\r")
+    assert "20/20" in last
+    assert f"x {0.8**38:.3f}" in last
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    fit(live=False)
+    assert sys.stderr.getvalue() == ""
+
+
+def test_nothing_is_displayed_elsewhere(shown, monkeypatch, capsys):
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace())  # in a terminal
     fit()
     monkeypatch.setattr(IPython, "get_ipython", lambda: None)  # in a program
@@ -83,6 +101,7 @@ def test_nothing_is_displayed_outside_of_a_notebook(shown, monkeypatch):
     monkeypatch.delitem(sys.modules, "IPython")
     assert not live.in_notebook()
     assert shown == []
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_curves_are_the_metrics():

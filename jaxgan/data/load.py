@@ -45,6 +45,10 @@ class Dataset(NamedTuple):
     details: Mapping[str, Any] = MappingProxyType({})
     recorded: Mapping[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        sizes = f"{len(self.train['image'])} + {len(self.test['image'])} images"
+        return f"Dataset({self.name!r}, {sizes} of shape {self.image_shape}, {self.source!r})"
+
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)`."""

@@ -32,7 +32,8 @@ def minibatches(
     """Shuffled minibatches of arrays in memory: a pure function of (seed, index).
 
     Every epoch is a new random permutation of the examples; its remainder that does not fill a
-    minibatch is dropped. `uint8` images are converted to float32 in [-1, 1].
+    minibatch is dropped; a set smaller than a minibatch is repeated instead. `uint8` images are
+    converted to float32 in [-1, 1].
 
     Args:
       examples: `{name: array[n, ...]}`, all of one length.
@@ -51,8 +52,8 @@ def minibatches(
 
     Raises:
       DataError: there are no examples, arrays have unequal lengths, the first images are neither
-        `uint8` nor floats in [-1, 1], or the batch size is larger than the data set or not
-        divisible by the number of processes.
+        `uint8` nor floats in [-1, 1], or the batch size is not divisible by the number of
+        processes.
       ValueError: `batch_size` is below 1.
 
     Example:
@@ -66,11 +67,6 @@ def minibatches(
     for name, array in examples.items():
         if np.ndim(array) == 4 and array.dtype != np.uint8:
             check_range(name, np.asarray(array[:batch_size]))
-    if batch_size > n:
-        raise DataError(
-            f"the batch size is {batch_size} and there are {n} training examples; choose at most "
-            f"{n} (--batch-size)"
-        )
     part, parts = (jax.process_index(), jax.process_count()) if process is None else process
     if batch_size % parts:
         raise DataError(
@@ -145,10 +141,10 @@ def _indices(
     start: int, count: int, *, n: int, batch_size: int, rows: np.ndarray, seed: int
 ) -> np.ndarray:
     """Indices of the examples in these rows of the minibatches, `uint32[count, len(rows)]`."""
-    per_epoch = n // batch_size
-    epoch, within = np.divmod(start + np.arange(count), per_epoch)
-    position = within[:, None] * batch_size + rows
-    return shuffled(position, n=n, seed=seed, epoch=epoch[:, None])
+    epoch_size = n // batch_size * batch_size or n
+    first = (start + np.arange(count))[:, None] * batch_size
+    epoch, position = np.divmod(first + rows, epoch_size)
+    return shuffled(position, n=n, seed=seed, epoch=epoch)
 
 
 def _flips(start: int, count: int, *, rows: np.ndarray, seed: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import mean_outputs, sample_prior
+from jaxgan.games.shared import check_batch, mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -105,6 +105,7 @@ class _AdversarialAutoencoder:
     adversarial_weight: float
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "image")
         keys = jax.random.split(key, 3)
         params, state = {}, {}
         params["encoder"], state["encoder"] = self.encoder.init(keys[0], batch["image"])

@@ -4,12 +4,12 @@ import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-import chex
 import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network, split_key
+from jaxgan.games.shared import check_batch, check_like
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 PLAYER = "autoencoder"
@@ -86,6 +86,7 @@ class _Autoencoder:
     corruption: Corruption | None
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "image")
         keys = split_key(key, _Keys)
         images = self.corrupted(batch["image"], keys.corruption)
         params, state = {}, {}
@@ -111,7 +112,7 @@ class _Autoencoder:
             output, state["decoder"] = self.decoder.apply(
                 own["decoder"], state["decoder"], output, key=keys.decoder, train=True
             )
-        chex.assert_equal_shape([batch["image"], output])
+        check_like(output, batch["image"], network="autoencoder")
         return jnp.mean(self.error(output, batch["image"])), LossAux(state, {})
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import mean_outputs, sample_prior
+from jaxgan.games.shared import check_batch, check_like, mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -113,6 +113,7 @@ class _BiGAN:
     adversarial: losses.AdversarialLoss
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "image")
         keys, x = jax.random.split(key, 4), batch["image"]
         z = self.latent(keys[0], x.shape[0])
         params, state = {}, {}
@@ -164,7 +165,7 @@ class _BiGAN:
         z = self.latent(keys.latent, x.shape[0])
         code = apply(self.encoder, "encoder", x, key=keys.encoder)
         fake = apply(self.generator, "generator", z, key=keys.generator)
-        chex.assert_equal_shape([x, fake])
+        check_like(fake, x, network="generator")
         chex.assert_equal_shape([z, code])
         r = apply(self.discriminator, "discriminator", x, code, key=keys.real)
         f = apply(self.discriminator, "discriminator", fake, z, key=keys.fake)

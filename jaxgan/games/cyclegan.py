@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.games import image_buffer
-from jaxgan.games.shared import mean_outputs
+from jaxgan.games.shared import check_batch, mean_outputs
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 
@@ -120,6 +120,7 @@ class _CycleGAN:
     pool_size: int
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "x", "y")
         keys = iter(jax.random.split(key, 4))
         g_params, g_state, d_params, d_state, buffers = {}, {}, {}, {}, {}
         for name, (source, _) in DIRECTIONS.items():

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxgan import losses
 from jaxgan.augment import Augment, Augmentation, as_augmentation
 from jaxgan.game import Game, LossAndGradient, LossAux, Network, split_key
-from jaxgan.games.shared import mean_outputs
+from jaxgan.games.shared import check_batch, check_like, check_logits, mean_outputs
 from jaxgan.latents import Latent
 from jaxgan.penalties import ForwardPass, Penalty, Regularizer, as_regularizer
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, PyTree
@@ -66,8 +66,9 @@ def gan(
 
     Raises:
       KeyError: the batch has no `image`, or lacks a condition.
-      ValueError: in a loss, `one_pass` is set and the discriminator has batch statistics; in
-        `joint_gradients`, its requirements are not met.
+      ValueError: in a loss, generated images have another shape than real ones, logits are neither
+        `[batch]` nor `[batch, height, width]`, or `one_pass` is set and the discriminator has batch
+        statistics; in `joint_gradients`, its requirements are not met.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661;
@@ -142,6 +143,7 @@ class _GAN:
     one_pass: bool
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "image", *self.condition)
         key_z, key_generator, key_discriminator = jax.random.split(key, 3)
         z = self.latent(key_z, batch["image"].shape[0])
         conditions = self.conditions(batch)
@@ -290,7 +292,7 @@ class _GAN:
         fake, state = self.generator.apply(
             params, state, z, *conditions, key=keys.generator, train=True
         )
-        chex.assert_equal_shape([batch["image"], fake])
+        check_like(fake, batch["image"], network="generator")
         return fake, state
 
     def discriminate(
@@ -320,6 +322,7 @@ class _GAN:
             real_output, state = apply(params, state, real, *conditions, key=keys.real, train=True)
             fake_output, state = apply(params, state, fake, *conditions, key=keys.fake, train=True)
         (r, r_features), (f, f_features) = map(_logits_and_features, (real_output, fake_output))
+        check_logits(r)
         return (r, f), (r_features, f_features), state
 
     def forward(

@@ -3,13 +3,12 @@
 import dataclasses
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import mean_outputs
+from jaxgan.games.shared import check_batch, check_like, mean_outputs
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -105,6 +104,7 @@ class _Pix2Pix:
     stochastic: bool
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "source", "target")
         key_noise, key_generator, key_discriminator = jax.random.split(key, 3)
         source, target = batch["source"], batch["target"]
         g_params, g_state = self.generator.init(key_generator, self.with_noise(source, key_noise))
@@ -159,7 +159,7 @@ class _Pix2Pix:
         """Outputs of the generator, and its new state."""
         source = self.with_noise(batch["source"], keys.noise)
         fake, state = self.generator.apply(params, state, source, key=keys.generator, train=True)
-        chex.assert_equal_shape([batch["target"], fake])
+        check_like(fake, batch["target"], network="generator")
         return fake, state
 
     def discriminate(

@@ -1,4 +1,4 @@
-"""Shared by several games: metrics of a discriminator, and sampling from a prior."""
+"""Shared by several games: checks of batches and outputs, metrics of a discriminator, sampling."""
 
 from collections.abc import Callable
 
@@ -12,6 +12,34 @@ from jaxgan.types import Array, Batch, ByPlayer, PRNGKey
 Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
 Decode = Callable[[ByPlayer, ByPlayer, Array], Array]
 Prior = Callable[[ByPlayer, ByPlayer, Batch], Latent]
+
+
+def check_batch(batch: Batch, *names: str) -> None:
+    """Raises a `KeyError` that says what the batch has, if it lacks one of these entries."""
+    for name in names:
+        if name not in batch:
+            raise KeyError(f"the batch has no {name}; its entries are {', '.join(batch) or 'none'}")
+
+
+def check_like(output: Array, images: Array, *, network: str) -> None:
+    """Raises a `ValueError` if a network's output has another shape than the images."""
+    if output.shape != images.shape:
+        raise ValueError(
+            f"the {network}'s output has the shape {output.shape}, expected that of the images, "
+            f"{images.shape}"
+        )
+
+
+def check_logits(logits: Array) -> None:
+    """Raises a `ValueError` unless logits are `[batch]` or `[batch, height, width]`.
+
+    Logits `[batch, 1]` would broadcast in losses that subtract real from generated ones.
+    """
+    if logits.ndim not in (1, 3):
+        raise ValueError(
+            f"the discriminator's logits have the shape {logits.shape}, expected [batch] or "
+            "[batch, height, width]" + ("; return logits[:, 0]" if logits.shape[1:] == (1,) else "")
+        )
 
 
 def mean_outputs(

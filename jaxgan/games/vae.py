@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from jaxgan import latents, losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import normal_prior, sample_prior
+from jaxgan.games.shared import check_batch, check_like, normal_prior, sample_prior
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
@@ -193,6 +192,7 @@ class _VAE:
     observe: Corruption | None
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "image")
         key_encoder, key_decoder = jax.random.split(key)
         e_params, e_state = self.encoder.init(key_encoder, batch["image"])
         q, _ = self.encoder.apply(e_params, e_state, batch["image"], train=False)
@@ -217,7 +217,7 @@ class _VAE:
         outputs, state["decoder"] = self.decoder.apply(
             own["decoder"], state["decoder"], z, key=keys.decoder, train=True
         )
-        chex.assert_equal_shape([x, outputs])
+        check_like(outputs, x, network="decoder")
         log_p = self.likelihood.log_prob(own["likelihood"], outputs, x)
         divergence = gaussian_kl(*posterior)
         log_likelihood, kl = jnp.mean(log_p), jnp.mean(jnp.sum(divergence, axis=-1))

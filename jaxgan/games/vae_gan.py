@@ -10,7 +10,7 @@ from jax.nn import softplus
 
 from jaxgan import latents
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import normal_prior, sample_prior
+from jaxgan.games.shared import check_batch, check_like, normal_prior, sample_prior
 from jaxgan.losses import gaussian_kl
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -143,6 +143,7 @@ class _VAEGAN:
     saturating: bool
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
+        check_batch(batch, "image")
         keys, x = jax.random.split(key, 3), batch["image"]
         params, state = {}, {}
         params["encoder"], state["encoder"] = self.encoder.init(keys[0], x)
@@ -211,7 +212,7 @@ class _VAEGAN:
         z_p = latents.normal(mean.shape[1])(keys.prior, mean.shape[0])
         x_r = apply(self.decoder, "decoder", z, keys.reconstruction)
         x_p = apply(self.decoder, "decoder", z_p, keys.sample)
-        chex.assert_equal_shape([x, x_r])
+        check_like(x_r, x, network="decoder")
         real, h = apply(self.discriminator, "discriminator", x, keys.real)
         reconstructed, h_r = apply(self.discriminator, "discriminator", x_r, keys.reconstructed)
         sampled, _ = apply(self.discriminator, "discriminator", x_p, keys.sampled)

@@ -58,7 +58,8 @@ class MetricRecord:
         estimate.
       num_real, num_generated: number of real and generated examples that the value is computed
         from.
-      floor: score of a perfect generator at this sample size, if known.
+      floor: score of a perfect generator at this sample size, if known; of scores that are better
+        when higher, it is a ceiling.
       features, features_sha256, preprocessing: from the `Features`.
       split: name of the split that the real examples come from.
       seed: seed of the samples.
@@ -80,8 +81,8 @@ class MetricRecord:
 
     def __str__(self) -> str:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
-        floor = "" if self.floor is None else f" (floor {self.floor:.4g})"
-        return f"{self.name} {self.value:.4g}{error}{floor}"
+        perfect = "" if self.floor is None else f" (perfect {self.floor:.4g})"
+        return f"{self.name} {self.value:.4g}{error}{perfect}"
 
 
 Records = dict[str, MetricRecord]

@@ -52,8 +52,8 @@ class CheckpointArguments(RunArguments):
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     """Directory of the run; or a generator that `export` wrote, or the name of one that comes with
     the package, such as mnist-dcgan."""
-    step: Literal["newest", "best"] = "newest"
-    """Use the newest checkpoint, or the one with the best evaluation."""
+    step: Literal["newest", "best"] | int = "newest"
+    """Use the newest checkpoint, the one with the best evaluation, or that of a step."""
     experiment: str | None = None
     """The run's experiment, a module or the path of a file, which is executed; needed if it is
     neither one of jaxgan's nor installed."""

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from jaxgan import live
 from jaxgan.evaluation import Evaluation
@@ -153,6 +152,7 @@ class Evaluations:
 
     def __call__(self, step: int, state: TrainState) -> float:
         """Evaluates the state, and returns its score; higher is better."""
+        self._console.print(f"evaluating step {step}")
         records = self._evaluate(state)
         listed = [dataclasses.asdict(record) for record in records.values()]
         self._entries.append({"step": step, "records": listed})
@@ -271,25 +271,14 @@ def progress(console: Console, *, start: int, num_steps: int | None) -> Iterator
     Yields:
       The callback. It blocks until the metrics are available; call it only every few steps.
     """
-    speed = live.speed(num_steps)
-    if not console.is_terminal:
-
-        def line(step: int, state: TrainState, metrics: Metrics) -> None:
-            text = f"step {step}/{num_steps or '?'}  {live.losses(metrics)}  {speed(step)}"
-            console.print(text.rstrip())
-
-        yield line
+    if console.is_terminal:
+        with live.progress_bar(console, start=start, num_steps=num_steps) as draw:
+            yield draw
         return
+    speed = live.speed(num_steps)
 
-    columns = [
-        BarColumn(),
-        MofNCompleteColumn(),
-        *(TextColumn(f"{{task.fields[{field}]}}") for field in ("losses", "speed")),
-    ]
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=num_steps, completed=start, losses="compiling", speed="")
+    def line(step: int, state: TrainState, metrics: Metrics) -> None:
+        text = f"step {step}/{num_steps or '?'}  {live.losses(metrics)}  {speed(step)}"
+        console.print(text.rstrip())
 
-        def advance(step: int, state: TrainState, metrics: Metrics) -> None:
-            bar.update(task, completed=step, losses=live.losses(metrics), speed=speed(step))
-
-        yield advance
+    yield line

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 import jaxgan.experiments
-from jaxgan.errors import RunError
+from jaxgan.errors import RunError, did_you_mean
 
 
 def names() -> list[str]:
@@ -147,7 +147,8 @@ def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        question = did_you_mean(name, names()) or f"; jaxgan has {', '.join(names())}"
         raise RunError(
-            f"the experiment {name} cannot be imported ({error}); jaxgan has {', '.join(names())}, "
-            "and others are found where their module can be imported, or by the path of their file"
+            f"the experiment {name} cannot be imported ({error}); one of your own is given by the "
+            f"path of its file, or by a module that can be imported{question}"
         ) from None

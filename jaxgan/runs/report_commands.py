@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from jaxgan.runs import arguments
 from jaxgan.runs.files import check_place, make_folder
 from jaxgan.runs.recorded import RecordedRun, read_run
 from jaxgan.runs.report import write_comparison, write_report
+
+WIDTH = 200  # of a table that is written to a file or a pipe
 
 
 def report(args: arguments.Report) -> None:
@@ -56,7 +59,8 @@ def list(args: arguments.List) -> None:
         table.add_column(title, overflow="fold")
     for folder in runs:
         table.add_row(str(folder), *_row(folder))
-    Console(soft_wrap=True, highlight=False, markup=False).print(table)
+    width = None if sys.stdout.isatty() else WIDTH
+    Console(width=width, soft_wrap=True, highlight=False, markup=False).print(table)
 
 
 # ---- helpers of the above

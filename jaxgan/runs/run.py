@@ -31,7 +31,7 @@ CHUNK = 100  # rows that are decoded at once; fixed, so that row i is the same i
 def load_run(
     directory: str | Path,
     *,
-    step: Literal["newest", "best"] = "newest",
+    step: Literal["newest", "best"] | int = "newest",
     with_data: bool = False,
     data_dir: str | Path | None = None,
     experiment: str | Path | None = None,
@@ -44,7 +44,7 @@ def load_run(
     Args:
       directory: directory of the run; or a `.safetensors` file with the weights of its generator,
         which has one step, and parameters of that player only.
-      step: the newest checkpoint, or the one with the best evaluation.
+      step: the newest checkpoint, the one with the best evaluation, or that of a step.
       with_data: whether to load the data too, for `experiment.minibatches` and
         `experiment.evaluation`. Not needed for samples.
       data_dir: folder of the data, if they are no longer where the run found them.
@@ -78,7 +78,7 @@ def load_run(
     state = (
         exported.read_state(directory, record, built)
         if is_file
-        else _restored(directory, built, best=step == "best")
+        else _restored(directory, built, step)
     )
     if not with_data:
         built = built._replace(minibatches=_no_minibatches, evaluation=None)
@@ -273,7 +273,9 @@ def _blank_data(directory: Path, config: Config, record: Mapping[str, Any]) -> A
         ) from None
 
 
-def _restored(directory: Path, experiment: Experiment, *, best: bool) -> TrainState:
+def _restored(
+    directory: Path, experiment: Experiment, step: Literal["newest", "best"] | int
+) -> TrainState:
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     target = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
@@ -283,10 +285,15 @@ def _restored(directory: Path, experiment: Experiment, *, best: bool) -> TrainSt
         ),
     )
     with checkpoint.open_manager(directory / "checkpoints") as manager:
-        state = checkpoint.restore(manager, target, best=best)
+        number = step if isinstance(step, int) else None
+        state = checkpoint.restore(manager, target, best=step == "best", step=number)
+    if state is None and step == "best":
+        raise RunError(
+            f"{directory} has no evaluated checkpoint: its first evaluation comes later, or there "
+            "is none (--evaluate-every 0); use the newest checkpoint"
+        )
     if state is None:
-        what = "evaluated checkpoint" if best else "checkpoint"
-        raise RunError(f"{directory} has no {what} yet; train until the first one")
+        raise RunError(f"{directory} has no checkpoint yet; train until the first one")
     return state
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from jaxgan import checkpoint, loop
 from jaxgan.data.sampler import check_range
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.evaluation import evaluator
+from jaxgan.evaluation import Evaluation, evaluator
 from jaxgan.metrics import Records
 from jaxgan.runs import callbacks
 from jaxgan.runs.attempt import Attempt
@@ -20,6 +20,8 @@ from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.init_from import initialised
 from jaxgan.runs.samples import rehearse
 from jaxgan.training import TrainState
+
+FEW = 1000  # held-out examples
 
 
 def train(
@@ -59,6 +61,8 @@ def train(
     evaluate = None
     if experiment.evaluation is not None and config.evaluate_every:
         evaluate = evaluator_of(experiment, config)  # reports a number of samples that is too small
+        _print_if_few(experiment.evaluation, console)
+    console.print("compiling")
     state = _first_state(experiment, config)
     record()
     with callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop:
@@ -147,6 +151,16 @@ def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState
         return evaluator(experiment.game, experiment.evaluation, num_samples=num_samples)
     except ValueError as error:
         raise RunError(f"--evaluate-samples: {error}") from None
+
+
+def _print_if_few(evaluation: Evaluation, console: Console) -> None:
+    """Says so if there are few held-out examples."""
+    num = len(evaluation.examples[evaluation.target])
+    if num < FEW:
+        console.print(
+            f"scores compare with {num} held-out examples; with so few, small differences between "
+            "scores are chance"
+        )
 
 
 def num_steps_of(config: Config, experiment: Experiment) -> int:
