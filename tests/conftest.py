@@ -20,7 +20,10 @@ CACHED = {  # short compilations are cheaper than files
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
 collect_ignore = ["mutation.py"]  # a program, with requirements of its own
-QUICKLY_COMPILED = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
+QUICKLY_COMPILED = (
+    "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false"
+)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -38,8 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:Error reading persistent compilation cache entry:UserWarning"
     )
-    # Most of the time of the tests is compilation, and a third of that is optimisation. (Level 0
-    # would save more; on a CPU it compiles some programs wrongly.)
+    # Most of the time of the tests is compilation, and half of that is optimisation. (Level 0 or
+    # the preset FAST_COMPILE would save more, but compile some programs wrongly.)
     if QUICKLY_COMPILED not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}".strip()
 

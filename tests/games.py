@@ -3,10 +3,10 @@
 An entry adds its tests. Sizes are the smallest that exercise every part.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -36,11 +36,12 @@ SGD = {"discriminator": optax.sgd(0.05), "generator": optax.sgd(0.05)}
 ADAM = {"discriminator": optax.adam(1e-3, b1=0.5), "generator": optax.adam(1e-3, b1=0.5)}
 
 
-class Case(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Case:
     """A game, its training algorithm, and which of the contract's properties it has.
 
     Attributes:
-      game, optimizers, turns, ema, one_stage, accumulate: of the algorithm.
+      game, optimizers, turns, ema, one_stage, accumulate: of the algorithm; SGD by default.
       play: `(game, optimizers) -> algorithm`, of one that is not alternating.
       sample_depends_on_key, step_depends_on_key: whether samples and training use randomness.
       pmap_is_one_device: false if randomness or batch statistics belong to the device under `pmap`,
@@ -49,7 +50,7 @@ class Case(NamedTuple):
     """
 
     game: Game
-    optimizers: dict[str, optax.GradientTransformation] = SGD
+    optimizers: dict[str, optax.GradientTransformation] | None = None
     turns: tuple[str | tuple[str, ...], ...] | None = None
     ema: dict[str, float] | None = None
     one_stage: bool = False
@@ -59,6 +60,11 @@ class Case(NamedTuple):
     step_depends_on_key: bool = True
     pmap_is_one_device: bool = True
     rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.optimizers is None:
+            sgd = dict.fromkeys(self.game.losses, optax.sgd(self.rate))
+            object.__setattr__(self, "optimizers", sgd)
 
     @property
     def algorithm(self) -> TrainingAlgorithm:
@@ -72,7 +78,7 @@ class Case(NamedTuple):
     @property
     def with_sgd(self) -> "Case":
         """SGD shows a wrong scale of the gradients, which Adam would hide."""
-        return self._replace(optimizers=dict.fromkeys(self.game.losses, optax.sgd(self.rate)))
+        return dataclasses.replace(self, optimizers=None)
 
 
 def minibatches(start: int, count: int) -> dict[str, np.ndarray]:
@@ -405,7 +411,6 @@ CASES: dict[str, Callable[[], Case]] = {
             error=losses.absolute_error,
             corruption=corruptions.gaussian_noise(0.5),
         ),
-        {"autoencoder": optax.sgd(0.05)},
     ),
     "vae_free_bits": lambda: Case(
         vae(
@@ -414,7 +419,6 @@ CASES: dict[str, Callable[[], Case]] = {
             free_bits=0.1,
             observe=corruptions.binarized(),
         ),
-        {"autoencoder": optax.sgd(1e-3)},
         rate=1e-3,  # the losses of VAEs are sums over pixels
     ),
     "vae_importance_weighted": lambda: Case(
@@ -425,7 +429,6 @@ CASES: dict[str, Callable[[], Case]] = {
             num_samples=2,
             bound="importance_weighted",
         ),
-        {"autoencoder": optax.sgd(1e-3)},
         rate=1e-3,
     ),
     "vae_gan": lambda: Case(
@@ -435,14 +438,13 @@ CASES: dict[str, Callable[[], Case]] = {
             jaxgan.from_linen(networks.DCGANDiscriminator(4, with_features=True)),
             gamma=0.1,
         ),
-        dict.fromkeys(("encoder", "decoder", "discriminator"), optax.sgd(0.01)),
         turns=(("encoder", "decoder", "discriminator"),),
+        rate=0.01,
     ),
     "adversarial_autoencoder": lambda: Case(
         jaxgan.adversarial_autoencoder(
             mlp_coder(3), mlp_generator(), mlp_discriminator(), latent=LATENT
         ),
-        dict.fromkeys(("discriminator", "autoencoder"), optax.sgd(0.05)),
     ),
     "bigan": lambda: Case(
         jaxgan.bigan(
@@ -451,7 +453,6 @@ CASES: dict[str, Callable[[], Case]] = {
             jaxgan.from_linen(networks.JointMLP((16,))),
             latent=LATENT,
         ),
-        dict.fromkeys(("discriminator", "generator", "encoder"), optax.sgd(0.05)),
         turns=("discriminator", ("generator", "encoder")),
     ),
     "accumulated": lambda: Case(
@@ -471,7 +472,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "accumulated_one_stage": lambda: Case(mlp_gan(), one_stage=True, accumulate=2),
     "accumulated_cyclegan": lambda: Case(
         cyclegan(),
-        dict.fromkeys(("discriminators", "generators"), optax.sgd(0.02)),
         turns=(("discriminators", "generators"),),
         sample_depends_on_key=False,
         accumulate=2,
@@ -517,24 +517,20 @@ CASES: dict[str, Callable[[], Case]] = {
             dict.fromkeys(("x", "y"), normalised()),
             pool_size=3,
         ),
-        dict.fromkeys(("generators", "discriminators"), optax.sgd(0.01)),
         sample_depends_on_key=False,
         rate=0.01,
     ),
     "normalised_autoencoder": lambda: Case(
         jaxgan.autoencoder(normalised(3), normalised_generator()),
-        {"autoencoder": optax.sgd(0.05)},
         sample_depends_on_key=False,
         step_depends_on_key=False,
     ),
     "normalised_vae": lambda: Case(
         jaxgan.vae(normalised(2, 3), normalised(8, 8, 1)),
-        {"autoencoder": optax.sgd(1e-3)},
         rate=1e-3,
     ),
     "normalised_vae_gan": lambda: Case(
         jaxgan.vae_gan(normalised(2, 3), normalised_generator(), normalised(with_features=True)),
-        dict.fromkeys(("encoder", "decoder", "discriminator"), optax.sgd(0.01)),
         turns=(("encoder", "decoder", "discriminator"),),
         rate=0.01,
     ),
@@ -542,11 +538,9 @@ CASES: dict[str, Callable[[], Case]] = {
         jaxgan.adversarial_autoencoder(
             normalised(3), normalised_generator(), normalised(), latent=LATENT
         ),
-        dict.fromkeys(("discriminator", "autoencoder"), optax.sgd(0.05)),
     ),
     "normalised_bigan": lambda: Case(
         jaxgan.bigan(normalised(3), normalised_generator(), normalised(), latent=LATENT),
-        dict.fromkeys(("discriminator", "generator", "encoder"), optax.sgd(0.05)),
         turns=("discriminator", ("generator", "encoder")),
     ),
 }

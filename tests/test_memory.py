@@ -1,6 +1,7 @@
 """Accumulated gradients, rematerialised activations, and networks that compute in bfloat16."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import chex
@@ -79,8 +80,8 @@ def in_parts(batches):
 @pytest.mark.parametrize("name", all_cases())
 def test_accumulated_minibatches_are_one_large_batch(name):
     """4 minibatches of 4 are one of 16, with its latents and masks: two steps of SGD."""
-    case = games.CASES[name]().with_sgd._replace(accumulate=1)
-    large, small = case.algorithm, case._replace(accumulate=NUM).algorithm
+    case = games.CASES[name]().with_sgd
+    large, small = (replace(case, accumulate=n).algorithm for n in (1, NUM))
     assert small.num_minibatches == NUM * large.num_minibatches
     batches = large_batches(0, large.num_minibatches)
     start = jax.jit(large.init)(KEY, jax.tree.map(lambda x: x[0], batches))
