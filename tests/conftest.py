@@ -6,6 +6,9 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# A core for each of the two workers: pools of more threads than cores spin and wait for each other.
+for pool in ("NPROC", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
 
 import jax
 import numpy as np

@@ -16,6 +16,7 @@ from tests.games import ALSO_TRANSFORMED, CASES, QUICK, TRANSFORMED, minibatch, 
 
 KEY = jax.random.key(7)
 KEYS = jax.random.split(KEY, 2)
+NETWORKS = ("biggan", "fastgan", "r3gan", "stylegan2")  # in the game and turns of other cases
 TRACES = collections.Counter()  # of each case's update
 
 
@@ -94,6 +95,7 @@ def test_deterministic_in_the_key(name):
     assert same != CASES[name]().step_depends_on_key
 
 
+@pytest.mark.parametrize("name", marked([name for name in CASES if name not in NETWORKS], QUICK))
 def test_owner_rule(name):
     """A turn changes the mover's parameters and every leaf of its model state, and no other bit."""
     case = CASES[name]()
