@@ -7,8 +7,9 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # A core for each of the two workers: pools of more threads than cores spin and wait for each other.
-for pool in ("NPROC", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(pool, "1")
+os.environ.setdefault("NPROC", "1")  # of XLA
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import jax
 import numpy as np
