@@ -5,11 +5,13 @@ libraries: average pooling excludes padding, the last block uses max pooling, an
 classes. Modules are named as in the weight file that PyTorch's FID packages share.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgan.networks.layers import BatchNorm, Conv
 from jaxgan.types import Array
@@ -201,10 +203,32 @@ def _joined(*branches: Array) -> Array:
 
 
 def _max_pool(x: Array, *, stride: int = 2) -> Array:
-    padding = "VALID" if stride == 2 else ((1, 1), (1, 1))
-    return nn.max_pool(x, (3, 3), (stride, stride), padding)
+    """Maxima over 3 x 3 pixels: within the image, or with stride 1 around every pixel."""
+    if stride == 1:
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
+    return _over_windows(jnp.maximum, x, stride=stride)
 
 
 def _average_pool(x: Array) -> Array:
-    """Average pooling over 3 x 3 pixels, excluding the padding."""
-    return nn.avg_pool(x, (3, 3), (1, 1), ((1, 1), (1, 1)), count_include_pad=False)
+    """Averages over 3 x 3 pixels, excluding the padding."""
+    sums = _over_windows(jnp.add, jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+    rows, columns = (
+        np.minimum(np.arange(side) + 2, side) - np.maximum(np.arange(side) - 1, 0)
+        for side in x.shape[1:3]
+    )
+    return sums / np.outer(rows, columns)[None, :, :, None].astype(x.dtype)
+
+
+def _over_windows(
+    operation: Callable[[Array, Array], Array], x: Array, *, stride: int = 1
+) -> Array:
+    """Reduces windows of 3 x 3 pixels, by columns and then by rows.
+
+    Shifted slices are fused into loops over channels; XLA's CPU backend takes several times as long
+    for `reduce_window`.
+    """
+    for axis in (2, 1):
+        last = x.shape[axis] - 2
+        shifted = [jax.lax.slice_in_dim(x, i, last + i, stride, axis) for i in range(3)]
+        x = operation(operation(shifted[0], shifted[1]), shifted[2])
+    return x
