@@ -1,5 +1,7 @@
 """Evaluation of games and runs: values, how often, what is kept, and the commands."""
 
+import contextlib
+import io
 import json
 
 import jax
@@ -229,10 +231,23 @@ SMALL = {"network": "mlp", "evaluate_samples": 40}
 def finished(tmp_path_factory):
     """A run that was evaluated at steps 4, 8 and 10."""
     directory = tmp_path_factory.mktemp("evaluated") / "run"
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        contextlib.redirect_stdout(io.StringIO()) as out,
+    ):
         flags = {"num_steps": 10, "evaluate_every": 4, "checkpoint_every": 100, "ema": 0}
         assert train_mnist(monkeypatch, directory, **SMALL, **flags) == 0
+    directory.with_name("out").write_text(out.getvalue())
     return directory
+
+
+def test_a_run_says_what_takes_long_and_how_much_scores_say(finished):
+    lines = finished.with_name("out").read_text().splitlines()
+    starts = ("scores compare with 297 held-out", "compiling", "evaluating step 4", "evaluation at")
+    found = [i for start in starts for i, line in enumerate(lines) if line.startswith(start)]
+    assert len(found) == 6
+    assert found[:4] == sorted(found[:4])
+    assert " (perfect " in lines[found[3]]
 
 
 def test_a_finished_run_has_its_evaluations(finished):

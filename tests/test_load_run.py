@@ -14,8 +14,9 @@ import pytest
 import jaxgan
 from jaxgan import images
 from jaxgan.__main__ import main
-from jaxgan.errors import RunError
+from jaxgan.errors import CheckpointError, RunError
 from jaxgan.runs import find
+from jaxgan.runs.run import load_run
 from tests.conftest import ROOT
 from tests.support import command, exit_status, one_line, pixels, refused, train_mnist, write_images
 
@@ -42,6 +43,16 @@ def conditional(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         assert train_mnist(monkeypatch, directory, "--conditional", num_steps=2) == 0
     return directory
+
+
+@pytest.mark.slow
+def test_the_checkpoint_of_a_step(trained, conditional):
+    """The newest, the best, or that of a number."""
+    assert {load_run(trained / "run", step=step).step for step in ("newest", "best", 2)} == {2}
+    with pytest.raises(CheckpointError, match="has no checkpoint of step 7; there is 2"):
+        load_run(trained / "run", step=7)
+    with pytest.raises(RunError, match=r"no evaluated checkpoint: .* \(--evaluate-every 0\)"):
+        load_run(conditional, step="best")
 
 
 # ---- without data

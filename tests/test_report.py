@@ -260,7 +260,6 @@ def test_report_and_list(tmp_path, capsys, monkeypatch):
     main(["report", str(tmp_path / "all" / "done"), "--open"])
     assert opened == [(tmp_path / "all" / "done" / "report.html").as_uri()]
     capsys.readouterr()
-    monkeypatch.setenv("COLUMNS", "900")
     command("list", tmp_path / "all")
     title, broken, done, half = capsys.readouterr().out.splitlines()
     assert "is damaged" in broken

@@ -84,6 +84,19 @@ def test_there_is_nothing_to_watch(tmp_path):
     assert "holds no run" in refused(command, "watch", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["smaple", "runs/mnist"], "there is no command smaple; did you mean sample?"),
+        (["make-coffee"], "there is no command make-coffee; --help lists them"),
+        (["train", "mnsit"], "did you mean mnist?"),
+        (["train", "coffee"], "that can be imported; jaxgan has autoencoder, cifar10,"),
+    ],
+)
+def test_misspelt_commands_are_answered_with_a_name(words, message):
+    assert message in refused(main, words)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_in_a_shell(shell, tmp_path, capsys):
     """As a user meets it: typed into a shell that has evaluated the script."""

@@ -15,7 +15,7 @@ from jaxgan.runs.files import check_place, make_folder
 from jaxgan.runs.recorded import RecordedRun, read_run
 from jaxgan.runs.report import write_comparison, write_report
 
-WIDTH = 200  # of a table that is written to a file or a pipe
+WIDTH = 1000  # of a table that is written to a file or a pipe, where no line is folded
 
 
 def report(args: arguments.Report) -> None:

@@ -15,7 +15,7 @@ COMPLETED = {  # what is typed, and what the key makes of it
     "jaxgan wat": "jaxgan watch ",
     "jaxgan sample dir": "jaxgan sample directory/",
     "jaxgan sample directory --trunc": "jaxgan sample directory --truncation ",
-    "jaxgan sample --step ne": "jaxgan sample --step newest ",
+    "jaxgan directions --method se": "jaxgan directions --method sefa ",
     "jaxgan sample --ou": "jaxgan sample --out ",
     "jaxgan sample --out fi": "jaxgan sample --out file.png ",
 }
