@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
-from jaxgan.errors import RunError, did_you_mean
+from jaxgan.errors import RunError
 from jaxgan.runs import arguments, cli, completion, find, xla_flags
 from jaxgan.runs.cli import exit_on_user_error
 
@@ -91,7 +91,7 @@ def sweep(words: Sequence[str], *, prog: str) -> None:
 def _check_command(words: Sequence[str]) -> None:
     """Raises a `RunError` if the first word is no command."""
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        question = did_you_mean(words[0], COMMANDS) or "; --help lists them"
+        question = find.did_you_mean(words[0], COMMANDS) or "; --help lists them"
         raise RunError(f"there is no command {words[0]}{question}")
 
 

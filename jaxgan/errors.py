@@ -3,20 +3,7 @@
 A message is one line: what was found, what was expected, and what to do.
 """
 
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
-
-
-def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """A question for an error message, `; did you mean NAME?`; empty if no name is similar.
-
-    Example:
-      >>> did_you_mean("mnsit", ["cifar10", "mnist"]), did_you_mean("vae", ["mnist"])
-      ('; did you mean mnist?', '')
-    """
-    similar = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 class UserError(Exception):

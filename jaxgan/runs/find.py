@@ -5,18 +5,19 @@ another module, or the path of a file. Commands on a run find jaxgan's and insta
 others must be named by the user.
 """
 
+import difflib
 import importlib
 import importlib.util
 import inspect
 import site
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
 import jaxgan.experiments
-from jaxgan.errors import RunError, did_you_mean
+from jaxgan.errors import RunError
 
 
 def names() -> list[str]:
@@ -91,6 +92,17 @@ def name_of(make: Callable[..., object]) -> str:
 def summary(name: str) -> str:
     """First line of the docstring of an experiment's module."""
     return (find(name).__doc__ or "").split("\n")[0]
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """A question for an error message, `; did you mean NAME?`; empty if no name is similar.
+
+    Example:
+      >>> did_you_mean("mnsit", ["cifar10", "mnist"]), did_you_mean("vae", ["mnist"])
+      ('; did you mean mnist?', '')
+    """
+    similar = difflib.get_close_matches(word, names, n=1)
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 _PREFIX = "jaxgan_file_"  # of the names of modules that were loaded from a path
