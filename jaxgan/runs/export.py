@@ -18,6 +18,7 @@ from jaxgan.runs.report import render
 from jaxgan.runs.run import Run
 
 NUM_EXAMPLES = 64  # inputs beside the model, and their images
+ZERO_IS_ON = ("seed", "b1")  # flags that 0 does not turn off
 
 
 def export(args: arguments.Export) -> None:
@@ -109,7 +110,7 @@ def write_card(
         player=player,
         averaged=_averaged(run, player),
         data=run.record["data"],
-        config=_configuration(run),
+        config={k: x for k, x in _configuration(run).items() if x or k in ZERO_IS_ON},
         seconds=_seconds(run),
         records=_evaluation(run),
         formats=formats,
