@@ -6,8 +6,9 @@
 
 - `rates`: spectral radius of a step of each way to play in the bilinear game `min max x y`, beside
   the published formula.
-- `methods`: ring modes and high-quality samples of each way to play, under one budget of gradient
-  evaluations (of one player on one minibatch).
+- `methods`: modes and high-quality samples of ring and grid by each way to play, with the networks
+  of `experiments.mixture` (64 wide, no penalty) and one budget of gradient evaluations, which are
+  both players' on one minibatch.
 - `unrolled`: ring modes with k = 0, 5 and 10 unrolled steps, in the setting of Metz et al., 2017,
   https://arxiv.org/abs/1611.02163, appendix A, with a smaller minibatch and fewer steps.
 - `population`: training steps per second of ten members in one program, and of ten single runs one
@@ -147,7 +148,7 @@ def _momentum_rate(h: float, beta: float) -> float:
     return float(np.abs(np.roots(squares + np.array([0, h**2, 0, 0, 0]))).max())
 
 
-# ---- the ring
+# ---- ring and grid
 
 
 def unrolled(config: Config) -> Rows:
@@ -155,6 +156,7 @@ def unrolled(config: Config) -> Rows:
     import optax
 
     import jaxgan
+    from jaxgan import data
 
     game = _metz_game()
     # The rates of the authors' program.
@@ -166,43 +168,47 @@ def unrolled(config: Config) -> Rows:
     for k in (0, 5, 10):
         algorithm = jaxgan.unrolled(game, optimizers, num_steps=k)
         start = time.perf_counter()
-        values = _ring_scores(game, algorithm, config, config.num_steps, radius=2.0, std=0.02)
+        values = _scores(game, algorithm, config, config.num_steps, data.ring(radius=2.0, std=0.02))
         rows.append({"k": k, **values, "minutes": f"{(time.perf_counter() - start) / 60:.1f}"})
         print(rows[-1], flush=True)
     return rows
 
 
 def methods(config: Config) -> Rows:
-    """Ring modes of every way to play under one budget of gradient evaluations."""
+    """Modes of ring and grid of every way to play, under one budget of gradient evaluations."""
     import optax
 
     import jaxgan
+    from experiments import mixture
+    from jaxgan import data
 
-    game = _metz_game()
-    adam = lambda rate, **more: optax.adam(rate, b1=0.5, **more)
-    optimizers = {"discriminator": adam(1e-3, eps_root=1e-16), "generator": adam(1e-3)}
-    play, h = (game, optimizers), 1e-3
+    game, _ = mixture.make_gan(mixture.Config(features=64, r1=0.0))
+    adam = lambda **more: optax.adam(1e-3, b1=0.0, b2=0.99, **more)
+    play = (game, {"discriminator": adam(eps_root=1e-16), "generator": adam()})
     # Gradient evaluations of both players per step; a Jacobian product counts as two.
     ways = {
         "simultaneous": (jaxgan.simultaneous(*play), 1),
         "alternating": (jaxgan.alternating(*play), 1),
         "optimistic": (jaxgan.optimistic(*play), 1),
         "negative momentum": (jaxgan.negative_momentum(*play), 1),
-        "lookahead": (jaxgan.lookahead(jaxgan.alternating(*play)), 1),
+        "lookahead of alternating": (jaxgan.lookahead(jaxgan.alternating(*play)), 1),
         "past extragradient": (jaxgan.extragradient(*play, past=True), 1),
         "extragradient": (jaxgan.extragradient(*play), 2),
         "consensus, 0.1": (jaxgan.consensus(*play, strength=0.1), 3),
         "symplectic, 0.1": (jaxgan.symplectic(*play, strength=0.1), 5),
-        "ode": (jaxgan.ode(*play, step_size=h), 4),
+        "ode, steps of 0.1": (jaxgan.ode(*play, step_size=0.1), 4),
         "unrolled, k = 5": (jaxgan.unrolled(*play, num_steps=5), 6),
-        "competitive": (jaxgan.competitive(*play, step_size=h, iterations=2), 15),
+        "competitive, steps of 0.1": (jaxgan.competitive(*play, step_size=0.1, iterations=2), 15),
     }
     rows = []
     for name, (algorithm, evaluations) in ways.items():
         num_steps = config.num_steps // evaluations
-        values = _ring_scores(game, algorithm, config, num_steps, radius=1.0, std=0.02)
-        rows.append({"": name, "steps": num_steps, **values})
-        print(rows[-1], flush=True)
+        row = {"": name, "steps": num_steps}
+        for points in (data.ring(), data.grid()):
+            scores = _scores(game, algorithm, config, num_steps, points)
+            row |= {f"{points.name}, {score}": value for score, value in scores.items()}
+        rows.append(row)
+        print(row, flush=True)
     return rows
 
 
@@ -225,8 +231,8 @@ def _metz_game() -> Any:
     )
 
 
-def _ring_scores(
-    game: Any, algorithm: Any, config: Config, num_steps: int, *, radius: float, std: float
+def _scores(
+    game: Any, algorithm: Any, config: Config, num_steps: int, mixture: Any
 ) -> dict[str, str]:
     """Modes and high-quality share of 2500 samples, mean ± standard error over the seeds."""
     import jax
@@ -236,7 +242,6 @@ def _ring_scores(
     from jaxgan import data, metrics, population
     from jaxgan.runs.tables import mean_and_error
 
-    mixture = data.ring(radius=radius, std=std)
     seeds = range(config.seeds)
     samplers = [
         data.sampled_minibatches(mixture.sample, batch_size=config.batch_size, seed=seed)

@@ -12,7 +12,7 @@ from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
 from jaxgan.errors import RunError
-from jaxgan.runs import arguments, cli, completion, find, xla_flags
+from jaxgan.runs import arguments, cli, completion, find, parser, xla_flags
 from jaxgan.runs.cli import exit_on_user_error
 
 # For each command, its arguments and the module in `jaxgan.runs` with the function of the command's
@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
         _check_command(words)
     types = {name: command_type for name, (command_type, _) in COMMANDS.items()}
-    args: Any = subcommand_cli_from_dict(types, args=words, description=__doc__, prog=prog)
+    args: Any = subcommand_cli_from_dict(
+        types, args=words, description=__doc__, prog=prog, registry=parser.REGISTRY
+    )
     name = next(name for name, command_type in types.items() if type(args) is command_type)
     if name == "completion":
         print(completion.script(types, args.shell))
@@ -83,7 +85,13 @@ def train(words: Sequence[str], *, prog: str) -> None:
 
 def sweep(words: Sequence[str], *, prog: str) -> None:
     """Trains an experiment over a grid; what is no flag of the sweep is one of the experiment."""
-    args, others = tyro.cli(arguments.Sweep, args=words, prog=prog, return_unknown_args=True)
+    args, others = tyro.cli(
+        arguments.Sweep,
+        args=words,
+        prog=prog,
+        registry=parser.REGISTRY,
+        return_unknown_args=True,
+    )
     xla_flags.set_flags()
     importlib.import_module("jaxgan.runs.sweep").sweep(args, others)
 

@@ -21,7 +21,7 @@ from tyro.extras import subcommand_cli_from_dict
 from jaxgan import runs
 from jaxgan.__main__ import COMMANDS, main
 from jaxgan.errors import UserError
-from jaxgan.runs import arguments, find, presets, sweep
+from jaxgan.runs import arguments, find, parser, presets, sweep
 from tests.conftest import ROOT
 from tests.support import README, exit_status, write_images
 
@@ -68,10 +68,12 @@ def parse(module: str, words: list[str]) -> None:
         if words[1:]:
             parse_experiment(words[1], words[2:])
     elif module == "jaxgan" and words[:1] == ["sweep"]:
-        args, others = tyro.cli(arguments.Sweep, args=words[1:], return_unknown_args=True)
+        args, others = tyro.cli(
+            arguments.Sweep, args=words[1:], registry=parser.REGISTRY, return_unknown_args=True
+        )
         assert sweep._points(find.find(args.experiment), args, others)
     elif module == "jaxgan" and words[1:]:
-        subcommand_cli_from_dict(TYPES, args=words)
+        subcommand_cli_from_dict(TYPES, args=words, registry=parser.REGISTRY)
     elif module == "jaxgan":  # spoken of, without a run
         assert words[0] in TYPES
     elif not words or module == "benchmarks.faults":  # whose flags are those of its harnesses
@@ -84,10 +86,10 @@ def parse(module: str, words: list[str]) -> None:
 
 def parse_experiment(name: str, words: list[str]) -> None:
     if name.endswith(".py"):  # the reader's own, of at least these flags
-        tyro.cli(runs.Config, args=words)
+        parser.parse(runs.Config, words)
         return
     config = find.find(name).Config
-    tyro.cli(config, args=words, default=presets.defaults(config, words))
+    parser.parse(config, words, default=presets.defaults(config, words))
 
 
 @pytest.mark.parametrize("command", ALL)
@@ -110,6 +112,35 @@ def test_a_wrong_command_would_be_found():
         assert not more
         with pytest.raises((SystemExit, UserError)):
             parse(module, words)
+
+
+def test_help_is_in_groups_and_in_paragraphs(capsys, monkeypatch):
+    """Docstrings of several lines are one line each where there is room, presets are defaults."""
+    monkeypatch.setenv("COLUMNS", "600")
+    for words in (["sample"], ["train", "mnist", "--preset", "r3gan"]):
+        with pytest.raises(SystemExit):
+            main([*words, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    one = lambda *parts: any(all(part in line for part in parts) for line in lines)
+    assert one("Directory of the run; or a generator that `export` wrote, or the name of one that")
+    assert one("--batch-size INT", "over all devices. (default: 64)")
+    assert one("Adversarial loss of the players. (default: relativistic_paired)")
+    assert one("any TFDS image set, or folder", "in train/ and test/ if it has these; folders in")
+    titles = [found[1] for line in lines if (found := re.match(r"\W+([a-z-]+) options\W+$", line))]
+    groups = ["experiment", "training", "algorithm", "picture", "sized-picture", "images"]
+    assert titles == groups
+
+
+@pytest.mark.parametrize("name", [name for name in find.names() if name != "minimal"])
+def test_parsing_is_that_of_a_plain_dataclass(name: str):
+    """Groups change the page of help only."""
+    config = find.find(name).Config
+    words = ["--seed", "3", "--no-health", "--log-to", "wandb", "--data-dir", "a folder"]
+    parsed = parser.parse(config, words)
+    assert parsed == tyro.cli(config, args=words) != config()
+    assert parser.parse(config, ["--seed", "4"], default=parsed) == dataclasses.replace(
+        parsed, seed=4
+    )
 
 
 def test_every_flag_that_is_spoken_of_exists():

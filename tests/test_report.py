@@ -7,14 +7,13 @@ import shlex
 
 import numpy as np
 import pytest
-import tyro
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from experiments import mnist
 from jaxgan.__main__ import main
-from jaxgan.runs import attempt, panels, report, with_preset
+from jaxgan.runs import attempt, panels, parser, report, with_preset
 from jaxgan.runs.presets import defaults
 from jaxgan.runs.recorded import command as repeated_by
 from jaxgan.runs.recorded import read_run
@@ -224,7 +223,7 @@ def test_the_command_gives_the_configuration_again(changes, tmp_path):
     jaxgan, train, name, *flags = shlex.split(repeated_by(run))
     assert (jaxgan, train, name) == ("jaxgan", "train", "mnist")
     config = dataclasses.replace(mnist.Config(), **{"num_steps": 30, "data": "digits"} | changes)
-    assert tyro.cli(mnist.Config, args=flags) == config
+    assert parser.parse(mnist.Config, flags) == config
     assert ("--loss" in flags) == ("loss" in changes)
 
 
@@ -235,14 +234,14 @@ def test_the_command_of_a_preset_names_it_and_what_differs_from_it(tmp_path):
     flags = dict(zip(*[iter(shlex.split(repeated_by(run))[3:])] * 2, strict=True))
     assert flags.keys() == {"--preset", "--latent", "--loss", "--discriminator-turns"}
     words = [word for pair in flags.items() for word in pair]
-    assert tyro.cli(mnist.Config, args=words, default=defaults(mnist.Config, words)) == config
+    assert parser.parse(mnist.Config, words, default=defaults(mnist.Config, words)) == config
 
 
 def test_the_command_of_an_unknown_experiment_has_all_flags(tmp_path):
     run = read_run(recorded(tmp_path / "run"))
     flags = shlex.split(repeated_by(run._replace(record=run.record | {"experiment": "a.gone"})))
     config = dataclasses.replace(mnist.Config(), num_steps=30, data="digits")
-    assert tyro.cli(mnist.Config, args=flags[3:]) == config
+    assert parser.parse(mnist.Config, flags[3:]) == config
 
 
 # ---- commands

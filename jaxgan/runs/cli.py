@@ -16,10 +16,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 
-import tyro
-
 from jaxgan.errors import UserError
-from jaxgan.runs import presets, xla_flags
+from jaxgan.runs import parser, presets, xla_flags
 from jaxgan.runs.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
@@ -48,7 +46,7 @@ def main(
         prog = f"python -m {spec.name}"
     with exit_on_user_error():
         default = presets.defaults(config_type, sys.argv[1:] if argv is None else argv)
-    config = tyro.cli(config_type, args=argv, prog=prog, default=default)
+    config = parser.parse(config_type, argv, prog=prog, default=default)
     with exit_on_user_error():
         xla_flags.set_flags()
         from jaxgan.runs import find, launch

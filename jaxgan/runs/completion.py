@@ -2,11 +2,12 @@
 
 import contextlib
 import io
-import re
 from collections.abc import Callable
 from typing import Any
 
 from tyro.extras import subcommand_cli_from_dict
+
+from jaxgan.runs import parser
 
 FILES = '"$completions" == "__TYRO_COMPLETE_FILES__"'  # tyro's mark: complete file names
 
@@ -21,17 +22,11 @@ def script(commands: dict[str, Callable[..., Any]], shell: str) -> str:
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.suppress(SystemExit):
         words = ["--tyro-print-completion", shell]
-        subcommand_cli_from_dict(commands, args=words, prog="jaxgan")
+        subcommand_cli_from_dict(commands, args=words, prog="jaxgan", registry=parser.REGISTRY)
     text = output.getvalue()
-    # A line is a completion, and help texts have several lines.
-    text = re.sub(r"^COMPLETION_SPEC = .*$", _on_one_line, text, flags=re.MULTILINE)
     # Positional arguments, which tyro does not complete, are directories of runs, or files.
     text = text.replace(f"[[ {FILES} ]]", f'[[ -z "$completions" || {FILES} ]]')
     # In zsh, the script is to be evaluated, too, and not the file of a function.
     text = text.replace('\n_tyro_jaxgan "$@"', "\ncompdef _tyro_jaxgan jaxgan")
     # In bash, tyro takes the words before a positional argument for a part of it.
     return text.replace('COMPREPLY=($(compgen -f -- "$cur"))', "compopt -o default; COMPREPLY=()")
-
-
-def _on_one_line(found: re.Match[str]) -> str:
-    return found[0].replace("\\n", " ")

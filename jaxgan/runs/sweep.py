@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-import tyro
 from rich.console import Console
 
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import arguments, find, launch, members, presets, tables
+from jaxgan.runs import arguments, find, launch, members, parser, presets, tables
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import make_folder, write_atomically
 
@@ -85,7 +84,7 @@ def _points(module: ModuleType, args: arguments.Sweep, words: Sequence[str]) -> 
         ]
         given = [*words, *flags]
         default = presets.defaults(module.Config, given)
-        points[label] = tyro.cli(module.Config, args=given, default=default)
+        points[label] = parser.parse(module.Config, given, default=default)
     return points
 
 
