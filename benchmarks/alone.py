@@ -43,7 +43,7 @@ def main(name: str, implementation: str) -> None:
 
 def peak_memory() -> float:
     """Peak resident memory of this process in MiB, on Linux; `getrusage` includes the parent's."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 

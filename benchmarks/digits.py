@@ -127,7 +127,7 @@ def wait(process: subprocess.Popen, seconds: float) -> None:
 def samples_of(words: Sequence[str], path: Path) -> tuple[np.ndarray, int]:
     """Samples of a contestant that has ended, and the number of its steps."""
     if words == TORCH:
-        steps = int(re.findall(r"(\d+) steps", Path(f"{path}.log").read_text())[-1])
+        steps = int(re.findall(r"(\d+) steps", Path(f"{path}.log").read_text(encoding="utf-8"))[-1])
         return np.load(f"{path}.npy"), steps
     run = jaxgan.load_run(path)
     return run.sample(NUM_SAMPLES), run.step

@@ -65,7 +65,9 @@ def main(config: Config) -> None:
         rows = tables[name](config)
         print(f"\n{name}\n{markdown(rows)}", flush=True)
         if config.json is not None:
-            done = json.loads(config.json.read_text()) if config.json.exists() else {}
+            done = (
+                json.loads(config.json.read_text(encoding="utf-8")) if config.json.exists() else {}
+            )
             config.json.write_text(json.dumps(done | {name: rows}, indent=2) + "\n")
 
 

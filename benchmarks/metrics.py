@@ -89,7 +89,7 @@ def measure(name: str, rows: int, width: int) -> None:
         acc = metric.update(acc, generated=rng.normal(size=(BATCH, width)).astype(np.float32))
     metric.compute(acc)
     seconds = time.perf_counter() - start
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1024**2
     print(f"| {name} | {rows} | {width} | {seconds:.0f} | {peak:.2f} |", flush=True)
 

@@ -150,7 +150,7 @@ def measure_torch(folder: Path, workers: int) -> dict[str, float]:
 
 def resident_memory() -> float:
     """Resident memory of this process in MiB, on Linux."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 

@@ -61,7 +61,7 @@ def main(config: Config) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    results = json.loads(config.json.read_text()) if config.json.exists() else {}
+    results = json.loads(config.json.read_text(encoding="utf-8")) if config.json.exists() else {}
     for name in config.only or known:
         start = time.perf_counter()
         try:

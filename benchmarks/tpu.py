@@ -216,12 +216,12 @@ def set_environment() -> None:
 
 def records(config: Config) -> dict[str, Any]:
     """Records by the names of programs."""
-    return json.loads(config.json.read_text()).get("tpu", {}).get("programs", {})
+    return json.loads(config.json.read_text(encoding="utf-8")).get("tpu", {}).get("programs", {})
 
 
 def write(config: Config, name: str, record: dict[str, Any]) -> None:
     """Writes a record, and renders the tables of the page from all."""
-    results = json.loads(config.json.read_text())
+    results = json.loads(config.json.read_text(encoding="utf-8"))
     programs = records(config) | {name: record}
     ordered = {name: programs[name] for name in PROGRAMS if name in programs}
     results["tpu"] = {
@@ -229,7 +229,7 @@ def write(config: Config, name: str, record: dict[str, Any]) -> None:
         "programs": ordered,
     }
     config.json.write_text(json.dumps(results, indent=2) + "\n")
-    config.page.write_text(rendered(config.page.read_text(), ordered))
+    config.page.write_text(rendered(config.page.read_text(encoding="utf-8"), ordered))
 
 
 def compiled(program: Program, folder: Path | None = None) -> dict[str, Any]:

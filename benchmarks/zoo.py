@@ -98,12 +98,12 @@ def main(config: Config) -> None:
 
 def read(path: Path) -> dict[str, Any]:
     """What is known of the presets."""
-    return json.loads(path.read_text()).get(NAME, {"records": []})
+    return json.loads(path.read_text(encoding="utf-8")).get(NAME, {"records": []})
 
 
 def write(path: Path, results: dict[str, Any]) -> None:
     """Writes the records, and the page if the file is that of the results."""
-    everything = json.loads(path.read_text())
+    everything = json.loads(path.read_text(encoding="utf-8"))
     rows = [row(name, results) for name in CONTESTANTS if of(name, results)]
     minutes = sum(record["cpu_seconds"] for record in results["records"]) / 60
     everything[NAME] = results | {

@@ -117,7 +117,7 @@ def all_mutants() -> list[MutationSpec]:
 def _is_star(mutant: MutationSpec) -> bool:
     """Whether the operator is the star of an argument, and no product."""
     row, column = mutant.start_pos
-    before = mutant.module_path.read_text().splitlines()[row - 1][:column].rstrip()
+    before = mutant.module_path.read_text(encoding="utf-8").splitlines()[row - 1][:column].rstrip()
     return "_Mul_" in mutant.operator_name and (not before or before[-1] in "([{,=:*")
 
 

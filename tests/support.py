@@ -21,7 +21,7 @@ from jaxgan.runs import cli, find
 from jaxgan.runs.launch import launch
 from tests.conftest import QUICKLY_COMPILED, ROOT
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # ---- in this process
 
@@ -60,7 +60,7 @@ def train(module: ModuleType, directory: Path, **fields: object) -> dict[str, fl
     path = directory / "evaluation.json"
     if not path.exists():
         return {}
-    records = json.loads(path.read_text())["evaluations"][-1]["records"]
+    records = json.loads(path.read_text(encoding="utf-8"))["evaluations"][-1]["records"]
     return {record["name"]: record["value"] for record in records}
 
 
@@ -121,7 +121,7 @@ def one_line(text: str) -> str:
 
 def read_lines(path: Path) -> list[dict]:
     """The records of a file of JSON lines."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def code_blocks(text: str, language: str) -> list[str]:

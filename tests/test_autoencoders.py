@@ -98,7 +98,7 @@ def test_anomaly_detection(tmp_path, capsys):
     write_images(tmp_path / "in", images, names=[*(f"digit{i}" for i in range(30)), "strange"])
     out = tmp_path / "anomalies.json"
     command("anomalies", directory, input=tmp_path / "in", out=out, score="reconstruction")
-    listed = json.loads(out.read_text())["pictures"]
+    listed = json.loads(out.read_text(encoding="utf-8"))["pictures"]
     assert listed[0]["name"] == "strange"
     assert listed[0]["reconstruction_share_above"] == 0.0
     assert "strange" in capsys.readouterr().out
@@ -192,7 +192,9 @@ def test_colour_is_added_to_the_luma_of_the_input():
 def test_vaes(flags, tmp_path):
     values = run(vae, tmp_path / "run", num_steps=20, decay_steps=20, bound_samples=20, **flags)
     assert values["importance_weighted_20"] > values["elbo"]
-    entries = json.loads((tmp_path / "run" / "evaluation.json").read_text())["evaluations"]
+    entries = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))[
+        "evaluations"
+    ]
     assert entries[-1]["records"][0]["num_generated"] == 297  # test images; samples are 300
     assert any(name.startswith("samples/fid_") for name in values)
     if flags == {"latent": 2}:

@@ -119,12 +119,12 @@ def test_published_keeps_results_that_it_does_not_compute_again(tmp_path):
     config = published.Config(("dirac",), tmp_path / "r.json", tmp_path / "r.md")
     config.json.write_text(json.dumps({"tpu": {"programs": {}}, "grid": old}))
     published.main(config)
-    results = json.loads(config.json.read_text())
+    results = json.loads(config.json.read_text(encoding="utf-8"))
     assert results["grid"] == old
     assert results["tpu"] == {"programs": {}}
     for row in results["dirac"]["rows"]:
         assert float(row["value"]) == pytest.approx(float(row["published"]), abs=2e-5)
-    page = config.page.read_text()
+    page = config.page.read_text(encoding="utf-8")
     assert page.index("## dirac") < page.index("## grid")
     assert "tpu" not in page.split("## dirac")[1]
     assert "| alternating, no penalty: 1 | 1.000000 | 1.000000 |" in page
@@ -136,8 +136,8 @@ def test_published_keeps_results_that_it_does_not_compute_again(tmp_path):
 def test_the_page_of_results_is_made_from_its_records():
     from benchmarks import published
 
-    results = json.loads((ROOT / "docs" / "results.json").read_text())
-    assert (ROOT / "docs" / "results.md").read_text() == published.page(results)
+    results = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == published.page(results)
 
 
 def test_the_table_of_presets(tmp_path):
@@ -169,7 +169,9 @@ def test_the_table_of_presets(tmp_path):
     assert row["value"] == "8, 2, 3.5 (4, 3.5, 1)"  # the best of the third seed is its last
     assert row["published"] == "80, 20, 35 (40, 35, 10)"
     assert row["seeds"] == "0, 1, 2"
-    assert f"| {row['what']} | {row['published']} | {row['value']} | 0, 1, 2 |" in page.read_text()
+    assert f"| {row['what']} | {row['published']} | {row['value']} | 0, 1, 2 |" in page.read_text(
+        encoding="utf-8"
+    )
     assert zoo.read(file)["records"][0]["seed"] == 2  # as they came
 
 

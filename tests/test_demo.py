@@ -52,7 +52,7 @@ def unpacked(page, name):
 def test_the_page_holds_runtime_model_and_directions(name, classes, runs, pretended, tmp_path):
     path = tmp_path / "demo.html"
     command("demo", runs[name], out=path, runtime=pretended, num=2, seed=3)
-    page, run = path.read_text(), load_run(runs[name])
+    page, run = path.read_text(encoding="utf-8"), load_run(runs[name])
     assert unpacked(page, "model") == b"model"
     for script, file in zip(("module", "wasm"), demo.BINARIES, strict=True):
         assert unpacked(page, script) == f"{file} </script><b>".encode()

@@ -67,7 +67,7 @@ def test_the_programs_of_the_how_to_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train_mnist(monkeypatch, tmp_path / "runs" / "mnist", num_steps=1, latent=64) == 0
     command("export", tmp_path / "runs" / "mnist", out=tmp_path / "model")
-    for block in code_blocks((ROOT / "docs" / "howto.md").read_text(), "python"):
+    for block in code_blocks((ROOT / "docs" / "howto.md").read_text(encoding="utf-8"), "python"):
         if "class Config" in block:
             (tmp_path / "spheres.py").write_text(block)
             assert exit_status(main, ["train", "spheres.py", "--num-steps", "2"]) == 0
@@ -82,7 +82,7 @@ def test_the_programs_of_the_how_to_page(tmp_path, monkeypatch):
 def test_the_programs_of_the_dynamics_page(capsys):
     """Eigenvalues of the Dirac-GAN, `gamma / 2 ± sqrt(gamma^2 / 4 - 1 / 4)`; a member of four."""
     names = {}
-    for block in code_blocks((ROOT / "docs" / "dynamics.md").read_text(), "python"):
+    for block in code_blocks((ROOT / "docs" / "dynamics.md").read_text(encoding="utf-8"), "python"):
         exec(compile(block, "dynamics.md", "exec"), names)
     assert "0.25+0.4330127j" in capsys.readouterr().out
     assert int(names["best"].step) == 100
@@ -91,7 +91,7 @@ def test_the_programs_of_the_dynamics_page(capsys):
 def run_page(name: str) -> dict[str, object]:
     """Executes the programs of a page, one after another, and returns their names."""
     names: dict[str, object] = {}
-    for block in code_blocks((ROOT / "docs" / f"{name}.md").read_text(), "python"):
+    for block in code_blocks((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8"), "python"):
         if "import equinox" in block:
             pytest.importorskip("equinox", reason="a program of the page needs Equinox")
         exec(compile(block, f"{name}.md", "exec"), names)

@@ -191,11 +191,11 @@ def test_two_folders_of_pictures(tmp_path, capsys):
     metric = metrics.frechet_distance(features.random_convolutions())
     acc = metric.update(metric.init(), real=rows(real), generated=rows(generated))
     expected = metric.compute(acc)["fid_random_convolutions"].value
-    (entry,) = json.loads(out.read_text())["evaluations"]
+    (entry,) = json.loads(out.read_text(encoding="utf-8"))["evaluations"]
     assert entry["records"][0]["value"] == pytest.approx(expected, rel=1e-3)
     same = (tmp_path / "real", tmp_path / "real")
     command("evaluate", *same, metrics=("fid", "prdc"), out=out)
-    records = json.loads(out.read_text())["evaluations"][0]["records"]
+    records = json.loads(out.read_text(encoding="utf-8"))["evaluations"][0]["records"]
     values = {record["name"].split("_")[0]: record["value"] for record in records}
     assert values["fid"] == pytest.approx(0.0, abs=1e-3 * expected)
     assert (values["precision"], values["coverage"]) == (1.0, 1.0)
@@ -242,7 +242,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_run_says_what_takes_long_and_how_much_scores_say(finished):
-    lines = finished.with_name("out").read_text().splitlines()
+    lines = finished.with_name("out").read_text(encoding="utf-8").splitlines()
     starts = ("scores compare with 297 held-out", "compiling", "evaluating step 4", "evaluation at")
     found = [i for start in starts for i, line in enumerate(lines) if line.startswith(start)]
     assert len(found) == 6
@@ -251,7 +251,7 @@ def test_a_run_says_what_takes_long_and_how_much_scores_say(finished):
 
 
 def test_a_finished_run_has_its_evaluations(finished):
-    content = json.loads((finished / "evaluation.json").read_text())
+    content = json.loads((finished / "evaluation.json").read_text(encoding="utf-8"))
     assert [entry["step"] for entry in content["evaluations"]] == [4, 8, 10]
     assert content["best_by"] == "fid_mnist_classifier"
     values = {
@@ -275,7 +275,7 @@ def test_a_finished_run_has_its_evaluations(finished):
 
 @pytest.mark.slow
 def test_the_best_checkpoint_stays(finished, monkeypatch):
-    best = json.loads((finished / "evaluation.json").read_text())["best_step"]
+    best = json.loads((finished / "evaluation.json").read_text(encoding="utf-8"))["best_step"]
     assert int(load_run(finished, step="best").state.step) == best
     assert int(load_run(finished).step) == 10
     kept = {int(path.name) for path in (finished / "checkpoints").glob("[0-9]*")}
@@ -288,14 +288,14 @@ def test_the_best_checkpoint_stays(finished, monkeypatch):
 
 
 def test_the_command_computes_the_values_of_the_run(finished, tmp_path, capsys):
-    content = json.loads((finished / "evaluation.json").read_text())
+    content = json.loads((finished / "evaluation.json").read_text(encoding="utf-8"))
     expected = next(e for e in content["evaluations"] if e["step"] == content["best_step"])
     out = tmp_path / "e.json"
     command("evaluate", finished, num_samples=40, step="best", parameters="both", out=out)
     text = capsys.readouterr().out
     assert f"{finished} at step {content['best_step']}, average parameters" in text
     assert "last parameters" in text
-    found = json.loads(out.read_text())["evaluations"]
+    found = json.loads(out.read_text(encoding="utf-8"))["evaluations"]
     assert found[0]["records"] == found[1]["records"]  # there is no average in this run
     for ours, theirs in zip(found[0]["records"], expected["records"], strict=True):
         assert ours == theirs
@@ -319,11 +319,11 @@ def test_evaluations_of_steps_that_were_lost_are_made_again(tmp_path, monkeypatc
     flags = SMALL | {"evaluate_every": 4}
     assert train_mnist(monkeypatch, tmp_path / "run", num_steps=4, **flags) == 0
     path = tmp_path / "run" / "evaluation.json"
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     lost = content["evaluations"][0] | {"step": 6, "records": []}
     path.write_text(json.dumps(content | {"evaluations": [*content["evaluations"], lost]}))
     assert train_mnist(monkeypatch, tmp_path / "run", num_steps=8, **flags) == 0
-    steps = [entry["step"] for entry in json.loads(path.read_text())["evaluations"]]
+    steps = [entry["step"] for entry in json.loads(path.read_text(encoding="utf-8"))["evaluations"]]
     assert steps == [4, 8]
 
 

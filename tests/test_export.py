@@ -57,7 +57,7 @@ def elsewhere(program, folder):
 @pytest.mark.slow
 def test_the_program_has_the_bits_of_the_live_model(run, exported, tmp_path):
     """As the card runs it, with jax alone; for one image, for three and for all examples."""
-    card = (exported / "README.md").read_text()
+    card = (exported / "README.md").read_text(encoding="utf-8")
     (program,) = [code for code in code_blocks(card, "python") if "stablehlo" in code]
     program += f"""
 z, label = np.load("examples.npz").values()
@@ -82,7 +82,9 @@ def test_the_program_is_for_all_platforms(exported):
 
 def test_the_weights_of_the_card(run, exported, monkeypatch):
     (program,) = [
-        c for c in code_blocks((exported / "README.md").read_text(), "python") if "weights" in c
+        c
+        for c in code_blocks((exported / "README.md").read_text(encoding="utf-8"), "python")
+        if "weights" in c
     ]
     monkeypatch.chdir(exported)
     names = {}
@@ -96,7 +98,7 @@ def test_the_weights_of_the_card(run, exported, monkeypatch):
 
 
 def test_the_card_says_what_was_done_and_nothing_about_this_machine(run, exported):
-    card = (exported / "README.md").read_text()
+    card = (exported / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert "1,500 training and 297 test images, 28 x 28 x 1" in card
     assert "| features | 4 |" in card
@@ -119,7 +121,7 @@ def test_nothing_in_the_card_is_markup(run, tmp_path):
         exports.write_card(tmp_path, loaded, "generator", ["safetensors"], "unknown")
     finally:
         path.unlink()
-    card = (tmp_path / "README.md").read_text()
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "| fid&lt;script&gt; | 1.5 ± 0.25 |  | 9 | 8, test | pixels |" in card
     assert "| network | a\\|b # title |" in card
     assert not re.search("<(script|img)", card)
@@ -147,7 +149,9 @@ def test_the_onnx_graph_has_the_images_of_the_live_model(run, tmp_path):
     pytest.importorskip("jax2onnx", reason="pip install 'jaxgan[onnx]'")
     pytest.importorskip("onnxruntime", reason="pip install 'jaxgan[onnx]'")
     command("export", run, out=tmp_path / "model", format="onnx")
-    (program,) = code_blocks((tmp_path / "model" / "README.md").read_text(), "python")
+    (program,) = code_blocks(
+        (tmp_path / "model" / "README.md").read_text(encoding="utf-8"), "python"
+    )
     program += """
 one = model.run(None, {name: rows[:1] for name, rows in np.load("examples.npz").items()})[0]
 np.savez("images.npz", images, one)

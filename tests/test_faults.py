@@ -76,7 +76,7 @@ def as_the_one_before(step):
 
 def with_another_score(step):
     path = step / "record" / "metadata"
-    path.write_text(path.read_text().replace('"score": -30.0', '"score": 130.0'))
+    path.write_text(path.read_text(encoding="utf-8").replace('"score": -30.0', '"score": 130.0'))
 
 
 def without_score(step):

@@ -47,7 +47,7 @@ def run_dir(tmp_path_factory):
 
 def test_it_samples_digits_of_all_classes(run_dir: Path):
     """By the digit classifier that comes with jaxgan: shares of the classes, and the records."""
-    entry = json.loads((run_dir / "evaluation.json").read_text())["evaluations"][-1]
+    entry = json.loads((run_dir / "evaluation.json").read_text(encoding="utf-8"))["evaluations"][-1]
     values = {record["name"]: record["value"] for record in entry["records"]}
     run = load_run(run_dir, with_data=True)
     experiment, state = run.experiment, run.state

@@ -185,7 +185,7 @@ def test_what_diverges_is_not_saved_and_a_rollback_brings_it_to_its_end(tmp_path
     steps = {int(path.name) for path in (directory / "checkpoints").iterdir()}
     assert max(steps) == 20 * ((step - 1) // 20)
     assert run(directory, **rigged, on_divergence="rollback") == 0
-    record = json.loads((directory / "health.json").read_text())
+    record = json.loads((directory / "health.json").read_text(encoding="utf-8"))
     assert [back["to"] for back in record["rollbacks"]] == [max(steps)]
     state = checkpoint.restore_plain(directory / "checkpoints")
     assert int(state["step"]) == 60
@@ -216,7 +216,7 @@ def test_a_collapse_is_reported_within_two_sheets(tmp_path):
     directory = tmp_path / "run"
     flags = {"num_steps": 200, "sample_every": 50, "checkpoint_every": 100, "learning_rate": 0.1}
     assert run(directory, collapse_at=100, **flags) == 0
-    (note,) = json.loads((directory / "health.json").read_text())["notes"]
+    (note,) = json.loads((directory / "health.json").read_text(encoding="utf-8"))["notes"]
     assert (note["sign"], note["step"]) == ("collapse", 150)
 
 

@@ -99,7 +99,7 @@ def test_the_log_drops_steps_after_the_checkpoint(tmp_path):
     assert [(record["step"], record["a/loss"]) for record in found] == [(1, 1), (2, 2), (3, 30)]
     seconds = [record["seconds"] for record in found]
     assert seconds == sorted(seconds)
-    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert all(json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     assert logged == [
         (step, {"a/loss": value}) for step, value in ((1, 1), (2, 2), (3, 3), (3, 30))
     ]
@@ -126,7 +126,7 @@ def test_progress_reports_losses_and_speed(terminal, tmp_path):
         with callbacks.progress(console, start=0, num_steps=30) as show:
             for step in (10, 20, 30):
                 show(step, STATE, {"generator": {"loss": 0.5}, "discriminator": {"loss": 1.25}})
-    text = (tmp_path / "out").read_text()
+    text = (tmp_path / "out").read_text(encoding="utf-8")
     assert "generator 0.500" in text
     assert "discriminator 1.250" in text
     assert "steps/s" in text

@@ -53,7 +53,7 @@ def module_of(path: Path) -> str:
 def imported_packages(path: Path) -> set[str]:
     """Packages of jaxgan that a file imports, anywhere in it."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -88,7 +88,7 @@ def test_training_does_not_know_what_a_discriminator_is():
     files = [f"{name}.py" for name in ("game", "parallel/modes", "loop", "checkpoint/manager")]
     folders = [path for path in FILES if path.parent.name in ("training", "dynamics")]
     for path in [*(ROOT / "jaxgan" / name for name in files), *folders]:
-        tree = ast.parse(path.read_text())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 node.value.value = ""

@@ -262,7 +262,9 @@ def test_an_experiment_in_a_file_of_ones_own(tmp_path, monkeypatch, capsys):
     file.write_text(EXPERIMENT)
     assert exit_status(main, ["train", "my_digits.py"]) == 0
     directory = tmp_path / "runs" / "my_digits"
-    assert json.loads((directory / "config.json").read_text())["experiment"] == str(file)
+    assert json.loads((directory / "config.json").read_text(encoding="utf-8"))["experiment"] == str(
+        file
+    )
     monkeypatch.chdir("/")
     assert f"give --experiment {file}" in refused(command, "sample", directory)
     command("sample", directory, num=1, out=tmp_path / "a.png", experiment=file)
@@ -294,7 +296,7 @@ def test_what_a_run_directory_names_is_not_executed(conditional, tmp_path, monke
         (tmp_path / file).write_text("raise SystemExit(99)")
     (tmp_path / "run" / "link.py").symlink_to(tmp_path / "other" / "code.py")
     recorded = str(tmp_path / "run" / name) if name.endswith(".py") else name
-    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    record = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     record["experiment"] = recorded
     (tmp_path / "run" / "config.json").write_text(json.dumps(record))
     assert "not executed unasked" in refused(command, "sample", tmp_path / "run")

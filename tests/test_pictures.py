@@ -787,7 +787,7 @@ def test_grey_and_coloured_folders_are_compared_alike(tmp_path, capsys):
     out = tmp_path / "out.json"
     command("evaluate", tmp_path / "grey", tmp_path / "rgb", metrics=("fid",), features="pixels",
             out=out)  # fmt: skip
-    (record,) = json.loads(out.read_text())["evaluations"][0]["records"]
+    (record,) = json.loads(out.read_text(encoding="utf-8"))["evaluations"][0]["records"]
     assert record["value"] == pytest.approx(0.0, abs=1e-3)
     assert record["details"]["width"] == 8 * 8 * 3
 
@@ -825,7 +825,7 @@ def train_on(monkeypatch, module: ModuleType, run_dir: Path, *words: str) -> dic
     flags = ["--run-dir", str(run_dir), "--batch-size", "4", "--log-every", "5"]
     monkeypatch.setattr(sys, "argv", [module.__name__, *flags, *words])
     assert exit_status(cli.main, module.Config, module.make) == 0
-    return json.loads((run_dir / "config.json").read_text())
+    return json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow

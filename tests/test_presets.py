@@ -36,7 +36,7 @@ def test_presets_are_flags_and_cite_a_paper(name):
 
 
 def test_all_presets_are_named_in_help():
-    text = " ".join(Path(images.__file__).read_text().split())
+    text = " ".join(Path(images.__file__).read_text(encoding="utf-8").split())
     assert f"from a paper: {', '.join(presets.PRESETS)}. With --help" in text
 
 

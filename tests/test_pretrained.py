@@ -68,11 +68,14 @@ def test_a_run_is_printed_in_a_line(file):
 
 
 def test_the_record_of_a_file(run, file):
-    record, origin = load_run(file).record, json.loads((run / "config.json").read_text())
+    record, origin = (
+        load_run(file).record,
+        json.loads((run / "config.json").read_text(encoding="utf-8")),
+    )
     assert record["license"] == "apache-2.0"
     assert record["averaged"] is True
     assert record["data"] == origin["data"] | {"source": str(file)}
-    (evaluation,) = json.loads((run / "evaluation.json").read_text())["evaluations"]
+    (evaluation,) = json.loads((run / "evaluation.json").read_text(encoding="utf-8"))["evaluations"]
     assert record["evaluation"] == evaluation["records"]
     text = json.dumps(weights.record(file))
     assert str(run.parent) not in text
@@ -137,7 +140,7 @@ def test_pretrained_generators_are_small_and_have_a_card():
     files = [exported.path_of(name) for name in exported.names()]
     assert sum(file.stat().st_size for file in files) < 3e6
     for file in files:
-        card = (file.parent / "README.md").read_text()
+        card = (file.parent / "README.md").read_text(encoding="utf-8")
         assert card.startswith("---\nlicense: apache-2.0\n")
         assert f"{weights.record(file)['step']:,} steps" in card
         for record in weights.record(file)["evaluation"]:

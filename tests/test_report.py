@@ -94,7 +94,7 @@ class Page(html.parser.HTMLParser):
 
 
 def page_of(folder):
-    return Page(report.write_report(folder).read_text())
+    return Page(report.write_report(folder).read_text(encoding="utf-8"))
 
 
 # ---- the data of the page
@@ -128,7 +128,10 @@ def test_damaged_files_beside_the_record_count_as_absent(tmp_path):
 def test_values_that_are_no_numbers_are_left_out(tmp_path):
     folder = recorded(tmp_path / "run")
     path = folder / "metrics.jsonl"
-    path.write_text(path.read_text() + '{"step": 40, "seconds": 4.0, "generator/loss": NaN}\n{"st')
+    path.write_text(
+        path.read_text(encoding="utf-8")
+        + '{"step": 40, "seconds": 4.0, "generator/loss": NaN}\n{"st'
+    )
     assert "NaN" not in page_of(folder).json
 
 
@@ -188,7 +191,7 @@ def test_nothing_recorded_is_html(compared, tmp_path):
             return page_of(folder)
         path = tmp_path / "comparison.html"
         report.write_comparison([folder, recorded(tmp_path / f"b{evil[:1]}", evil=evil)], path)
-        return Page(path.read_text())
+        return Page(path.read_text(encoding="utf-8"))
 
     plain, hostile = page(""), page(EVIL)
     count = lambda page, tag: [found for found, _ in page.tags].count(tag)
@@ -288,7 +291,7 @@ def test_runs_are_compared_at_equal_steps(tmp_path):
     a = recorded(tmp_path / "a", sheets=(10, 20, 30))
     b = recorded(tmp_path / "b", sheets=(20, 30, 40), loss="hinge", run_dir="b")
     command("compare", a, b, out=tmp_path / "c.html")
-    page = Page((tmp_path / "c.html").read_text())
+    page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
     assert page.data["sheets"]["steps"] == [20, 30]
     for folder, uris in zip((a, b), page.data["sheets"]["images"], strict=True):
         expected = support.pixels(folder / "samples" / "step_0000030.png")
@@ -304,7 +307,7 @@ def test_runs_are_compared_at_equal_steps(tmp_path):
 def test_a_page_that_fails_costs_a_warning(tmp_path, monkeypatch, capsys):
     directory = tmp_path / "run"
     assert train_mnist(monkeypatch, directory, network="mlp", num_steps=1) == 0
-    assert "complete: 1 steps" in Page((directory / "report.html").read_text()).text
+    assert "complete: 1 steps" in Page((directory / "report.html").read_text(encoding="utf-8")).text
     (directory / "report.html").unlink()
 
     def fail(*_):

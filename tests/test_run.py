@@ -39,7 +39,7 @@ from tests.support import (
 EXPERIMENTS = sorted(
     f"experiments.{path.stem}"
     for path in (ROOT / "experiments").glob("*.py")
-    if "main(Config, make)" in path.read_text()
+    if "main(Config, make)" in path.read_text(encoding="utf-8")
 )
 
 
@@ -66,7 +66,7 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
     assert "scikit-learn's bundled digits" in text
     assert f"{directory} is complete at step 10" in text
 
-    record = json.loads((directory / "config.json").read_text())
+    record = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     assert record["experiment"] == "mnist"
     assert record["config"]["features"] == 4
     assert record["data"]["name"] == "digits"
@@ -92,7 +92,7 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
     status, text = start(directory, num_steps=14, **flags)
     assert status == 0
     assert "resumes from step 10" in text
-    assert len(json.loads((directory / "config.json").read_text())["sessions"]) == 3
+    assert len(json.loads((directory / "config.json").read_text(encoding="utf-8"))["sessions"]) == 3
 
     before = (directory / "config.json").read_bytes()
     status, text = start(directory, num_steps=12, **flags)
@@ -166,7 +166,9 @@ def test_substitute_data_is_reported(start, tmp_path, monkeypatch):
     assert status == 0
     assert "WARNING: mnist on digits" in text
     assert "IN PLACE OF MNIST" in text
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["data"]["stands_in"]
+    assert json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"][
+        "stands_in"
+    ]
 
 
 # ---- exact resume
@@ -286,7 +288,9 @@ def test_other_data_under_the_same_run(start, tmp_path):
     directory = tmp_path / "run"
     start(directory, num_steps=1)
     path = directory / "config.json"
-    path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"fingerprint": "', '"fingerprint": "0')
+    )
     status, text = start(directory, num_steps=2)
     assert status == 2
     assert "those found now have other contents" in one_line(text)
@@ -320,7 +324,7 @@ def test_records_that_cannot_be_read(start, tmp_path):
     directory = tmp_path / "run"
     start(directory, num_steps=1)
     path = directory / "config.json"
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     for changed, message in (
         (text[:50], "config.json is damaged"),
         (text.replace('"latent"', '"latent_of_old"'), "made by another version of"),

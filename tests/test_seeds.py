@@ -63,7 +63,9 @@ def test_every_seed_is_a_run_of_its_own(seeds, tmp_path):
     assert (run.config.seed, run.config.seeds, run.step) == (6, 1, 4)
     for folder in (seeds / "seed_5", seeds / "seed_6"):
         assert [line["step"] for line in read_lines(folder / "metrics.jsonl")] == [2, 4]
-        (entry,) = json.loads((folder / "evaluation.json").read_text())["evaluations"]
+        (entry,) = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))[
+            "evaluations"
+        ]
         assert entry["step"] == 4
     first, second = (read_lines(seeds / f"seed_{seed}" / "metrics.jsonl")[-1] for seed in (5, 6))
     assert first["discriminator/loss"] != second["discriminator/loss"]
@@ -100,7 +102,9 @@ def test_a_seed_that_diverges_is_left_out(tmp_path, monkeypatch, capsys):
     argv = words(tmp_path / "seeds", seed=5, seeds=2)
     assert exit_status(cli.main, mixture.Config, infinite, argv=argv) == 0
     assert "1 of 2" in capsys.readouterr().out
-    assert json.loads((tmp_path / "seeds" / "seed_6" / "diverged.json").read_text()) == {"step": 2}
+    assert json.loads(
+        (tmp_path / "seeds" / "seed_6" / "diverged.json").read_text(encoding="utf-8")
+    ) == {"step": 2}
     assert int(state_of(tmp_path / "seeds" / "seed_5")["step"]) == 4
 
 
@@ -111,7 +115,7 @@ def swept(tmp_path):
     def run(folder, *more):
         grid = ["--grid", "r1", "0", "1", "--seeds", "2"]
         main(["sweep", "mixture", *grid, *words(tmp_path / folder), *more])
-        return json.loads((tmp_path / folder / "sweep.json").read_text())
+        return json.loads((tmp_path / folder / "sweep.json").read_text(encoding="utf-8"))
 
     return run
 

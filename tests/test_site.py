@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.slow
 for package in ("sphinx", "furo", "myst_nb", "sphinx_copybutton"):
     pytest.importorskip(package, reason="the site is built with pip install 'jaxgan[docs]'")
-STUB = ast.parse((ROOT / "jaxgan" / "__init__.pyi").read_text())
+STUB = ast.parse((ROOT / "jaxgan" / "__init__.pyi").read_text(encoding="utf-8"))
 EXPORTED = [name.asname for node in STUB.body if hasattr(node, "names") for name in node.names]
 MODULES = [name for name in EXPORTED if inspect.ismodule(getattr(jaxgan, name))]
 
@@ -91,7 +91,7 @@ class Page(html.parser.HTMLParser):
         self.links: list[str] = []
         self.loaded: list[str] = []
         self.anchors = {""}
-        self.feed(path.read_text())
+        self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {name: value for name, value in attrs if value}

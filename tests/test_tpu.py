@@ -175,7 +175,7 @@ def test_time_of_a_step_by_hand():
 
 def test_tables_of_the_page_are_made_from_the_records():
     config = tpu.Config()
-    page = config.page.read_text()
+    page = config.page.read_text(encoding="utf-8")
     assert page == tpu.rendered(page, tpu.records(config))
     assert set(tpu.records(config)) <= set(tpu.PROGRAMS)
 

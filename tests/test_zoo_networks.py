@@ -20,7 +20,9 @@ from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
 SLOW = pytest.mark.slow
-PUBLISHED = json.loads((Path(__file__).parent / "reference_parameters.json").read_text())
+PUBLISHED = json.loads(
+    (Path(__file__).parent / "reference_parameters.json").read_text(encoding="utf-8")
+)
 
 
 def shapes_of(module, *inputs):

@@ -93,7 +93,7 @@ def outcome(kind: Kind, path: Path, size: int) -> str:
 
 def memory(name: str) -> int:
     """A number of bytes of this process, on Linux."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", status)[1])
 
 

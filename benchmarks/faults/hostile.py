@@ -57,7 +57,11 @@ def hostile(num: int, seed: int) -> dict[str, int]:
             )
             process.start()
             process.join()
-            found = (folder / "outcome").read_text() if not process.exitcode else "CRASH"
+            found = (
+                (folder / "outcome").read_text(encoding="utf-8")
+                if not process.exitcode
+                else "CRASH"
+            )
             if (folder / "canary").exists():
                 found = "EXECUTED"
             counts[f"{reader.__name__.strip('_')}: {found.partition(':')[0]}"] += 1

@@ -129,7 +129,7 @@ def outcome(directory: Path) -> dict[str, object]:
         "points": points(directory / "tensorboard"),
         "sheets": sheets,
         "animation": (directory / "samples.gif").read_bytes(),
-        "health": json.loads((directory / "health.json").read_text())
+        "health": json.loads((directory / "health.json").read_text(encoding="utf-8"))
         if (directory / "health.json").exists()
         else None,
     }

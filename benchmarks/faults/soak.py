@@ -39,6 +39,6 @@ def soak(num: int, seed: int) -> dict[str, int]:
 
 def measured(pid: int) -> tuple[int, int, int]:
     """Resident bytes, open files and threads of a process, on Linux."""
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     number = lambda name: int(re.search(rf"{name}:\s+(\d+)", status)[1])
     return 1024 * number("VmRSS"), len(list(Path(f"/proc/{pid}/fd").iterdir())), number("Threads")

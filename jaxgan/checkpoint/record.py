@@ -34,7 +34,7 @@ def set_score(directory: Path, step: int, score: float) -> None:
     record = read_record(directory, step) | {"score": score}
     del record["seal"]
     path = directory / str(step) / "record" / "metadata"
-    with path.with_name("metadata.part").open("w") as file:
+    with path.with_name("metadata.part").open("w", encoding="utf-8") as file:
         json.dump(sealed(record), file)
         file.flush()
         os.fsync(file.fileno())

@@ -49,7 +49,7 @@ def read(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:
 def read_facts(key: str) -> dict[str, Any] | None:
     """The facts of an entry; `None` if they are absent or damaged."""
     try:
-        found = json.loads(_paths(key)[1].read_text())
+        found = json.loads(_paths(key)[1].read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and {"conversions", "damaged"} <= set(found) else None

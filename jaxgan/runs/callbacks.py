@@ -82,7 +82,7 @@ def metrics_log(path: Path, loggers: Sequence[Logger] = (), *, step: int = 0) ->
     write_atomically(path, "".join(json.dumps(record) + "\n" for record in earlier))
     earlier_seconds = earlier[-1]["seconds"] if earlier else 0.0
     start = time.perf_counter()
-    with path.open("a", buffering=1) as file:
+    with path.open("a", buffering=1, encoding="utf-8") as file:
 
         def log(step: int, state: TrainState, metrics: Metrics) -> None:
             values = flatten(metrics)

@@ -62,9 +62,10 @@ def write_demo(args: arguments.Demo, run: Run, runtime: Path) -> None:
         run=run,
         method=args.method,
         data=data,
-        css=(PAGES / "page.css").read_text() + (PAGES / "demo.css").read_text(),
+        css=(PAGES / "page.css").read_text(encoding="utf-8")
+        + (PAGES / "demo.css").read_text(encoding="utf-8"),
         packed=dict(zip(("model", "module", "wasm"), map(_packed, binaries), strict=True)),
-        scripts=[_script(runtime / SCRIPT), (PAGES / "demo.js").read_text()],
+        scripts=[_script(runtime / SCRIPT), (PAGES / "demo.js").read_text(encoding="utf-8")],
         runtime=f"{PACKAGE} {_version(runtime)}".strip(),
     )
     write_atomically(args.out, page)
@@ -86,7 +87,7 @@ def _runtime(folder: Path) -> Path:
 
 def _version(runtime: Path) -> str:
     try:
-        return json.loads((runtime.parent / "package.json").read_text())["version"]
+        return json.loads((runtime.parent / "package.json").read_text(encoding="utf-8"))["version"]
     except (OSError, ValueError, KeyError):
         return ""
 

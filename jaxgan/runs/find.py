@@ -23,7 +23,11 @@ from jaxgan.errors import RunError
 def names() -> list[str]:
     """Names of jaxgan's experiments: the modules with a `Config` and a function `make`."""
     files = {path.stem: path for path in sorted(_folder().glob("*.py"))}
-    return [name for name, path in files.items() if "main(Config, make)" in path.read_text()]
+    return [
+        name
+        for name, path in files.items()
+        if "main(Config, make)" in path.read_text(encoding="utf-8")
+    ]
 
 
 def find(name: str) -> ModuleType:

@@ -133,7 +133,7 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
 def _json(path: Path) -> dict[str, Any]:
     """Content of a file; nothing if there is none, or if it is damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

@@ -123,8 +123,8 @@ def _page(template: str, data: Mapping[str, Any], **content: Any) -> str:
     return render(
         template,
         data=data,
-        css=(PAGES / "page.css").read_text(),
-        scripts=[*plotting, (PAGES / "page.js").read_text()],
+        css=(PAGES / "page.css").read_text(encoding="utf-8"),
+        scripts=[*plotting, (PAGES / "page.js").read_text(encoding="utf-8")],
         **content,
     )
 
