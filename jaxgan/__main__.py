@@ -68,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     with exit_on_user_error():
         module = importlib.import_module(f"jaxgan.runs.{COMMANDS[name][1]}")
         getattr(module, name.replace("-", "_"))(args)
+        if getattr(args, "out", None):
+            importlib.import_module("jaxgan.runs.inline").show(args.out)
 
 
 def train(words: Sequence[str], *, prog: str) -> None:

@@ -1,4 +1,4 @@
-"""In a terminal: the bar of a run that trains elsewhere, and completion by a shell."""
+"""In a terminal: the bar of a run that trains elsewhere, completion by a shell, and images."""
 
 import json
 import shutil
@@ -108,4 +108,13 @@ def test_completion_in_a_shell(shell, tmp_path, capsys):
     (tmp_path / "directory").mkdir()
     (tmp_path / "file.png").touch()
     status, _, errors = finish(start("tests.programs.typed", shell, tmp_path))
+    assert status == 0, errors
+
+
+@pytest.mark.parametrize("terminal", ["sixel", "kitty", "plain"])
+def test_samples_are_shown_in_terminals_that_can(terminal, tmp_path):
+    """By what a terminal answers when it is asked for its abilities."""
+    pytest.importorskip("pexpect")
+    pytest.importorskip("textual_image")
+    status, _, errors = finish(start("tests.programs.terminal", terminal, tmp_path))
     assert status == 0, errors
