@@ -51,10 +51,15 @@ class Config:
 def main(config: Config) -> None:
     """Runs the protocols one by one, and writes the results after each."""
     xla_flags.set_flags()
-    from benchmarks import digits, latent_protocols, protocols
+    from benchmarks import digits, latent_protocols, method_protocols, protocols
     from jaxgan.errors import DataError
 
-    known = protocols.PROTOCOLS | digits.PROTOCOLS | latent_protocols.PROTOCOLS
+    known = {
+        **protocols.PROTOCOLS,
+        **digits.PROTOCOLS,
+        **method_protocols.PROTOCOLS,
+        **latent_protocols.PROTOCOLS,
+    }
     if unknown := sorted(set(config.only) - set(known)):
         print(
             f"error: no protocol {', '.join(unknown)}; there are {', '.join(known)}",

@@ -1,0 +1,271 @@
+"""What methods are for, measured on MNIST: conditions, codes, few images, normalised layers.
+
+Run by `benchmarks/published.py`. The judges are two classifiers: the one in the package, and the
+LeNet-5 that `benchmarks/digits.py` trains and that is used for nothing else.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import spearmanr
+
+import jaxgan
+from benchmarks import digits
+from benchmarks.protocols import Row, trained
+from experiments import image_networks, images, mnist
+from jaxgan import data, features, latents, networks
+from jaxgan.metrics import Features
+from jaxgan.runs import with_preset
+from jaxgan.training import TrainState, with_ema
+
+SEEDS = range(3)
+NUM_SAMPLES = 5000
+FEW = 1000
+Judges = Mapping[str, Features]
+
+
+def conditional() -> list[Row]:
+    """Digits of the asked-for class: `python -m experiments.mnist --data mnist --conditional
+    --features 16`, 10 000 samples with labels in turn, and the share that a classifier reads as
+    their label; three seeds. In the last column the share of the 10 000 test images.
+    """
+    dataset, labels = data.load("mnist"), np.arange(10_000) % 10
+    shares: dict[str, list[float]] = {name: [] for name in judges()}
+    for seed in SEEDS:
+        config = mnist.Config(data="mnist", conditional=True, features=16, seed=seed)
+        experiment = mnist.make(config, dataset)
+        decode = decoder(experiment.game, trained(experiment, config))
+        samples = in_parts(decode, prior_rows(config, len(labels)), labels.astype(np.int32))
+        for name, judge in judges().items():
+            shares[name].append(float(np.mean(read(judge, samples) == labels)))
+        print("conditional", seed, shares, flush=True)
+    real = data.as_float(dataset.test["image"])
+    return [
+        Row(
+            f"share of samples that {name} reads as their label",
+            "none",
+            digits.median_of(values),
+            f"0 to 2; {np.mean(read(judges()[name], real) == dataset.test['label']):.3f} of images",
+        )
+        for name, values in shares.items()
+    ]
+
+
+def infogan() -> list[Row]:
+    """InfoGAN without labels (`python -m experiments.mnist --data mnist --preset infogan --features
+    16`), three seeds. Purity: share of 10 000 samples whose digit, as a classifier reads it, is
+    that of their categorical code, after the best matching of codes and digits. Monotony: largest
+    rank correlation of a continuous code at 21 values in [-1, 1] with the slant (the covariance of
+    rows and columns over the variance of rows) or the width (the standard deviation of columns) of
+    the image, averaged over 500 samples. Chen et al., 2016, https://arxiv.org/abs/1606.03657,
+    report an error of 5 % of the categorical code as a classifier of test images.
+    """
+    dataset = data.load("mnist")
+    found: dict[str, list[float]] = {f"purity by {name}": [] for name in judges()}
+    found |= {"monotony of slant": [], "monotony of width": []}
+    for seed in SEEDS:
+        config = with_preset(mnist.Config, "infogan", data="mnist", features=16, seed=seed)
+        experiment, prior = mnist.make(config, dataset), images.make_prior(config)
+        assert isinstance(prior, latents.Codes)
+        decode = decoder(experiment.game, trained(experiment, config))
+        z = prior(jax.random.key(1), 10_000)
+        codes = np.argmax(prior.split(z).categories[0], axis=1)
+        samples = in_parts(decode, z)
+        for name, judge in judges().items():
+            found[f"purity by {name}"].append(purity(codes, read(judge, samples)))
+        for name, value in monotony(decode, prior).items():
+            found[f"monotony of {name}"].append(value)
+        print("infogan", seed, found, flush=True)
+    return [Row(what, "none", digits.median_of(values), "0 to 2") for what, values in found.items()]
+
+
+def few_digits() -> list[Row]:
+    """Digits from 1000 training images of MNIST, with what keeps the discriminator from learning
+    them by heart: `experiments.mnist` with 16 channels, no gradient penalty, 6000 steps of 64
+    images (384 epochs), three seeds. Results: the Fréchet distance between 5000 samples and the
+    test images over LeNet-5, and over the classifier of the package. Last column: by how much the
+    logits of D are higher for the training images than for the test images, medians.
+    """
+    whole = data.load("mnist")
+    dataset = whole._replace(train={name: rows[:FEW] for name, rows in whole.train.items()})
+    settings: dict[str, dict[str, Any]] = {
+        "nothing": {},
+        "bCR, 10": {"consistency": 10.0},
+        "LeCam, 0.3": {"lecam": 0.3},
+        "ADA": {"augment": "ada"},
+        "DiffAugment": {"augment": "diff_augment"},
+    }
+    rows = []
+    for name, flags in settings.items():
+        scores: dict[str, list[float]] = {judge: [] for judge in judges()}
+        gaps = []
+        for seed in SEEDS:
+            own = {"augment": "none", "r1": 0.0, "num_steps": 6000, "features": 16} | flags
+            config = mnist.Config(data="mnist", seed=seed, **own)
+            state = trained(mnist.make(config, dataset), config)
+            decode = decoder(mnist.make(config, dataset).game, state)
+            samples = in_parts(decode, prior_rows(config, NUM_SAMPLES))
+            for judge, judged_by in judges().items():
+                scores[judge].append(digits.distance(samples, whole, judged_by))
+            gaps.append(overfitting(config, dataset, state))
+            print(name, seed, scores, gaps, flush=True)
+        rows.append(
+            Row(
+                name,
+                f"{digits.median_of(scores['mnist_classifier'])} by mnist_classifier",
+                digits.median_of(scores["LeNet-5"]),
+                f"0 to 2; {np.median(gaps):.2g}",
+            )
+        )
+    return rows
+
+
+def spectral_normalization() -> list[Row]:
+    """A learning rate at which a discriminator without any penalty fails, with and without spectral
+    normalisation of its layers: DCGAN's generator, four convolutions with leaky ReLUs against it,
+    Adam with 2e-3 for D and 5e-4 for G, b1 = 0.5, hinge loss, 3000 steps of 64 digits, three seeds.
+    Results: the Fréchet distance over LeNet-5, median, and all values.
+    """
+    dataset = data.load("mnist")
+    rows = []
+    for name, normalised in (("plain", False), ("spectral normalisation", True)):
+        scores = []
+        for seed in SEEDS:
+            generator = networks.DCGANGenerator(dataset.image_shape, 16)
+            game = jaxgan.gan(
+                jaxgan.from_linen(generator),
+                jaxgan.from_linen(FourConvolutions(normalised)),
+                latent=latents.normal(64),
+                loss=jaxgan.losses.hinge(),
+            )
+            adam = lambda rate: optax.adam(rate, b1=0.5)
+            optimizers = {"discriminator": adam(2e-3), "generator": adam(5e-4)}
+            state = jaxgan.fit(
+                jaxgan.jit(jaxgan.alternating(game, optimizers)),
+                data.minibatches(dataset.train, batch_size=64, seed=seed),
+                key=jax.random.key(seed),
+                num_steps=3000,
+            )
+            z = latents.normal(64)(jax.random.key(1), NUM_SAMPLES)
+            samples = in_parts(decoder(game, state), z)
+            scores.append(digits.distance(samples, dataset, judges()["LeNet-5"]))
+            print(name, seed, scores, flush=True)
+        rows.append(Row(name, "none", digits.median_of(scores), "0 to 2"))
+    return rows
+
+
+class FourConvolutions(nn.Module):
+    """Discriminator without normalisation of activations."""
+
+    spectral_norm: bool
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        for width, stride in ((16, 1), (32, 2), (64, 2), (64, 1)):
+            layer = networks.Conv(width, (3, 3), stride=stride)
+            x = nn.leaky_relu(self.normalised(layer, x, train), 0.2)
+        return self.normalised(nn.Dense(1), x.reshape(len(x), -1), train)[:, 0]
+
+    def normalised(self, layer: nn.Module, x: jax.Array, train: bool) -> jax.Array:
+        """The layer's output, with its kernel divided by its norm or as it is."""
+        return networks.SpectralNorm(layer)(x, train=train) if self.spectral_norm else layer(x)
+
+
+# ---- judges
+
+
+@functools.cache
+def judges() -> Judges:
+    """Classifiers of digits."""
+    return {
+        "LeNet-5": digits.lenet(data.load("mnist")),
+        "mnist_classifier": features.mnist_classifier(),
+    }
+
+
+def read(judge: Features, rows: np.ndarray) -> np.ndarray:
+    """The digit of each image, as a classifier reads it."""
+    parts = [judge.apply(rows[i : i + 500])["logits"] for i in range(0, len(rows), 500)]
+    return np.argmax(np.concatenate(parts), axis=1)
+
+
+def purity(codes: np.ndarray, labels: np.ndarray) -> float:
+    """Share of rows whose label is the one that their code is matched with, for the best matching.
+
+    Args:
+      codes: integers in [0, 10), `[n]`.
+      labels: integers in [0, 10), `[n]`.
+    """
+    table = np.zeros((10, 10))
+    np.add.at(table, (codes, labels), 1)
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(codes))
+
+
+def monotony(decode: Callable[..., jax.Array], prior: latents.Codes) -> dict[str, float]:
+    """Largest absolute rank correlation of a continuous code with slant and with width."""
+    values, parts = np.linspace(-1, 1, 21), prior.split(prior(jax.random.key(2), 500))
+    best = {"slant": 0.0, "width": 0.0}
+    for code in range(prior.continuous):
+        shapes = []
+        for value in values:
+            z = prior.join(parts._replace(continuous=parts.continuous.at[:, code].set(value)))
+            shapes.append(slant_and_width(in_parts(decode, z)))
+        for name, means in zip(best, np.transpose(shapes), strict=True):
+            best[name] = max(best[name], abs(float(spearmanr(values, means).statistic)))
+    return best
+
+
+def slant_and_width(samples: np.ndarray) -> tuple[float, float]:
+    """Means over images `[n, h, w, 1]` in [-1, 1] of two ratios of second moments of their ink."""
+    ink = np.clip((samples[..., 0] + 1) / 2, 0, 1) + 1e-6
+    ink /= ink.sum(axis=(1, 2), keepdims=True)
+    rows, columns = np.mgrid[: ink.shape[1], : ink.shape[2]]
+    mean = lambda values: (ink * values).sum(axis=(1, 2), keepdims=True)
+    y, x = rows - mean(rows), columns - mean(columns)
+    slant, width = mean(x * y) / mean(y * y), np.sqrt(mean(x * x))
+    return float(slant.mean()), float(width.mean())
+
+
+# ---- states
+
+
+def decoder(game: jaxgan.Game, state: TrainState) -> Callable[..., jax.Array]:
+    """Images of latents and conditions, by the averaged parameters."""
+    assert game.decode is not None
+    return jax.jit(functools.partial(game.decode, *with_ema(state)))
+
+
+def prior_rows(config: images.Config, count: int) -> jax.Array:
+    """Latents of an experiment."""
+    return images.make_prior(config)(jax.random.key(1), count)
+
+
+def in_parts(decode: Callable[..., jax.Array], *rows: Any) -> np.ndarray:
+    """Outputs of a function of rows, 500 at a time."""
+    count = len(rows[0])
+    parts = [decode(*(x[i : i + 500] for x in rows)) for i in range(0, count, 500)]
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def overfitting(config: images.Config, dataset: data.Dataset, state: TrainState) -> float:
+    """Mean logit of the training images, minus that of as many test images."""
+    _, discriminator = image_networks.make_networks(config, dataset)
+    params, own = state.params["discriminator"], state.model_state["discriminator"]
+    network_state = own.get("network", own)
+    apply = jax.jit(lambda x: discriminator.apply(params, network_state, x, train=False)[0])
+    logits = lambda split: in_parts(apply, data.as_float(split["image"][:FEW]))
+    return float(np.mean(logits(dataset.train)) - np.mean(logits(dataset.test)))
+
+
+PROTOCOLS = {
+    "conditional": conditional,
+    "infogan": infogan,
+    "few_digits": few_digits,
+    "spectral_normalization": spectral_normalization,
+}
