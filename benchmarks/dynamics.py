@@ -10,7 +10,7 @@
   of `experiments.mixture` (64 wide, no penalty) and one budget of gradient evaluations, which are
   both players' on one minibatch.
 - `unrolled`: ring modes with k = 0, 5 and 10 unrolled steps, in the setting of Metz et al., 2017,
-  https://arxiv.org/abs/1611.02163, appendix A, with a smaller minibatch and fewer steps.
+  https://arxiv.org/abs/1611.02163, appendix A (25 000 steps there), with a smaller minibatch.
 - `population`: training steps per second of ten members in one program, and of ten single runs one
   after another, interleaved; medians.
 
@@ -42,6 +42,8 @@ class Config:
     """Seeds of every row of `methods` and `unrolled`."""
     num_steps: int = 5000
     """Training steps of `unrolled`; simultaneous steps that are the budget of `methods`."""
+    unroll_steps: tuple[int, ...] = (0, 5, 10)
+    """Values of k of `unrolled`."""
     batch_size: int = 128
     """Points per minibatch; 512 in Metz et al."""
     repeats: int = 5
@@ -154,20 +156,19 @@ def _momentum_rate(h: float, beta: float) -> float:
 
 
 def unrolled(config: Config) -> Rows:
-    """Ring modes with 0, 5 and 10 unrolled steps."""
+    """Ring modes with 0, 5 and 10 unrolled steps, of D's Adam."""
     import optax
 
     import jaxgan
     from jaxgan import data
 
     game = _metz_game()
-    # The rates of the authors' program.
     optimizers = {
         "discriminator": optax.adam(1e-4, b1=0.5, eps_root=1e-16),
-        "generator": optax.adam(1e-3, b1=0.5),
+        "generator": optax.adam(1e-4, b1=0.5),
     }
     rows = []
-    for k in (0, 5, 10):
+    for k in config.unroll_steps:
         algorithm = jaxgan.unrolled(game, optimizers, num_steps=k)
         start = time.perf_counter()
         values = _scores(game, algorithm, config, config.num_steps, data.ring(radius=2.0, std=0.02))
@@ -215,21 +216,27 @@ def methods(config: Config) -> Rows:
 
 
 def _metz_game() -> Any:
-    """Networks of Metz et al.: G 256 -> 128 -> 128 -> 2, D 2 -> 128 -> 1, tanh, orthogonal."""
+    """Networks of Metz et al.: G 256 -> 128 -> 128 -> 2, D x / 4 -> 128 -> 1, rectified units."""
     import flax.linen as nn
-    import jax.numpy as jnp
+    import jax
 
     import jaxgan
-    from jaxgan import latents, networks
+    from jaxgan import latents, losses, networks
 
     own: dict[str, Any] = {
-        "activation": jnp.tanh,
+        "activation": jax.nn.relu,
         "kernel_init": nn.initializers.orthogonal(0.8),
     }
+    discriminator = jaxgan.from_linen(networks.MLP((128,), **own))
+
+    def apply(params: Any, state: Any, x: Any, **options: Any) -> Any:
+        return discriminator.apply(params, state, x / 4, **options)
+
     return jaxgan.gan(
         jaxgan.from_linen(networks.MLP((128, 128), output_shape=(2,), **own)),
-        jaxgan.from_linen(networks.MLP((128,), **own)),
+        discriminator._replace(apply=apply),
         latent=latents.normal(256),
+        loss=losses.minimax(),
     )
 
 
