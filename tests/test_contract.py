@@ -143,15 +143,11 @@ def test_every_update_can_be_mapped(name):
 def test_vmap_over_seeds(transformed):
     one, algorithm = jitted(transformed), CASES[transformed]().algorithm
     batches = minibatches(0, algorithm.num_minibatches)
-
-    @jax.jit
-    @jax.vmap
-    def both(key):
-        return algorithm.update(algorithm.init(key, minibatch()), batches, key)[0]
-
-    together = both(KEYS)
-    for i, key in enumerate(KEYS):
-        alone, _ = one.update(one.init(key, minibatch()), batches, key)
+    starts = [one.init(key, minibatch()) for key in KEYS]
+    both = jax.jit(jax.vmap(lambda state, key: algorithm.update(state, batches, key)[0]))
+    together = both(jax.tree.map(lambda *x: jnp.stack(x), *starts), KEYS)
+    for i, (key, start) in enumerate(zip(KEYS, starts, strict=True)):
+        alone, _ = one.update(start, batches, key)
         member = jax.tree.map(lambda x, i=i: x[i], together)
         chex.assert_trees_all_close(alone, member, rtol=1e-3, atol=5e-5)
 
