@@ -81,6 +81,11 @@ def _biggan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Modu
     from jaxgan import networks
 
     options = {"attention": _attention(dataset), "num_classes": _classes(config, dataset)}
+    if config.network == "biggan_deep":
+        return (
+            networks.BigGANDeepGenerator(dataset.image_shape, config.features, **options),
+            networks.BigGANDeepDiscriminator(config.features, **options),
+        )
     return (
         networks.BigGANGenerator(dataset.image_shape, config.features, **options),
         networks.BigGANDiscriminator(config.features, **options),
@@ -142,6 +147,7 @@ MODULES = {
     "sngan": _sngan,
     "sagan": _sngan,
     "biggan": _biggan,
+    "biggan_deep": _biggan,
     "stylegan2": _stylegan2,
     "r3gan": _r3gan,
     "fastgan": _fastgan,

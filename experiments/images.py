@@ -47,7 +47,16 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Defaults of the flags below from a paper: gan, dcgan, lsgan, wgan, wgan_gp, dragan, sngan,
     sagan, biggan, stylegan2, r3gan, fastgan, acgan, infogan. With --help, they are shown."""
     network: Literal[
-        "dcgan", "mlp", "maxout", "sngan", "sagan", "biggan", "stylegan2", "r3gan", "fastgan"
+        "dcgan",
+        "mlp",
+        "maxout",
+        "sngan",
+        "sagan",
+        "biggan",
+        "biggan_deep",
+        "stylegan2",
+        "r3gan",
+        "fastgan",
     ] = "dcgan"
     """Networks: of a paper; or fully connected (mlp), or those of Goodfellow et al. (maxout)."""
     features: int = flag(32, at_least=1)

@@ -13,6 +13,7 @@ import pytest
 
 from jaxgan import networks
 from jaxgan.errors import SizeError
+from jaxgan.networks import biggan_deep
 from jaxgan.networks.gated import SkipExcitation
 from jaxgan.networks.residual import DownBlock, UpBlock
 from jaxgan.networks.style import StyleLayer, ToImage
@@ -92,14 +93,27 @@ def test_parameters_are_those_of_the_published_code(name):
     assert Counter(" ".join(map(str, shape)) for shape in sides) == PUBLISHED["networks"][name]
 
 
-def test_biggan_of_128_pixels_has_the_published_number_of_parameters():
+@pytest.mark.parametrize(
+    ("generator", "discriminator", "latent", "published"),
+    [
+        (networks.BigGANGenerator, networks.BigGANDiscriminator, 120, (70_433_988, 87_982_370)),
+        (
+            networks.BigGANDeepGenerator,
+            networks.BigGANDeepDiscriminator,
+            128,
+            (50_244_484, 34_590_210),
+        ),
+    ],
+)
+def test_biggan_of_128_pixels_has_the_published_number_of_parameters(
+    generator, discriminator, latent, published
+):
     """Those that the tests of google/compare_gan state, for ImageNet."""
     options = {"attention": 64, "num_classes": 1000}
     count = lambda shapes: sum(int(np.prod(shape)) for shape in shapes)
-    generator = networks.BigGANGenerator((128, 128, 3), **options)
-    assert count(shapes_of(generator, (2, 120), (2,))) == 70_433_988
-    discriminator = networks.BigGANDiscriminator(**options)
-    assert count(shapes_of(discriminator, (2, 128, 128, 3), (2,))) == 87_982_370
+    generator, discriminator = generator((128, 128, 3), **options), discriminator(**options)
+    assert count(shapes_of(generator, (2, latent), (2,))) == published[0]
+    assert count(shapes_of(discriminator, (2, 128, 128, 3), (2,))) == published[1]
 
 
 def test_sngan_of_cifar10_by_hand():
@@ -121,6 +135,7 @@ def test_sngan_of_cifar10_by_hand():
 GENERATORS = {
     "sngan": partial(networks.SNGANGenerator, features=4),
     "biggan": partial(networks.BigGANGenerator, features=4),
+    "biggan_deep": partial(networks.BigGANDeepGenerator, features=4, embedding=3),
     "r3gan": partial(networks.R3GANGenerator, features=4, max_features=8, group_size=4, blocks=1),
     "stylegan2": partial(
         networks.StyleGAN2Generator, features=4, max_features=8, style=6, mapping_layers=2
@@ -130,6 +145,7 @@ GENERATORS = {
 DISCRIMINATORS = {
     "sngan": partial(networks.SNGANDiscriminator, features=4),
     "biggan": partial(networks.BigGANDiscriminator, features=4),
+    "biggan_deep": partial(networks.BigGANDeepDiscriminator, features=4),
     "r3gan": partial(
         networks.R3GANDiscriminator, features=4, max_features=8, group_size=4, blocks=1
     ),
@@ -167,10 +183,7 @@ def test_sizes_and_dtypes(name, shape):
     }
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["sngan", "stylegan2", "r3gan", *(pytest.param(n, marks=SLOW) for n in ("biggan", "fastgan"))],
-)
+@pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.slow
 def test_labels_matter_and_are_asked_for(name):
     label = jnp.array([2, 0])
@@ -210,6 +223,10 @@ def test_sides_that_do_not_halve(name, size):
             "given 8 latents, which it splits into 9",
         ),
         (networks.BigGANGenerator((32, 32, 1), 0), r"features is \(0, 0, 0, 0\)"),
+        (
+            networks.BigGANDeepGenerator((16, 16, 1), (4, 4, 8)),
+            r"features is \(4, 4, 8\), expected numbers that do not increase",
+        ),
         (networks.R3GANGenerator((32, 32, 1), blocks=0), "blocks is 0"),
         (networks.R3GANGenerator((32, 32, 1), 11, group_size=8), "which do not divide them"),
         (networks.StyleGAN2Generator((32, 32, 1), style=0), "features is 0"),
@@ -272,6 +289,62 @@ def test_down_block_in_the_papers_order(first, halve, features):
     h = pooled(plain_conv(jax.nn.relu(h), p["Conv_1"]))
     shortcut = plain_conv(x, p["Conv_2"]) if halve or features == 6 else x
     np.testing.assert_allclose(y, h + pooled(shortcut), atol=1e-4)
+
+
+def by_norm(layer, state):
+    """A layer's parameters, with the kernel over its norm as the state estimates it."""
+    matrix = layer["kernel"].reshape(-1, layer["kernel"].shape[-1]).T
+    u = state["u"] / np.linalg.norm(state["u"])
+    return layer | {"kernel": layer["kernel"] / np.linalg.norm(matrix.T @ u)}
+
+
+def convolutions_by_norm(params, state):
+    return [by_norm(params[f"Conv_{i}"], state[f"SpectralNorm_{i}"]) for i in range(len(state))]
+
+
+@pytest.mark.parametrize("double", [True, False])
+def test_generator_block_of_biggan_deep_in_the_papers_order(double):
+    """Figure 16: doubled before the first 3 x 3 convolution; the shortcut drops channels."""
+    x, c = jax.random.normal(KEY, (2, 3, 4, 8)), jax.random.normal(KEY, (2, 3))
+    network = biggan_deep._GeneratorBlock(4, double, jnp.float32)
+    variables = network.init(KEY, x, c, train=False)
+    p, spectral = variables["params"], variables["spectral"]
+    own = {name: spectral[name] for name in spectral if name.startswith("Spectral")}
+
+    def activated(y, i):
+        name = f"ConditionalBatchNorm_{i}"
+        scale, bias = (
+            (c @ by_norm(p[name][part], spectral[name][f"SpectralNorm_{k}"])["kernel"])
+            for k, part in enumerate(("scale", "bias"))
+        )
+        y = (1 + scale[:, None, None]) * (y / np.sqrt(1 + 1e-5)) + bias[:, None, None]
+        return jax.nn.relu(y)
+
+    sized, convs = copies if double else lambda y: y, convolutions_by_norm(p, own)
+    h = plain_conv(activated(x, 0), convs[0])
+    h = plain_conv(sized(activated(h, 1)), convs[1])
+    h = plain_conv(activated(h, 2), convs[2])
+    h = plain_conv(activated(h, 3), convs[3])
+    found = jax.jit(lambda x, c: network.apply(variables, x, c, train=False))(x, c)
+    np.testing.assert_allclose(found, h + sized(x[..., :4]), atol=1e-4)
+
+
+@pytest.mark.parametrize("halve", [True, False])
+@pytest.mark.parametrize("features", [8, 12])
+def test_discriminator_block_of_biggan_deep_in_the_papers_order(halve, features):
+    """Figure 16: a mean before the last convolution; the shortcut gets channels."""
+    x = jax.random.normal(KEY, (2, 4, 6, 8))
+    network = biggan_deep._DiscriminatorBlock(features, halve, jnp.float32)
+    variables = network.init(KEY, x, train=False)
+    convs = convolutions_by_norm(variables["params"], variables["spectral"])
+    sized, h = means if halve else lambda y: y, x
+    for conv in convs[:3]:
+        h = plain_conv(jax.nn.relu(h), conv)
+    h, shortcut = plain_conv(sized(jax.nn.relu(h)), convs[3]), sized(x)
+    if features > 8:
+        shortcut = jnp.concatenate([shortcut, plain_conv(shortcut, convs[4])], axis=-1)
+    found = jax.jit(lambda x: network.apply(variables, x, train=False))(x)
+    np.testing.assert_allclose(found, h + shortcut, atol=1e-4)
 
 
 def test_power_iterations_are_state_that_training_changes():

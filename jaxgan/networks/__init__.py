@@ -10,6 +10,8 @@ from jaxgan.networks.adapters import remat as remat
 from jaxgan.networks.attention import SelfAttention as SelfAttention
 from jaxgan.networks.biggan import BigGANDiscriminator as BigGANDiscriminator
 from jaxgan.networks.biggan import BigGANGenerator as BigGANGenerator
+from jaxgan.networks.biggan_deep import BigGANDeepDiscriminator as BigGANDeepDiscriminator
+from jaxgan.networks.biggan_deep import BigGANDeepGenerator as BigGANDeepGenerator
 from jaxgan.networks.classifier import ConvClassifier as ConvClassifier
 from jaxgan.networks.compose import packed as packed
 from jaxgan.networks.compose import with_head as with_head
@@ -37,6 +39,7 @@ from jaxgan.networks.resnet import ResNetGenerator as ResNetGenerator
 from jaxgan.networks.sngan import SNGANDiscriminator as SNGANDiscriminator
 from jaxgan.networks.sngan import SNGANGenerator as SNGANGenerator
 from jaxgan.networks.spectral import SpectralNorm as SpectralNorm
+from jaxgan.networks.standing import standing_statistics as standing_statistics
 from jaxgan.networks.style import EqualConv as EqualConv
 from jaxgan.networks.style import EqualDense as EqualDense
 from jaxgan.networks.style import modulated_conv as modulated_conv
