@@ -92,8 +92,8 @@ def few_digits() -> list[Row]:
     test images over LeNet-5, and over the classifier of the package. Last column: by how much the
     logits of D are higher for the training images than for the test images, medians.
     """
-    whole = data.load("mnist")
-    dataset = whole._replace(train={name: rows[:FEW] for name, rows in whole.train.items()})
+    full = data.load("mnist")
+    dataset = full._replace(train={name: rows[:FEW] for name, rows in full.train.items()})
     settings: dict[str, dict[str, Any]] = {
         "nothing": {},
         "bCR, 10": {"consistency": 10.0},
@@ -112,7 +112,7 @@ def few_digits() -> list[Row]:
             decode = decoder(mnist.make(config, dataset).game, state)
             samples = in_parts(decode, prior_rows(config, NUM_SAMPLES))
             for judge, judged_by in judges().items():
-                scores[judge].append(digits.distance(samples, whole, judged_by))
+                scores[judge].append(digits.distance(samples, full, judged_by))
             gaps.append(overfitting(config, dataset, state))
             print(name, seed, scores, gaps, flush=True)
         rows.append(

@@ -143,6 +143,23 @@ def test_parsing_is_that_of_a_plain_dataclass(name: str):
     )
 
 
+def test_help_of_a_config_without_docstrings(capsys):
+    """Of one's own, and with a mutable default."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Config(runs.Config):
+        width: int = 3
+        names: list[str] = dataclasses.field(default_factory=lambda: ["a"])
+
+    parsed = parser.parse(Config, ["--width", "4"])
+    assert (parsed.width, parsed.names, parsed.batch_size) == (4, ["a"], 64)
+    with pytest.raises(SystemExit):
+        parser.parse(Config, ["--help"])
+    text = capsys.readouterr().out
+    assert "Config(" not in text
+    assert re.search(r"own options\W+--width INT", text)
+
+
 def test_every_flag_that_is_spoken_of_exists():
     """In spans that begin with a flag, as in tables."""
     configs = [find.find(name).Config for name in find.names() if name != "minimal"]

@@ -156,15 +156,29 @@ def test_a_pretrained_name_is_a_run(tmp_path, monkeypatch):
     assert "holds no run" in refused(command, "sample", "mixture-ring")  # the folder comes first
 
 
-def test_the_ring_is_a_ring():
-    """Eight modes at the radius 2 (by its definition), and most samples within 3 sigma of one."""
-    run = jaxgan.pretrained("mixture-ring")
-    mixture = jaxgan.data.ring()
-    distances = np.linalg.norm(run.sample(2000)[:, None] - np.asarray(mixture.centres), axis=-1)
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_mixtures_have_all_modes(name):
+    """And most samples within 3 sigma of one."""
+    run, mixture = jaxgan.pretrained(f"mixture-{name}"), getattr(jaxgan.data, name)()
+    centres = np.asarray(mixture.centres)
+    distances = np.linalg.norm(run.sample(2500)[:, None] - centres, axis=-1)
     near = distances.argmin(axis=1)[distances.min(axis=1) < 3 * mixture.std]
-    assert len(near) > 0.9 * 2000
-    counts = np.bincount(near, minlength=8)
-    assert counts.min() > 0.5 * 2000 / 8
+    assert len(near) > 0.9 * 2500
+    counts = np.bincount(near, minlength=len(centres))
+    assert counts.min() > 0.5 * 2500 / len(centres)
+
+
+@pytest.mark.parametrize("name", [n for n in exported.names() if n.startswith("mnist")])
+def test_digits_are_confident_and_of_all_classes(name):
+    """As the classifier reads them; those of a conditional generator are what was asked for."""
+    run, classify = jaxgan.pretrained(name), jaxgan.features.mnist_classifier().apply
+    samples = run.sample(500)
+    logits = classify(samples)["logits"]
+    read = np.argmax(logits, axis=1)
+    assert np.median(np.max(jax.nn.softmax(logits), axis=1)) > 0.99
+    assert np.bincount(read, minlength=10).min() > 15
+    if run.record["config"]["conditional"]:
+        assert np.mean(read == np.arange(500) % 10) > 0.95
 
 
 @pytest.mark.slow

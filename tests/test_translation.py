@@ -557,7 +557,7 @@ def test_levels_of_pix2pix():
 
 def test_optimizers_fall_to_zero():
     config = dataclasses.replace(pix2pix.Config(), epochs=2, decay_epochs=3, batch_size=4)
-    adam = translation.adam(config, num_train=9)  # two rounds an epoch
+    adam = translation.adam(config, num_train=9)  # two steps an epoch
     assert translation.num_steps(config, 9) == 10
     params = jnp.ones(())
     state = adam.init(params)

@@ -8,6 +8,7 @@ Nothing here imports jax.
 """
 
 import dataclasses
+import inspect
 import re
 import typing
 from typing import Any
@@ -39,7 +40,7 @@ def parse(config_type: type[Config], words: typing.Sequence[str] | None, **optio
     return tyro.cli(
         config_type,
         args=words,
-        description=config_type.__doc__,
+        description=_description(config_type),
         registry=REGISTRY,
         config=(tyro.conf.OmitArgPrefixes,),  # a group is no part of a flag's name
         **options,
@@ -69,20 +70,16 @@ def _in_groups(info: StructTypeInfo) -> StructConstructorSpec | None:
 
     fields = []
     for owner, own in groups.items():
-        group = dataclasses.make_dataclass(
-            owner.__name__,
-            [
-                (
-                    field.name,
-                    field.type,
-                    dataclasses.field(default=field.default, metadata={"help": field.helptext}),
-                )
-                for field in own
-            ],
-        )
-        group.__doc__ = owner.__doc__
-        fields.append(StructFieldSpec(_title(owner), group, group()))
+        group = dataclasses.make_dataclass(owner.__name__, map(_field_of_group, own))
+        group.__doc__ = "" if owner is info.type else _description(owner)
+        title = "own" if owner is info.type else _title(owner)
+        fields.append(StructFieldSpec(title, group, group()))
     return StructConstructorSpec(instantiate, tuple(fields))
+
+
+def _field_of_group(spec: StructFieldSpec) -> tuple[str, Any, Any]:
+    default, metadata = lambda: spec.default, {"help": spec.helptext}
+    return spec.name, spec.type, dataclasses.field(default_factory=default, metadata=metadata)
 
 
 def _fields(info: StructTypeInfo) -> tuple[StructFieldSpec, ...]:
@@ -90,9 +87,12 @@ def _fields(info: StructTypeInfo) -> tuple[StructFieldSpec, ...]:
     texts, hints = _texts(info.type), typing.get_type_hints(info.type, include_extras=True)
     fields = []
     for field in dataclasses.fields(info.type):
-        default = MISSING if field.default is dataclasses.MISSING else field.default
         if isinstance(info.default, info.type):
             default = getattr(info.default, field.name)
+        elif field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        else:
+            default = MISSING if field.default is dataclasses.MISSING else field.default
         text = field.metadata.get("help") or texts.get(field.name)
         fields.append(StructFieldSpec(field.name, hints[field.name], default, text))
     return tuple(fields)
@@ -106,6 +106,12 @@ def _texts(config_type: type) -> dict[str, str]:
             for field in docstring_parser.parse_from_object(base).params:
                 texts[field.arg_name] = " ".join((field.description or "").split())
     return texts
+
+
+def _description(config_type: type) -> str:
+    """Docstring of a dataclass; empty if it is the signature that stands in for a missing one."""
+    text = inspect.cleandoc(config_type.__doc__ or "")
+    return "" if text.startswith(f"{config_type.__name__}(") else text
 
 
 def _declared_by(config_type: type, name: str) -> type:
