@@ -322,7 +322,7 @@ def rendered(page: str, programs: dict[str, Any]) -> str:
         chosen = [(PROGRAMS[key], programs[key]) for key in GROUPS[name] if key in programs]
         lines = [head, [*["---"] * len(head)], *(row(*each) for each in chosen)]
         table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-        table = table if chosen else "No records yet."
+        table = table if chosen else ""
         start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
         before, rest = page.split(start)
         page = before + start + table + end + rest.split(end, 1)[1]

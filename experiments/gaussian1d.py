@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from jaxgan.errors import RunError
 from jaxgan.runs import Experiment, TrainingConfig, flag, main
 from jaxgan.runs.training_config import adam, frozen, network
 
@@ -191,6 +192,10 @@ def fading_r1(config: Config) -> Penalty:
 
     from jaxgan import penalties
 
+    if config.r1_last <= 0.0:
+        raise RunError(
+            f"--r1-last is {config.r1_last}, expected above 0, the limit of an exponential decay"
+        )
     decay, last = config.r1_last / config.r1, config.r1_last
     weight = optax.exponential_decay(config.r1, config.decay_steps, decay, end_value=last)
     return penalties.weighted((weight, penalties.r1))

@@ -70,7 +70,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Condition both networks on the label; the columns of the sheets are then classes."""
     acgan: float = flag(0.0, at_least=0.0)
     """Weight of AC-GAN's classifier of the labels in both players' losses, which needs
-    --conditional and the networks dcgan; 0 for none."""
+    --conditional and --network dcgan; 0 for none."""
     infogan: float = flag(0.0, at_least=0.0)
     """Weight of InfoGAN's prediction of the codes in both players' losses; 0 for none."""
     categorical: int = flag(10, at_least=2)
@@ -213,6 +213,10 @@ def check(config: Config, dataset: Dataset) -> None:
         )
     if config.instance_noise and config.augment in ("diff_augment", "ada"):
         raise DataError("--instance-noise takes the place of an augmentation; set --augment none")
+    if config.burn_in_steps and (config.optimizer, config.lr_decay) != ("adam", "none"):
+        raise DataError("--burn-in-steps has schedules of Adam; leave out --optimizer, --lr-decay")
+    if config.burn_in_steps and (config.warmup_steps or config.weight_decay):
+        raise DataError("--burn-in-steps goes without --warmup-steps and --weight-decay")
     if config.pack > 1 and (config.conditional or config.infogan):
         raise DataError("--pack is for GANs without conditions or codes; set it to 1")
 
@@ -338,11 +342,14 @@ def make_optimizer(config: Config, rate: float, *, turns: int) -> Any:
     if not config.burn_in_steps:
         return optimizer(config, rate, decay_steps=config.decay_steps, turns=turns)
     steps, rate = turns * config.burn_in_steps, rate * config.lr_scale
-    return optax.inject_hyperparams(optax.adam)(
+    adam = optax.inject_hyperparams(optax.adam)(
         schedules.cosine(rate, rate / 4, steps),
         b1=config.b1,
         b2=schedules.cosine(config.b2, 0.99, steps),
     )
+    if config.clip_norm:
+        return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+    return adam
 
 
 if __name__ == "__main__":

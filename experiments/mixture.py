@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from jaxgan.errors import RunError
 from jaxgan.runs import AlgorithmConfig, Experiment, flag, main
 from jaxgan.runs.algorithms import optimizer, play
 from jaxgan.runs.training_config import frozen, learning_rates, network
@@ -148,6 +149,10 @@ def fading_r1(config: Config) -> Penalty:
 
     from jaxgan import penalties
 
+    if config.r1_last <= 0.0:
+        raise RunError(
+            f"--r1-last is {config.r1_last}, expected above 0, the limit of an exponential decay"
+        )
     decay = config.r1_last / config.r1
     return penalties.weighted(
         (optax.exponential_decay(config.r1, config.decay_steps, decay), penalties.r1)

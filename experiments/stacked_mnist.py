@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
+from jaxgan.errors import DataError
 from jaxgan.experiments import images
 from jaxgan.runs import Experiment, flag, main
 
@@ -45,6 +46,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     """The experiment of `experiments/images.py`, evaluated by the modes that it covers."""
     from jaxgan import Evaluation, features, metrics
 
+    for name in ("evaluate_features", "size", "resize", "background", "channels", "held_out"):
+        if getattr(config, name) != getattr(Config(), name):
+            raise DataError(f"--{name.replace('_', '-')} does not apply to stacked digits")
     digits = features.per_channel(features.mnist_classifier())
     evaluation = Evaluation(
         {

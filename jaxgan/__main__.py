@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(completion.script(types, args.shell))
         return
     with exit_on_user_error():
+        xla_flags.set_flags()
         module = importlib.import_module(f"jaxgan.runs.{COMMANDS[name][1]}")
         getattr(module, name.replace("-", "_"))(args)
         if getattr(args, "out", None):
@@ -79,7 +80,7 @@ def train(words: Sequence[str], *, prog: str) -> None:
         for name in find.names():
             table.add_row(name, find.summary(name))
         table.add_row("FILE.py", "An experiment of your own.")
-        Console(soft_wrap=True, highlight=False).print(table)
+        Console(soft_wrap=True, highlight=False, markup=False).print(table)
         return
     module = find.find(words[0])
     cli.main(module.Config, module.make, argv=words[1:], prog=f"{prog} {words[0]}")

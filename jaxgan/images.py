@@ -25,6 +25,7 @@ def sheet(images: Any, *, columns: int | None = None, margin: int = 2) -> np.nda
 
     Raises:
       AssertionError: `images` does not have rank 4.
+      ValueError: there are no images.
 
     Example:
       >>> sheet(np.zeros((4, 28, 28, 1)), margin=0).shape
@@ -33,6 +34,8 @@ def sheet(images: Any, *, columns: int | None = None, margin: int = 2) -> np.nda
     images = np.asarray(images, np.float32)
     chex.assert_rank(images, 4)
     n, height, width, channels = images.shape
+    if n == 0:
+        raise ValueError("there are no images, expected at least one")
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     pixels = np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
@@ -65,11 +68,16 @@ def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float =
     Args:
       path: the file to write, `.gif`, `.webp` or `.png`.
       frames: image files of one size, in order; the last frame is held for at least two seconds.
-      seconds: duration of one loop, in seconds.
+      seconds: duration of all frames but the last.
+
+    Raises:
+      ValueError: there are no frames.
 
     Example:
       >>> save_animation("a.gif", sorted(Path("samples").glob("step_*.png")))  # doctest: +SKIP
     """
+    if not frames:
+        raise ValueError("there are no frames, expected at least one")
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), 100)).round().astype(int))
     images = []
     for i in chosen:
@@ -80,7 +88,7 @@ def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float =
 
 
 def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float = 4.0) -> None:
-    """Writes an endless animation, or a video, of equally long frames.
+    """Writes an endless animation, or a video, whose frames are all shown for the same time.
 
     Args:
       path: the file to write: `.gif`, `.webp` or `.png`, or `.mp4` with `imageio` and its ffmpeg

@@ -36,7 +36,7 @@ def normal(dim: int) -> Latent:
 
 
 def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Latent:
-    """Uniform prior, each coordinate in `[low, high)`; the prior of Radford et al., 2016.
+    """Uniform prior, each coordinate in `[low, high)`; that of DCGAN.
 
     Args:
       dim: dimension of the latent space, at least 1.
@@ -44,7 +44,22 @@ def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Latent:
 
     Returns:
       `(key, n) -> [n, dim]`.
+
+    Raises:
+      ValueError: `dim` is below 1, or `low` is not below `high`.
+
+    Reference:
+      Radford, Metz and Chintala, *Unsupervised Representation Learning with Deep Convolutional
+      Generative Adversarial Networks*, 2016, https://arxiv.org/abs/1511.06434.
+
+    Example:
+      >>> import jax
+      >>> z = uniform(100)(jax.random.key(0), 8)
+      >>> z.shape, bool(abs(z).max() <= 1.0)
+      ((8, 100), True)
     """
+    if not low < high:
+        raise ValueError(f"low is {low} and high is {high}, expected low < high")
     return _per_example(lambda key: jax.random.uniform(key, (dim,), minval=low, maxval=high), dim)
 
 
@@ -61,7 +76,18 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
 
     Returns:
       `(key, n) -> [n, dim]`.
+
+    Raises:
+      ValueError: `dim` is below 1, or the bound is not positive.
+
+    Example:
+      >>> import jax
+      >>> z = truncated_normal(64, 0.5)(jax.random.key(0), 8)
+      >>> bool(abs(z).max() <= 0.5)
+      True
     """
+    if not bound > 0.0:
+        raise ValueError(f"the bound of the truncation is {bound}, expected a positive number")
     sample = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,))
     return _per_example(sample, dim)
 
@@ -84,8 +110,6 @@ def truncated(prior: Latent, bound: float) -> Latent:
     """
     if not isinstance(prior, _Normal):
         raise ValueError("the prior is not normal; only normal latents can be truncated")
-    if not bound > 0.0:
-        raise ValueError(f"the bound of the truncation is {bound}, expected a positive number")
     return truncated_normal(prior.dim, bound)
 
 

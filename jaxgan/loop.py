@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
+import jax.numpy as jnp
 
 from jaxgan.live import display, in_notebook, in_terminal, terminal_display
 from jaxgan.training import TrainingAlgorithm, TrainState
@@ -56,14 +57,19 @@ def fit(
       The final state.
 
     Raises:
-      ValueError: the number of remaining steps is not a multiple of the algorithm's
-        `steps_per_update`.
+      ValueError: the key is a raw one (`jax.random.PRNGKey`), or the number of remaining steps is
+        not a multiple of the algorithm's `steps_per_update`.
 
     Example:
       >>> state = fit(
       ...     jit(algorithm), batches, key=jax.random.key(0), num_steps=1000
       ... )  # doctest: +SKIP
     """
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise ValueError(
+            f"key is {key.dtype}{list(key.shape)}, a raw key, expected a typed one: "
+            "jax.random.key(seed), or jax.random.wrap_key_data(key)"
+        )
     if state is None:
         state = first_state(algorithm, minibatches, key=key)
     key_run = _folded(key, 1)

@@ -29,7 +29,9 @@ def clip_weights(bound: float) -> optax.GradientTransformation:
     if not bound > 0.0:
         raise ValueError(f"the bound of the weights is {bound}, expected a positive number")
 
-    def update(updates: Params, params: Params) -> Params:
+    def update(updates: Params, params: Params | None) -> Params:
+        if params is None:
+            raise ValueError("clip_weights needs the parameters: update(updates, state, params)")
         clipped = lambda u, p: jnp.clip(p + u, -bound, bound) - p
         return jax.tree.map(clipped, updates, params)
 

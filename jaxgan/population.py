@@ -1,4 +1,4 @@
-"""Populations: several members of one game trained by one program, each with its own numbers.
+"""Populations: members of one game, of different seeds and hyper-parameters, in one program.
 
 Members differ in seeds, and in hyper-parameters that are arrays with an axis of members. A member
 is an ordinary `TrainState`: it can be taken out and trained on alone, and states can be put
@@ -35,8 +35,8 @@ def population(
 
     The state has leaves `[P, ...]`, but for `step`, which all members share: what happens at every
     n-th step, such as a lazy penalty, costs no more than in a single run. Metrics are `[P]`. Keys
-    are one for each member, `member_keys(seeds)`, also in `fit`. A member whose numbers are no
-    longer finite does not touch the others.
+    are one for each member, `member_keys(seeds)`, also in `fit`. A member that diverges
+    does not affect the others.
 
     Args:
       make: an algorithm, not compiled; or a function that makes one of a member's hyper-parameters,
@@ -52,7 +52,7 @@ def population(
       The algorithm, for `parallel.jit` or `over_devices`.
 
     Raises:
-      ValueError: `chunk` is below 1, or hyper-parameters have unequal numbers of members.
+      ValueError: `chunk` is below 1, or hyper-parameters are no arrays of equally many members.
 
     Example:
       >>> import optax
@@ -63,25 +63,28 @@ def population(
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}, expected at least 1 member")
-    sizes = {len(leaf) for leaf in jax.tree.leaves(hyperparameters)}
+    leaves = jax.tree.leaves(hyperparameters)
+    if any(jnp.ndim(leaf) == 0 for leaf in leaves):
+        raise ValueError("a hyper-parameter is one number, expected an array with one per member")
+    sizes = {len(leaf) for leaf in leaves}
     if len(sizes) > 1:
         raise ValueError(f"the hyper-parameters are those of {sorted(sizes)} members")
     of = (lambda _: make) if isinstance(make, TrainingAlgorithm) else make
     first = of(jax.tree.map(lambda x: x[0], hyperparameters))
 
     def init(keys: PRNGKey, batch: Batch) -> TrainState:
-        def one(numbers: PyTree, key: PRNGKey, own: Batch) -> TrainState:
-            return _own(of(numbers).init(key, own if own_data else batch))
+        def one(hyper: PyTree, key: PRNGKey, own: Batch) -> TrainState:
+            return _own(of(hyper).init(key, own if own_data else batch))
 
         state: TrainState = mapped(one, hyperparameters, keys, batch if own_data else None)
         return state._replace(step=jnp.zeros((), jnp.int32))
 
     def update(state: TrainState, batches: Batch, keys: PRNGKey) -> tuple[TrainState, Metrics]:
         def one(
-            numbers: PyTree, key: PRNGKey, own: Batch, member: TrainState
+            hyper: PyTree, key: PRNGKey, own: Batch, member: TrainState
         ) -> tuple[TrainState, Metrics]:
             member = member._replace(step=state.step)
-            new, metrics = of(numbers).update(member, own if own_data else batches, key)
+            new, metrics = of(hyper).update(member, own if own_data else batches, key)
             return _own(new), metrics
 
         own = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), dict(batches)) if own_data else None

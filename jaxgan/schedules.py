@@ -31,7 +31,9 @@ def constant_then_linear(learning_rate: float, *, constant: int, decay: int) -> 
     """
     if constant < 0 or decay < 0:
         raise ValueError(f"constant={constant} and decay={decay} steps, expected at least 0")
-    line = optax.linear_schedule(learning_rate, 0.0, max(decay, 1))
+    line = (
+        optax.linear_schedule(learning_rate, 0.0, decay) if decay else optax.constant_schedule(0.0)
+    )
     return optax.join_schedules([optax.constant_schedule(learning_rate), line], [constant])
 
 

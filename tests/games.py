@@ -175,7 +175,7 @@ def adaptive_brightness() -> Augmentation:
         shift = jax.vmap(lambda key: jax.random.uniform(key, images.shape[1:2]))(keys)
         return images + strength * shift.reshape(-1, images.shape[1], 1, 1)
 
-    def update(strength, real_logits):
+    def update(strength, real_logits, batch_size):
         return strength + 0.1 + 0.1 * axis.mean(jnp.mean(jnp.tanh(real_logits)))
 
     return Augmentation(lambda: jnp.zeros(()), apply, update)

@@ -320,9 +320,16 @@ def adapted(augmentation, logits, state=None):
     """The states after each of some minibatches of logits."""
     state, states = augmentation.init() if state is None else state, []
     for minibatch in logits:
-        state = augmentation.update(state, jnp.asarray(minibatch))
+        state = augmentation.update(state, jnp.asarray(minibatch), len(minibatch))
         states.append(state)
     return states
+
+
+def test_p_counts_images_and_not_their_packs():
+    """A discriminator of packs has fewer logits than images."""
+    augmentation = ada(images=160, interval=1)
+    state = augmentation.update(augmentation.init(), jnp.ones(8), 16)
+    assert float(state["p"]) == pytest.approx(16 / 160)
 
 
 def test_p_goes_from_0_to_1_while_the_discriminator_sees_that_many_images():
@@ -351,9 +358,10 @@ def test_p_follows_the_mean_sign_of_its_minibatches():
 def test_statistics_are_those_of_all_devices():
     augmentation = ada(p=0.5, images=100, interval=1)
     logits = jnp.array([1.0, 1.0, 1.0, -1.0, 1.0, 1.0, 1.0, 1.0])  # r = 3/4, on one device 0
-    one = augmentation.update(augmentation.init(), logits)
+    one = augmentation.update(augmentation.init(), logits, len(logits))
     four = jax.vmap(
-        lambda logits: augmentation.update(augmentation.init(), logits), axis_name=axis.DATA_AXIS
+        lambda logits: augmentation.update(augmentation.init(), logits, len(logits)),
+        axis_name=axis.DATA_AXIS,
     )(logits.reshape(4, 2))
     for name, value in one.items():
         np.testing.assert_allclose(four[name], np.full(4, value), rtol=1e-6)

@@ -213,7 +213,7 @@ def counting() -> Augmentation:
     return Augmentation(
         lambda: jnp.zeros(()),
         lambda count, key, x, step: x + count,
-        lambda count, logits: count + 1.0,
+        lambda count, logits, batch_size: count + 1.0,
     )
 
 

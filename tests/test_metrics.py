@@ -284,12 +284,12 @@ def test_kernel_distance_of_subsets(monkeypatch):
     exact, of_subsets = record(subsets=0), record(subsets=400)
     assert record().value == exact.value
     assert exact.value == pytest.approx(plain_kid(real, generated), rel=1e-4)
-    assert abs(of_subsets.value - exact.value) < 4 * of_subsets.standard_error
-    assert of_subsets.details["std"] == pytest.approx(20 * of_subsets.standard_error, rel=0.01)
+    assert abs(of_subsets.value - exact.value) < 4 * of_subsets.details["std"] / 20
+    assert of_subsets.standard_error is None  # the subsets are of the same rows
     first = np.random.RandomState(3)
     parts = [x[first.choice(len(x), 50, replace=False)] for x in (real, generated)]
     assert record(subsets=1, seed=3).value == pytest.approx(plain_kid(*parts), rel=1e-4)
-    monkeypatch.setattr(kid, "MOST_PAIRS", 400 * 300 - 1)
+    monkeypatch.setattr(kid, "MOST_PAIRS", 400**2 - 1)
     assert record().details["subsets"] == 100
     with pytest.raises(ValueError, match="subsets is -1, expected at least 0"):
         metrics.kernel_distance(subsets=-1)

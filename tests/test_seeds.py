@@ -151,6 +151,11 @@ def test_successive_halving(swept, tmp_path):
     loser = "r1=0" if winner == "r1=1" else "r1=1"
     for label, step in ((winner, 4), (loser, 2)):
         assert int(state_of(tmp_path / "halved" / label / "seed_0")["step"]) == step
+    # Started again, the winner is past its first rung, whose evaluations decide as they did.
+    files = lambda: {p: p.read_bytes() for p in (tmp_path / "halved").rglob("samples/*.png")}
+    before = files()
+    assert swept("halved", "--halvings", "1") == found
+    assert files() == before
 
 
 def test_the_better_half():
@@ -168,7 +173,7 @@ def test_the_better_half():
 
 
 def test_all_members_of_a_point_diverged(monkeypatch):
-    def diverging(*_):
+    def diverging(*_, **__):
         raise NonFiniteError("all members diverged before step 2")
 
     monkeypatch.setattr(members, "train", diverging)

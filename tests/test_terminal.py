@@ -75,7 +75,7 @@ def test_watching_ends_with_the_process_that_trains(tmp_path, capsys):
     command("watch", tmp_path)
     text = capsys.readouterr().out
     assert "10/30" in text
-    assert "no process trains it; the command that started it resumes it" in text
+    assert "no process trains it; unless it is complete, its command resumes it" in text
     with locked(tmp_path):
         pass  # watching holds nothing
 

@@ -64,6 +64,48 @@ def test_consistency_is_that_of_the_discriminator_in_its_game():
     assert "penalty" not in metrics["generator"]
 
 
+@pytest.mark.parametrize(
+    "term",
+    [penalties.latent_consistency(0.0), penalties.consistency(lambda key, x: x, of="fake")],
+    ids=["latent", "fake"],
+)
+def test_consistency_of_what_does_not_change_is_0_under_augmentation(term):
+    """The same random numbers augment the generated images of both passes."""
+    noisy = lambda key, x: x + jax.random.normal(key, x.shape)
+    game = jaxgan.gan(
+        jaxgan.from_linen(networks.MLP((4,), output_shape=(2,))),
+        jaxgan.from_linen(networks.MLP((4,))),
+        latent=latents.normal(3),
+        augment=noisy,
+        penalty=term,
+    )
+    batch = {"image": jnp.ones((5, 2))}
+    params, state = game.init(jax.random.key(0), batch)
+    _, aux = game.losses["discriminator"](params, state, batch, jax.random.key(1), 0)
+    assert float(aux.metrics["penalty"]) == 0.0
+
+
+def test_lazy_and_weighted_terms_of_packs():
+    """Of which there are fewer than images: terms with one value per pack, and per image."""
+    packed = networks.packed(jaxgan.from_linen(networks.MLP((4,))), 2)
+    critic = lambda values: lambda c, real, fake, key, step: values
+    per_image, per_pack = critic(jnp.arange(6.0)), critic(jnp.arange(3.0))
+    batch = {"image": jnp.ones((6, 2))}
+    for penalty, expected in (
+        (penalties.weighted((1.0, per_image), (10.0, per_pack)), 2.5 + 10.0),
+        (penalties.lazily(per_pack, every=2), 2.0),
+    ):
+        game = jaxgan.gan(
+            jaxgan.from_linen(networks.MLP((4,), output_shape=(2,))),
+            packed,
+            latent=latents.normal(3),
+            penalty=penalty,
+        )
+        params, state = game.init(jax.random.key(0), batch)
+        _, aux = game.losses["discriminator"](params, state, batch, jax.random.key(1), 0)
+        assert float(aux.metrics["penalty"]) == expected
+
+
 def test_latent_consistency_and_diversity_of_linear_networks():
     """`(sigma e A w)^2` and `-mean (sigma e A)^2`, with the same e."""
     moved = 0.2 * noise_of(KEY) @ np.asarray(A)

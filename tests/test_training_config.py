@@ -15,7 +15,7 @@ import pytest
 from experiments import classifier, cyclegan, gaussian1d, mixture, mnist, translation, vae
 from jaxgan import checkpoint, data, schedules
 from jaxgan.errors import RunError
-from jaxgan.runs import TrainingConfig, launch
+from jaxgan.runs import TrainingConfig, algorithms, launch
 from jaxgan.runs.training_config import adam, frozen, learning_rates
 from tests.test_run import EXPERIMENTS
 
@@ -86,6 +86,8 @@ def rates(steps=12, turns=1, learning_rate=2.0, constant_steps=0, **flags):
 def test_learning_rates_by_hand():
     assert learning_rates(TrainingConfig(), 2.0, decay_steps=8) == 2.0
     np.testing.assert_allclose(rates(4, warmup_steps=2), [0.0, 1.0, 2.0, 2.0])
+    assert learning_rates(TrainingConfig(lr_scale=0.5), 2.0, decay_steps=8) == 1.0
+    np.testing.assert_allclose(rates(3, warmup_steps=2, lr_scale=0.25), [0.0, 0.25, 0.5])
     line = [2.0 * (1 - t / 8) for t in range(8)] + 4 * [0.0]
     np.testing.assert_allclose(rates(lr_decay="linear"), line, atol=1e-7)
     cosine = [1.0 + math.cos(math.pi * min(t, 8) / 8) for t in range(12)]
@@ -101,6 +103,15 @@ def test_learning_rates_by_hand():
         np.testing.assert_allclose(
             slow[::2], rates(12, lr_decay=decay, warmup_steps=2, constant_steps=3), atol=1e-6
         )
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop", "sgd"])
+def test_the_scale_of_rates_is_of_every_optimizer(name):
+    """Which a rollback halves; in the first step all of them are linear in the rate."""
+    config = mnist.Config(optimizer=name)
+    halved = dataclasses.replace(config, lr_scale=0.5)
+    one, half = (steps(algorithms.optimizer(c, 0.1, decay_steps=9))[0] for c in (config, halved))
+    chex.assert_trees_all_close(jax.tree.map(lambda x: 0.5 * x, one), half, rtol=1e-6)
 
 
 def test_negative_rates_and_steps():

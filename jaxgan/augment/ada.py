@@ -94,11 +94,11 @@ def ada(
     def init() -> PyTree:
         return {"p": jnp.float32(p), "signs": jnp.float32(0.0), "minibatches": jnp.int32(0)}
 
-    def update(state: PyTree, real_logits: Array) -> PyTree:
+    def update(state: PyTree, real_logits: Array, batch_size: int) -> PyTree:
         before, minibatches = state["minibatches"], state["minibatches"] + 1
         sign = axis.mean(jnp.mean(jnp.sign(real_logits)))
         signs = jnp.where(before % interval == 0, 0.0, state["signs"]) + sign
-        size = interval * axis.num_shards() * real_logits.shape[0] / images
+        size = interval * axis.num_shards() * batch_size / images
         change = jnp.where(minibatches % interval == 0, size, 0.0)
         adjusted = state["p"] + jnp.sign(signs / interval - target) * change
         return {"p": jnp.maximum(adjusted, 0.0), "signs": signs, "minibatches": minibatches}

@@ -21,13 +21,15 @@ class Augmentation(NamedTuple):
       init: `() -> state`, a pytree of arrays.
       apply: `(state, key, images, step) -> images`, differentiable in the images; `step` is the
         training step, for schedules.
-      update: `(state, real_logits) -> state`, called once in every turn of the discriminator; batch
-        statistics in the state must be those of all devices (`parallel.axis.mean`).
+      update: `(state, real_logits, batch_size) -> state`, called once in every turn of the
+        discriminator; statistics of the batch in the state must be those of all devices
+        (`parallel.axis.mean`). `batch_size` is the number of real images on this device, of which a
+        packed discriminator has fewer logits.
     """
 
     init: Callable[[], PyTree]
     apply: Callable[[PyTree, PRNGKey, Array, Array], Array]
-    update: Callable[[PyTree, Array], PyTree]
+    update: Callable[[PyTree, Array, int], PyTree]
 
 
 def stateless(apply: Callable[[PRNGKey, Array, Array], Array]) -> Augmentation:
@@ -41,7 +43,7 @@ def stateless(apply: Callable[[PRNGKey, Array, Array], Array]) -> Augmentation:
     return Augmentation(
         tuple,
         lambda state, key, images, step: apply(key, images, step),
-        lambda state, real_logits: state,
+        lambda state, real_logits, batch_size: state,
     )
 
 

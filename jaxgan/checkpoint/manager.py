@@ -10,6 +10,7 @@ state is therefore stored with it, and compared on restore, in a record that has
 """
 
 import contextlib
+import itertools
 import math
 import os
 import warnings
@@ -159,8 +160,8 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
     if multihost.is_main() and later:
         aside.mkdir(exist_ok=True)
         for step in later:
-            earlier = len(list(aside.glob(f"{step}*")))
-            name = f"{step}.{earlier}" if earlier else str(step)
+            names = itertools.chain([str(step)], (f"{step}.{i}" for i in itertools.count(1)))
+            name = next(name for name in names if not (aside / name).exists())
             os.replace(directory / str(step), aside / name)
     multihost.barrier("checkpoints are set aside")
     return later

@@ -23,6 +23,8 @@ import PIL
 
 from jaxgan.errors import DataError
 
+DECODING = 1  # raised with every change of what `decode` makes of a file
+
 
 def folder() -> Path:
     """The folder of the cache, in `$XDG_CACHE_HOME` or `~/.cache`."""
@@ -31,8 +33,9 @@ def folder() -> Path:
 
 
 def key_of(fingerprint: str) -> str:
-    """Name of the entry of these files and options, decoded by this version of Pillow."""
-    return hashlib.sha256(f"{fingerprint} Pillow {PIL.__version__}".encode()).hexdigest()
+    """Name of the entry of these files and options, decoded by these versions."""
+    versions = f"decoding {DECODING} Pillow {PIL.__version__}"
+    return hashlib.sha256(f"{fingerprint} {versions}".encode()).hexdigest()
 
 
 def read(key: str) -> tuple[np.ndarray, dict[str, Any]] | None:

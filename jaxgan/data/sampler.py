@@ -170,6 +170,8 @@ def _mirrored(images: Any, flips: Any) -> Any:
 
 def _num_examples(examples: Mapping[str, Any]) -> int:
     lengths = {name: len(array) for name, array in examples.items()}
-    if not lengths or len(set(lengths.values())) > 1:
-        raise DataError(f"the arrays have lengths {lengths}, expected one length for all arrays")
+    if not lengths or 0 in lengths.values() or len(set(lengths.values())) > 1:
+        raise DataError(
+            f"the arrays have lengths {lengths}, expected one length for all arrays, at least 1"
+        )
     return next(iter(lengths.values()))

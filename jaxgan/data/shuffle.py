@@ -33,6 +33,8 @@ def shuffled(
       >>> sorted(shuffled(np.arange(5), n=5, seed=0, epoch=0).tolist())
       [0, 1, 2, 3, 4]
     """
+    if n < 1:
+        raise ValueError(f"n is {n}, expected at least 1")
     half_bits = max(1, ((n - 1).bit_length() + 1) // 2)
     keys = _round_keys(seed, epoch)
     x = _feistel(np.asarray(position, np.uint32), keys, half_bits)

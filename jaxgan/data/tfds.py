@@ -145,10 +145,15 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
       `image` `uint8[n, height, width, channels]`, and `label` `int32[n]` if the set has labels.
 
     Raises:
-      DataError: the set has no `image`, or its images differ in size.
+      DataError: the set has no `image`, no such split, or images that differ in size.
     """
     if "image" not in builder.info.features:
         raise DataError(f"{builder.name} has {list(builder.info.features)}, expected an image set")
+    if split not in builder.info.splits or not builder.info.splits[split].num_examples:
+        raise DataError(
+            f"{builder.name} has the splits {list(builder.info.splits)}, expected {split} with "
+            "images; choose another set"
+        )
     source = builder.as_data_source(split)
     examples = source.__getitems__(range(len(source)))
     shapes = sorted({example["image"].shape for example in examples})

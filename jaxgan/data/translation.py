@@ -38,7 +38,7 @@ class Jitter:
       crop_size: side in pixels of the square crop at a random position.
       flip: whether to flip images left to right with probability 1/2.
       preprocess: how images are resized, and whether they are cropped afterwards. The names are
-        those of the authors' code.
+        those of the authors' code, and of code that builds on it (`scale_shortside`).
         `resize_and_crop`: to squares of `load_size`, whatever their aspect.
         `crop`: not resized.
         `scale_width_and_crop`: to the width `load_size` with their aspect, and at least as high as
@@ -176,7 +176,7 @@ class _Examples:
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
         minibatch, within = divmod(int(i), self.local_size)
         row = minibatch * self.batch_size + self.process * self.local_size + within
-        example = {}
+        example, sizes = {}, set()
         for set_index, (name, pictures) in enumerate(self.sets.items()):
             stream = 0 if self.paired else set_index
             epoch, position = divmod(row, len(pictures))
@@ -184,17 +184,25 @@ class _Examples:
             rng = np.random.Generator(
                 np.random.Philox(key=[self.seed, stream], counter=[0, 0, 0, row])
             )
-            example[name] = as_float(_jittered(pictures, index, self.jitter, rng))
+            picture = _scaled(pictures.read(index), self.jitter)
+            sizes.add(picture.shape[:2])
+            cropped = _cropped(picture, pictures.names[index], self.jitter, rng)
+            example[name] = as_float(cropped)
+        if self.paired and "crop" in self.jitter.preprocess and len(sizes) > 1:
+            raise DataError(
+                f"the pair of {pictures.names[index]} has the sizes {sorted(sizes)}, expected one "
+                "size, to crop both alike; give --preprocess resize_and_crop"
+            )
         return example
 
 
-def _jittered(
-    pictures: Pictures, index: int, jitter: Jitter, rng: np.random.Generator
+def _cropped(
+    picture: np.ndarray, name: str, jitter: Jitter, rng: np.random.Generator
 ) -> np.ndarray:
-    picture = _scaled(pictures.read(index), jitter)
+    """A scaled image, cropped and mirrored at random."""
     if "crop" in jitter.preprocess:
         crop = jitter.crop_size
-        height, width = _room(picture, pictures.names[index], crop)
+        height, width = _room(picture, name, crop)
         top, left = rng.integers(0, [height + 1, width + 1])
         picture = picture[top : top + crop, left : left + crop]
     return picture[:, ::-1] if jitter.flip and rng.random() < 0.5 else picture

@@ -9,7 +9,7 @@ import numpy as np
 from jaxgan import metrics
 from jaxgan.data import as_float
 from jaxgan.evaluation.samples import Evaluation
-from jaxgan.metrics import Features, Metric
+from jaxgan.metrics import Features, Metric, similarity
 from jaxgan.types import Examples
 
 MEASURES: Mapping[str, Callable[[Features], Metric]] = {
@@ -66,7 +66,7 @@ def measurable(features: Features, images: np.ndarray) -> list[str]:
     """Names of the `MEASURES` over these features that these real images suffice for.
 
     The Inception score needs features with logits; precision, recall, density and coverage need
-    more images than neighbours.
+    more images than neighbours, distances two of them, and MS-SSIM images as large as its window.
 
     Example:
       >>> "inception_score" in measurable(metrics.PIXELS, np.zeros((1, 8, 8, 3)))
@@ -77,6 +77,10 @@ def measurable(features: Features, images: np.ndarray) -> list[str]:
     missing = {"inception_score"} if not has_logits else set()
     if len(images) <= NEIGHBOURS:
         missing.add("prdc")
+    if len(images) < 2:
+        missing |= {"fid", "kid", "swd"}
+    if min(images.shape[1:3]) < similarity.WINDOW:
+        missing.add("ms_ssim")
     return [name for name in MEASURES if name not in missing]
 
 
@@ -97,6 +101,7 @@ def over(evaluation: Evaluation, features: Features) -> Evaluation:
     return evaluation._replace(
         metrics=network_metrics if has_unpaired else {},
         more={},
+        best=features.score_name("fid") if has_unpaired else evaluation.best,
         parts={name: part for name, part in parts.items() if part.metrics or part.parts},
     )
 

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from jaxgan.data import Pictures, as_float
+from jaxgan.data import Pictures, as_float, shuffled
 from jaxgan.evaluation.outputs import first, outputs_of, selected
 from jaxgan.metrics import Metric, Records
 
@@ -27,7 +27,7 @@ def of_pictures(
     Args:
       measures: metrics, not paired, over one or several feature extractors.
       real, generated: image files, from `data.load_folder`.
-      limit: maximum number of files of each side, the first by name; all by default.
+      limit: maximum number of files of each side, in a fixed random order; all by default.
 
     Raises:
       MetricError: there are too few images for a metric, or the features are not those of images of
@@ -55,7 +55,9 @@ def _batches_by_shape(pictures: Pictures, limit: int | None) -> Iterator[tuple[n
     """Yields images of equal shapes in batches of one size, and the number of rows to keep."""
     waiting: dict[tuple[int, ...], list[np.ndarray]] = {}
     full = lambda images: np.stack(images + [images[0]] * (BATCH - len(images)))
-    for i in range(min(len(pictures), limit or len(pictures))):
+    # Metrics of pairs and splits of rows need a random order: names often begin with a class.
+    order = shuffled(np.arange(len(pictures)), n=len(pictures), seed=0, epoch=0)
+    for i in order[:limit].tolist():
         image = as_float(pictures.read(i))
         images = waiting.setdefault(image.shape, [])
         images.append(image)

@@ -224,6 +224,8 @@ class _Evaluator:
         if others is None or self.paired:
             return {}
         n = min(self.num_samples, len(others[self.evaluation.target]))
+        if n < max(metric.min_generated for metric in self.metrics):
+            return {}
         batches = _batches(others, n, self.seed)
         rows = ((first(count, self.real_outputs(batch)), None) for batch, count in batches)
         return {name: record.value for name, record in self.records(self.accumulated(rows)).items()}

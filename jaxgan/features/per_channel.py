@@ -36,4 +36,5 @@ def per_channel(features: Features) -> Features:
         apply=apply,
         preprocessing=f"each channel: {features.preprocessing}",
         score_logits="",
+        suffix=None,
     )

@@ -174,8 +174,10 @@ class _BiGAN:
 
 def _check_symmetric(loss: losses.AdversarialLoss) -> None:
     """Raises a `ValueError` unless `loss.discriminator(r, f) = loss.discriminator(-f, -r)`."""
-    r, f = jnp.array([0.3, -1.7, 2.0]), jnp.array([-0.4, 0.9, 1.1])
-    if not jnp.allclose(loss.discriminator(r, f), loss.discriminator(-f, -r)):
+    with jax.ensure_compile_time_eval():  # also where the game is made in a traced function
+        r, f = jnp.array([0.3, -1.7, 2.0]), jnp.array([-0.4, 0.9, 1.1])
+        symmetric = jnp.allclose(loss.discriminator(r, f), loss.discriminator(-f, -r))
+    if not symmetric:
         raise ValueError(
             "this loss changes when real and generated are exchanged with the sign of the logits; "
             "use a logistic loss, hinge or wasserstein"

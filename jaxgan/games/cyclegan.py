@@ -26,12 +26,12 @@ def cyclegan(
 ) -> Game:
     """CycleGAN: generators x to y and y to x against discriminators of the domains y and x.
 
-    With F and G the generators `x2y` and `y2x`,
+    With G and F the generators `x2y` and `y2x`,
 
-    generators: `mean loss.generator(D_y(F(x))) + mean loss.generator(D_x(G(y)))
-    + c (mean |G(F(x)) - x| + mean |F(G(y)) - y|) + c i (mean |F(y) - y| + mean |G(x) - x|)`, with
+    generators: `mean loss.generator(D_y(G(x))) + mean loss.generator(D_x(F(y)))
+    + c (mean |F(G(x)) - x| + mean |G(F(y)) - y|) + c i (mean |G(y) - y| + mean |F(x) - x|)`, with
     the weights c of the cycle loss and i of the identity loss;
-    discriminators: `mean loss.discriminator(D_y(y), D_y(F(x))) / 2` plus the same of x, where the
+    discriminators: `mean loss.discriminator(D_y(y), D_y(G(x))) / 2` plus the same of x, where the
     generated images go through an image buffer (Shrivastava et al., 2017).
 
     Args:
@@ -39,8 +39,8 @@ def cyclegan(
       discriminators: `x` and `y`, `image -> logits`, `[batch]` or `[batch, rows, columns]`.
       loss: from `jaxgan.losses`. By default the squared error, `(D(fake) - 1)^2` of the generators
         and `(D(real) - 1)^2 + D(fake)^2` of the discriminators, which is *twice*
-        `least_squares()`; the paper's weights are relative to it. Relativistic losses do not apply,
-        because the generators' loss has no logits of real images.
+        `least_squares()`; the paper's weights are relative to it. Relativistic losses are refused:
+        the generators' loss has no logits of real images.
       cycle_weight: c.
       identity_weight: i, relative to c; 0 for no identity loss. It preserves colours, and requires
         domains with the same number of channels.
@@ -54,7 +54,9 @@ def cyclegan(
       "generators")]`, which also translates once for both.
 
     Raises:
-      ValueError: the networks have other names.
+      ValueError: the networks have other names, or the loss is relativistic.
+      KeyError: the batch has no `x` or no `y`.
+      AssertionError: in a loss, translations have other sides than the images of their domain.
 
     Reference:
       Zhu, Park, Isola and Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
@@ -70,6 +72,8 @@ def cyclegan(
     for networks, expected in ((generators, {"x2y", "y2x"}), (discriminators, {"x", "y"})):
         if set(networks) != expected:
             raise ValueError(f"networks are named {sorted(networks)}, expected {sorted(expected)}")
+    if loss is not None:
+        _check_without_real(loss)
     game = _CycleGAN(
         generators=generators,
         discriminators=discriminators,
@@ -92,6 +96,18 @@ def _squared_error() -> losses.AdversarialLoss:
         generator=lambda r, f: 2.0 * half.generator(r, f),
         discriminator=lambda r, f: 2.0 * half.discriminator(r, f),
     )
+
+
+def _check_without_real(loss: losses.AdversarialLoss) -> None:
+    """Raises a `ValueError` if the generator's loss depends on the logits of real images."""
+    with jax.ensure_compile_time_eval():
+        f = jnp.array([0.3, -1.7])
+        without = jnp.allclose(loss.generator(f, f), loss.generator(f + 1.0, f))
+    if not without:
+        raise ValueError(
+            "this loss of the generators depends on the logits of real images, which CycleGAN's do "
+            "not see; use least_squares, non_saturating, hinge or wasserstein"
+        )
 
 
 DIRECTIONS = {"x2y": ("x", "y"), "y2x": ("y", "x")}  # source and target domains by generator

@@ -66,7 +66,8 @@ def gan(
 
     Raises:
       KeyError: the batch has no `image`, or lacks a condition.
-      ValueError: in a loss, generated images have another shape than real ones, logits are neither
+      ValueError: `loss` is a function of `jaxgan.losses` that was not called; in a loss, generated
+        images have another shape than real ones, logits are neither
         `[batch]` nor `[batch, height, width]`, or `one_pass` is set and the discriminator has batch
         statistics; in `joint_gradients`, its requirements are not met.
 
@@ -165,7 +166,9 @@ class _GAN:
         r, f = forward.real_logits, forward.fake_logits
         value, metrics = jnp.mean(adversarial.discriminator(r, f)), _metrics(adversarial, r, f)
         state = self.state(model_state, "discriminator")._replace(network=network)
-        state = state._replace(augment=self.augmentation.update(state.augment, r))
+        state = state._replace(
+            augment=self.augmentation.update(state.augment, r, len(batch["image"]))
+        )
         if "discriminator" in self.penalties:
             penalty, state = self.penalty("discriminator", params, state, forward, keys, step)
             value, metrics = value + penalty, metrics | {"penalty": penalty}
@@ -249,9 +252,11 @@ class _GAN:
         d_value, d_logits = jax.value_and_grad(d_loss, (0, 1))(r, f)
         g_value, g_logits = jax.value_and_grad(g_loss)(f)
         d_gradient, fake_gradient = discriminator_vjp(d_logits)
-        ratio = jnp.where(d_logits[1] == 0.0, 0.0, g_logits / d_logits[1])  # 0 if both underflow
+        ratio = jnp.where(d_logits[1] == 0.0, 0.0, g_logits / d_logits[1])  # 0 where D's underflows
         (g_gradient,) = generator_vjp(fake_gradient * ratio.reshape(-1, *[1] * (fake.ndim - 1)))
-        d_state = d_state._replace(augment=self.augmentation.update(d_state.augment, r))
+        d_state = d_state._replace(
+            augment=self.augmentation.update(d_state.augment, r, len(batch["image"]))
+        )
         g_state = g_state._replace(network=g_network)
         return {
             "discriminator": ((d_value, LossAux(d_state, _metrics(adversarial, r, f))), d_gradient),
@@ -335,9 +340,9 @@ class _GAN:
         )
         conditions = self.conditions(batch)
 
-        def critic(x: Array) -> Array:
+        def critic(x: Array, key_augment: PRNGKey) -> Array:
             state, _, augment = self.state(model_state, "discriminator")
-            x = self.augmentation.apply(augment, keys.augment_real, x, step)
+            x = self.augmentation.apply(augment, key_augment, x, step)
             output, _ = self.discriminator.apply(
                 params["discriminator"], state, x, *conditions, key=keys.critic, train=True
             )
@@ -351,7 +356,18 @@ class _GAN:
 
         z = self.latent(keys.latent, batch["image"].shape[0])
         forward = ForwardPass(
-            critic, generate, z, batch["image"], fake, r, f, *features, conditions, self.latent
+            discriminator=lambda x: critic(x, keys.augment_real),
+            generator=generate,
+            latents=z,
+            real=batch["image"],
+            fake=fake,
+            real_logits=r,
+            fake_logits=f,
+            real_features=features[0],
+            fake_features=features[1],
+            conditions=conditions,
+            prior=self.latent,
+            discriminator_of_fake=lambda x: critic(x, keys.augment_fake),
         )
         return forward, d_state, g_state
 
@@ -374,7 +390,12 @@ class _GAN:
 def _scheduled(
     loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss],
 ) -> Callable[[Array], losses.AdversarialLoss]:
-    return (lambda step: loss) if isinstance(loss, losses.AdversarialLoss) else loss
+    if isinstance(loss, losses.AdversarialLoss):
+        return lambda step: loss
+    if getattr(loss, "__module__", None) == losses.AdversarialLoss.__module__:
+        # It would be called with the training step.
+        raise ValueError(f"loss is the function {loss.__name__}; call it: {loss.__name__}()")
+    return loss
 
 
 def _metrics(adversarial: losses.AdversarialLoss, r: Array, f: Array) -> dict[str, Array]:

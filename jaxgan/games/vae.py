@@ -59,8 +59,9 @@ def vae(
       of p(x|z) for z from the prior; `encode` returns means of q(z|x), `decode` means of p(x|z).
 
     Raises:
-      ValueError: `num_samples` is below 1, `free_bits` is below 0, or `beta` or `free_bits` is used
-        with the importance-weighted bound, which has neither.
+      ValueError: `bound` is another name, `num_samples` is below 1, `free_bits` is below 0, or
+        `beta` or `free_bits` is used with the importance-weighted bound, which has neither; in a
+        loss, the decoder's output has another shape than the images.
       KeyError: the batch has no `image`.
 
     Reference:
@@ -79,6 +80,8 @@ def vae(
       >>> list(game.losses)
       ['autoencoder']
     """
+    if bound not in ("elbo", "importance_weighted"):
+        raise ValueError(f"bound is {bound!r}, expected elbo or importance_weighted")
     if num_samples < 1 or free_bits < 0.0:
         raise ValueError(
             f"num_samples is {num_samples} and free_bits {free_bits}, expected at least 1 and 0"

@@ -52,8 +52,8 @@ def vae_gan(
         `networks.DCGANDiscriminator(with_features=True)`.
       gamma: weight of the reconstruction term against the adversarial term in the decoder's loss.
       prior_weight: weight of the KL divergence; 1 in the paper.
-      saturating: use the decoder loss `gamma * likelihood + gan`, as written in the paper's
-        algorithm, instead of the non-saturating one.
+      saturating: use the decoder loss `gamma * likelihood + gan`, that of the paper's algorithm,
+        instead of the non-saturating one.
 
     Returns:
       A game with the players `encoder`, `decoder` and `discriminator`, for `simultaneous`. Images
@@ -62,7 +62,9 @@ def vae_gan(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: the encoder's output is not `[batch, 2, dim]`.
+      ValueError: in a loss, the encoder's output is not `[batch, 2, dim]`, the decoder's has
+        another shape than the images, or the discriminator returns no features.
+      AssertionError: in a loss, the logits are not `[batch]`.
 
     Reference:
       Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
@@ -204,6 +206,11 @@ class _VAEGAN:
             output, state[player] = network.apply(
                 params[player], state[player], inputs, key=key, train=True
             )
+            if player == "discriminator" and not isinstance(output, tuple):
+                raise ValueError(
+                    "the discriminator returns logits alone, expected (logits, features): set "
+                    "with_features=True"
+                )
             return output
 
         q = apply(self.encoder, "encoder", x, keys.encoder)

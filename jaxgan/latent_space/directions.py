@@ -64,6 +64,9 @@ def principal_components(codes: Array, features: Array, num: int) -> Directions:
     Returns:
       Directions; their strengths are the components' variances.
 
+    Raises:
+      ValueError: `num` is out of range.
+
     Reference:
       Härkönen, Hertzmann, Lehtinen and Paris, *GANSpace: Discovering Interpretable GAN Controls*,
       2020, https://arxiv.org/abs/2004.02546, section 2.3.
@@ -76,6 +79,12 @@ def principal_components(codes: Array, features: Array, num: int) -> Directions:
     """
     chex.assert_equal(codes.shape[0], features.shape[0])
     flat = features.reshape(features.shape[0], -1)
+    most = min(flat.shape[0] - 1, flat.shape[1])
+    if not 1 <= num <= most:
+        raise ValueError(
+            f"num is {num}, expected 1 to {most} for {flat.shape[0]} samples of {flat.shape[1]} "
+            "features"
+        )
     centred = flat - jnp.mean(flat, axis=0, keepdims=True)
     left, singular, _ = jnp.linalg.svd(centred, full_matrices=False)
     left, singular = left[:, :num], singular[:num]

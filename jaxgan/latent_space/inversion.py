@@ -84,7 +84,7 @@ def project(
         return Projection(z, decode(z), error(z))
 
     found = jax.lax.map(one_restart, starts)
-    best = jnp.argmin(found.error, axis=0)
+    best = jnp.nanargmin(found.error, axis=0)  # a restart may have diverged
     pick = partial(jax.vmap(lambda i, rows: rows[i], in_axes=(0, 1)), best)
     return Projection(*map(pick, found))
 

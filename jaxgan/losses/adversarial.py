@@ -47,8 +47,11 @@ def minimax(real_label: float = 1.0) -> AdversarialLoss:
         https://arxiv.org/abs/1606.03498).
 
     Returns:
-      An `AdversarialLoss`. At equilibrium every logit is 0, D = 1/2, and the discriminator's loss
-      is log 4.
+      An `AdversarialLoss`. At equilibrium, with `real_label=1`, every logit is 0, D = 1/2, and the
+      discriminator's loss is log 4.
+
+    Raises:
+      ValueError: `real_label` is not in (0, 1].
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,
@@ -78,9 +81,17 @@ def non_saturating(real_label: float = 1.0) -> AdversarialLoss:
     Returns:
       An `AdversarialLoss`.
 
+    Raises:
+      ValueError: `real_label` is not in (0, 1].
+
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,
       section 3.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> non_saturating().generator(jnp.zeros(1), jnp.array([-100.0]))  # minimax: 0
+      Array([100.], dtype=float32)
     """
     return AdversarialLoss(
         generator=_checked(lambda r, f: jax.nn.softplus(-f)),
@@ -98,6 +109,11 @@ def wasserstein() -> AdversarialLoss:
 
     Returns:
       An `AdversarialLoss`; the negative mean loss of the critic estimates the distance.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> wasserstein().discriminator(jnp.array([2.0]), jnp.array([0.5]))
+      Array([-1.5], dtype=float32)
 
     Reference:
       Arjovsky, Chintala and Bottou, *Wasserstein GAN*, 2017, https://arxiv.org/abs/1701.07875;
@@ -121,6 +137,11 @@ def hinge() -> AdversarialLoss:
 
     Reference:
       Lim and Ye, *Geometric GAN*, 2017, https://arxiv.org/abs/1705.02894.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> hinge().discriminator(jnp.array([3.0, 0.5]), jnp.array([-3.0, 0.0]))
+      Array([0. , 1.5], dtype=float32)
     """
     return AdversarialLoss(
         generator=_checked(lambda r, f: -f),
@@ -145,6 +166,11 @@ def least_squares(real: float = 1.0, fake: float = 0.0, target: float = 1.0) -> 
     Reference:
       Mao et al., *Least Squares Generative Adversarial Networks*, 2017,
       https://arxiv.org/abs/1611.04076, eq. 2 and 9.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> least_squares().discriminator(jnp.array([0.0]), jnp.array([1.0]))
+      Array([1.], dtype=float32)
     """
     return AdversarialLoss(
         generator=_checked(lambda r, f: 0.5 * (f - target) ** 2),
@@ -164,6 +190,11 @@ def relativistic_paired() -> AdversarialLoss:
       Jolicoeur-Martineau, *The relativistic discriminator: a key element missing from standard
       GAN*, 2018, https://arxiv.org/abs/1807.00734; with R1 and R2: Huang et al., *The GAN is dead;
       long live the GAN! A Modern GAN Baseline*, 2024, https://arxiv.org/abs/2501.05441.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> relativistic_paired().discriminator(jnp.array([7.0]), jnp.array([7.0]))  # log 2
+      Array([0.6931472], dtype=float32)
     """
     return AdversarialLoss(
         generator=_checked(lambda r, f: jax.nn.softplus(r - f)),
@@ -184,6 +215,11 @@ def relativistic_average() -> AdversarialLoss:
     Reference:
       Jolicoeur-Martineau, *The relativistic discriminator: a key element missing from standard
       GAN*, 2018, https://arxiv.org/abs/1807.00734, section 4.2.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> relativistic_average().discriminator(jnp.zeros(2), jnp.zeros(2))  # log 4 each
+      Array([1.3862944, 1.3862944], dtype=float32)
     """
 
     def relative(r: Array, f: Array) -> tuple[Array, Array]:
@@ -215,6 +251,9 @@ def top_k(loss: AdversarialLoss, fraction: float | Array) -> AdversarialLoss:
     Returns:
       An `AdversarialLoss`.
 
+    Raises:
+      ValueError: `fraction` is a number outside of (0, 1].
+
     Reference:
       Sinha, Zhao, Goyal, Raffel and Odena, *Top-k Training of GANs: Improving GAN Performance by
       Throwing Away Bad Samples*, 2020, https://arxiv.org/abs/2002.06224.
@@ -227,6 +266,9 @@ def top_k(loss: AdversarialLoss, fraction: float | Array) -> AdversarialLoss:
       >>> fraction = schedules.cosine(1.0, 0.5, 10_000)
       >>> loss = lambda step: top_k(wasserstein(), fraction(step))  # of gan(loss=loss)
     """
+
+    if isinstance(fraction, float | int) and not 0.0 < fraction <= 1.0:
+        raise ValueError(f"fraction is {fraction}, expected k / n in (0, 1]")
 
     def generator(r: Array, f: Array) -> Array:
         ranked = jnp.sort(axis.all_gather(jax.lax.stop_gradient(f)).ravel(), descending=True)

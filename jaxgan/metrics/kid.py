@@ -19,9 +19,9 @@ from jaxgan.metrics.metric import (
 from jaxgan.types import Array
 
 BLOCKS = 10  # minimum number of jackknife blocks
-MOST_ROWS = 5000  # maximum rows per block: at most MOST_ROWS^2 kernel values are in memory
+MOST_ROWS = 5000  # rows per block of samples of one size, whose kernel values are in memory
 SUBSETS, SUBSET_SIZE = 100, 1000  # of the paper's code
-MOST_PAIRS = 20_000**2  # up to so many pairs of real and generated rows, all of them by default
+MOST_PAIRS = 20_000**2  # up to so many pairs of rows of one side, all of them by default
 
 
 def kernel_distance(
@@ -36,9 +36,10 @@ def kernel_distance(
     Over all pairs, the value does not depend on the order of rows and has the smallest variance;
     its standard error is a delete-one-block jackknife over consecutive blocks of rows, too large by
     a factor of sqrt(2) for equal distributions, where the statistic is degenerate. Time grows with
-    the product of both sample sizes. As in the paper's code, it can be the mean over random subsets
-    of 1000 rows instead; the standard error is then that of the mean, and `std` in the record's
-    details the deviation over subsets, as papers quote it. Both have the same expectation.
+    the square of the larger sample. As in the paper's code, it can be the mean over random subsets
+    of 1000 rows instead, with `std` in the record's details, the deviation over subsets that papers
+    quote. There is no standard error then: the subsets are of the same rows, and the error of their
+    mean does not fall with their number. Both have the same expectation.
 
     Args:
       features: feature extractor.
@@ -71,14 +72,13 @@ def kernel_distance(
     name = features.score_name("kid")
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
-        many = len(real) * len(generated) > MOST_PAIRS
+        many = max(len(real), len(generated)) ** 2 > MOST_PAIRS
         count = (SUBSETS if many else 0) if subsets is None else subsets
         details = {"width": real.shape[1], "kernel": "(x . y / width + 1)^3", "subsets": count}
         error: float | None
         if count:
             values = _of_subsets(real, generated, count, seed)
-            value, std = float(np.mean(values)), float(np.std(values))
-            error = std / math.sqrt(count - 1) if count > 1 else None
+            value, std, error = float(np.mean(values)), float(np.std(values)), None
             size = min(SUBSET_SIZE, len(real), len(generated))
             details |= {"subset_size": size, "std": std, "subsets_seed": seed}
         else:

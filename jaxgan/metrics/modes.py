@@ -154,15 +154,15 @@ def _records(
 ) -> Records:
     n, num_modes = int(acc.all.sum()), len(acc.all)
     check_enough(n, "generated", 1)
-    floor = lambda counts: reverse_kl_floor(num_modes, max(int(counts.sum()), 1))
+    good = n if high_quality_floor is None else round(n * high_quality_floor)  # of a perfect one
     scores: dict[str, tuple[float, float | None, float | None]] = {
         "modes": (float(np.sum(acc.good > 0)), None, None),
-        "reverse_kl": (_reverse_kl(acc.good), None, floor(acc.good)),
+        "reverse_kl": (_reverse_kl(acc.good), None, reverse_kl_floor(num_modes, max(good, 1))),
     }
     if high_quality_floor is not None:
         share = float(acc.good.sum() / n)
         error = float(np.sqrt(share * (1.0 - share) / n))
-        scores["reverse_kl_all"] = _reverse_kl(acc.all), None, floor(acc.all)
+        scores["reverse_kl_all"] = _reverse_kl(acc.all), None, reverse_kl_floor(num_modes, n)
         scores["high_quality"] = share, error, high_quality_floor
         perfect = np.append(
             np.full(num_modes, high_quality_floor / num_modes), 1 - high_quality_floor

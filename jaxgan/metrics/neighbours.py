@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.errors import MetricError
 from jaxgan.types import Array
 
 CHUNK = 1024  # rows whose distances to all others are in memory at once
@@ -36,6 +37,9 @@ def nearest(
     Returns:
       Distances `float64[n, k]`, ascending, and row indices of the candidates `int[n, k]`.
 
+    Raises:
+      MetricError: there are fewer than k candidates.
+
     Example:
       >>> distances, rows = nearest(np.zeros((1, 1)), np.array([[3.0], [-1.0], [2.0]]), k=2)
       >>> distances.tolist(), rows.tolist()
@@ -44,6 +48,8 @@ def nearest(
     centre = candidates.mean(axis=0)  # centring keeps distances and reduces rounding errors
     resident = jnp.asarray(candidates - centre, jnp.float32)
     n, others = len(queries), len(candidates) - same
+    if others < k:
+        raise MetricError(f"there are {others} candidates, expected at least {k} neighbours")
     seen = min(k + SPARE, others)
     indices, distances = np.empty((n, seen), np.int64), np.empty((n, seen))
     unsure = []
@@ -52,7 +58,8 @@ def nearest(
         chunk = np.asarray(queries[rows] - centre, np.float32)
         found, least_unseen = _nearest_rows(chunk, resident, start if same else -n, k=seen)
         indices[rows] = found
-        distances[rows] = _distances(queries[rows, None], candidates[indices[rows]])
+        pairs = np.repeat(rows, seen), indices[rows].ravel()
+        distances[rows] = distances_of_pairs(queries, candidates, *pairs).reshape(-1, seen)
         if seen < others:
             exact = np.sort(distances[rows], axis=1)[:, k - 1]
             unsure.extend(rows[exact**2 > least_unseen])

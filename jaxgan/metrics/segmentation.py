@@ -53,14 +53,16 @@ def segmentation_scores(confusion: np.ndarray) -> SegmentationScores:
     """Per-pixel accuracy, per-class accuracy and mean intersection over union (IoU).
 
     With the confusion matrix n, `t_i = sum_j n_ij` pixels of class i and `p_i = sum_j n_ji` pixels
-    predicted as class i, over the classes that occur (`t_i > 0`):
+    predicted as class i:
 
         pixel_accuracy = sum_i n_ii / sum_i t_i
         class_accuracy = mean_i n_ii / t_i
         mean_iou = mean_i n_ii / (t_i + p_i - n_ii)
 
-    Of the predictions of a segmentation network for generated images, against the label maps that
-    they were generated from, these are the FCN-scores of Isola et al.
+    The second mean is over the classes that occur, the third over those that occur or are
+    predicted. Of the predictions of a segmentation network for generated images, against the label
+    maps that they were generated from, these are the FCN-scores of Isola et al., whose code also
+    counts classes that neither occur nor are predicted, as 0.
 
     Args:
       confusion: `[..., num_classes, num_classes]`, from `confusion_matrix`.
@@ -87,10 +89,10 @@ def segmentation_scores(confusion: np.ndarray) -> SegmentationScores:
     occurs = true > 0
     if not occurs.any(axis=-1).all():
         raise MetricError("the confusion matrix is zero, expected at least one pixel")
-    mean = lambda ratio: (ratio * occurs).sum(axis=-1) / occurs.sum(axis=-1)
-    union = np.where(occurs, true + predicted - correct, 1.0)
+    mean = lambda ratio, over: (ratio * over).sum(axis=-1) / over.sum(axis=-1)
+    union = true + predicted - correct
     return SegmentationScores(
         correct.sum(axis=-1) / true.sum(axis=-1),
-        mean(correct / np.where(occurs, true, 1.0)),
-        mean(correct / union),
+        mean(correct / np.where(occurs, true, 1.0), occurs),
+        mean(correct / np.where(union > 0, union, 1.0), union > 0),
     )

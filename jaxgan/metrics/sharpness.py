@@ -79,7 +79,7 @@ def sharpness() -> Metric:
         error = float(error / real.mean[0])
         return {"sharpness": MetricRecord("sharpness", value, error, real.n, generated.n)}
 
-    return Metric(lambda: (Sums(), Sums()), update, merge, compute, RAW)
+    return Metric(lambda: (Sums(), Sums()), update, merge, compute, RAW, min_generated=2)
 
 
 def _values(images: Any, side: str) -> np.ndarray:

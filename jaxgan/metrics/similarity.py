@@ -158,7 +158,9 @@ def reconstruction() -> Metric:
 def ms_ssim_diversity() -> Metric:
     """Mean MS-SSIM of random pairs of generated images: a metric of diversity, lower is more.
 
-    The pairs are rows 0 and 1, 2 and 3, and so on of each update, so rows must be in random order.
+    The pairs are rows 0 and 1, 2 and 3, and so on of each update (the last of an odd number is left
+    out), so rows must be in random order. In the paper both images of a pair are of one class; here
+    of all.
     A value well above that of real images (the floor, if recorded) means that samples are more
     similar to each other than real images are. It does not measure quality.
 
@@ -192,7 +194,7 @@ def ms_ssim_diversity() -> Metric:
         record = MetricRecord("ms_ssim", value, error, num_generated=2 * acc.n)
         return {"ms_ssim": record}
 
-    return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False)
+    return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False, min_generated=2)
 
 
 _ms_ssim = jax.jit(ms_ssim)

@@ -21,7 +21,8 @@ def sliced_wasserstein(
     """Sliced Wasserstein-2 distance, `sqrt(mean over unit directions v of W_2(v . x, v . y)^2)`.
 
     In one dimension optimal transport maps quantiles to equal quantiles. The distance is zero only
-    for equal distributions; its estimate from two finite samples is positive.
+    for equal distributions; its estimate from two finite samples is positive. (The distance of that
+    name in Karras et al., 2018, is over patches of a Laplacian pyramid.)
 
     Args:
       features: feature extractor.

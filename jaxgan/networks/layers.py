@@ -104,7 +104,7 @@ class InstanceNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Normalises `x` `[batch, height, width, features]`."""
-        x = x.astype(jnp.float32)
+        x = at_least_float32(x)
         mean, var = ops.moments(x, (1, 2))
         return ((x - mean) * jax.lax.rsqrt(var + self.epsilon)).astype(self.dtype)
 

@@ -133,6 +133,8 @@ def _pair(stride: int | Pair) -> Pair:
 
 def _dilated_padding(taps: int, stride: int, mode: str) -> Pair:
     """Padding of the dilated input for `SAME` and `VALID`, as in `jax.lax.conv_transpose`."""
+    if mode not in ("SAME", "VALID"):
+        raise ValueError(f"padding is {mode!r}, expected SAME or VALID")
     if mode == "VALID":
         total = taps + stride - 2 + max(taps - stride, 0)
         return taps - 1, total - (taps - 1)

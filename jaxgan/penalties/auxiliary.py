@@ -16,7 +16,9 @@ from jaxgan.penalties.penalty import ForwardPass, Regularizer, check_features, s
 from jaxgan.types import Array, PRNGKey
 
 
-def auxiliary_classifier(of: Sequence[Literal["real", "fake"]] = ("real", "fake")) -> Regularizer:
+def auxiliary_classifier(
+    of: Literal["real", "fake"] | Sequence[Literal["real", "fake"]] = ("real", "fake"),
+) -> Regularizer:
     """AC-GAN: cross-entropy of the discriminator's class logits, `-log P(label | x)`, `[batch]`.
 
     Summed over the real and the generated examples, whose labels are those of the real ones. A
@@ -26,7 +28,7 @@ def auxiliary_classifier(of: Sequence[Literal["real", "fake"]] = ("real", "fake"
     can classify generated images by other signs than real ones.
 
     Args:
-      of: the examples x.
+      of: the examples x: `real`, `fake` or both.
 
     Raises:
       ValueError: in a loss, the discriminator returns no features, or the game has no condition.
@@ -52,6 +54,10 @@ def auxiliary_classifier(of: Sequence[Literal["real", "fake"]] = ("real", "fake"
       ... )
     """
 
+    names = (of,) if isinstance(of, str) else tuple(of)
+    if not names or not {"real", "fake"}.issuperset(names):
+        raise ValueError(f"of is {of!r}, expected real, fake or both")
+
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
         check_features(forward, "auxiliary_classifier")
         if not forward.conditions:
@@ -59,7 +65,7 @@ def auxiliary_classifier(of: Sequence[Literal["real", "fake"]] = ("real", "fake"
         logits = {"real": forward.real_features, "fake": forward.fake_features}
         return sum(
             optax.softmax_cross_entropy_with_integer_labels(logits[name], forward.conditions[0])
-            for name in of
+            for name in names
         )
 
     return stateless(term)

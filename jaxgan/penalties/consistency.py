@@ -6,7 +6,13 @@ import jax
 
 from jaxgan.augment import Augment
 from jaxgan.parallel import axis
-from jaxgan.penalties.penalty import ForwardPass, Regularizer, mean_per_example, stateless
+from jaxgan.penalties.penalty import (
+    Critic,
+    ForwardPass,
+    Regularizer,
+    mean_per_example,
+    stateless,
+)
 from jaxgan.types import Array, PRNGKey
 
 
@@ -35,11 +41,11 @@ def consistency(augment: Augment, *, of: Literal["real", "fake"] = "real") -> Re
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
-        x, logits = {
-            "real": (forward.real, forward.real_logits),
-            "fake": (forward.fake, forward.fake_logits),
+        x, logits, discriminator = {
+            "real": (forward.real, forward.real_logits, forward.discriminator),
+            "fake": (forward.fake, forward.fake_logits, _of_fake(forward)),
         }[of]
-        return mean_per_example((logits - forward.discriminator(augment(key, x))) ** 2)
+        return mean_per_example((logits - discriminator(augment(key, x))) ** 2)
 
     return stateless(term)
 
@@ -58,7 +64,8 @@ def latent_consistency(sigma: float = 0.03) -> Regularizer:
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
-        moved = forward.discriminator(forward.generator(_perturbed(forward.latents, key, sigma)))
+        z = _perturbed(forward.latents, key, sigma)
+        moved = _of_fake(forward)(forward.generator(z))
         return mean_per_example((forward.fake_logits - moved) ** 2)
 
     return stateless(term)
@@ -83,6 +90,11 @@ def latent_diversity(sigma: float = 0.03) -> Regularizer:
         return -mean_per_example((forward.fake - moved) ** 2)
 
     return stateless(term)
+
+
+def _of_fake(forward: ForwardPass) -> Critic:
+    """The discriminator with the augmentation that `fake_logits` are of."""
+    return forward.discriminator_of_fake or forward.discriminator
 
 
 def _perturbed(z: Array, key: PRNGKey, sigma: float) -> Array:

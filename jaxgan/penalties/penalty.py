@@ -34,7 +34,7 @@ class ForwardPass(NamedTuple):
     keys bound; the discriminator includes the augmentation.
 
     Attributes:
-      discriminator: `images -> logits`.
+      discriminator: `images -> logits`, with the augmentation of the real images.
       generator: `latents -> images`.
       latents: `[batch, dim]`.
       real, fake: images, `[batch, ...]`, without augmentation.
@@ -44,6 +44,7 @@ class ForwardPass(NamedTuple):
       conditions: the entries of the batch that both networks receive, such as `(labels,)`.
       prior: the prior of the latents, `(key, n) -> [n, dim]`.
       params: parameters of the player whose loss has the term.
+      discriminator_of_fake: `images -> logits`, with the augmentation of the generated images.
     """
 
     discriminator: Critic
@@ -58,6 +59,7 @@ class ForwardPass(NamedTuple):
     conditions: tuple[Array, ...] = ()
     prior: Callable[[PRNGKey, int], Array] | None = None
     params: Params = None
+    discriminator_of_fake: Critic | None = None
 
 
 class Regularizer(NamedTuple):
@@ -135,6 +137,8 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
             value, new_state = regularizer.apply(states[i], forward, key_i, step)
             values.append((weight(step) if callable(weight) else weight) * value)
             new_states.append(new_state)
+        if len({value.shape for value in values}) > 1:  # of images, and of packs of them
+            values = [jnp.mean(value, keepdims=True) for value in values]
         return jnp.sum(jnp.stack(values), axis=0), tuple(new_states)
 
     combined = Regularizer(lambda: tuple(term.init() for term in regularizers), apply)
@@ -150,8 +154,9 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
 
     The mean gradient over steps is unchanged, at a fraction of the cost. Adam's step is not: it
     divides by the root mean square of the gradient, which is `sqrt(every)` times as large for a
-    gradient that comes once in `every` steps. A penalty that dominates its player's gradient so
-    pushes `1 / sqrt(every)` as hard, a quarter at 16; beside a larger loss the difference is small.
+    gradient that comes once in `every` steps. A penalty that dominates its player's gradient
+    therefore has `1 / sqrt(every)` of its effect, a quarter at 16; beside a larger loss the
+    difference is small.
     StyleGAN2 computes penalties in optimiser steps of their own, and raises Adam's decay rates to
     the power `every / (every + 1)` (and multiplies the learning rate by it) to make up for the
     additional steps. Here a penalty is part of the same step, so that correction does not apply; a
@@ -185,7 +190,8 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
             value, new_state = regularizer.apply(state, forward, key, step)
             return every * value, new_state
 
-        zero = jnp.zeros(forward.real.shape[0], forward.real.dtype)
+        shape = jax.eval_shape(compute)[0]
+        zero = jnp.zeros(shape.shape, shape.dtype)
         return jax.lax.cond(step % every == 0, compute, lambda: (zero, state))
 
     lazy = Regularizer(regularizer.init, apply)

@@ -22,6 +22,7 @@ from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.health import Health, with_norms
 from jaxgan.runs.logs import read_evaluations
 from jaxgan.runs.samples import drawn, prior_samples
+from jaxgan.runs.training_config import TrainingConfig
 from jaxgan.training import TrainState
 from jaxgan.types import Array, Metrics
 
@@ -85,9 +86,11 @@ class Attempt:
         """Records that this session diverged, and that the run goes on from an earlier step."""
         number = self.rollbacks + 1
         self.health.rolled_back(to, why)
+        changed = "with other random numbers"
+        if isinstance(self.config, TrainingConfig):  # whose learning rates have a scale
+            changed += f" and {SLOWER**number:g} times the learning rates"
         self.console.print(
-            f"rollback {number} of {self.config.max_rollbacks} to step {to}, with other random "
-            f"numbers and {SLOWER**number:g} times the learning rates: {why}"
+            f"rollback {number} of {self.config.max_rollbacks} to step {to}, {changed}: {why}"
         )
 
     def all_callbacks(

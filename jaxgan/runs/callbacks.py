@@ -18,6 +18,7 @@ import jax
 from rich.console import Console
 
 from jaxgan import live
+from jaxgan.errors import RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.loop import Callback, StopTraining
 from jaxgan.metrics import Records
@@ -149,6 +150,14 @@ class Evaluations:
             entries = []
             warnings.warn(f"{error}; it is kept as {put_aside(path)}", stacklevel=2)
         self._entries = [entry for entry in entries if entry["step"] <= step]
+        for entry in self._entries:
+            names = [record["name"] for record in entry["records"]]
+            if self._best_by and self._best_by not in names:
+                raise RunError(
+                    f"{path} has {', '.join(names)}, and not {self._best_by}, by which these flags "
+                    "compare checkpoints; keep --evaluate-features, and use `jaxgan evaluate "
+                    "--features` for others"
+                )
 
     def __call__(self, step: int, state: TrainState) -> float:
         """Evaluates the state, and returns its score; higher is better."""

@@ -31,6 +31,8 @@ def sample(args: arguments.Sample) -> None:
     seeds = None if args.seeds is None else _seeds(args.seeds)
     if args.num < 1:
         raise RunError(f"--num is {args.num}, expected at least 1")
+    if args.columns is not None and args.columns < 1:
+        raise RunError(f"--columns is {args.columns}, expected at least 1")
     choices: Any = {"label": args.label, "truncation": args.truncation}
     if args.out.is_dir() or not args.out.suffix:
         _sample_files(args, seeds, choices)

@@ -34,8 +34,8 @@ def export(args: arguments.Export) -> None:
     else:
         make_folder(args.out)
     run = commands.restore(args)
-    player = _player(run, args.player)
     formats = (args.out.suffix[1:],) if is_file else args.formats
+    player = _player(run, args.player, needed="safetensors" in formats)
     for name in formats:
         stem = player if name == "safetensors" else "model"
         path = args.out if is_file else args.out / f"{stem}.{name}"
@@ -138,12 +138,18 @@ def _write_examples(folder: Path, run: Run) -> tuple[Mapping[str, str], tuple[in
     return program.shapes, output.shape[1:]
 
 
-def _player(run: Run, name: str | None) -> str:
-    """The player of that name; by default the generator, or the only player."""
+def _player(run: Run, name: str | None, *, needed: bool) -> str:
+    """The player of that name; by default the generator, the only player, or the last one.
+
+    Raises:
+      RunError: there is none of that name, or it is `needed` and there are several.
+    """
     players = list(run.game.losses)
-    player = name or ("generator" if "generator" in players else players[0])
-    if player not in players or (not name and player != "generator" and len(players) > 1):
+    player = name or ("generator" if "generator" in players else players[-1])
+    if player not in players:
         raise RunError(f"--player is {name}, expected one of {', '.join(players)}")
+    if needed and not name and player != "generator" and len(players) > 1:
+        raise RunError(f"the weights of which player? give --player, one of {', '.join(players)}")
     return player
 
 

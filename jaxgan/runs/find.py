@@ -127,13 +127,12 @@ def _from_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses look up annotations
-    sys.path.insert(0, str(path.parent))  # as for `python path/to/file.py`
+    if str(path.parent) not in sys.path:  # as for `python path/to/file.py`, also for late imports
+        sys.path.insert(0, str(path.parent))
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise RunError(f"{path} cannot be read as Python: {error}") from None
-    finally:
-        sys.path.remove(str(path.parent))
     return module
 
 
@@ -162,7 +161,7 @@ def _site_packages() -> list[Path]:
 def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
         question = did_you_mean(name, names()) or f"; jaxgan has {', '.join(names())}"
         raise RunError(
             f"the experiment {name} cannot be imported ({error}); one of your own is given by the "

@@ -62,6 +62,8 @@ def project(args: arguments.Project) -> None:
         )
     check_place(args.out, endings=SUFFIXES)
     run = commands.restore(args)
+    if run.game.conditions and args.label is None:
+        raise RunError(f"{args.run} is conditional; give --label, the class of the pictures")
     folder = latent_commands.open_pictures(run, args.input)
     inputs = latent_commands.read_pictures(folder)
     n = len(inputs)

@@ -86,6 +86,8 @@ def arithmetic(args: arguments.Arithmetic) -> None:
       UserError: an error of `reconstruct`.
     """
     check_place(args.out, endings=SUFFIXES)
+    if args.steps < 1:
+        raise RunError(f"--steps is {args.steps}, expected at least 1")
     run = _restore(args, with_data=args.input is None)
     inputs = input_images(run, args.input, args.num, args.seed)
     plus, minus = (
@@ -148,7 +150,7 @@ def anomalies(args: arguments.Anomalies) -> None:
     for record in records[:TABLE_ROWS]:
         cells = [f"{record[kind]:.4g}" for kind in latent_space.ANOMALY_SCORES]
         table.add_row(record["name"], *cells, f"{record[f'{args.score}_share_above']:.2%}")
-    console = Console()
+    console = Console(markup=False, soft_wrap=True)
     console.print(table)
     console.print(
         f"{args.out}: scores of {len(records)} images by {args.run}, sorted by {args.score}"

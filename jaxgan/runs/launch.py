@@ -140,6 +140,13 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
     """Trains several seeds at once, and reports means and standard errors over them."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     directory = Path(config.run_dir or f"runs/{short(name)}").expanduser()
+    for flag, given in (
+        ("--distributed", config.distributed),
+        ("--from-step", config.from_step is not None),
+        ("--on-divergence rollback", config.on_divergence != "stop"),
+    ):
+        if given:
+            raise RunError(f"{flag} is for single runs; leave it out with --seeds")
     if (directory / "config.json").exists():
         raise RunError(f"{directory} holds a single run; choose another --run-dir for --seeds")
     group = members_of(config, make, config.load_data(), directory, name, config.seeds)

@@ -28,6 +28,7 @@ from jaxgan.errors import NonFiniteError, RunError
 from jaxgan.runs import callbacks, samples, session
 from jaxgan.runs.compiled import scanned
 from jaxgan.runs.config_json import write_config_json
+from jaxgan.runs.divergence import check_state
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import write_atomically
 from jaxgan.runs.init_from import initialised
@@ -47,13 +48,17 @@ class Member(NamedTuple):
     experiment: Experiment
 
 
-def train(members: Sequence[Member], name: str, console: Console) -> list[Values | None]:
+def train(
+    members: Sequence[Member], name: str, console: Console, *, passed: bool = False
+) -> list[Values | None]:
     """Trains members that differ in their seeds, and evaluates and draws their last states.
 
     Args:
       members: with configurations that are equal but for seeds and directories.
       name: name of their experiment.
       console: console for progress.
+      passed: whether members may be past their last step already, as at a rung of a sweep that is
+        started again: their evaluations of that step are returned.
 
     Returns:
       The values of each member's evaluation, empty without one; `None` of one that diverged.
@@ -68,8 +73,15 @@ def train(members: Sequence[Member], name: str, console: Console) -> list[Values
     ):
         for one in members:
             exits.enter_context(locked(one.directory))
-            write_config_json(one.directory, one.config, name, one.experiment)
         training = _Training(members, console, exits)
+        if training.start > training.last and not passed:
+            raise RunError(
+                f"--num-steps is {training.last}, and the members are at step {training.start}; "
+                "give at least that many"
+            )
+        if training.start <= training.last:
+            for one in members:
+                write_config_json(one.directory, one.config, name, one.experiment)
         training.go_on(stop)
         if stop.received:
             console.print(f"stopped by {stop.received.name}; the same command resumes")
@@ -158,11 +170,15 @@ class _Training:
     def mark_diverged(self, step: int, state: TrainState, metrics: Metrics) -> None:
         """Callback that leaves out members from the step on at which they are not finite."""
         for i in np.flatnonzero(population.diverged(metrics)).tolist():
-            if self.alive[i]:
-                self.alive[i] = False
-                directory = self.members[i].directory
-                write_atomically(directory / "diverged.json", json.dumps({"step": step}) + "\n")
-                self.console.print(f"{directory} diverged before step {step}")
+            self.leave_out(i, step)
+
+    def leave_out(self, i: int, step: int) -> None:
+        """Records that a member diverged; it is neither logged nor saved any more."""
+        if self.alive[i]:
+            self.alive[i] = False
+            directory = self.members[i].directory
+            write_atomically(directory / "diverged.json", json.dumps({"step": step}) + "\n")
+            self.console.print(f"{directory} diverged before step {step}")
         if not any(self.alive):
             raise NonFiniteError(f"all members diverged before step {step}")
 
@@ -179,6 +195,11 @@ class _Training:
         for i, manager in enumerate(self.managers):
             if self.alive[i]:
                 own = population.member(state, i)
+                try:  # a gradient may be NaN where the loss is finite
+                    check_state(own)
+                except NonFiniteError:
+                    self.leave_out(i, step)
+                    continue
                 score = self.evaluated(i, own) if step == self.last else -math.inf
                 checkpoint.save(manager, own, score=score)
 
@@ -199,10 +220,11 @@ class _Training:
             if not alive:
                 results.append(None)
                 continue
-            sheet = one.directory / "samples" / f"step_{self.last:07d}.png"
-            sheet.parent.mkdir(exist_ok=True)
-            draw(sheet, state)
-            results.append(_values(one.directory / "evaluation.json"))
+            if self.start <= self.last:
+                sheet = one.directory / "samples" / f"step_{self.last:07d}.png"
+                sheet.parent.mkdir(exist_ok=True)
+                draw(sheet, state)
+            results.append(_values(one.directory / "evaluation.json", self.last))
         return results
 
 
@@ -216,10 +238,10 @@ def _when(due: Callable[[int], bool], callback: loop.Callback) -> loop.Callback:
     return sometimes
 
 
-def _values(path: Path) -> Values:
-    """Values of the last evaluation in a file; empty if there is none."""
-    records = [record for entry in read_evaluations(path)[-1:] for record in entry["records"]]
-    return {record["name"]: record["value"] for record in records}
+def _values(path: Path, step: int) -> Values:
+    """Values of the evaluation of a step in a file; empty if there is none."""
+    entries = [entry for entry in read_evaluations(path) if entry["step"] == step]
+    return {record["name"]: record["value"] for entry in entries for record in entry["records"]}
 
 
 def _compiled(algorithm: TrainingAlgorithm, num_members: int) -> TrainingAlgorithm:

@@ -13,7 +13,7 @@ from jaxgan.errors import UserError
 from jaxgan.runs import find
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Config
-from jaxgan.runs.logs import read_metrics
+from jaxgan.runs.logs import read_evaluations, read_metrics
 from jaxgan.runs.presets import with_preset
 
 
@@ -90,12 +90,20 @@ def read_run(directory: str | Path) -> RecordedRun:
     directory = Path(directory)
     record = read_config_json(directory)
     evaluation = _json(directory / "evaluation.json")
-    sheets = sorted((directory / "samples").glob("step_*.png"))
+    try:
+        entries = read_evaluations(directory / "evaluation.json")
+    except ValueError:
+        entries, evaluation = [], {}
+    sheets = [
+        sheet
+        for sheet in sorted((directory / "samples").glob("step_*.png"))
+        if sheet.stem.removeprefix("step_").isdigit()
+    ]
     return RecordedRun(
         directory,
         record,
         read_metrics(directory / "metrics.jsonl"),
-        evaluation.get("evaluations", []),
+        entries,
         evaluation.get("best_by"),
         evaluation.get("best_step"),
         {int(sheet.stem.removeprefix("step_")): sheet for sheet in sheets},
@@ -133,9 +141,10 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
 def _json(path: Path) -> dict[str, Any]:
     """Content of a file; nothing if there is none, or if it is damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _flag(name: str, value: Any) -> list[str]:

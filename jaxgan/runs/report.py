@@ -171,7 +171,7 @@ def _metrics(run: RecordedRun) -> list[dict[str, str]]:
     if not run.evaluations:
         return []
     last = run.evaluations[-1]
-    best = next(e for e in run.evaluations if e["step"] == run.best_step)
+    best = next((e for e in run.evaluations if e["step"] == run.best_step), last)
     of_best = {record["name"]: record for record in best["records"]}
     return [
         {

@@ -19,7 +19,7 @@ GRID = 100  # number of samples in a grid
 
 
 def rehearse(experiment: Experiment, state: TrainState, console: Console) -> tuple[bool, bool]:
-    """Tries before the first step what comes after many: a sheet, and samples of an evaluation.
+    """Tries, before training, what comes after many steps: a sheet, and samples of an evaluation.
 
     Returns:
       Whether sheets can be drawn, and whether there is an evaluation that can be computed; where

@@ -20,7 +20,7 @@ from types import ModuleType
 from rich.console import Console
 
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import arguments, find, launch, members, parser, presets, tables
+from jaxgan.runs import arguments, failures, find, launch, members, parser, presets, tables
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import make_folder, write_atomically
 
@@ -56,13 +56,16 @@ def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
             console.print(f"\n{label}")
             config = _shortened(points[label], 2**rung)
             group = launch.members_of(config, module.make, data, folder / label, name, args.seeds)
-            results[label] = _trained(group, name, console)
+            with failures.in_one_line(folder):
+                results[label] = _trained(group, name, console, passed=rung > 0)
         experiment = group[0].experiment
         if rung:
             remaining = _better_half({label: results[label] for label in remaining}, experiment)
             console.print(f"\n{len(remaining)} points go on: {', '.join(remaining)}")
     content = {"points": results, "finished": remaining}
     write_atomically(folder / "sweep.json", json.dumps(content, indent=2) + "\n")
+    if all(values is None for runs in results.values() for values in runs):
+        raise NonFiniteError(f"all runs in {folder} diverged; choose other values of the grid")
     tables.print_table(console, results)
     if (metric := _metric(experiment)) is not None:
         tables.save_comparison(folder / "sweep.png", metric, results)
@@ -89,11 +92,11 @@ def _points(module: ModuleType, args: arguments.Sweep, words: Sequence[str]) -> 
 
 
 def _trained(
-    group: list[members.Member], name: str, console: Console
+    group: list[members.Member], name: str, console: Console, *, passed: bool = False
 ) -> list[members.Values | None]:
     """The values of the members of a point; all `None` if all diverge."""
     try:
-        return members.train(group, name, console)
+        return members.train(group, name, console, passed=passed)
     except NonFiniteError as error:
         console.print(str(error))
         return [None] * len(group)

@@ -4,8 +4,8 @@ A tracker is a logger, a function `(step, {name: value}) -> None`, that is open 
 """
 
 import contextlib
-import hashlib
 import importlib
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +16,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
 from jaxgan.errors import RunError
+from jaxgan.runs.files import write_atomically
 
 Logger = Callable[[int, Mapping[str, float]], None]
 
@@ -102,5 +103,9 @@ def _trackio(trackio: Any, directory: Path, config: Mapping[str, Any]) -> Iterat
 
 
 def _identity(directory: Path) -> str:
-    """Identifier of the directory's run, the same in every session."""
-    return hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
+    """Identifier of the directory's run, random and the same in every session."""
+    path = directory / ".tracked_as"
+    if not path.exists():
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, f"{secrets.token_hex(8)}\n")
+    return path.read_text(encoding="utf-8").strip()

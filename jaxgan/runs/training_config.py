@@ -94,7 +94,6 @@ def adam(
     """
     import optax
 
-    learning_rate = learning_rate * config.lr_scale
     schedule = learning_rates(
         config, learning_rate, decay_steps=decay_steps, constant_steps=constant_steps, turns=turns
     )
@@ -160,8 +159,8 @@ def learning_rates(
     """Learning rate, constant, or a schedule: warm-up from 0, constant rate, decay to 0.
 
     Args:
-      config: the flags `warmup_steps` and `lr_decay`.
-      learning_rate: the largest rate.
+      config: the flags `lr_scale`, `warmup_steps` and `lr_decay`.
+      learning_rate: the largest rate, before it is multiplied by `lr_scale`.
       decay_steps: training steps of the decay, and of the warm-up before it.
       constant_steps: training steps at the constant rate, before the decay and after the warm-up.
       turns: turns in a training step, in which the schedule counts.
@@ -180,6 +179,7 @@ def learning_rates(
             f"the learning rate decays in {decay_steps} steps after {constant_steps}, expected at "
             "least 0"
         )
+    learning_rate = learning_rate * config.lr_scale
     constant, decay = turns * constant_steps, turns * decay_steps
     warmup = turns * config.warmup_steps
     if config.lr_decay != "none":

@@ -41,7 +41,7 @@ def _follow(args: arguments.Watch, console: Console, run: RecordedRun) -> None:
             if num_steps is not None and shown >= num_steps:
                 return
             if not is_locked(args.run) and read_run(args.run).step == shown:
-                console.print("no process trains it; the command that started it resumes it")
+                console.print("no process trains it; unless it is complete, its command resumes it")
                 return
             time.sleep(PAUSE)
             run = read_run(args.run)

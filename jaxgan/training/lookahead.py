@@ -30,7 +30,8 @@ def lookahead(
       weight: a, in (0, 1].
 
     Returns:
-      The algorithm, with the minibatches and metrics of the given one.
+      The algorithm, with the minibatches and metrics of the given one. Its moving averages are
+      those of the fast parameters, before a synchronisation.
 
     Raises:
       ValueError: `weight` is out of range, or `every` is no multiple of the algorithm's
@@ -56,7 +57,7 @@ def lookahead(
         return _with_slow(state, state.params)
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
-        # At the start of a period, not after the last one: also after a run was initialised anew.
+        # Set at the start of a period, so that parameters that were replaced after `init` are used.
         kept = {player: own.slow for player, own in state.opt_state.items()}
         slow = _where(state.step % every == 0, state.params, kept)
         fast = {player: own.optimizer for player, own in state.opt_state.items()}

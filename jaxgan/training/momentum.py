@@ -62,6 +62,9 @@ def negative_momentum(
     Returns:
       The algorithm.
 
+    Raises:
+      ValueError: `momentum` is not in (-1, 1).
+
     Reference:
       Gidel et al., *Negative Momentum for Improved Game Dynamics*, 2019,
       https://arxiv.org/abs/1807.04740, section 5.
@@ -70,6 +73,8 @@ def negative_momentum(
       >>> sgd = optax.sgd(1e-2)
       >>> negative_momentum(game, {"discriminator": sgd, "generator": sgd})  # doctest: +SKIP
     """
+    if isinstance(momentum, float | int) and not -1.0 < momentum < 1.0:
+        raise ValueError(f"momentum is {momentum}, expected a number in (-1, 1)")
     ball = optax.trace(momentum)
     chained = {player: optax.chain(own, ball) for player, own in optimizers.items()}
     return alternating(game, chained, turns=turns, ema=ema, accumulate=accumulate)

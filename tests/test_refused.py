@@ -1,0 +1,134 @@
+"""Arguments that would be misread, or end in an error of another library, are refused in a line."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import jaxgan
+from experiments import gaussian1d, images, mixture, stacked_mnist
+from jaxgan import (
+    data,
+    latent_space,
+    latents,
+    losses,
+    networks,
+    ops,
+    optimizers,
+    penalties,
+)
+from jaxgan import images as sheets
+from jaxgan.errors import DataError, MetricError, RunError
+from jaxgan.features import mnist_classifier, per_channel
+from jaxgan.metrics.neighbours import nearest
+from jaxgan.population import population
+from tests.games import CASES, minibatches
+
+KEY = jax.random.key(0)
+MLP = jaxgan.from_linen(networks.MLP((4,)))
+POINTS = jaxgan.from_linen(networks.MLP((4,), output_shape=(2,)))
+SGD = optax.sgd(0.1)
+
+
+def gan(**options):
+    return jaxgan.gan(POINTS, MLP, latent=latents.normal(2), **options)
+
+
+def cyclegan(loss):
+    pair = {"x2y": MLP, "y2x": MLP}, {"x": MLP, "y": MLP}
+    return jaxgan.games.cyclegan(*pair, loss=loss)
+
+
+REFUSED = {
+    "loss is the function least_squares; call it: least_squares": lambda: gan(
+        loss=losses.least_squares
+    ),
+    "loss is the function hinge; call it": lambda: gan(loss=losses.hinge),
+    "of the generators depends on the logits of real images": lambda: cyclegan(
+        losses.relativistic_paired()
+    ),
+    "the generators depends on the logits of real images": lambda: cyclegan(
+        losses.relativistic_average()
+    ),
+    "bound is 'iwae', expected elbo or importance_weighted": lambda: jaxgan.games.vae(
+        MLP, MLP, bound="iwae"
+    ),
+    "fraction is 50, expected k / n": lambda: losses.top_k(losses.hinge(), 50),
+    r"momentum is -1.5, expected a number in \(-1, 1\)": lambda: jaxgan.negative_momentum(
+        gan(), {"discriminator": SGD, "generator": SGD}, momentum=-1.5
+    ),
+    "clip_weights needs the parameters": lambda: optimizers.clip_weights(1.0).update(
+        jnp.ones(2), optimizers.clip_weights(1.0).init(jnp.ones(2))
+    ),
+    "low is 1.0 and high is -1.0, expected low < high": lambda: latents.uniform(2, 1.0, -1.0),
+    "bound of the truncation is -1.0, expected a positive": lambda: latents.truncated_normal(
+        2, -1.0
+    ),
+    "of is 'fakes', expected real, fake or both": lambda: penalties.auxiliary_classifier("fakes"),
+    "a raw key, expected a typed one: jax.random.key": lambda: jaxgan.fit(
+        CASES["simultaneous"]().algorithm, minibatches, key=jax.random.PRNGKey(0), num_steps=1
+    ),
+    "a hyper-parameter is one number, expected an array": lambda: population(
+        lambda h: None, {"rate": 1e-3}
+    ),
+    "padding is 'valid', expected SAME or VALID": lambda: ops.conv_transpose(
+        jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)), padding="valid"
+    ),
+    "num is 4, expected 1 to 3 for 5 samples of 3": lambda: latent_space.principal_components(
+        jnp.ones((5, 2)), jnp.ones((5, 3)), 4
+    ),
+    "there are no images, expected at least one": lambda: sheets.sheet(np.zeros((0, 4, 4, 1))),
+    "there are no frames, expected at least one": lambda: sheets.save_animation("a.gif", []),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_refused(message):
+    with pytest.raises(ValueError, match=message):
+        REFUSED[message]()
+
+
+def test_refused_by_data_and_metrics():
+    with pytest.raises(DataError, match="expected one length for all arrays, at least 1"):
+        data.minibatches({"image": np.zeros((0, 4, 4, 1), np.uint8)}, batch_size=2)
+    with pytest.raises(MetricError, match="there are 2 candidates, expected at least 3 neighbours"):
+        nearest(np.zeros((1, 2)), np.zeros((2, 2)), 3)
+    assert per_channel(mnist_classifier()._replace(suffix="")).score_name("fid") != "fid"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"optimizer": "sgd"}, "--burn-in-steps has schedules of Adam"),
+        ({"lr_decay": "cosine"}, "--burn-in-steps has schedules of Adam"),
+        ({"weight_decay": 0.1}, "goes without --warmup-steps and --weight-decay"),
+    ],
+)
+def test_flags_that_a_burn_in_would_ignore(flags, message):
+    digits = data.load("digits")
+    with pytest.raises(DataError, match=message):
+        images.check(images.Config(burn_in_steps=5, **flags), digits)
+
+
+def test_clipped_gradients_with_a_burn_in():
+    """Adam's first step is the same whatever the norm; its second moment is not."""
+    state = {}
+    for norm in (0.0, 1.0):
+        config = images.Config(burn_in_steps=5, clip_norm=norm, b2=0.5)
+        adam = images.make_optimizer(config, 0.1, turns=1)
+        _, state[norm] = adam.update(jnp.array([30.0, 40.0]), adam.init(jnp.zeros(2)))
+    second = lambda s: jax.tree.leaves(optax.tree_utils.tree_get(s, "nu"))[0]
+    np.testing.assert_allclose(second(state[0.0]) / second(state[1.0]), 2500.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("module", [mixture, gaussian1d])
+def test_an_exponential_decay_does_not_reach_0(module):
+    with pytest.raises(RunError, match=r"--r1-last is 0.0, expected above 0"):
+        module.fading_r1(module.Config(r1_last=0.0, r1=1.0))
+
+
+def test_flags_that_stacked_digits_have_not():
+    config = stacked_mnist.Config(data="digits", size="64")
+    with pytest.raises(DataError, match="--size does not apply to stacked digits"):
+        stacked_mnist.make(config, config.load_data())
