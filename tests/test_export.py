@@ -221,3 +221,15 @@ def test_what_the_converter_gets_wrong_is_not_written(run, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     text = refused(command, "export", run, out=tmp_path / "model.onnx")
     assert "needs onnxruntime, which is not installed: pip install 'jaxgan[onnx]'" in text
+
+
+def test_the_player_of_a_game_without_a_generator():
+    """Programs need none; weights need to be told, where there are several."""
+    losses = dict.fromkeys(["discriminators", "generators"])
+    run = SimpleNamespace(game=SimpleNamespace(losses=losses))
+    assert exports._player(run, None, needed=False) == "generators"
+    assert exports._player(run, "discriminators", needed=True) == "discriminators"
+    with pytest.raises(RunError, match=r"which player\? give --player, one of discriminators, gen"):
+        exports._player(run, None, needed=True)
+    with pytest.raises(RunError, match="--player is critic, expected one of discriminators, gene"):
+        exports._player(run, "critic", needed=False)

@@ -282,6 +282,15 @@ def test_damaged_evaluations(tmp_path, content):
     assert (tmp_path / "evaluation.json.damaged").read_bytes() == content
 
 
+def test_evaluations_by_another_metric_are_not_continued(tmp_path):
+    """Checkpoints could not be compared, and the best of them is kept."""
+    path, records = tmp_path / "evaluation.json", [{"name": "fid_digits", "value": 1.0}]
+    path.write_text(json.dumps({"evaluations": [{"step": 1, "records": records}]}))
+    evaluation = jaxgan.Evaluation({}, {}, best="fid_pixels")
+    with pytest.raises(RunError, match="has fid_digits, and not fid_pixels, by which these flags"):
+        callbacks.Evaluations(path, lambda state: {}, evaluation, Console(quiet=True), step=1)
+
+
 def test_tensorboard_has_all_points_before_a_kill(tmp_path):
     """Without the writer's own end, and without waiting."""
     from tensorboardX.proto import event_pb2

@@ -247,6 +247,18 @@ def test_the_command_of_an_unknown_experiment_has_all_flags(tmp_path):
     assert parser.parse(mnist.Config, flags[3:]) == config
 
 
+def test_files_that_others_put_into_a_run_are_no_part_of_it(tmp_path):
+    """Such as copies by a file manager; and a log of evaluations that is none."""
+    directory = recorded(tmp_path / "run")
+    (directory / "samples" / "step_0000010 copy.png").write_bytes(b"")
+    (directory / "evaluation.json").write_text("[]")
+    (directory / "health.json").write_text("[1]")
+    run = read_run(directory)
+    assert list(run.sheets) == [10, 20, 30]
+    assert (run.evaluations, run.health) == ([], {})
+    assert report.write_report(directory).exists()
+
+
 # ---- commands
 
 

@@ -130,10 +130,10 @@ def test_a_sweep_that_was_killed_ends_the_same(swept, tmp_path, monkeypatch, cap
     assert "2 of 2" in table
     trained = members.train
 
-    def killed_at_the_second_point(group, *args):
+    def killed_at_the_second_point(group, *args, **options):
         if "r1=1" in str(group[0].directory):
             raise KeyboardInterrupt
-        return trained(group, *args)
+        return trained(group, *args, **options)
 
     with monkeypatch.context() as context:
         context.setattr(members, "train", killed_at_the_second_point)

@@ -91,6 +91,7 @@ def test_there_is_nothing_to_watch(tmp_path):
         (["make-coffee"], "there is no command make-coffee; --help lists them"),
         (["train", "mnsit"], "did you mean mnist?"),
         (["train", "coffee"], "that can be imported; jaxgan has autoencoder, cifar10,"),
+        (["train", "./spheres"], "the experiment ./spheres cannot be imported"),
     ],
 )
 def test_misspelt_commands_are_answered_with_a_name(words, message):
