@@ -77,7 +77,7 @@ def leading_spectrum(
       seed: seed of the first vector.
 
     Returns:
-      `num` eigenvalues. Of a complex pair that the number would part, one is among them.
+      `num` eigenvalues. If `num` splits a conjugate pair, one of the two is returned.
 
     Raises:
       ValueError: `num` is out of range.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, mean_outputs, sample_prior
+from jaxgan.games.shared import check_batch, check_logits, mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -169,4 +169,5 @@ class _AdversarialAutoencoder:
         own, state = params["discriminator"], model_state["discriminator"]
         r, state = self.discriminator.apply(own, state, z, key=keys.real, train=True)
         f, state = self.discriminator.apply(own, state, code, key=keys.fake, train=True)
+        check_logits(r)
         return r, f, state

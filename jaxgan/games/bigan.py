@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, mean_outputs, sample_prior
+from jaxgan.games.shared import check_batch, check_like, check_logits, mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -169,6 +169,7 @@ class _BiGAN:
         chex.assert_equal_shape([z, code])
         r = apply(self.discriminator, "discriminator", x, code, key=keys.real)
         f = apply(self.discriminator, "discriminator", fake, z, key=keys.fake)
+        check_logits(r)
         return _ForwardPass(r, f, state)
 
 

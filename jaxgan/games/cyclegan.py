@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.games import image_buffer
-from jaxgan.games.shared import check_batch, mean_outputs
+from jaxgan.games.shared import check_batch, check_logits, mean_outputs
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 
@@ -221,4 +221,6 @@ class _CycleGAN:
         own = params["discriminators"][name]
         state = model_state["discriminators"]["networks"][name]
         key = jax.random.fold_in(key, "xy".index(name))
-        return self.discriminators[name].apply(own, state, image, key=key, train=True)
+        logits, state = self.discriminators[name].apply(own, state, image, key=key, train=True)
+        check_logits(logits)
+        return logits, state

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, mean_outputs
+from jaxgan.games.shared import check_batch, check_like, check_logits, mean_outputs
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -171,4 +171,5 @@ class _Pix2Pix:
         apply = self.discriminator.apply
         r, state = apply(own, state, batch["target"], *conditions, key=keys.real, train=True)
         f, state = apply(own, state, fake, *conditions, key=keys.fake, train=True)
+        check_logits(r)
         return r, f, state

@@ -33,7 +33,7 @@ def check_like(output: Array, images: Array, *, network: str) -> None:
 def check_logits(logits: Array) -> None:
     """Raises a `ValueError` unless logits are `[batch]` or `[batch, height, width]`.
 
-    Logits `[batch, 1]` would broadcast in losses that subtract real from generated ones.
+    Penalties and `one_stage` expect one logit per example, or per patch.
     """
     if logits.ndim not in (1, 3):
         raise ValueError(

@@ -88,7 +88,7 @@ class BigGANDeepGenerator(nn.Module):
 class BigGANDeepDiscriminator(nn.Module):
     """Residual discriminator of BigGAN-deep: two blocks per size, and a projection head.
 
-    A convolution, and per size a block that halves the sides by means and one that keeps them. A
+    A convolution, and per size a block that halves it by average pooling and one that keeps it. A
     block's convolutions are 1 x 1, 3 x 3, 3 x 3 and 1 x 1; its shortcut is the input, to which the
     channels of a 1 x 1 convolution are appended.
 

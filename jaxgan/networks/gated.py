@@ -74,7 +74,7 @@ class GatedConv(nn.Module):
 class Decoder(nn.Module):
     """Decoder of a map: doublings with convolutions and gated linear units, then the image.
 
-    Without batch normalisation, so that maps of generated images are not decoded for its averages.
+    Without batch normalisation, whose running averages would mix real and generated images.
 
     Attributes:
       channels: channels of the image.

@@ -22,7 +22,7 @@ WIDEST = 16  # maximum width as a multiple of the finest layer's channels
 
 
 class UpBlock(nn.Module):
-    """Residual block of a generator, which doubles the sides by copies of pixels.
+    """Residual block of a generator, which doubles the sides by nearest-neighbour upsampling.
 
     Normalisation, ReLU, doubling, 3 x 3 convolution, normalisation, ReLU, 3 x 3 convolution; the
     shortcut is doubled and goes through a 1 x 1 convolution.
@@ -59,12 +59,12 @@ class UpBlock(nn.Module):
         y = ops.nearest(activated(x))
         y = apply(conv((3, 3), kernel_init=self.kernel_init), y)
         y = apply(conv((3, 3), kernel_init=self.kernel_init), activated(y))
-        # A 1 x 1 convolution commutes with copies of pixels.
+        # A 1 x 1 convolution commutes with nearest-neighbour upsampling.
         return y + ops.nearest(apply(conv((1, 1), kernel_init=self.shortcut_init), x))
 
 
 class DownBlock(nn.Module):
-    """Residual block of a discriminator, which halves the sides by means, or keeps them.
+    """Residual block of a discriminator, which halves the sides by average pooling, or keeps them.
 
     ReLU, 3 x 3 convolution, ReLU, 3 x 3 convolution, mean; the shortcut goes through a 1 x 1
     convolution, unless sides and width stay. The first block of a network has no first ReLU.

@@ -68,7 +68,7 @@ def downsample(x: Array) -> Array:
 
 
 def nearest(x: Array) -> Array:
-    """Upsampling by two by copies of pixels."""
+    """Nearest-neighbour upsampling by two."""
     n, height, width, channels = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (n, height, 2, width, 2, channels))
     return x.reshape(n, 2 * height, 2 * width, channels)

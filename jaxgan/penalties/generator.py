@@ -70,10 +70,10 @@ def transport() -> Regularizer:
     """Transport cost of an adversarial flow: `mean (G(z) - z)^2`, mean over pixels, `[batch]`.
 
     Latents have as many coordinates as an image, `latents.normal(height * width * channels)`.
-    Many maps carry the prior to the data, and an adversarial loss does not tell them apart; the one
-    with the least cost is the optimal transport. The weight decreases during training (from 0.2 to
-    0.005 along a cosine, in the authors' code), since at a constant weight the generator shrinks
-    towards its latents.
+    Many maps push the prior forward to the data, and an adversarial loss does not tell them apart;
+    the one with the least cost is the optimal transport. The weight decreases during training (from
+    0.2 to 0.005 along a cosine, in the authors' code), since at a constant weight the generator
+    shrinks towards its latents.
 
     Raises:
       AssertionError: in a loss, latents and images differ in size.

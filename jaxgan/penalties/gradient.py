@@ -17,7 +17,7 @@ from jaxgan.types import Array, PRNGKey
 
 
 def r1(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
-    """Half the squared gradient norm at real examples, `||grad D(x)||^2 / 2`, `[batch]`.
+    """R1 gradient penalty: `||grad D(x)||^2 / 2` at real examples, `[batch]`.
 
     Weighted by gamma this is the paper's regulariser, under which training is locally convergent
     for any gamma > 0.
@@ -37,11 +37,15 @@ def r1(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> A
 
 
 def r2(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
-    """Half the squared gradient norm at generated examples, `||grad D(G(z))||^2 / 2`, `[batch]`.
+    """R2 gradient penalty: `||grad D(G(z))||^2 / 2` at generated examples, `[batch]`.
 
     Reference:
       Mescheder, Geiger and Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
       https://arxiv.org/abs/1801.04406, eq. 10.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> both = weighted((1.0, r1), (1.0, r2))  # as in R3GAN
     """
     return 0.5 * jnp.sum(_flat_gradient(critic, fake) ** 2, axis=-1)
 
@@ -52,8 +56,8 @@ def approximate_r1(
     """R1 by finite differences, without a second derivative: `[batch]`.
 
     `((D(x + sigma e) - D(x)) / sigma)^2 / 2` with `e ~ N(0, I)` per example: its mean over e is
-    `r1` where D is linear, and elsewhere in the limit of small sigma, by whose inverse rounding is
-    amplified. The published form has neither the 1/2 nor the division; its weight w is
+    `r1` where D is linear, and elsewhere in the limit of small sigma; rounding errors grow as
+    `1 / sigma`. The published form has neither the 1/2 nor the division; its weight w is
     `gamma = 2 sigma^2 w` here.
 
     Args:
@@ -87,13 +91,20 @@ def approximate_r2(
 
 
 def wgan_gp(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
-    """`(||grad D(x)|| - 1)^2` at a random point between a real and a generated example, `[batch]`.
+    """WGAN-GP gradient penalty: `(||grad D(y)|| - 1)^2` between real and generated, `[batch]`.
 
-    The point is `t x + (1 - t) G(z)` with `t ~ U[0, 1)` per example. The paper's weight is 10.
+    The point is `y = t x + (1 - t) G(z)` with `t ~ U[0, 1)` per example. The paper's weight is 10.
+
+    Raises:
+      AssertionError: real and generated examples have different shapes.
 
     Reference:
       Gulrajani et al., *Improved Training of Wasserstein GANs*, 2017,
       https://arxiv.org/abs/1704.00028, algorithm 1.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> penalty = weighted((10.0, wgan_gp))
     """
     chex.assert_equal_shape([real, fake])
     t = _per_example_uniform(key, real)
@@ -103,9 +114,9 @@ def wgan_gp(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array)
 def dragan(
     critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array, *, scale: float = 0.5
 ) -> Array:
-    """`(||grad D(x)|| - 1)^2` at a random point near a real example, `[batch]`.
+    """DRAGAN gradient penalty: `(||grad D(y)|| - 1)^2` near real examples, `[batch]`.
 
-    The point is `x + t s u` with `s = scale * std(real)`, `u ~ U[0, 1)` per coordinate and
+    The point is `y = x + t s u` with `s = scale * std(real)`, `u ~ U[0, 1)` per coordinate and
     `t ~ U[0, 1)` per example, as in the authors' code. The paper's weight is 10.
 
     Args:

@@ -1,7 +1,7 @@
 """Arguments of the commands on runs, one dataclass per command.
 
-tyro generates `python -m jaxgan COMMAND --help` from them, and the functions in `commands` and
-`latent_commands` take them. Nothing here imports jax, so that help is shown without loading jax.
+tyro generates `python -m jaxgan COMMAND --help` from them, and the functions of the commands take
+them. Nothing here imports jax, so that help is shown without loading jax.
 """
 
 from dataclasses import dataclass

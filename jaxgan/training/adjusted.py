@@ -1,4 +1,4 @@
-"""Descent along an adjusted vector field: what the methods have in common that bend the field."""
+"""Descent along an adjusted vector field, shared by consensus, symplectic, competitive and ode."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -47,11 +47,12 @@ def alternating(
         (the generator's forward pass) once. A player that moves again gets a new minibatch and key.
         If false, every turn has its own minibatch and key.
       accumulate: number of minibatches over which a turn averages the gradients before its
-        optimizer step, one after the other, with the memory of one. "A minibatch" above is then
-        that many. Rows have the random numbers that they have in the large batch of all, so the
-        step is that of the large batch, up to the order of sums, wherever a loss is a mean over
-        examples: not with batch statistics, relativistic averages or free bits, which depend on the
-        minibatch as a whole. A moving player's model state goes from minibatch to minibatch.
+        optimizer step, one after the other, with the memory of one; where one is meant above, a
+        turn takes that many. Rows have the random numbers that they have in the large batch of all,
+        so the step is that of the large batch, up to the order of sums, wherever a loss is a mean
+        over examples: not with batch statistics, relativistic averages, top-k, free bits, DRAGAN,
+        feature matching, or penalties and augmentations with state. A moving player's model state
+        goes from minibatch to minibatch.
 
     Returns:
       The algorithm. Its metrics are `{player: {"loss": ..., ...}}`, means over the player's turns

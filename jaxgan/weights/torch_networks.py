@@ -339,7 +339,7 @@ def _without_prefix(state_dict: Arrays) -> Arrays:
 
 
 def _is_ignored(name: str, arrays: Arrays) -> bool:
-    """Whether an entry is a counter, or a statistic of an instance normalisation, or neither."""
+    """Whether an entry has no counterpart: a counter, or a statistic of instance normalisation."""
     prefix, _, leaf = name.rpartition(".")
     of_norm = leaf in ("running_mean", "running_var") and f"{prefix}.weight" not in arrays
     return of_norm or leaf == "num_batches_tracked"
