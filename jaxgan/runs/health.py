@@ -44,8 +44,8 @@ TEXTS = {
     "growing": "the parameters of {who} have grown {factor:.0f}-fold, to a norm of {value:.3g}. "
     "People lower the learning rate, or use weight decay (--weight-decay) or spectral norms",
     "collapse": "samples vary only {share:.0%} as much as at their most varied: the generator may "
-    "be collapsing to few images. People lower the learning rates, add a gradient penalty, make the "
-    "batch larger, or go back (--from-step)",
+    "be collapsing to few images. People lower the learning rates, add a gradient penalty, make "
+    "the batch larger, or go back (--from-step)",
     "worse": "{who} is {value:.4g}, and was {best:.4g} at step {at}: training is past its best. "
     "People stop here and use the best checkpoint (--step best), or let the learning rates decay "
     "(--lr-decay)",
