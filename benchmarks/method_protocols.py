@@ -104,7 +104,7 @@ def few_digits() -> list[Row]:
     rows = []
     for name, flags in settings.items():
         scores: dict[str, list[float]] = {judge: [] for judge in judges()}
-        gaps = []
+        gaps: list[float] = []
         for seed in SEEDS:
             own = {"augment": "none", "r1": 0.0, "num_steps": 6000, "features": 16} | flags
             config = mnist.Config(data="mnist", seed=seed, **own)
@@ -127,36 +127,39 @@ def few_digits() -> list[Row]:
 
 
 def spectral_normalization() -> list[Row]:
-    """A learning rate at which a discriminator without any penalty fails, with and without spectral
-    normalisation of its layers: DCGAN's generator, three convolutions with leaky ReLUs against it,
-    Adam with 2e-3 for D and 5e-4 for G, b1 = 0.5, hinge loss, 2000 steps of 64 digits, three seeds.
-    Results: the Fréchet distance over LeNet-5, median, and all values.
+    """A learning rate of D that is far too high, 3e-2, with and without spectral normalisation of
+    its layers and without any penalty: DCGAN's generator (16 channels, 1e-3) against three
+    convolutions with leaky ReLUs, Adam with b1 = 0.5, hinge loss, 1000 steps of 64 digits, three
+    seeds. Results: the Fréchet distance between 5000 samples and the test images over LeNet-5, and
+    over the classifier of the package; medians, and all values.
     """
     dataset = data.load("mnist")
     rows = []
     for name, normalised in (("plain", False), ("spectral normalisation", True)):
-        scores = []
+        scores: dict[str, list[float]] = {judge: [] for judge in judges()}
         for seed in SEEDS:
-            generator = networks.DCGANGenerator(dataset.image_shape, 16)
             game = jaxgan.gan(
-                jaxgan.from_linen(generator),
+                jaxgan.from_linen(networks.DCGANGenerator(dataset.image_shape, 16)),
                 jaxgan.from_linen(Convolutions(normalised)),
                 latent=latents.normal(64),
                 loss=jaxgan.losses.hinge(),
             )
             adam = lambda rate: optax.adam(rate, b1=0.5)
-            optimizers = {"discriminator": adam(2e-3), "generator": adam(5e-4)}
             state = jaxgan.fit(
-                jaxgan.jit(jaxgan.alternating(game, optimizers)),
+                jaxgan.jit(
+                    jaxgan.alternating(game, {"discriminator": adam(3e-2), "generator": adam(1e-3)})
+                ),
                 data.minibatches(dataset.train, batch_size=64, seed=seed),
                 key=jax.random.key(seed),
-                num_steps=2000,
+                num_steps=1000,
             )
             z = latents.normal(64)(jax.random.key(1), NUM_SAMPLES)
             samples = in_parts(decoder(game, state), z)
-            scores.append(digits.distance(samples, dataset, judges()["LeNet-5"]))
+            for judge, judged_by in judges().items():
+                scores[judge].append(digits.distance(samples, dataset, judged_by))
             print(name, seed, scores, flush=True)
-        rows.append(Row(name, "none", digits.median_of(scores), "0 to 2"))
+        by_classifier = f"{digits.median_of(scores['mnist_classifier'])} by mnist_classifier"
+        rows.append(Row(name, by_classifier, digits.median_of(scores["LeNet-5"]), "0 to 2"))
     return rows
 
 
