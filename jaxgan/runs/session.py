@@ -67,8 +67,10 @@ def train(
     record()
     with callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop:
         state, rollbacks = _resumed(directory, config, state, console, step=config.from_step)
-        draws, evaluates = rehearse(experiment, state, console)
-        evaluate = evaluate if evaluates else None
+        draws = True
+        if int(state.step) < last:
+            draws, evaluates = rehearse(experiment, state, console)
+            evaluate = evaluate if evaluates else None
         while True:
             if rollbacks:
                 experiment = slower(rollbacks)
