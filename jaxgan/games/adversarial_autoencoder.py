@@ -47,6 +47,7 @@ def adversarial_autoencoder(
 
     Raises:
       KeyError: the batch has no `image`.
+      ValueError: in a loss, logits are neither `[batch]` nor `[batch, height, width]`.
       AssertionError: codes and prior have different dimensions.
 
     Reference:

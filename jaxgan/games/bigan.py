@@ -46,7 +46,9 @@ def bigan(
       batch's `image`; `sample` applies G to latents from the prior; `encode` is E, `decode` is G.
 
     Raises:
-      ValueError: the loss is not symmetric, such as `least_squares()`.
+      ValueError: the loss is not symmetric, such as `least_squares()`; in a loss, generated images
+        have another shape than real ones, or logits are neither `[batch]` nor `[batch, height,
+        width]`.
       KeyError: the batch has no `image`.
       AssertionError: codes and prior have different dimensions.
 

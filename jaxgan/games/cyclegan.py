@@ -54,7 +54,8 @@ def cyclegan(
       "generators")]`, which also translates once for both.
 
     Raises:
-      ValueError: the networks have other names, or the loss is relativistic.
+      ValueError: the networks have other names, or the loss is relativistic; in a loss, logits are
+        neither `[batch]` nor `[batch, height, width]`.
       KeyError: the batch has no `x` or no `y`.
       AssertionError: in a loss, translations have other sides than the images of their domain.
 

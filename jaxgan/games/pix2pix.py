@@ -49,7 +49,8 @@ def pix2pix(
 
     Raises:
       KeyError: the batch has no `source` or no `target`.
-      ValueError: `noise_channels` is negative.
+      ValueError: `noise_channels` is negative; in a loss, the output has another shape than the
+        target, or logits are neither `[batch]` nor `[batch, height, width]`.
 
     Reference:
       Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial
