@@ -52,11 +52,11 @@ def digits() -> list[Row]:
     """Digits of MNIST after the time that `python -m experiments.mnist` takes on this machine,
     beside its former defaults, its defaults with labels, and a DCGAN in PyTorch (the networks and
     settings of PyTorch's tutorial at 28 pixels, `benchmarks/torch_dcgan.py`), which take turns of
-    4 seconds on the same cores. Results: the Fréchet distance between 10 000 samples and the 10 000 test images over the
-    84 features of LeNet-5 (LeCun et al., 1998), trained for this table and used for nothing else,
-    and `fid_mnist_classifier`, by which the defaults were chosen; median of three seeds, and all of
-    them. The last column has the number of steps, and the floor: the score of 10 000 training
-    images in place of samples.
+    4 seconds on the same cores. Results: the Fréchet distance between 10 000 samples and the 10 000
+    test images over the 84 features of LeNet-5 (LeCun et al., 1998), trained for this table and
+    used for nothing else, and `fid_mnist_classifier`, by which the defaults were chosen; median of
+    three seeds, and all of them. The last column has the number of steps, and the floor: the score
+    of 10 000 training images in place of samples.
     """
     if importlib.util.find_spec("torch") is None:
         raise DataError("a contestant needs PyTorch: pip install -e '.[bench]'")

@@ -177,8 +177,7 @@ def _of_folder(config: Config, split: str, *, paired: bool) -> tuple[Pictures, P
     try:
         return load_both(config.data_dir, split, swap=swap, options=config.picture_options())
     except PictureError as error:
-        todo = "replace or remove it, or give --skip-bad"
-        raise PictureError(error.file, error.why, todo) from None
+        raise error.with_flag() from None
 
 
 def _record(

@@ -32,6 +32,10 @@ class PictureError(DataError):
         self.file = file
         self.why = why
 
+    def with_flag(self) -> "PictureError":
+        """The error of a command, which can leave such files out."""
+        return PictureError(self.file, self.why, "replace or remove it, or give --skip-bad")
+
 
 class SizeError(UserError, ValueError):
     """Image size that a network does not support, or a width below 1."""

@@ -72,6 +72,11 @@ def test_the_floor_is_the_score_of_other_real_examples():
     acc = metric.update(metric.init(), real=normal(0)["image"])
     acc = metric.update(acc, generated=normal(1, 5000)["image"][rows])
     assert record.floor == pytest.approx(metric.compute(acc)["fid_pixels"].value, rel=1e-6)
+    assert str(record).endswith(f"(perfect {record.floor:.4g})")
+    few = Evaluation(FRECHET, normal(0), others=normal(1, 100))
+    record = evaluator(gaussian_game(), few, num_samples=300)(state_of(1.0))["fid_pixels"]
+    assert (record.num_generated, record.details["floor_of"]) == (300, 100)
+    assert str(record).endswith(f"(perfect {record.floor:.4g} of 100)")
 
 
 def test_the_seed_determines_the_value():

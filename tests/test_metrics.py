@@ -656,6 +656,8 @@ def test_averages_are_means_with_their_errors():
         metric.update(metric.init(), generated=np.zeros((2, 3)))
     with pytest.raises(ValueError, match="no names"):
         metrics.averages()
+    one = metric.compute(metric.update(metric.init(), generated=x[:1, :4]))
+    assert all(record.standard_error is None for record in one.values())
     two = metric.compute(metric.update(metric.init(), generated=np.float32([[1.0] * 4, [3.0] * 4])))
     assert two["a"].standard_error == pytest.approx(1.0)  # std sqrt(2), over sqrt(2)
 

@@ -47,6 +47,7 @@ def recorded(folder, *, steps=(10, 20, 30), sheets=(10, 20, 30), evil="", **conf
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     measured = {"standard_error": 0.5, "num_real": 9, "num_generated": 8, "floor": 1.25}
+    measured |= {"details": {"floor_of": 7}}
     evaluations = [
         {
             "step": step,
@@ -172,7 +173,7 @@ def test_the_slider_has_the_sheets_and_large_ones_are_scaled_down(tmp_path):
 def test_best_and_final_are_told_apart(tmp_path):
     page = page_of(recorded(tmp_path / "run"))
     assert "best, step 20 final, step 30" in page.text
-    assert "fid 3 ± 0.5 5 ± 0.5 1.25 8 9" in page.text
+    assert "fid 3 ± 0.5 5 ± 0.5 1.25 of 7 8 9" in page.text
     assert "Step 20: D is certain. Went back to step 10: loss is nan." in page.text
     (best,) = [attributes for _, attributes in page.tags if attributes.get("id") == "best"]
     assert best["data-index"] == "1"

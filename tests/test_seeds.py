@@ -63,6 +63,8 @@ def test_every_seed_is_a_run_of_its_own(seeds, tmp_path):
     assert (run.config.seed, run.config.seeds, run.step) == (6, 1, 4)
     for folder in (seeds / "seed_5", seeds / "seed_6"):
         assert [line["step"] for line in read_lines(folder / "metrics.jsonl")] == [2, 4]
+        (events,) = (folder / "tensorboard").iterdir()
+        assert b"generator/loss" in events.read_bytes()
         (entry,) = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))[
             "evaluations"
         ]
@@ -206,6 +208,8 @@ def test_command_lines_that_are_refused(seeds, tmp_path):
     assert "holds a single run; choose another --run-dir for --seeds" in message
     message = refused(*single, argv=words(seeds, seed=5))
     assert "is not empty and holds no run" in message
+    message = refused(*single, argv=words(tmp_path / "new", seeds=2, log_to="wandb"))
+    assert "--log-to wandb is for single runs; several seeds log to tensorboard" in message
 
 
 @pytest.mark.slow

@@ -219,8 +219,7 @@ def _folder(folder: Path | None, options: PictureOptions) -> Dataset:
     try:
         found = image_folder.load_images(folder, options)
     except PictureError as error:
-        todo = "replace or remove it, or give --skip-bad"
-        raise PictureError(error.file, error.why, todo) from None
+        raise error.with_flag() from None
     train, test = (
         {"image": part.images} | ({} if part.labels is None else {"label": part.labels})
         for part in (found.train, found.test)

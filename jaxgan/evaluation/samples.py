@@ -18,7 +18,7 @@ from jaxgan import parallel
 from jaxgan.data import as_float, shuffled
 from jaxgan.evaluation.outputs import Outputs, first, outputs_of, selected
 from jaxgan.game import Game
-from jaxgan.metrics import Metric, Records
+from jaxgan.metrics import Metric, MetricRecord, Records
 from jaxgan.training import TrainState, with_ema
 from jaxgan.types import Array, Batch, ByPlayer, Examples, PRNGKey
 
@@ -35,7 +35,8 @@ class Evaluation(NamedTuple):
       split: name of the examples' split in records.
       target: name of the entry of `examples` that samples are compared with.
       others: further real examples, such as the training set. Their score in place of samples is
-        recorded as the floor, the score of a perfect generator at that sample size.
+        recorded as the floor, the score of a perfect generator at that sample size; if there are
+        fewer of them, `details["floor_of"]` of the record is their number.
       best: name of the record by which checkpoints are compared; `None` for none.
       mode: whether lower (`min`) or higher (`max`) values of `best` are better.
       more: metrics that are computed only when selected by name, as functions that make them.
@@ -143,13 +144,18 @@ class _Evaluator:
         records = self.records(self.accumulated(self.samples(state)))
         return {
             name: dataclasses.replace(
-                record,
-                floor=self.floors.get(name) if record.floor is None else record.floor,
-                split=self.evaluation.split,
-                seed=self.seed,
+                self.with_floor(record), split=self.evaluation.split, seed=self.seed
             )
             for name, record in records.items()
         }
+
+    def with_floor(self, record: MetricRecord) -> MetricRecord:
+        """The record with the score of other real examples, unless the metric knows its floor."""
+        if record.floor is not None or record.name not in self.floors:
+            return record
+        fewer = {"floor_of": self.num_others} if self.num_others < self.num_samples else {}
+        details = {**record.details, **fewer}
+        return dataclasses.replace(record, floor=self.floors[record.name], details=details)
 
     # ---- computed on all devices
 
@@ -217,14 +223,17 @@ class _Evaluator:
             ]
         return accs
 
+    @property
+    def num_others(self) -> int:
+        """Number of other real examples that stand for samples."""
+        others = self.evaluation.others
+        return 0 if others is None else min(self.num_samples, len(others[self.evaluation.target]))
+
     @cached_property
     def floors(self) -> dict[str, float]:
-        """Scores of `evaluation.others` in place of samples, up to the same number."""
-        others = self.evaluation.others
-        if others is None or self.paired:
-            return {}
-        n = min(self.num_samples, len(others[self.evaluation.target]))
-        if n < max(metric.min_generated for metric in self.metrics):
+        """Scores of `evaluation.others` in place of samples."""
+        others, n = self.evaluation.others, self.num_others
+        if others is None or self.paired or n < max(m.min_generated for m in self.metrics):
             return {}
         batches = _batches(others, n, self.seed)
         rows = ((first(count, self.real_outputs(batch)), None) for batch, count in batches)

@@ -13,4 +13,3 @@ from jaxgan.latent_space.directions import principal_components as principal_com
 from jaxgan.latent_space.directions import sefa as sefa
 from jaxgan.latent_space.inversion import Projection as Projection
 from jaxgan.latent_space.inversion import project as project
-from jaxgan.latent_space.inversion import psnr as psnr

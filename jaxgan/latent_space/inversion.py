@@ -25,6 +25,11 @@ class Projection(NamedTuple):
     images: Array
     error: Array
 
+    @property
+    def psnr(self) -> Array:
+        """Peak signal-to-noise ratio of each image in dB, `10 log10(4 / error)`, `[n]`."""
+        return 10.0 * jnp.log10(4.0 / self.error)
+
 
 def project(
     decode: Callable[[Array], Array],
@@ -87,16 +92,3 @@ def project(
     best = jnp.nanargmin(found.error, axis=0)  # a restart may have diverged
     pick = partial(jax.vmap(lambda i, rows: rows[i], in_axes=(0, 1)), best)
     return Projection(*map(pick, found))
-
-
-def psnr(error: Array) -> Array:
-    """Peak signal-to-noise ratio in dB of images in [-1, 1], `10 log10(4 / error)`.
-
-    Args:
-      error: mean squared error.
-
-    Example:
-      >>> float(psnr(jnp.array(0.004)))
-      30.0
-    """
-    return 10.0 * jnp.log10(4.0 / error)

@@ -37,7 +37,7 @@ def accuracy() -> Metric:
 
     def compute(acc: Sums) -> Records:
         check_enough(acc.n, "paired", 1)
-        value, error = float(acc.mean[0]), float(acc.standard_error[0])
+        value, error = float(acc.mean[0]), acc.standard_error[0]
         return {"accuracy": MetricRecord("accuracy", value, error, acc.n, acc.n)}
 
     return Metric(Sums, update, Sums.merge, compute, RAW, paired=True)

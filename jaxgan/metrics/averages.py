@@ -45,7 +45,7 @@ def averages(*names: str) -> Metric:
         check_enough(acc.n, "generated", 1)
         per_name = zip(names, acc.mean, acc.standard_error, strict=True)
         return {
-            name: MetricRecord(name, float(value), float(error), num_generated=acc.n)
+            name: MetricRecord(name, float(value), error, num_generated=acc.n)
             for name, value, error in per_name
         }
 

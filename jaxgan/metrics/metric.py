@@ -59,7 +59,8 @@ class MetricRecord:
       num_real, num_generated: number of real and generated examples that the value is computed
         from.
       floor: score of a perfect generator at this sample size, if known; of scores that are better
-        when higher, it is a ceiling.
+        when higher, it is a ceiling. Where there are too few real examples to stand for samples,
+        `details["floor_of"]` is the number of those that it was computed from.
       features, features_sha256, preprocessing: from the `Features`.
       split: name of the split that the real examples come from.
       seed: seed of the samples.
@@ -81,7 +82,8 @@ class MetricRecord:
 
     def __str__(self) -> str:
         error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
-        perfect = "" if self.floor is None else f" (perfect {self.floor:.4g})"
+        fewer = f" of {self.details['floor_of']}" if "floor_of" in self.details else ""
+        perfect = "" if self.floor is None else f" (perfect {self.floor:.4g}{fewer})"
         return f"{self.name} {self.value:.4g}{error}{perfect}"
 
 
@@ -151,12 +153,21 @@ class Sums(NamedTuple):
 
     @property
     def mean(self) -> np.ndarray:
+        """Mean of each value, `[num_values]`."""
         return np.asarray(self.first) / self.n
 
     @property
-    def standard_error(self) -> np.ndarray:
+    def standard_error(self) -> list[float | None]:
+        """Standard error of each mean; `None` of a single example, which has no spread."""
+        if self.n < 2:
+            return [None] * len(self.mean)
+        return list(self.deviation / np.sqrt(self.n))
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Unbiased standard deviation of each value, `[num_values]`, of at least two examples."""
         variance = np.maximum(np.asarray(self.second) / self.n - self.mean**2, 0.0)
-        return np.sqrt(variance / max(self.n - 1, 1))
+        return np.sqrt(variance * self.n / (self.n - 1))
 
 
 def collecting(

@@ -90,7 +90,7 @@ def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
 
     def compute(acc: Sums) -> Records:
         check_enough(acc.n, "paired", 1)
-        value, error = float(acc.mean[0]), float(acc.standard_error[0])
+        value, error = float(acc.mean[0]), acc.standard_error[0]
         record = MetricRecord(name, value, error, acc.n, acc.n, **described(backbone))
         return {name: record}
 

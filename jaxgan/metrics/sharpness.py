@@ -75,8 +75,8 @@ def sharpness() -> Metric:
                 "with detail"
             )
         value = float(generated.mean[0] / real.mean[0])
-        error = np.hypot(generated.standard_error[0], value * real.standard_error[0])
-        error = float(error / real.mean[0])
+        of_mean = lambda sums: sums.deviation[0] / np.sqrt(sums.n)
+        error = float(np.hypot(of_mean(generated), value * of_mean(real)) / real.mean[0])
         return {"sharpness": MetricRecord("sharpness", value, error, real.n, generated.n)}
 
     return Metric(lambda: (Sums(), Sums()), update, merge, compute, RAW, min_generated=2)

@@ -148,7 +148,7 @@ def reconstruction() -> Metric:
         check_enough(acc.n, "paired", 1)
         per_name = zip(names, acc.mean, acc.standard_error, strict=False)
         return {
-            name: MetricRecord(name, float(value), float(error), acc.n, acc.n)
+            name: MetricRecord(name, float(value), error, acc.n, acc.n)
             for name, value, error in per_name
         }
 
@@ -190,7 +190,7 @@ def ms_ssim_diversity() -> Metric:
 
     def compute(acc: Sums) -> Records:
         check_enough(2 * acc.n, "generated", 2)
-        value, error = float(acc.mean[0]), float(acc.standard_error[0])
+        value, error = float(acc.mean[0]), acc.standard_error[0]
         record = MetricRecord("ms_ssim", value, error, num_generated=2 * acc.n)
         return {"ms_ssim": record}
 

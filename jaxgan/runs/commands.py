@@ -284,8 +284,7 @@ def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictur
     try:
         return load_folder(args.input, options)
     except PictureError as error:
-        todo = "replace or remove it, or give --skip-bad"
-        raise PictureError(error.file, error.why, todo) from None
+        raise error.with_flag() from None
 
 
 def _outputs(args: arguments.Translate, pictures: Pictures) -> list[Path]:

@@ -50,7 +50,8 @@ class Config:
     seed: int = 0
     """Seed of all randomness: initial weights, data order, latents."""
     seeds: int = flag(1, resumable=True, at_least=1)
-    """Number of seeds, from --seed on, that are trained at once, each a run in RUN_DIR/seed_N."""
+    """Number of seeds, from --seed on, that are trained at once, each a run in RUN_DIR/seed_N.
+    They are evaluated and drawn at the last step."""
     data: str = flag("auto", resumable=True)  # on resume, fingerprints are compared
     """auto (MNIST, or scikit-learn's digits where it is not available), mnist, digits, any TFDS
     image set, or folder (image files in --data-dir, in train/ and test/ if it has these; folders in

@@ -71,7 +71,7 @@ def project(args: arguments.Project) -> None:
     decode = _decoder(run, n, args.label)
     find = jax.jit(partial(latent_space.project, decode, num_steps=args.num_steps))
     found = jax.device_get(find(jnp.asarray(inputs), jnp.asarray(starts)))
-    decibels = np.asarray(latent_space.psnr(found.error))
+    decibels = np.asarray(found.psnr)
     latent_commands.save_pairs(args.out, inputs, found.images)
     latents_file = args.out.with_suffix(".npz")
     names = np.array(folder.names)

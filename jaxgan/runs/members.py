@@ -10,6 +10,7 @@ A member that diverges is marked, and keeps the checkpoints from before.
 """
 
 import contextlib
+import dataclasses
 import json
 import math
 import signal
@@ -25,7 +26,7 @@ from rich.console import Console
 
 from jaxgan import checkpoint, loop, parallel, population
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import callbacks, samples, session
+from jaxgan.runs import callbacks, samples, session, trackers
 from jaxgan.runs.compiled import scanned
 from jaxgan.runs.config_json import write_config_json
 from jaxgan.runs.divergence import check_state
@@ -64,9 +65,12 @@ def train(
       The values of each member's evaluation, empty without one; `None` of one that diverged.
 
     Raises:
-      UserError: a run cannot be resumed, or all members diverged.
+      UserError: a run cannot be resumed, all members diverged, or `--log-to` asks for a tracker
+        that logs one run of a process.
       SystemExit: training was stopped by signal n, with status 128 + n.
     """
+    if others := sorted(set(members[0].config.log_to) - {"tensorboard"}):
+        raise RunError(f"--log-to {others[0]} is for single runs; several seeds log to tensorboard")
     with (
         callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop,
         contextlib.ExitStack() as exits,
@@ -113,11 +117,20 @@ class _Training:
         self.alive = [not (one.directory / "diverged.json").exists() for one in members]
         self.start = self.common_step()
         self.states = [self.restored(i) for i in range(len(members))]
-        logs = [one.directory / "metrics.jsonl" for one in members]
-        self.logs = [exits.enter_context(callbacks.metrics_log(f, step=self.start)) for f in logs]
+        self.logs = [self.metrics_log(one.directory, exits) for one in members]
         self.progress = exits.enter_context(
             callbacks.progress(console, start=self.start, num_steps=self.last)
         )
+
+    def metrics_log(self, directory: Path, exits: contextlib.ExitStack) -> loop.Callback:
+        """Log of a member's metrics, in its directory and in the trackers of `--log-to`."""
+        config, step = dataclasses.asdict(self.first.config), self.start
+        loggers = [
+            exits.enter_context(trackers.tracker(name, directory, config, step=step))
+            for name in self.first.config.log_to
+        ]
+        log = callbacks.metrics_log(directory / "metrics.jsonl", loggers, step=step)
+        return exits.enter_context(log)
 
     def common_step(self) -> int:
         """The newest step of which every member that lives has a checkpoint."""

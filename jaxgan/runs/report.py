@@ -178,12 +178,20 @@ def _metrics(run: RecordedRun) -> list[dict[str, str]]:
             "name": record["name"],
             "best": _value(of_best.get(record["name"])),
             "final": _value(record),
-            "floor": "" if record["floor"] is None else f"{record['floor']:.4g}",
+            "floor": _floor(record),
             "samples": f"{record['num_generated']:,}",
             "real": f"{record['num_real']:,} {record['split'] or ''}" if record["num_real"] else "",
         }
         for record in last["records"]
     ]
+
+
+def _floor(record: Mapping[str, Any]) -> str:
+    """A floor, with the number of its examples if it is not that of the samples."""
+    if record["floor"] is None:
+        return ""
+    of = record.get("details", {}).get("floor_of")
+    return f"{record['floor']:.4g}" + ("" if of is None else f" of {of:,}")
 
 
 def _value(record: Mapping[str, Any] | None) -> str:
