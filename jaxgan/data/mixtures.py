@@ -74,6 +74,10 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Mixture:
 
     Reference:
       https://arxiv.org/abs/1712.04086
+
+    Example:
+      >>> ring(modes=4).centres.round(3).tolist()
+      [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [-0.0, -1.0]]
     """
     angles = 2.0 * np.pi * np.arange(modes) / modes
     return Mixture("ring", radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
@@ -99,14 +103,24 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
 
 
 def spiral(turns: float = 2.0, std: float = 0.02) -> Mixture:
-    """Two intertwined spiral arms out to radius 1, as a mixture of 2000 Gaussians along them."""
+    """Two intertwined spiral arms out to radius 1, as a mixture of 2000 Gaussians along them.
+
+    Example:
+      >>> spiral(turns=1.0).sample(jax.random.key(0), 5).shape
+      (5, 2)
+    """
     t = np.sqrt(np.linspace(0.02, 1.0, 1000))  # nearly uniform along an arm
     arm = t[:, None] * np.stack([np.cos(2 * np.pi * turns * t), np.sin(2 * np.pi * turns * t)], 1)
     return Mixture("spiral", np.concatenate([arm, -arm]), std)
 
 
 def swiss_roll(std: float = 0.02) -> Mixture:
-    """Swiss roll of one and a half turns out to radius 1, as a mixture of 1000 Gaussians."""
+    """Swiss roll of one and a half turns out to radius 1, as a mixture of 1000 Gaussians.
+
+    Example:
+      >>> swiss_roll().sample(jax.random.key(0), 5).shape
+      (5, 2)
+    """
     t = np.linspace(1.5 * np.pi, 4.5 * np.pi, 1000)
     return Mixture("swiss_roll", np.stack([np.cos(t), np.sin(t)], 1) * (t / t[-1])[:, None], std)
 

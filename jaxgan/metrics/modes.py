@@ -109,6 +109,13 @@ def class_coverage(features: Features, *, digits: int = 1) -> Metric:
       Metz et al., *Unrolled Generative Adversarial Networks*, 2017,
       https://arxiv.org/abs/1611.02163; Lin et al., *PacGAN*, 2018,
       https://arxiv.org/abs/1712.04086, section 4.2 (26 000 samples).
+
+    Example:
+      >>> from jaxgan import features
+      >>> metric, logits = class_coverage(features.mnist_classifier()), np.eye(10)[[0, 0, 7]]
+      >>> acc = metric.update(metric.init(), generated=logits)
+      >>> metric.compute(acc)["modes_mnist_classifier"].value
+      2.0
     """
 
     def update(acc: Counts | None, *, real: Any = None, generated: Any = None) -> Counts | None:

@@ -73,6 +73,11 @@ def ms_ssim(x: Array, y: Array) -> Array:
     Reference:
       Wang, Simoncelli and Bovik, *Multi-Scale Structural Similarity for Image Quality Assessment*,
       2003, https://doi.org/10.1109/ACSSC.2003.1292216.
+
+    Example:
+      >>> x = jax.random.uniform(jax.random.key(0), (2, 32, 32, 1), minval=-1.0)
+      >>> ms_ssim(x, x).tolist()
+      [1.0, 1.0]
     """
     weights = scale_weights(min(x.shape[1:3]))
     by_channel = jnp.ones((x.shape[0], x.shape[3]))
@@ -174,6 +179,11 @@ def ms_ssim_diversity() -> Metric:
     Reference:
       Odena, Olah and Shlens, *Conditional Image Synthesis with Auxiliary Classifier GANs*, 2017,
       https://arxiv.org/abs/1610.09585.
+
+    Example:
+      >>> metric, x = ms_ssim_diversity(), np.zeros((4, 32, 32, 1))
+      >>> print(metric.compute(metric.update(metric.init(), generated=x))["ms_ssim"])
+      ms_ssim 1 ± 0
     """
 
     def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:

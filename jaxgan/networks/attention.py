@@ -26,6 +26,13 @@ class SelfAttention(nn.Module):
     Reference:
       Zhang, Goodfellow, Metaxas and Odena, *Self-Attention Generative Adversarial Networks*, 2019,
       https://arxiv.org/abs/1805.08318, section 3.
+
+    Example:
+      >>> from functools import partial
+      >>> run = partial(SelfAttention().init_with_output, train=False)
+      >>> y, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 16, 16, 64)))
+      >>> y.shape
+      (8, 16, 16, 64)
     """
 
     spectral_norm: bool = True

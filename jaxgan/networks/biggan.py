@@ -43,6 +43,13 @@ class BigGANGenerator(nn.Module):
       attention: height of the map to which self-attention is applied; 64 in the paper.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> generator = BigGANGenerator((32, 32, 3), features=64, num_classes=10)
+      >>> run = partial(generator.init_with_output, train=False)
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 80)), jnp.zeros(8, int))
+      >>> images.shape
+      (8, 32, 32, 3)
     """
 
     image_shape: tuple[int, int, int]
@@ -90,6 +97,13 @@ class BigGANDiscriminator(SNGANDiscriminator):
 
     Attributes:
       features: channels of the first block; 96 in the paper.
+
+    Example:
+      >>> discriminator = BigGANDiscriminator(features=64, num_classes=10)
+      >>> run = partial(discriminator.init_with_output, train=False)
+      >>> x, labels = jnp.zeros((8, 32, 32, 3)), jnp.zeros(8, int)
+      >>> jax.eval_shape(run, jax.random.key(0), x, labels)[0].shape
+      (8,)
     """
 
     features: int | Sequence[int] = 96

@@ -45,6 +45,13 @@ class BigGANDeepGenerator(nn.Module):
       attention: height of the map to which self-attention is applied; 64 in the paper.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> generator = BigGANDeepGenerator((32, 32, 3), features=64, num_classes=10)
+      >>> run = partial(generator.init_with_output, train=False)
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 128)), jnp.zeros(8, int))
+      >>> images.shape
+      (8, 32, 32, 3)
     """
 
     image_shape: tuple[int, int, int]
@@ -99,6 +106,13 @@ class BigGANDeepDiscriminator(nn.Module):
       attention: height of the map to which self-attention is applied; 64 in the paper.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> discriminator = BigGANDeepDiscriminator(features=64, num_classes=10)
+      >>> run = partial(discriminator.init_with_output, train=False)
+      >>> x, labels = jnp.zeros((8, 32, 32, 3)), jnp.zeros(8, int)
+      >>> jax.eval_shape(run, jax.random.key(0), x, labels)[0].shape
+      (8,)
     """
 
     features: int | Sequence[int] = 128

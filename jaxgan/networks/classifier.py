@@ -20,6 +20,13 @@ class ConvClassifier(nn.Module):
       features: channels of the first layer; the last has four times as many.
       dropout: dropout rate before the dense layer, in [0, 1).
       dtype: dtype of the computation; parameters, features and logits are float32.
+
+    Example:
+      >>> from functools import partial
+      >>> run = partial(ConvClassifier(num_classes=10).init_with_output, train=False)
+      >>> outputs, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 28, 28, 1)))
+      >>> outputs["logits"].shape
+      (8, 10)
     """
 
     num_classes: int = 10

@@ -29,6 +29,11 @@ def with_head(discriminator: Network, head: Network) -> Network:
     Reference:
       Odena, Olah and Shlens, *Conditional Image Synthesis with Auxiliary Classifier GANs*, 2017,
       https://arxiv.org/abs/1610.09585.
+
+    Example:
+      >>> from jaxgan.networks import MLP, DCGANDiscriminator, from_linen
+      >>> discriminator = from_linen(DCGANDiscriminator(batch_norm=False, with_features=True))
+      >>> of_classes = with_head(discriminator, from_linen(MLP((), output_shape=(10,))))
     """
 
     def init(key: PRNGKey, images: Array, *conditions: Array) -> tuple[Params, ModelState]:

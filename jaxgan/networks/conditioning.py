@@ -31,6 +31,12 @@ class ConditionalBatchNorm(nn.Module):
       Dumoulin, Shlens and Kudlur, *A Learned Representation For Artistic Style*, 2017,
       https://arxiv.org/abs/1610.07629; Brock, Donahue and Simonyan, *Large Scale GAN Training for
       High Fidelity Natural Image Synthesis*, 2019, https://arxiv.org/abs/1809.11096, appendix B.
+
+    Example:
+      >>> x, condition = jnp.zeros((8, 4, 4, 16)), jnp.zeros((8, 32))
+      >>> run = partial(ConditionalBatchNorm().init_with_output, train=True)
+      >>> jax.eval_shape(run, jax.random.key(0), x, condition)[0].shape
+      (8, 4, 4, 16)
     """
 
     kernel_init: Any = nn.initializers.zeros
@@ -65,6 +71,13 @@ class ProjectionHead(nn.Module):
     Reference:
       Miyato and Koyama, *cGANs with Projection Discriminator*, 2018,
       https://arxiv.org/abs/1802.05637, eq. 4.
+
+    Example:
+      >>> head, features, labels = ProjectionHead(num_classes=10), jnp.ones((8, 64)), jnp.arange(8)
+      >>> run = partial(head.init_with_output, train=False)
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), features, labels)
+      >>> logits.shape
+      (8,)
     """
 
     num_classes: int | None = None

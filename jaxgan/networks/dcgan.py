@@ -45,6 +45,13 @@ class DCGANGenerator(nn.Module):
       dtype: dtype of the computation; parameters and output are float32.
       output_activation: activation of the output; `None` for none, as for a VAE's logits.
       use_bias: whether layers add a bias; PyTorch's DCGAN has none.
+
+    Example:
+      >>> generator = DCGANGenerator((32, 32, 3), features=64)
+      >>> run = partial(generator.init_with_output, train=False)
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 100)))
+      >>> images.shape
+      (8, 32, 32, 3)
     """
 
     image_shape: tuple[int, int, int]
@@ -99,6 +106,13 @@ class DCGANDiscriminator(nn.Module):
       with_features: whether to return `(logits, features)`, with the dense layer's input as
         features `[batch, width]`, as `vae_gan` needs it.
       use_bias: whether layers add a bias; PyTorch's DCGAN has none.
+
+    Example:
+      >>> discriminator = DCGANDiscriminator(features=64, batch_norm=False)
+      >>> run = partial(discriminator.init_with_output, train=False)
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 32, 32, 3)))
+      >>> logits.shape
+      (8,)
     """
 
     features: int = 64
@@ -127,6 +141,13 @@ class DCGANEncoder(nn.Module):
       features: channels of the first hidden layer.
       batch_norm: whether every hidden layer but the first has batch normalisation.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> encoder = DCGANEncoder((2, 16), features=64)  # mean and log-variance of 16 dimensions
+      >>> run = partial(encoder.init_with_output, train=False)
+      >>> codes, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 28, 28, 1)))
+      >>> codes.shape
+      (8, 2, 16)
     """
 
     output_shape: Sequence[int]

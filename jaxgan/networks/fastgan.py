@@ -46,6 +46,13 @@ class FastGANGenerator(nn.Module):
       num_classes: number of classes, or `None` for an unconditional network; an embedding of the
         label is concatenated to the latent.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> generator = FastGANGenerator((64, 64, 3), features=16)
+      >>> run = partial(generator.init_with_output, train=False)
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 256)))
+      >>> images.shape
+      (8, 64, 64, 3)
     """
 
     image_shape: tuple[int, int, int]
@@ -98,6 +105,12 @@ class FastGANDiscriminator(nn.Module):
       num_classes: number of classes, or `None` for an unconditional network; the inner product of
         the label's embedding and the mean of the last map is added to the logits.
       dtype: dtype of the computation; parameters and outputs are float32.
+
+    Example:
+      >>> run = partial(FastGANDiscriminator(features=16).init_with_output, train=False)
+      >>> (logits, features), _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 64, 64, 3)))
+      >>> logits.shape
+      (8, 5, 5)
     """
 
     features: int = 32

@@ -50,6 +50,12 @@ class BatchNorm(nn.Module):
 
     Reference:
       Ioffe and Szegedy, *Batch Normalization*, 2015, https://arxiv.org/abs/1502.03167.
+
+    Example:
+      >>> x = jnp.array([[1.0], [3.0]])
+      >>> y, _ = BatchNorm(epsilon=0.0).init_with_output(jax.random.key(0), x, train=True)
+      >>> y.tolist()
+      [[-1.0], [1.0]]
     """
 
     momentum: float = 0.9
@@ -96,6 +102,11 @@ class InstanceNorm(nn.Module):
     Reference:
       Ulyanov, Vedaldi and Lempitsky, *Instance Normalization*, 2016,
       https://arxiv.org/abs/1607.08022.
+
+    Example:
+      >>> x = jnp.array([1.0, 3.0]).reshape(1, 1, 2, 1)
+      >>> InstanceNorm(epsilon=0.0).apply({}, x).ravel().tolist()
+      [-1.0, 1.0]
     """
 
     epsilon: float = 1e-5
@@ -120,6 +131,12 @@ class Dropout(nn.Module):
 
     Reference:
       Srivastava et al., *Dropout*, 2014, https://jmlr.org/papers/v15/srivastava14a.html.
+
+    Example:
+      >>> x, keys = jnp.ones((4, 8)), {"dropout": jax.random.key(0)}
+      >>> y = Dropout(0.5).apply({}, x, train=True, rngs=keys)
+      >>> sorted(set(y.ravel().tolist()))
+      [0.0, 2.0]
     """
 
     rate: float
@@ -148,6 +165,13 @@ class Conv(nn.Module):
       groups: number of groups of channels, each of which is convolved by itself.
       kernel_init: initialiser of the kernel, `[*kernel_size, in / groups, features]`.
       dtype: dtype of the computation; parameters are float32.
+
+    Example:
+      >>> layer = Conv(8, (3, 3), stride=2)
+      >>> x = jnp.zeros((1, 28, 28, 3))
+      >>> y, _ = jax.eval_shape(layer.init_with_output, jax.random.key(0), x)
+      >>> y.shape
+      (1, 14, 14, 8)
     """
 
     features: int
@@ -190,6 +214,13 @@ class ConvTranspose(nn.Module):
       use_bias: whether to add a bias.
       kernel_init: initialiser of the kernel, `[*kernel_size, in, features]`.
       dtype: dtype of the computation; parameters are float32.
+
+    Example:
+      >>> layer = ConvTranspose(8)
+      >>> x = jnp.zeros((1, 14, 14, 3))
+      >>> y, _ = jax.eval_shape(layer.init_with_output, jax.random.key(0), x)
+      >>> y.shape
+      (1, 28, 28, 8)
     """
 
     features: int

@@ -37,6 +37,13 @@ class MLP(nn.Module):
       kernel_init: initialiser of the weights.
       dtype: dtype of the computation; parameters are float32, and the output has at least float32
         precision.
+
+    Example:
+      >>> generator = MLP((128, 128), output_shape=(28, 28, 1), activation=jax.nn.relu)
+      >>> run = generator.init_with_output
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 64)))
+      >>> images.shape
+      (8, 28, 28, 1)
     """
 
     features: Sequence[int]
@@ -79,6 +86,13 @@ class MaxoutMLP(nn.Module):
     Reference:
       Goodfellow et al., *Maxout Networks*, 2013, https://arxiv.org/abs/1302.4389; *Generative
       Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661.
+
+    Example:
+      >>> from functools import partial
+      >>> run = partial(MaxoutMLP().init_with_output, train=False)
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 28, 28, 1)))
+      >>> logits.shape
+      (8,)
     """
 
     features: Sequence[int] = (240, 240)
@@ -108,6 +122,13 @@ class JointMLP(nn.Module):
     Attributes:
       features: widths of the hidden layers.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> image, code = jnp.zeros((8, 28, 28, 1)), jnp.zeros((8, 16))
+      >>> run = JointMLP((32, 32)).init_with_output
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), image, code)
+      >>> logits.shape
+      (8,)
     """
 
     features: Sequence[int]

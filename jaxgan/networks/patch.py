@@ -37,6 +37,14 @@ class PatchDiscriminator(nn.Module):
       norm: normalisation of all layers but the first and the last: `batch` as in pix2pix,
         `instance` as in CycleGAN, or `none`.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> import jax
+      >>> source = target = jnp.zeros((1, 256, 256, 3))
+      >>> run = partial(PatchDiscriminator().init_with_output, train=False)
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), source, target)
+      >>> logits.shape  # of overlapping patches of 70 x 70 pixels
+      (1, 30, 30)
     """
 
     features: int = 64

@@ -79,6 +79,15 @@ class R3GANGenerator(nn.Module):
       num_classes: number of classes, or `None` for an unconditional network; an embedding of the
         label, as wide as the latent, is appended to it.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> from functools import partial
+      >>> import jax
+      >>> generator = R3GANGenerator((32, 32, 3), features=32, blocks=1)
+      >>> run = partial(generator.init_with_output, train=False)
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 64)))
+      >>> images.shape
+      (8, 32, 32, 3)
     """
 
     image_shape: tuple[int, int, int]
@@ -125,6 +134,13 @@ class R3GANDiscriminator(nn.Module):
       group_size: channels of a group in the grouped convolutions.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> import jax
+      >>> run = R3GANDiscriminator(features=32, blocks=1).init_with_output
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 32, 32, 3)))
+      >>> logits.shape
+      (8,)
     """
 
     features: int = 96

@@ -33,6 +33,13 @@ class ResNetGenerator(nn.Module):
       num_blocks: number of residual blocks; in the paper 9 for images of 256 pixels and more, and
         6 below.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> generator = ResNetGenerator(features=32, num_blocks=6)
+      >>> run = generator.init_with_output
+      >>> outputs, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 64, 64, 1)))
+      >>> outputs.shape
+      (1, 64, 64, 3)
     """
 
     channels: int = 3

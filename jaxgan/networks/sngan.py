@@ -50,6 +50,13 @@ class SNGANGenerator(nn.Module):
       attention: height of the map to which self-attention is applied; 32 in SAGAN.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> generator = SNGANGenerator((32, 32, 3), features=64)
+      >>> run = partial(generator.init_with_output, train=False)
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 128)))
+      >>> images.shape
+      (8, 32, 32, 3)
     """
 
     image_shape: tuple[int, int, int]
@@ -98,6 +105,12 @@ class SNGANDiscriminator(nn.Module):
       num_classes: number of classes, or `None` for an unconditional network.
       kernel_init: initialiser of the kernels.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> run = partial(SNGANDiscriminator(features=64).init_with_output, train=False)
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 32, 32, 3)))
+      >>> logits.shape
+      (8,)
     """
 
     features: int | Sequence[int] = 64

@@ -37,6 +37,12 @@ class EqualDense(nn.Module):
     Reference:
       Karras, Aila, Laine and Lehtinen, *Progressive Growing of GANs for Improved Quality,
       Stability, and Variation*, 2018, https://arxiv.org/abs/1710.10196, section 4.1.
+
+    Example:
+      >>> run = EqualDense(8).init_with_output
+      >>> y, _ = jax.eval_shape(run, jax.random.key(0), jnp.ones((2, 4)))
+      >>> y.shape
+      (2, 8)
     """
 
     features: int
@@ -67,6 +73,13 @@ class EqualConv(nn.Module):
       down: whether to halve the sides, which are then even.
       use_bias: whether to add a bias.
       dtype: dtype of the computation; parameters are float32.
+
+    Example:
+      >>> layer = EqualConv(8, down=True)
+      >>> x = jnp.zeros((1, 16, 16, 3))
+      >>> y, _ = jax.eval_shape(layer.init_with_output, jax.random.key(0), x)
+      >>> y.shape
+      (1, 8, 8, 8)
     """
 
     features: int
@@ -175,6 +188,11 @@ def modulated_conv(
     Reference:
       Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
       https://arxiv.org/abs/1912.04958, section 2.2, eq. 1 and 3.
+
+    Example:
+      >>> x, kernel, styles = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 3, 5)), jnp.ones((2, 3))
+      >>> modulated_conv(x, kernel, styles).shape
+      (2, 8, 8, 5)
     """
     x = x * styles[:, None, None].astype(x.dtype)
     taps = kernel.shape[0]

@@ -40,6 +40,12 @@ class MappingNetwork(nn.Module):
       features: width of all layers and of w.
       num_layers: number of layers.
       num_classes: number of classes, or `None` for an unconditional network.
+
+    Example:
+      >>> mapping = MappingNetwork(features=64, num_layers=2)
+      >>> w, _ = jax.eval_shape(mapping.init_with_output, jax.random.key(0), jnp.ones((8, 64)))
+      >>> w.shape
+      (8, 64)
     """
 
     features: int = 512
@@ -81,6 +87,13 @@ class StyleGAN2Generator(nn.Module):
       truncation: psi in `mean + psi (w - mean)`, in evaluation; 1 for none.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the convolutions; parameters, w and output are float32.
+
+    Example:
+      >>> generator = StyleGAN2Generator((32, 32, 3), features=16, style=64, mapping_layers=2)
+      >>> run = partial(generator.init_with_output, train=False)
+      >>> images, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 64)))
+      >>> images.shape
+      (8, 32, 32, 3)
     """
 
     image_shape: tuple[int, int, int]
@@ -157,6 +170,12 @@ class StyleGAN2Discriminator(nn.Module):
       mapping_layers: number of layers of the label's mapping network.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the convolutions but the last; parameters and output are float32.
+
+    Example:
+      >>> run = StyleGAN2Discriminator(features=16).init_with_output
+      >>> logits, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 32, 32, 3)))
+      >>> logits.shape
+      (8,)
     """
 
     features: int = 64

@@ -48,6 +48,12 @@ class UNetGenerator(nn.Module):
       norm: `batch` normalisation as in pix2pix (equal to instance normalisation at batch size 1),
         `instance` normalisation, or `none`.
       dtype: dtype of the computation; parameters and output are float32.
+
+    Example:
+      >>> run = partial(UNetGenerator(features=32, num_levels=4).init_with_output, train=False)
+      >>> outputs, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((1, 64, 64, 1)))
+      >>> outputs.shape
+      (1, 64, 64, 3)
     """
 
     channels: int = 3

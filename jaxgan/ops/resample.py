@@ -43,6 +43,11 @@ def filtered(
     Reference:
       Zhang, *Making Convolutional Networks Shift-Invariant Again*, 2019,
       https://arxiv.org/abs/1904.11486.
+
+    Example:
+      >>> x = jnp.array([0.0, 8.0, 0.0]).reshape(1, 1, 3, 1)
+      >>> filtered(x, (1.0, 2.0, 1.0), padding=(1, 1))[0, 0, :, 0].tolist()
+      [1.0, 2.0, 1.0]
     """
     chex.assert_rank(x, 4)
     chex.assert_equal(min(up, down), 1)
@@ -63,19 +68,34 @@ def upsample(x: Array) -> Array:
 
 
 def downsample(x: Array) -> Array:
-    """Downsampling of even sides by two: a quarter of the adjoint of `upsample`."""
+    """Downsampling of even sides by two: a quarter of the adjoint of `upsample`.
+
+    Example:
+      >>> downsample(jnp.ones((1, 8, 8, 1)))[0, 1:3, 1, 0].tolist()  # inside of the image
+      [1.0, 1.0]
+    """
     return filtered(x, down=2, padding=(1, 1))
 
 
 def nearest(x: Array) -> Array:
-    """Nearest-neighbour upsampling by two."""
+    """Nearest-neighbour upsampling by two.
+
+    Example:
+      >>> nearest(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1))[0, 0, :, 0].tolist()
+      [1.0, 1.0, 2.0, 2.0]
+    """
     n, height, width, channels = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (n, height, 2, width, 2, channels))
     return x.reshape(n, 2 * height, 2 * width, channels)
 
 
 def average_pool(x: Array, factor: int = 2) -> Array:
-    """Means over squares of `factor` pixels, of sides that it divides."""
+    """Means over squares of `factor` pixels, of sides that it divides.
+
+    Example:
+      >>> average_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()
+      1.5
+    """
     n, height, width, channels = x.shape
     squares = x.reshape(n, height // factor, factor, width // factor, factor, channels)
     return jnp.mean(squares, axis=(2, 4))

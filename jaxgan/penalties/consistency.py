@@ -61,6 +61,10 @@ def latent_consistency(sigma: float = 0.03) -> Regularizer:
     Reference:
       Zhao et al., *Improved Consistency Regularization for GANs*, 2021,
       https://arxiv.org/abs/2002.04724, algorithm 2.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> penalty, generator_penalty = weighted((5.0, latent_consistency())), latent_diversity()
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
@@ -83,6 +87,10 @@ def latent_diversity(sigma: float = 0.03) -> Regularizer:
     Reference:
       Zhao et al., *Improved Consistency Regularization for GANs*, 2021,
       https://arxiv.org/abs/2002.04724, algorithm 2.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> generator_penalty = weighted((0.5, latent_diversity()))
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:

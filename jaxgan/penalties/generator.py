@@ -29,6 +29,10 @@ def mode_seeking(epsilon: float = 1e-5) -> Regularizer:
     Reference:
       Mao, Lee, Tseng, Ma and Yang, *Mode Seeking Generative Adversarial Networks for Diverse Image
       Synthesis*, 2019, https://arxiv.org/abs/1903.05628.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> generator_penalty = weighted((1.0, mode_seeking()))
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
@@ -54,6 +58,10 @@ def feature_matching() -> Regularizer:
     Reference:
       Salimans et al., *Improved Techniques for Training GANs*, 2016,
       https://arxiv.org/abs/1606.03498, section 3.1.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> generator_penalty = weighted((1.0, feature_matching()))
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:

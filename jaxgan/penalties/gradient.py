@@ -86,6 +86,10 @@ def approximate_r2(
 
     Reference:
       Lin et al., *Adversarial Flow Models*, 2025, https://arxiv.org/abs/2511.22475.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> penalty = weighted((1.0, approximate_r1), (1.0, approximate_r2))
     """
     return _squared_difference(critic, fake, key, sigma)
 
@@ -125,6 +129,10 @@ def dragan(
     Reference:
       Kodali, Abernethy, Hays and Kira, *On Convergence and Stability of GANs*, 2017,
       https://arxiv.org/abs/1705.07215, section 2.3.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> penalty = weighted((10.0, dragan))
     """
     key_u, key_t = jax.random.split(key)
     mean = axis.mean(jnp.mean(real))

@@ -23,6 +23,10 @@ def lecam(decay: float = 0.99) -> Regularizer:
     Reference:
       Tseng, Jiang, Liu, Yang and Yang, *Regularizing Generative Adversarial Networks under Limited
       Data*, 2021, https://arxiv.org/abs/2104.03310, eq. 4 and 5.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> penalty = weighted((0.3, lecam()))
     """
     if not 0.0 <= decay < 1.0:
         raise ValueError(f"the decay of LeCam's averages is {decay}, expected one in [0, 1)")

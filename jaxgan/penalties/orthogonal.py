@@ -23,6 +23,10 @@ def orthogonal(exclude: str | Sequence[str] = ()) -> Regularizer:
     Reference:
       Brock, Donahue and Simonyan, *Large Scale GAN Training for High Fidelity Natural Image
       Synthesis*, 2019, https://arxiv.org/abs/1809.11096, eq. 3.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> generator_penalty = weighted((1e-4, orthogonal(exclude="embedding")))
     """
     excluded = {exclude} if isinstance(exclude, str) else set(exclude)
 

@@ -26,6 +26,10 @@ def path_length(decay: float = 0.99) -> Regularizer:
     Reference:
       Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
       https://arxiv.org/abs/1912.04958, section 3.2, eq. 4.
+
+    Example:
+      >>> from jaxgan.penalties import lazily, weighted
+      >>> generator_penalty = weighted((2.0, lazily(path_length(), every=4)))
     """
     if not 0.0 <= decay < 1.0:
         raise ValueError(f"the decay of the path length is {decay}, expected one in [0, 1)")

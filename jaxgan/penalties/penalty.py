@@ -176,6 +176,10 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
     Reference:
       Karras et al., *Analyzing and Improving the Image Quality of StyleGAN*, 2020,
       https://arxiv.org/abs/1912.04958, section 3.1 (lazy regularisation).
+
+    Example:
+      >>> from jaxgan.penalties import r1, weighted
+      >>> penalty = weighted((1.0, lazily(r1, every=16)))
     """
     if every < 1:
         raise ValueError(f"every is {every}, expected a period of at least 1 step")

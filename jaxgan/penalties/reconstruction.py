@@ -20,6 +20,10 @@ def reconstruction() -> Regularizer:
     Reference:
       Liu, Zhu, Song and Elgammal, *Towards Faster and Stabilized GAN Training for High-fidelity
       Few-shot Image Synthesis*, 2021, https://arxiv.org/abs/2101.04775, eq. 2.
+
+    Example:
+      >>> from jaxgan.penalties import weighted
+      >>> penalty = weighted((1.0, reconstruction()))  # with a `networks.FastGANDiscriminator`
     """
 
     def apply(
