@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 import jaxgan
-from benchmarks import hlo, tpu
+from benchmarks import hlo, tpu, tpu_programs, tpu_tables
 from jaxgan import networks, ops
 from jaxgan.ops import target
 from tests.conftest import ROOT
@@ -158,26 +158,26 @@ def test_bytes_of_results():
 
 def test_time_of_a_step_by_hand():
     """A step of 1 ms on 256 chips, with one all-reduce of gradients and three of statistics."""
-    program = tpu.Program("dcgan", 64, 64, 256)
+    program = tpu_programs.Program("dcgan", 64, 64, 256)
     one = {"kind": "all-reduce", "arrays": 1, "dtype": "f32", "asynchronous": False}
     record = {
         "cycles": {"matrix unit": 1_000_000, "copy": 502_986},
         "operations": 98_500_000_000,
         "collectives": [one | {"bytes": 51_200_000, "count": 1}, one | {"bytes": 0, "count": 3}],
     }
-    times = tpu.estimate(program, record)
+    times = tpu_tables.estimate(program, record)
     assert times.computation == pytest.approx(1e-3, rel=1e-5)  # 197e12 / 131072 cycles a second
     assert times.communication == pytest.approx(2 * 51e6 / 100e9 + 4 * 2 * 16e-6)
     assert times.transfer == pytest.approx(2 * 51e6 / 200e9)
-    assert tpu.efficiency(*times[:2]) == pytest.approx(1 / (1 + 1.02 + 0.128), rel=1e-5)
-    assert tpu.of_peak(program, record) == pytest.approx(0.5, rel=1e-5)
+    assert tpu_tables.efficiency(*times[:2]) == pytest.approx(1 / (1 + 1.02 + 0.128), rel=1e-5)
+    assert tpu_tables.of_peak(program, record) == pytest.approx(0.5, rel=1e-5)
 
 
 def test_tables_of_the_page_are_made_from_the_records():
     config = tpu.Config()
     page = config.page.read_text(encoding="utf-8")
-    assert page == tpu.rendered(page, tpu.records(config))
-    assert set(tpu.records(config)) <= set(tpu.PROGRAMS)
+    assert page == tpu_tables.rendered(page, tpu.records(config))
+    assert set(tpu.records(config)) <= set(tpu_programs.PROGRAMS)
 
 
 def test_unknown_programs_are_refused():
@@ -202,7 +202,7 @@ def test_update_compiled_for_eight_chips():
     assert record["memory"] < 1e9
     assert record["donated"] > 3 * 4 * parameters  # with both moments of Adam
     assert {one["kind"] for one in record["collectives"]} == {"all-reduce"}
-    gradients = [one for one in record["collectives"] if one["bytes"] >= tpu.LARGE]
+    gradients = [one for one in record["collectives"] if one["bytes"] >= tpu_tables.LARGE]
     assert sum(one["count"] for one in gradients) <= 4
     assert sum(one["count"] * one["bytes"] for one in gradients) < 4.5 * parameters
 
