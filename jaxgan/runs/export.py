@@ -19,6 +19,10 @@ from jaxgan.runs.run import Run
 
 NUM_EXAMPLES = 64  # inputs beside the model, and their images
 ZERO_IS_ON = ("seed", "b1")  # flags that 0 does not turn off
+PROGRAMS: Mapping[str, Callable[[programs.Program], bytes]] = {  # files of the model's program
+    "stablehlo": programs.to_stablehlo,
+    "onnx": onnx.to_onnx,
+}
 
 
 def export(args: arguments.Export) -> None:
@@ -30,7 +34,7 @@ def export(args: arguments.Export) -> None:
     """
     is_file = bool(args.out.suffix) and not args.out.is_dir()
     if is_file:
-        check_place(args.out, endings={f".{name}" for name in WRITERS})
+        check_place(args.out, endings={".safetensors", *(f".{name}" for name in PROGRAMS)})
     else:
         make_folder(args.out)
     run = commands.restore(args)
@@ -39,7 +43,10 @@ def export(args: arguments.Export) -> None:
     for name in formats:
         stem = player if name == "safetensors" else "model"
         path = args.out if is_file else args.out / f"{stem}.{name}"
-        WRITERS[name](path, run, player, args.license)
+        if name == "safetensors":
+            write_safetensors(path, run, player, args.license)
+        else:
+            path.write_bytes(PROGRAMS[name](programs.program_of(run, num=NUM_EXAMPLES, seed=0)))
         print(f"{path}: {run.directory} at step {run.step}, {path.stat().st_size:,} bytes")
     if not is_file:
         write_card(args.out, run, player, formats, args.license)
@@ -68,24 +75,6 @@ def write_safetensors(path: Path, run: Run, player: str, license_name: str) -> N
     )
 
 
-def write_stablehlo(path: Path, run: Run, player: str, license_name: str) -> None:
-    """Writes the run's model as a program."""
-    program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
-    path.write_bytes(programs.to_stablehlo(program))
-
-
-def write_onnx(path: Path, run: Run, player: str, license_name: str) -> None:
-    """Writes the run's model as an ONNX graph."""
-    path.write_bytes(onnx.to_onnx(programs.program_of(run, num=NUM_EXAMPLES, seed=0)))
-
-
-WRITERS: Mapping[str, Callable[[Path, Run, str, str], None]] = {
-    "safetensors": write_safetensors,
-    "stablehlo": write_stablehlo,
-    "onnx": write_onnx,
-}
-
-
 def write_card(
     folder: Path, run: Run, player: str, formats: Sequence[str], license_name: str
 ) -> None:
@@ -101,9 +90,7 @@ def write_card(
       formats: formats of the files in the folder.
       license_name: license of the weights.
     """
-    shapes, output = (
-        _write_examples(folder, run) if {"stablehlo", "onnx"} & set(formats) else ({}, ())
-    )
+    shapes, output = _write_examples(folder, run) if PROGRAMS.keys() & set(formats) else ({}, ())
     text = render(
         "card.md",
         run=run,
