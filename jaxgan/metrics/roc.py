@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, checked
@@ -86,6 +85,8 @@ def roc_auc(*names: str) -> Metric:
 
 def _area(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     """Area under the curve and its standard error."""
+    from scipy.stats import rankdata  # here, since its import takes a third of a second
+
     positive, negative = scores[labels], scores[~labels]
     ranks = rankdata(scores)
     below = (ranks[labels] - rankdata(positive)) / len(negative)  # for each positive

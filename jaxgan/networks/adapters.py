@@ -3,18 +3,20 @@
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
 from jaxgan import ops
 from jaxgan.game import Network
 from jaxgan.ops import target
 from jaxgan.ops.conv import conv_p, input_gradient_p
 from jaxgan.types import ModelState, Params, PRNGKey
+
+if TYPE_CHECKING:
+    from flax import nnx
 
 MODES = {  # names by which modules take their mode, and their values in training
     "train": True,
@@ -89,7 +91,7 @@ def from_linen(module: nn.Module, *, dtype: Any = None) -> Network:
     return Network(init, apply)
 
 
-def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
+def from_nnx(make: "Callable[[nnx.Rngs], nnx.Module]") -> Network:
     """Adapter from an nnx module to a `Network`.
 
     `nnx.Param`s are the learned parameters. Random streams are not state: each call makes new ones
@@ -113,6 +115,8 @@ def from_nnx(make: Callable[[nnx.Rngs], nnx.Module]) -> Network:
       >>> output.shape
       (2, 3)
     """
+    from flax import nnx  # here, since its import takes a quarter of a second
+
     graph, *abstract = _parts(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
 
     def init(key: PRNGKey, *inputs: Any) -> tuple[Params, ModelState]:
@@ -221,14 +225,18 @@ def _check_changed(name: str, before: ModelState, after: ModelState) -> None:
         )
 
 
-def _parts(module: nnx.Module) -> tuple[Any, Any, Any, Any]:
+def _parts(module: "nnx.Module") -> tuple[Any, Any, Any, Any]:
     """Splits a module into structure, parameters, random streams and all other state."""
+    from flax import nnx
+
     parts: tuple[Any, Any, Any, Any] = nnx.split(module, nnx.Param, nnx.RngState, ...)  # type: ignore
     return parts
 
 
-def _filled(abstract: nnx.State, values: Any) -> nnx.State:
+def _filled(abstract: "nnx.State", values: Any) -> "nnx.State":
     """State with the structure of `abstract` and the leaves of the plain dict `values`."""
+    from flax import nnx
+
     state = jax.tree.map(lambda leaf: leaf, abstract)  # a copy: the next line modifies it in place
     nnx.replace_by_pure_dict(state, values)
     return state

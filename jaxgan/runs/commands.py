@@ -16,7 +16,7 @@ from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
-from jaxgan.runs import arguments, exported
+from jaxgan.runs import arguments, compiled, exported
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.run import CHUNK, Run, load_run
@@ -264,13 +264,16 @@ def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> 
     """
     is_name = not args.run.exists() and str(args.run) in exported.names()
     data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None
-    return load_run(
+    run = load_run(
         exported.path_of(str(args.run)) if is_name else args.run,
         step=args.step,
         with_data=with_data,
         data_dir=data_dir,
         experiment=args.experiment,
     )
+    if run.config.compilation_cache:
+        compiled.enable_cache()
+    return run
 
 
 def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictures:

@@ -1,6 +1,9 @@
-"""The training algorithm of a run as it is compiled: its parallel mode, and steps per call."""
+"""What a run compiles: its algorithm in a parallel mode, some steps per call; and the cache."""
 
+import importlib.metadata
 import math
+import os
+from pathlib import Path
 
 import chex
 import jax
@@ -9,6 +12,16 @@ from jaxgan import parallel
 from jaxgan.errors import RunError
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.training import TrainingAlgorithm, scan_steps
+
+
+def enable_cache() -> None:
+    """Enables a persistent cache for this version of jaxlib, unless the user has set one."""
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        folder = cache / "jaxgan" / f"jaxlib-{importlib.metadata.version('jaxlib')}"
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def in_parallel(algorithm: TrainingAlgorithm, config: Config) -> TrainingAlgorithm:

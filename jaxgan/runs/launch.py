@@ -15,19 +15,16 @@ runs/mnist/
 
 import contextlib
 import dataclasses
-import importlib.metadata
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import jax
 from rich.console import Console
 
 from jaxgan.errors import RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import attempt, failures, lock, members, session, tables
+from jaxgan.runs import attempt, compiled, failures, lock, members, session, tables
 from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import PART
@@ -56,7 +53,7 @@ def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int
     if config.distributed:
         multihost.initialize(config.coordinator, config.num_processes, config.process_id)
     if config.compilation_cache:
-        enable_compilation_cache()
+        compiled.enable_cache()
     with multihost.shutdown_on_error():
         return (_run if config.seeds == 1 else _run_seeds)(config, make, name)
 
@@ -163,16 +160,6 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
 def short(name: str) -> str:
     """Last part of an experiment's name: of a module, or of a file without its extension."""
     return Path(name).stem if name.endswith(".py") else name.rpartition(".")[2]
-
-
-def enable_compilation_cache() -> None:
-    """Enables a persistent cache for this version of jaxlib, unless the user has set one."""
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-        folder = cache / "jaxgan" / f"jaxlib-{importlib.metadata.version('jaxlib')}"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def _print_data(console: Console, name: str, experiment: Experiment) -> None:

@@ -198,13 +198,15 @@ class Run:
         """The first sample of each seed, `float32[len(seeds), ...]`; arguments as of `sample`."""
         prior = self._prior(truncation)
         keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-        return self.decode(np.asarray(jax.vmap(lambda key: prior(key, 1)[0])(keys)), label=label)
+        first = jax.jit(jax.vmap(lambda key: prior(key, 1)[0]))
+        return self.decode(np.asarray(first(keys)), label=label)
 
     def latents(self, num: int, *, seed: int = 0, truncation: float | None = None) -> np.ndarray:
         """The first `num` codes of a seed from the game's prior, `float32[num, dim]`."""
         if num < 1:
             raise RunError(f"the number of samples is {num}, expected at least 1")
-        return np.asarray(self._prior(truncation)(jax.random.key(seed), num))
+        prior = jax.jit(self._prior(truncation), static_argnums=1)
+        return np.asarray(prior(jax.random.key(seed), num))
 
     def decode(self, codes: np.ndarray, *, label: int | None = None, start: int = 0) -> np.ndarray:
         """Images of codes, `float32[n, ...]`, decoded by `params`.

@@ -20,7 +20,17 @@ from types import ModuleType
 from rich.console import Console
 
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import arguments, failures, find, launch, members, parser, presets, tables
+from jaxgan.runs import (
+    arguments,
+    compiled,
+    failures,
+    find,
+    launch,
+    members,
+    parser,
+    presets,
+    tables,
+)
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import make_folder, write_atomically
 
@@ -44,7 +54,7 @@ def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
     points = _points(module, args, words)
     base = next(iter(points.values()))
     if base.compilation_cache:
-        launch.enable_compilation_cache()
+        compiled.enable_cache()
     name = find.name_of(module.make)
     folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
     make_folder(folder)
