@@ -73,7 +73,7 @@ class Judge:
                 f"{path} has {len(pictures)} images, expected one for each of the "
                 f"{len(self.sources)} test pairs"
             )
-        return data.as_float(data.resized_examples({"image": pictures}, side)["image"])
+        return data.as_float(squares(pictures, side))
 
 
 def make_judge(data_dir: Path, side: int, num_steps: int, cache: Path) -> Judge:
@@ -98,7 +98,12 @@ def make_judge(data_dir: Path, side: int, num_steps: int, cache: Path) -> Judge:
 def examples(photos: Pictures, label_maps: Pictures, side: int) -> Examples:
     """Photographs `image` uint8 and `classes` int32 of all pairs, in memory."""
     classes = [classes_of(label_maps.read(i), side) for i in range(len(label_maps))]
-    return data.resized_examples({"image": photos}, side) | {"classes": np.stack(classes)}
+    return {"image": squares(photos, side), "classes": np.stack(classes)}
+
+
+def squares(pictures: Pictures, side: int) -> np.ndarray:
+    """Pictures resized to `uint8[n, side, side, channels]`, whatever their aspect."""
+    return data.resized_examples({"image": pictures}, data.Jitter(crop_size=side))["image"]
 
 
 def fcn_scores(
@@ -121,7 +126,7 @@ def translated(run: Path, label_maps: Pictures) -> np.ndarray:
         raise RunError(f"{run} does not translate label maps to photographs: use --direction b2a")
     experiment, state = commands.load(run)
     translation = next(iter(experiment.translations.values()))
-    sources = data.resized_examples({"source": label_maps}, config["crop_size"])["source"]
+    sources = squares(label_maps, config["crop_size"])
     apply = jax.jit(translation.apply)
     batches = (data.as_float(sources[i : i + 1]) for i in range(len(sources)))
     return np.concatenate([np.asarray(apply(*with_ema(state), batch)) for batch in batches])

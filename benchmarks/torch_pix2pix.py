@@ -72,7 +72,8 @@ def main(config: Config) -> None:
         step(batch["source"], batch["target"])
 
     sources = data.load_pairs(config.data_dir, "test")[1]
-    examples = data.resized_examples({"source": sources}, config.crop_size)["source"]
+    jitter = data.Jitter(crop_size=config.crop_size)
+    examples = data.resized_examples({"source": sources}, jitter)["source"]
     config.output.mkdir(parents=True, exist_ok=True)
     generator.train(config.stochastic)
     with torch.no_grad():

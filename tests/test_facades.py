@@ -15,7 +15,7 @@ from sklearn.metrics import (
 )
 
 from benchmarks import fcn_score, segmenter
-from jaxgan import metrics
+from jaxgan import data, metrics
 from jaxgan.errors import DataError, MetricError
 
 RNG = np.random.default_rng(0)
@@ -125,6 +125,26 @@ def test_a_judge_between_its_ends():
     # For a mean over images the jackknife is the standard error of the mean.
     error = right.mean(axis=(1, 2)).std(ddof=1) / np.sqrt(len(CLASSES))
     assert scores["pixel_accuracy"].standard_error == pytest.approx(error, rel=1e-9)
+
+
+def test_pairs_are_read_at_the_side_of_the_judge(tmp_path):
+    """Photographs of one colour each beside label maps, and a folder of outputs of another size."""
+    for name in ("train", "test", "outputs"):
+        (tmp_path / name).mkdir()
+    colours = RNG.integers(0, 256, (6, 1, 1, 3), np.uint8)
+    for i, (colour, classes) in enumerate(zip(colours, CLASSES, strict=True)):
+        photo = np.broadcast_to(colour, (32, 32, 3))
+        pair = np.concatenate([photo, label_map(classes, 4)], axis=1)
+        for split in ("train", "test"):
+            Image.fromarray(pair.astype(np.uint8)).save(tmp_path / split / f"{i}.png")
+        Image.fromarray(photo[:20, :12]).save(tmp_path / "outputs" / f"{i}.png")
+    photos, label_maps = data.load_pairs(tmp_path, "train")
+    read = fcn_score.examples(photos, label_maps, 8)
+    np.testing.assert_array_equal(read["image"], np.broadcast_to(colours, (6, 8, 8, 3)))
+    np.testing.assert_array_equal(read["classes"], CLASSES)
+    judge = fcn_score.Judge(read_colour, label_maps, CLASSES, {}, {})
+    outputs = judge.outputs(tmp_path / "outputs")
+    np.testing.assert_array_equal(outputs, data.as_float(read["image"]))
 
 
 def test_classes_move_with_their_image():
