@@ -3,17 +3,17 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
+import jaxgan
 from benchmarks import segmenter
-from jaxgan import data, metrics, with_ema
+from jaxgan import data, metrics
 from jaxgan.data import Pictures
 from jaxgan.data.pictures import resized
 from jaxgan.errors import DataError, RunError
-from jaxgan.runs import commands
-from jaxgan.runs.config_json import read_config_json
 from jaxgan.types import Examples
 
 # Colours of the label maps: every fifth entry of the colour map "jet" of 64 colours.
@@ -119,17 +119,19 @@ def fcn_scores(
     return {name: Score(float(x), error(without_one[name])) for name, x in scores.items()}
 
 
-def translated(run: Path, label_maps: Pictures) -> np.ndarray:
+def translated(directory: Path, label_maps: Pictures) -> np.ndarray:
     """Outputs of a run for label maps, at the size of its training crops."""
-    config = read_config_json(run)["config"]
-    if config.get("direction") != "b2a":
-        raise RunError(f"{run} does not translate label maps to photographs: use --direction b2a")
-    experiment, state = commands.load(run)
-    translation = next(iter(experiment.translations.values()))
-    sources = squares(label_maps, config["crop_size"])
+    run = jaxgan.load_run(directory)
+    config: Any = run.config
+    if getattr(config, "direction", None) != "b2a":
+        raise RunError(
+            f"{directory} does not translate label maps to photographs: use --direction b2a"
+        )
+    translation = next(iter(run.experiment.translations.values()))
+    sources = squares(label_maps, config.crop_size)
     apply = jax.jit(translation.apply)
     batches = (data.as_float(sources[i : i + 1]) for i in range(len(sources)))
-    return np.concatenate([np.asarray(apply(*with_ema(state), batch)) for batch in batches])
+    return np.concatenate([apply(run.params, run.model_state, batch) for batch in batches])
 
 
 def resized_to(images: np.ndarray, side: int) -> np.ndarray:

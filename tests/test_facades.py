@@ -15,8 +15,10 @@ from sklearn.metrics import (
 )
 
 from benchmarks import fcn_score, segmenter
+from experiments import pix2pix
 from jaxgan import data, metrics
-from jaxgan.errors import DataError, MetricError
+from jaxgan.errors import DataError, MetricError, RunError
+from tests.support import command, train
 
 RNG = np.random.default_rng(0)
 CLASSES = RNG.integers(0, 12, (6, 8, 8))
@@ -145,6 +147,27 @@ def test_pairs_are_read_at_the_side_of_the_judge(tmp_path):
     judge = fcn_score.Judge(read_colour, label_maps, CLASSES, {}, {})
     outputs = judge.outputs(tmp_path / "outputs")
     np.testing.assert_array_equal(outputs, data.as_float(read["image"]))
+
+
+@pytest.mark.slow
+def test_outputs_of_a_run_are_those_of_its_translate_command(tmp_path):
+    folder, run = tmp_path / "facades", tmp_path / "run"
+    for split in ("train", "test"):
+        (folder / split).mkdir(parents=True)
+        for i, classes in enumerate(CLASSES[:3]):
+            pair = np.concatenate([RNG.integers(0, 256, (16, 16, 3)), label_map(classes, 2)], 1)
+            Image.fromarray(pair.astype(np.uint8)).save(folder / split / f"{i}.png")
+    small = {"features": 2, "levels": 2, "patch_layers": 1, "crop_size": 16, "num_steps": 2}
+    train(pix2pix, run, data_dir=str(folder), direction="b2a", evaluate_every=0, **small)
+    _, label_maps = data.load_pairs(folder, "test")
+    outputs = fcn_score.Judge(read_colour, label_maps, CLASSES, {}, {}).outputs(run)
+    command("translate", run, input=folder / "test", output=tmp_path / "out", side="right")
+    written = data.load_folder(tmp_path / "out")
+    expected = [fcn_score.resized(written.read(i), (8, 8)) for i in range(3)]
+    np.testing.assert_array_equal(outputs, data.as_float(np.stack(expected)))
+    train(pix2pix, tmp_path / "other", data_dir=str(folder), evaluate_every=0, **small)
+    with pytest.raises(RunError, match="does not translate label maps to photographs: use --dir"):
+        fcn_score.translated(tmp_path / "other", label_maps)
 
 
 def test_classes_move_with_their_image():
