@@ -56,7 +56,9 @@ def digits() -> list[Row]:
     test images over the 84 features of LeNet-5 (LeCun et al., 1998), trained for this table and
     used for nothing else, and `fid_mnist_classifier`, by which the defaults were chosen; median of
     three seeds, and all of them. The last column has the number of steps, and the floor: the score
-    of 10 000 training images in place of samples.
+    of 10 000 training images in place of samples. With labels (of the training images in training,
+    and as many samples of every class) digits come out right; nothing that was tried without them,
+    networks, losses, penalties, averages, decays, batches, halves the distance.
     """
     if importlib.util.find_spec("torch") is None:
         raise DataError("a contestant needs PyTorch: pip install -e '.[bench]'")
