@@ -225,15 +225,17 @@ class _Evaluator:
 
     @property
     def num_others(self) -> int:
-        """Number of other real examples that stand for samples."""
+        """Number of other real examples that stand for samples: none for paired metrics."""
         others = self.evaluation.others
-        return 0 if others is None else min(self.num_samples, len(others[self.evaluation.target]))
+        if others is None or self.paired:
+            return 0
+        return min(self.num_samples, len(others[self.evaluation.target]))
 
     @cached_property
     def floors(self) -> dict[str, float]:
         """Scores of `evaluation.others` in place of samples."""
         others, n = self.evaluation.others, self.num_others
-        if others is None or self.paired or n < max(m.min_generated for m in self.metrics):
+        if others is None or n < max(1, *(metric.min_generated for metric in self.metrics)):
             return {}
         batches = _batches(others, n, self.seed)
         rows = ((first(count, self.real_outputs(batch)), None) for batch, count in batches)
