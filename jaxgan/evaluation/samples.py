@@ -235,7 +235,8 @@ class _Evaluator:
     def floors(self) -> dict[str, float]:
         """Scores of `evaluation.others` in place of samples."""
         others, n = self.evaluation.others, self.num_others
-        if others is None or n < max(1, *(metric.min_generated for metric in self.metrics)):
+        needed = max((metric.min_generated for metric in self.metrics), default=1)
+        if others is None or n < needed:
             return {}
         batches = _batches(others, n, self.seed)
         rows = ((first(count, self.real_outputs(batch)), None) for batch, count in batches)
