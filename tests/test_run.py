@@ -416,6 +416,19 @@ def test_commands_import_only_what_they_use():
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
+def test_commands_keep_their_compiled_programs(tmp_path, monkeypatch):
+    """Also those of runs whose loading compiles something."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    words = ["sample", "mnist-dcgan", "--num", 4, "--out", tmp_path / "out.png"]
+    status, _, errors = support.finish(
+        support.start("jaxgan", *words, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    )
+    assert status == 0, errors
+    (folder,) = (tmp_path / "cache" / "jaxgan").glob("jaxlib-*")
+    assert any(path.name.startswith("jit_") for path in folder.iterdir())
+
+
 def test_flags_are_set_before_jax_starts_and_never_after(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--mine")
     xla_flags.set_flags()  # jax is loaded here

@@ -161,7 +161,7 @@ class Sums(NamedTuple):
         """Standard error of each mean; `None` of a single example, which has no spread."""
         if self.n < 2:
             return [None] * len(self.mean)
-        return list(self.deviation / np.sqrt(self.n))
+        return (self.deviation / np.sqrt(self.n)).tolist()
 
     @property
     def deviation(self) -> np.ndarray:

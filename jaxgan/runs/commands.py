@@ -264,16 +264,14 @@ def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> 
     """
     is_name = not args.run.exists() and str(args.run) in exported.names()
     data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None
-    run = load_run(
+    compiled.enable_cache()  # before anything is compiled: jax decides about its cache then
+    return load_run(
         exported.path_of(str(args.run)) if is_name else args.run,
         step=args.step,
         with_data=with_data,
         data_dir=data_dir,
         experiment=args.experiment,
     )
-    if run.config.compilation_cache:
-        compiled.enable_cache()
-    return run
 
 
 def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictures:
