@@ -87,10 +87,14 @@ def infogan() -> list[Row]:
 
 def few_digits() -> list[Row]:
     """Digits from 1000 training images of MNIST, with what keeps the discriminator from learning
-    them by heart: `experiments.mnist` with 16 channels, no gradient penalty, 6000 steps of 64
-    images (384 epochs), three seeds. Results: the Fréchet distance between 5000 samples and the
+    them by heart: `experiments.mnist` with 16 channels, no gradient penalty, 3000 steps of 64
+    images (192 epochs), three seeds. Results: the Fréchet distance between 5000 samples and the
     test images over LeNet-5, and over the classifier of the package. Last column: by how much the
-    logits of D are higher for the training images than for the test images, medians.
+    logits of D are higher for the training images than for the test images, medians. Consistency,
+    LeCam and DiffAugment close this gap, and after these few steps none of them has better samples:
+    they learn more slowly, and overfitting costs little yet (ADA's authors train on 25 million
+    images, not on 0.2). Without any of them, seed 0 has 53.2 over LeNet-5 after 3000 steps and 56.8
+    after 6000.
     """
     full = data.load("mnist")
     dataset = full._replace(train={name: rows[:FEW] for name, rows in full.train.items()})
@@ -106,7 +110,7 @@ def few_digits() -> list[Row]:
         scores: dict[str, list[float]] = {judge: [] for judge in judges()}
         gaps: list[float] = []
         for seed in SEEDS:
-            own = {"augment": "none", "r1": 0.0, "num_steps": 6000, "features": 16} | flags
+            own = {"augment": "none", "r1": 0.0, "num_steps": 3000, "features": 16} | flags
             config = mnist.Config(data="mnist", seed=seed, **own)
             state = trained(mnist.make(config, dataset), config)
             decode = decoder(mnist.make(config, dataset).game, state)

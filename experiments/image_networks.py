@@ -33,13 +33,15 @@ def _dcgan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Modul
     from jaxgan import networks
 
     classes, with_head = _classes(config, dataset), bool(config.acgan or config.infogan)
+    dense = {"dense_features": 16 * config.features if config.network == "infogan" else 0}
     return (
-        networks.DCGANGenerator(dataset.image_shape, config.features, num_classes=classes),
+        networks.DCGANGenerator(dataset.image_shape, config.features, num_classes=classes, **dense),
         networks.DCGANDiscriminator(
             config.features,
             batch_norm=config.discriminator_norm == "batch",
             num_classes=None if with_head else classes,
             with_features=with_head,
+            **dense,
         ),
     )
 
@@ -142,6 +144,7 @@ def _classes(config: images.Config, dataset: Dataset) -> int | None:
 
 MODULES = {
     "dcgan": _dcgan,
+    "infogan": _dcgan,
     "mlp": _mlp,
     "maxout": _mlp,
     "sngan": _sngan,

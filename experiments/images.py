@@ -48,6 +48,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     sagan, biggan, stylegan2, r3gan, fastgan, acgan, infogan. With --help, they are shown."""
     network: Literal[
         "dcgan",
+        "infogan",
         "mlp",
         "maxout",
         "sngan",
@@ -58,21 +59,23 @@ class Config(SizedPictureFlags, AlgorithmConfig):
         "r3gan",
         "fastgan",
     ] = "dcgan"
-    """Networks: of a paper; or fully connected (mlp), or those of Goodfellow et al. (maxout)."""
+    """Networks: of a paper (infogan: dcgan with a dense layer in both); or fully connected (mlp),
+    or those of Goodfellow et al. (maxout)."""
     features: int = flag(32, at_least=1)
     """Channels of the finest layer of convolutional networks; of all stages of r3gan."""
     discriminator_norm: Literal["none", "batch"] = "none"
-    """Normalisation of the DCGAN's discriminator: batch as in the paper; none with gradient
-    penalties, since batch statistics make the logit of an example depend on the others."""
+    """Normalisation of the discriminator of dcgan and infogan: batch as in the papers; none with
+    gradient penalties, since batch statistics make the logit of an example depend on the others."""
     latent: int = flag(64, at_least=1)
     """Latent dimension; the prior is standard normal."""
     conditional: bool = False
     """Condition both networks on the label; the columns of the sheets are then classes."""
     acgan: float = flag(0.0, at_least=0.0)
     """Weight of AC-GAN's classifier of the labels in both players' losses, which needs
-    --conditional and --network dcgan; 0 for none."""
+    --conditional and --network dcgan or infogan; 0 for none."""
     infogan: float = flag(0.0, at_least=0.0)
-    """Weight of InfoGAN's prediction of the codes in both players' losses; 0 for none."""
+    """Weight of InfoGAN's prediction of the codes in both players' losses, which needs --network
+    dcgan or infogan; 0 for none."""
     categorical: int = flag(10, at_least=2)
     """Values of InfoGAN's categorical code."""
     continuous: int = flag(2, at_least=0)
@@ -203,9 +206,11 @@ def check(config: Config, dataset: Dataset) -> None:
         raise DataError("--acgan classifies labels, expected --conditional beside it")
     if config.acgan and config.infogan:
         raise DataError("--acgan and --infogan both need the head of D, expected one of them")
-    if (config.acgan or config.infogan) and config.network != "dcgan":
+    if (config.acgan or config.infogan) and config.network not in ("dcgan", "infogan"):
         name = "acgan" if config.acgan else "infogan"
-        raise DataError(f"--{name} has a head for --network dcgan, not for {config.network}")
+        raise DataError(
+            f"--{name} has a head for --network dcgan or infogan, not for {config.network}"
+        )
     if config.label_smoothing and config.loss not in ("minimax", "non_saturating"):
         raise DataError(
             f"--label-smoothing is for the logistic losses, minimax and non_saturating, and --loss "
@@ -312,7 +317,7 @@ def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
 
 def learning_rates_of(config: Config) -> dict[str, float]:
     """Learning rates by player."""
-    default = config.DCGAN_LEARNING_RATE if config.network == "dcgan" else 2e-4
+    default = config.DCGAN_LEARNING_RATE if config.network in ("dcgan", "infogan") else 2e-4
     rates = {"discriminator": config.discriminator_lr, "generator": config.generator_lr}
     return {player: default if rate is None else rate for player, rate in rates.items()}
 

@@ -160,6 +160,7 @@ PRESETS = {
         "Generative Adversarial Nets, 2016, https://arxiv.org/abs/1606.03657",
         {
             **_PLAIN,
+            "network": "infogan",
             "infogan": 1.0,
             "latent": 62,
             "discriminator_norm": "batch",

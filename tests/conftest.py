@@ -1,8 +1,7 @@
-"""Strict numerics, a compilation cache for the session, and the data that tests share."""
+"""Strict numerics, a compilation cache, and the data that tests share."""
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -18,7 +17,6 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 DATA_DIR = Path(os.environ.get("JAXGAN_DATA_DIR", ""))
-CACHE = pytest.StashKey[str]()
 CACHED = {  # short compilations are cheaper than files
     "jax_persistent_cache_min_compile_time_secs": 0.02,
     "jax_persistent_cache_min_entry_size_bytes": -1,
@@ -34,10 +32,9 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 def pytest_configure(config: pytest.Config) -> None:
     """What jax reads is set in the environment too, for programs that tests start."""
-    if "JAXGAN_TESTS_CACHE" not in os.environ:  # the workers of pytest-xdist inherit it
-        os.environ["JAXGAN_TESTS_CACHE"] = tempfile.mkdtemp(prefix="jaxgan-tests-")
-        config.stash[CACHE] = os.environ["JAXGAN_TESTS_CACHE"]
-    cached = CACHED | {"jax_compilation_cache_dir": os.environ["JAXGAN_TESTS_CACHE"]}
+    # In .pytest_cache, so that a second run and the slow tests find what the first has compiled;
+    # `pytest --cache-clear` empties it.
+    cached = CACHED | {"jax_compilation_cache_dir": str(config.cache.mkdir("compiled"))}
     for name, value in cached.items():
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
@@ -46,16 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
         "filterwarnings", "ignore:Error reading persistent compilation cache entry:UserWarning"
     )
     # Most of the time of the tests is compilation, and half of that is optimisation. Short vectors
-    # mean unrolled loops of fewer instructions. (Level 0 or the preset FAST_COMPILE would save more,
-    # but compile some programs wrongly.)
+    # mean unrolled loops of fewer instructions. (Level 0 or the preset FAST_COMPILE would save
+    # more, but compile some programs wrongly.)
     if QUICKLY_COMPILED not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}".strip()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if CACHE in config.stash:
-        shutil.rmtree(config.stash[CACHE], ignore_errors=True)
-        del os.environ["JAXGAN_TESTS_CACHE"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -174,7 +174,7 @@ def _test(path: Path) -> NoReturn:
         del sys.modules[name]
     names, cases = tests_of(path)
     files = [f"tests/{name}.py" for name in names.split()]
-    options = ["-x", "-q", "-n0", "-pno:cacheprovider"]
+    options = ["-x", "-q", "-n0", f"-ocache_dir={os.environ['MUTANTS']}/cache"]
     options += ["-k", f"not test_contract or {cases}"] if cases else []
     os._exit(pytest.main([*options, *files, str(path)]))
 
@@ -228,7 +228,7 @@ def main() -> None:
     chosen = sample(all_mutants(), args.num, args.seed)
     chosen, results = [m for m in chosen if args.only in str(m.module_path)], []
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"MUTANTS": folder, "JAXGAN_TESTS_CACHE": f"{folder}/cache"}
+        os.environ["MUTANTS"] = folder
         with ProcessPoolExecutor(args.workers, initializer=enter_copy) as pool:
             files = list({tests_of(path): path for path in map(relative, chosen)}.values())
             for path, passed in zip(files, pool.map(passes, files), strict=True):

@@ -290,8 +290,14 @@ def test_what_comes_after_is_unchanged():
 
 X, Z, LABEL = (2, 16, 16, 3), (2, 5), jnp.array([0, 1])
 MODULES = {
-    "DCGANGenerator": (networks.DCGANGenerator((16, 16, 3), 4, num_classes=2), (Z, LABEL)),
-    "DCGANDiscriminator": (networks.DCGANDiscriminator(4, num_classes=2), (X, LABEL)),
+    "DCGANGenerator": (
+        networks.DCGANGenerator((16, 16, 3), 4, num_classes=2, dense_features=6),
+        (Z, LABEL),
+    ),
+    "DCGANDiscriminator": (
+        networks.DCGANDiscriminator(4, num_classes=2, dense_features=6),
+        (X, LABEL),
+    ),
     "DCGANEncoder": (networks.DCGANEncoder((2, 3), 4), (X,)),
     "MLP": (networks.MLP((8, 8), (3,), num_classes=2), (Z, LABEL)),
     "MaxoutMLP": (networks.MaxoutMLP((8,), pieces=2, num_classes=2), (X, LABEL)),

@@ -191,6 +191,41 @@ def test_dcgan_parameter_count():
     assert count(shapes) == (16 + 1) * 64 + (16 * 64 * 128 + 128) + 2 * 128 + 7 * 7 * 128 + 1
 
 
+def test_infogan_parameter_count():
+    """By hand, for the networks of the paper's table 1, with codes of 62 + 10 + 2 dimensions."""
+    count = lambda module, x: sum(
+        leaf.size
+        for leaf in jax.tree.leaves(jax.eval_shape(jaxgan.from_linen(module).init, KEY, x)[0])
+    )
+    generator = networks.DCGANGenerator((28, 28, 1), 64, dense_features=1024)
+    hidden, maps = (74 + 1) * 1024 + 2 * 1024, (1024 + 1 + 2) * 7 * 7 * 128
+    convolutions = (16 * 128 + 1) * 64 + 2 * 64 + (16 * 64 + 1)
+    assert count(generator, jnp.zeros((2, 74))) == hidden + maps + convolutions
+    discriminator = networks.DCGANDiscriminator(64, dense_features=1024)
+    convolutions = (16 + 1) * 64 + (16 * 64 + 1) * 128 + 2 * 128
+    hidden = (7 * 7 * 128 + 1) * 1024 + 2 * 1024
+    assert count(discriminator, jnp.zeros((2, 28, 28, 1))) == convolutions + hidden + 1024 + 1
+
+
+def test_the_dense_layer_gives_the_discriminators_features():
+    """By hand, from the features of the network without it."""
+    x = jax.random.normal(KEY, (3, 8, 8, 1))
+    module = networks.DCGANDiscriminator(2, False, with_features=True, dense_features=5)
+    variables = jax.jit(partial(module.init, train=False))(KEY, x)
+    logits, features = jax.jit(partial(module.apply, train=False))(variables, x)
+    plain = networks.DCGANDiscriminator(2, False, with_features=True)
+    convolutions = {
+        "Conv_0": variables["params"]["Conv_0"],
+        "Dense_0": {"kernel": jnp.zeros((32, 1)), "bias": jnp.zeros(1)},
+    }
+    _, maps = plain.apply({"params": convolutions}, x, train=False)
+    hidden, output = (variables["params"][name] for name in ("Dense_0", "Dense_1"))
+    expected = maps @ hidden["kernel"]  # biases are 0
+    expected = np.where(expected > 0, expected, 0.2 * expected)
+    np.testing.assert_allclose(features, expected, atol=1e-6)
+    np.testing.assert_allclose(logits, (expected @ output["kernel"])[:, 0], atol=1e-6)
+
+
 def test_dcgan_initialisation():
     module = networks.DCGANGenerator((28, 28, 1), 64)
     params = jax.jit(partial(module.init, train=False))(KEY, jnp.zeros((2, 100)))["params"]

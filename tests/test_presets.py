@@ -79,7 +79,7 @@ def test_unknown_presets():
         ({"acgan": 1.0, "infogan": 1.0, "conditional": True}, "expected one of them"),
         (
             {"infogan": 1.0, "network": "mlp"},
-            "--infogan has a head for --network dcgan, not for mlp",
+            "--infogan has a head for --network dcgan or infogan, not for mlp",
         ),
         ({"label_smoothing": 0.1, "loss": "hinge"}, "logistic losses, .* and --loss is hinge"),
         ({"pack": 2, "conditional": True}, "--pack is for GANs without conditions"),

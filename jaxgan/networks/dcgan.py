@@ -45,6 +45,9 @@ class DCGANGenerator(nn.Module):
       dtype: dtype of the computation; parameters and output are float32.
       output_activation: activation of the output; `None` for none, as for a VAE's logits.
       use_bias: whether layers add a bias; PyTorch's DCGAN has none.
+      dense_features: width of a dense hidden layer between latent and maps, `16 * features` in
+        InfoGAN's networks for MNIST; 0 for none. With it, units of dense layers are normalised one
+        by one, as in its authors' code, and not by channels of the map that they become.
 
     Example:
       >>> generator = DCGANGenerator((32, 32, 3), features=64)
@@ -61,6 +64,7 @@ class DCGANGenerator(nn.Module):
     dtype: Any = jnp.float32
     output_activation: Callable[[Array], Array] | None = jnp.tanh
     use_bias: bool = True
+    dense_features: int = 0
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
@@ -77,8 +81,13 @@ class DCGANGenerator(nn.Module):
             "kernel_init": DCGAN_KERNEL_INIT,
             "dtype": self.dtype,
         }
+        if self.dense_features:
+            z = self._normalised(nn.Dense(self.dense_features, **layer)(z), train)
         x = nn.Dense(math.prod(base), **layer)(z)
-        x = self._normalised(x.reshape(-1, *base), train)
+        if self.dense_features:
+            x = self._normalised(x, train).reshape(-1, *base)
+        else:
+            x = self._normalised(x.reshape(-1, *base), train)
         for level in reversed(range(levels - 1)):
             x = ConvTranspose(self.features << level, KERNEL, **layer)(x)
             x = self._normalised(x, train)
@@ -106,6 +115,9 @@ class DCGANDiscriminator(nn.Module):
       with_features: whether to return `(logits, features)`, with the dense layer's input as
         features `[batch, width]`, as `vae_gan` needs it.
       use_bias: whether layers add a bias; PyTorch's DCGAN has none.
+      dense_features: width of a dense hidden layer after the maps, normalised like them; its output
+        takes the place of the features. `16 * features` in InfoGAN's networks for MNIST; 0 for
+        none.
 
     Example:
       >>> discriminator = DCGANDiscriminator(features=64, batch_norm=False)
@@ -121,15 +133,25 @@ class DCGANDiscriminator(nn.Module):
     dtype: Any = jnp.float32
     with_features: bool = False
     use_bias: bool = True
+    dense_features: int = 0
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Any:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         x = _halvings(x, self.features, self.batch_norm, self.dtype, train, self.use_bias)
+        if self.dense_features:
+            x = self._dense(x, train)
         logits = nn.Dense(1, use_bias=self.use_bias, kernel_init=DCGAN_KERNEL_INIT)(x)[:, 0]
         if self.num_classes is not None:
             logits += jnp.sum(_embedded(label, self.num_classes, x.shape[-1]) * x, axis=-1)
         return (logits, x) if self.with_features else logits
+
+    def _dense(self, x: Array, train: bool) -> Array:
+        layer = {"kernel_init": DCGAN_KERNEL_INIT, "dtype": self.dtype}
+        x = nn.Dense(self.dense_features, use_bias=self.use_bias, **layer)(x)
+        if self.batch_norm:
+            x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
+        return leaky_relu(x).astype(jnp.float32)
 
 
 class DCGANEncoder(nn.Module):
