@@ -67,7 +67,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Normalisation of the discriminator of dcgan and infogan: batch as in the papers; none with
     gradient penalties, since batch statistics make the logit of an example depend on the others."""
     latent: int = flag(64, at_least=1)
-    """Latent dimension; the prior is standard normal."""
+    """Latent dimension; the prior is standard normal, and uniform beside InfoGAN's codes."""
     conditional: bool = False
     """Condition both networks on the label; the columns of the sheets are then classes."""
     acgan: float = flag(0.0, at_least=0.0)
@@ -227,7 +227,7 @@ def check(config: Config, dataset: Dataset) -> None:
 
 
 def make_prior(config: Config) -> Latent:
-    """Standard normal latents, with InfoGAN's codes if there are any."""
+    """Standard normal latents, or InfoGAN's codes beside uniform noise."""
     from jaxgan import latents
 
     if not config.infogan:

@@ -131,8 +131,8 @@ class CodeParts(NamedTuple):
 class Codes:
     """Prior of an InfoGAN: noise, categorical and continuous codes, concatenated to `[n, dim]`.
 
-    Noise is N(0, I), a categorical code is one-hot and uniform over its values, a continuous code
-    is uniform in [-1, 1).
+    Noise and continuous codes are uniform in [-1, 1), as in the authors' code; a categorical code
+    is one-hot and uniform over its values.
 
     Attributes:
       noise: dimension of the noise, at least 0.
@@ -192,7 +192,7 @@ class Codes:
             jax.nn.one_hot(jax.random.randint(jax.random.fold_in(key_categories, i), (), 0, k), k)
             for i, k in enumerate(self.categorical)
         ]
-        noise = jax.random.normal(key_noise, (self.noise,))
+        noise = jax.random.uniform(key_noise, (self.noise,), minval=-1.0)
         continuous = jax.random.uniform(key_continuous, (self.continuous,), minval=-1.0)
         return jnp.concatenate([noise, *one_hot, continuous])
 

@@ -175,6 +175,17 @@ def test_the_table_of_presets(tmp_path):
     assert zoo.read(file)["records"][0]["seed"] == 2  # as they came
 
 
+def test_times_of_presets_that_are_added_later():
+    """Scaled by the defaults' time, then and now: this machine is half as fast today."""
+    from benchmarks import zoo
+
+    today = {"defaults": 20.0, "dcgan": 8.0, "r3gan": 500.0}
+    measure = lambda names: {name: today[name] for name in names}
+    assert zoo.completed({}, ["dcgan", "r3gan"], measure) == {"dcgan": 8.0, "r3gan": 500.0}
+    known = {"defaults": 10.0, "dcgan": 5.0}
+    assert zoo.completed(known, ["r3gan"], measure) == known | {"r3gan": 250.0}
+
+
 @pytest.mark.slow
 def test_memory_of_metrics_does_not_grow_with_the_square(capfd):
     """Of 16 000 rows all distances at once would take 1 GB, the rows themselves 2 MB."""

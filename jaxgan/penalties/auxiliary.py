@@ -71,7 +71,7 @@ def auxiliary_classifier(
     return stateless(term)
 
 
-def mutual_information(codes: Codes, *, continuous_weight: float = 0.1) -> Regularizer:
+def mutual_information(codes: Codes, *, continuous_weight: float = 1.0) -> Regularizer:
     """InfoGAN: `-log Q(c | G(z))` of the codes c in the latents z, `[batch]`.
 
     Up to the constant entropy of the codes, minus a lower bound of their mutual information with
@@ -82,8 +82,8 @@ def mutual_information(codes: Codes, *, continuous_weight: float = 0.1) -> Regul
 
     Args:
       codes: the game's prior.
-      continuous_weight: weight of the continuous codes beside the categorical ones; smaller than 1
-        in the paper.
+      continuous_weight: weight of the continuous codes beside the categorical ones; 1 in the
+        authors' code, smaller in the paper's text.
 
     Raises:
       ValueError: in a loss, the discriminator returns no features.
