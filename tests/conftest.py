@@ -24,7 +24,7 @@ CACHED = {  # short compilations are cheaper than files
 collect_ignore = ["mutation.py"]  # a program, with requirements of its own
 QUICKLY_COMPILED = (
     "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_prefer_vector_width=64"
+    "--xla_cpu_use_fusion_emitters=false"
 )
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -42,9 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:Error reading persistent compilation cache entry:UserWarning"
     )
-    # Most of the time of the tests is compilation, and half of that is optimisation. Short vectors
-    # mean unrolled loops of fewer instructions. (Level 0 or the preset FAST_COMPILE would save
-    # more, but compile some programs wrongly.)
+    # Most of the time of the tests is compilation, and half of that is optimisation. (Level 0 or
+    # the preset FAST_COMPILE would save more, but compile some programs wrongly.)
     if QUICKLY_COMPILED not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}".strip()
 
