@@ -4,7 +4,8 @@
     python -m benchmarks.zoo --only r3gan dcgan    # these, again
 
 First all presets take turns in one process, and the median time of their steps is measured; the
-number of steps of each follows from it. From then on no clock matters: the runs take as long as
+number of steps of each follows from it; a preset without a time is measured beside the defaults
+later, and scaled by theirs. From then on no clock matters: the runs take as long as
 they take, and a record is written to docs/results.json as soon as a run has ended, so that an
 interrupted program goes on where it was.
 """
@@ -72,7 +73,8 @@ def main(config: Config) -> None:
     if missing := [name for name in CONTESTANTS if name not in times]:
         measure = lambda names: zoo_runs.milliseconds(names, FEATURES)
         results |= {"milliseconds": completed(times, missing, measure)}
-        results.setdefault("machine", published.machine())
+        if not times:
+            results["machine"] = published.machine()
         write(config.json, results)
     if config.times:
         return

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FEW = 20_000  # images; ADA's authors see overfitting with fewer
 
+DCGANS = ("dcgan", "infogan")  # networks with a place for a head
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(SizedPictureFlags, AlgorithmConfig):
@@ -206,7 +208,7 @@ def check(config: Config, dataset: Dataset) -> None:
         raise DataError("--acgan classifies labels, expected --conditional beside it")
     if config.acgan and config.infogan:
         raise DataError("--acgan and --infogan both need the head of D, expected one of them")
-    if (config.acgan or config.infogan) and config.network not in ("dcgan", "infogan"):
+    if (config.acgan or config.infogan) and config.network not in DCGANS:
         name = "acgan" if config.acgan else "infogan"
         raise DataError(
             f"--{name} has a head for --network dcgan or infogan, not for {config.network}"
@@ -317,7 +319,7 @@ def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
 
 def learning_rates_of(config: Config) -> dict[str, float]:
     """Learning rates by player."""
-    default = config.DCGAN_LEARNING_RATE if config.network in ("dcgan", "infogan") else 2e-4
+    default = config.DCGAN_LEARNING_RATE if config.network in DCGANS else 2e-4
     rates = {"discriminator": config.discriminator_lr, "generator": config.generator_lr}
     return {player: default if rate is None else rate for player, rate in rates.items()}
 
