@@ -38,8 +38,11 @@ def test_a_discriminator_wins_unless_it_is_smooth():
 
 @pytest.mark.slow
 def test_a_critic_without_a_constraint_explodes():
+    """Within steps: the norm that health watches may be logged on the way or not."""
     exploded, mended = (failures.play(scene) for scene in failures.explodes())
-    assert {"growing: discriminator", "growing: generator"} <= signs(exploded)
-    assert exploded.notes[-1]["text"].startswith("discriminator/loss is not finite at step")
+    assert "is not finite at step" in exploded.notes[-1]["text"]
     assert max(exploded.rows) < 1000 < max(mended.rows)
+    losses = [abs(float(row["generator"]["loss"])) for row in exploded.rows.values()]
+    assert max(losses[:10]) < 1 < losses[-1] / 3
+    assert max(abs(float(row["generator"]["loss"])) for row in mended.rows.values()) < 3
     assert not {sign for sign in signs(mended) if "growing" in sign or "exploding" in sign}
