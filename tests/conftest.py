@@ -1,5 +1,6 @@
 """Strict numerics, a compilation cache, and the data that tests share."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -24,10 +25,11 @@ CACHED = {  # short compilations are cheaper than files
 collect_ignore = ["mutation.py"]  # a program, with requirements of its own
 QUICKLY_COMPILED = (
     "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false"
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_prefer_vector_width=64"
 )
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(100_000)  # traced programs are many objects, and few of them are garbage
 
 
 def pytest_configure(config: pytest.Config) -> None:

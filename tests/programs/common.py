@@ -9,6 +9,9 @@ import jaxgan
 from tests import games
 
 KEY = jax.random.key(3)
+# Of the activations of one seed, one may lie so near a rectifier's kink that the order of a sum
+# decides its slope; a wrong scale shows for both.
+SEEDS = (3, 4)
 NUM_STEPS = 5
 
 
@@ -16,9 +19,11 @@ def train(
     algorithm: jaxgan.TrainingAlgorithm,
     minibatches: Callable = games.minibatches,
     *,
+    seed: int = SEEDS[0],
     callbacks: tuple = (),
 ) -> jaxgan.TrainState:
-    return jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=NUM_STEPS, callbacks=callbacks)
+    key = jax.random.key(seed)
+    return jaxgan.fit(algorithm, minibatches, key=key, num_steps=NUM_STEPS, callbacks=callbacks)
 
 
 def difference(a, b) -> float:

@@ -4,9 +4,9 @@
     python -m tests.programs.parallel all DIR       games of all kinds under pmap, fewer sharded,
                                                     and a few with sharded parameters
 
-Writes the state of each as `DIR/CASE MODE.npz`, which the test compares with that of one device,
-and prints one line of JSON. All train with SGD, which shows a wrong scale of the gradients that
-Adam would hide.
+Writes the states of each as `DIR/CASE MODE SEED.npz`, which the test compares with those of one
+device, and prints one line of JSON. All train with SGD, which shows a wrong scale of the gradients
+that Adam would hide.
 """
 
 import json
@@ -24,7 +24,7 @@ from jaxgan import checkpoint
 from jaxgan.parallel import axis, multihost
 from jaxgan.parallel import modes as parallel_modes
 from tests import games
-from tests.programs.common import KEY, difference, train
+from tests.programs.common import KEY, SEEDS, difference, train
 
 
 def fsdp_mesh():
@@ -97,11 +97,12 @@ def train_all(which, folder):
             and (case.pmap_is_one_device or mode != "pmap")
         ]
         for mode in chosen:
-            compilations = Compilations()
-            eight = train(modes()[mode](case.algorithm), callbacks=(compilations,))
-            assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
-            leaves = jax.tree.leaves(multihost.to_host(eight))
-            np.savez(folder / f"{name} {mode}.npz", *leaves)
+            algorithm, compilations = modes()[mode](case.algorithm), Compilations()
+            for seed in SEEDS:
+                eight = train(algorithm, seed=seed, callbacks=(compilations,))
+                assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
+                leaves = jax.tree.leaves(multihost.to_host(eight))
+                np.savez(folder / f"{name} {mode} {seed}.npz", *leaves)
             recompiled[f"{name} {mode}"] = compilations.after
             states[mode] = eight
     return recompiled, states
