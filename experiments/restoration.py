@@ -16,7 +16,7 @@ Hardware: two CPU cores, half a minute or less on MNIST. Results: denoising rais
 12.0 dB to 24.7 dB at a noise standard deviation of 0.5. Colourisation of 4000 photographs of
 CIFAR-10, 400 of them held out, takes a minute with
 
-    --task colorize --mirror --dropout 0.5 --num-steps 800 --decay-steps 800
+    --task colorize --x-flips --dropout 0.5 --num-steps 800 --decay-steps 800
 
 Skies become blue, grass green and horses brown; cars keep the mean colour. The squared error is
 0.0235, that of the mean colour 0.0273.
@@ -58,8 +58,6 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Channels of the finest layer of the U-Net."""
     noise: float = 0.5
     """Standard deviation of the noise of the task denoise; images are in [-1, 1]."""
-    mirror: bool = False
-    """Add horizontally mirrored images to the training set."""
     dropout: float = 0.0
     """Dropout rate of the inner levels of the U-Net."""
     sample_every: int = 500
@@ -113,7 +111,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
             game, frozen(config, {"autoencoder": optimizer}), accumulate=config.accumulate
         ),
         minibatches=data.minibatches(
-            training_images(config, dataset),
+            {"image": dataset.train["image"]},
             batch_size=config.batch_size,
             seed=config.seed,
             x_flips=config.x_flips,
@@ -172,14 +170,6 @@ def with_luma_of(grey, image):
     from jaxgan import corruptions
 
     return grey + image - corruptions.grey()(jax.random.key(0), image)
-
-
-def training_images(config: Config, dataset: Dataset):
-    """Training images, and their mirror images if `mirror` is set."""
-    import numpy as np
-
-    images = dataset.train["image"]
-    return {"image": np.concatenate([images, images[:, :, ::-1]]) if config.mirror else images}
 
 
 def make_evaluation(task: Task, test):

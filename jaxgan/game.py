@@ -29,6 +29,17 @@ class Network(NamedTuple):
       apply: `(params, model_state, *inputs, key=None, train) -> (output, model_state)`. `key` is
         for the network's randomness, such as dropout; it may be `None` if there is none. The model
         state is returned unchanged if `train` is false.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> def init(key, x):
+      ...     return {"slope": jax.random.normal(key, x.shape[1:])}, {}
+      >>> def apply(params, model_state, x, *, key=None, train):
+      ...     return x @ params["slope"], model_state
+      >>> linear = Network(init, apply)
+      >>> output, _ = linear.apply({"slope": jnp.ones(3)}, {}, jnp.ones((2, 3)), train=True)
+      >>> output.tolist()
+      [3.0, 3.0]
     """
 
     init: Callable[..., tuple[Params, ModelState]]
@@ -75,6 +86,25 @@ class Game(NamedTuple):
       prior: `None`, or `(params, model_state, batch) -> Latent`, the distribution of the codes that
         `sample` decodes, `(key, n) -> codes`; only shapes of its arguments are used.
       conditions: names of the entries of a batch that `decode` takes, such as `("label",)`.
+
+    Example, the bilinear game `min_x max_y x y`, played with gradient descent in turn:
+      >>> import jax, jax.numpy as jnp, optax
+      >>> import jaxgan
+      >>> product = lambda params: params["x"] * params["y"]
+      >>> game = Game(
+      ...     init=lambda *_: ({"x": jnp.array(1.0), "y": jnp.array(1.0)}, {"x": {}, "y": {}}),
+      ...     losses={
+      ...         "x": lambda params, *_: (product(params), LossAux({}, {})),
+      ...         "y": lambda params, *_: (-product(params), LossAux({}, {})),
+      ...     },
+      ...     sample=None,
+      ... )
+      >>> algorithm = jaxgan.alternating(game, {"x": optax.sgd(0.5), "y": optax.sgd(0.5)})
+      >>> state = algorithm.init(jax.random.key(0), {})
+      >>> batches = {"image": jnp.zeros((algorithm.num_minibatches, 2, 1))}  # not used here
+      >>> state, _ = algorithm.update(state, batches, jax.random.key(1))
+      >>> {name: float(x) for name, x in state.params.items()}  # y moves when x has moved
+      {'x': 0.5, 'y': 1.25}
     """
 
     init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]

@@ -151,7 +151,7 @@ def test_colours_that_follow_from_grey_are_learned(tmp_path):
         write_images(tmp_path / "pictures" / split, coloured(n, seed))
     values = run(
         restoration, tmp_path / "run", task="colorize", data="folder",
-        data_dir=str(tmp_path / "pictures"), num_steps=150, decay_steps=150, mirror=True,
+        data_dir=str(tmp_path / "pictures"), num_steps=150, decay_steps=150, x_flips=True,
         features=8,
     )  # fmt: skip
     assert values["mse"] < 0.3 * values["mean_colour/mse"]
@@ -303,7 +303,7 @@ def test_colours_of_photographs(tmp_path, cifar10_images):
     for split, part in (("train", slice(0, 3600)), ("test", slice(3600, None))):
         write_images(tmp_path / "pictures" / split, cifar10_images[part], names=None)
     values = run(
-        restoration, tmp_path / "run", task="colorize", data="folder", mirror=True, features=16,
+        restoration, tmp_path / "run", task="colorize", data="folder", x_flips=True, features=16,
         data_dir=str(tmp_path / "pictures"), num_steps=400, decay_steps=400, batch_size=64,
         evaluate_samples=None, learning_rate=1e-3,
     )  # fmt: skip

@@ -30,6 +30,11 @@ def diff_augment(policy: Sequence[str] = ("color", "translation", "cutout")) -> 
     Reference:
       Zhao, Liu, Lin, Zhu and Han, *Differentiable Augmentation for Data-Efficient GAN Training*,
       2020, https://arxiv.org/abs/2006.10738.
+
+    Example:
+      >>> moved = diff_augment(("translation",))(jax.random.key(0), jnp.ones((4, 8, 8, 1)))
+      >>> moved.shape, float(moved.max())
+      ((4, 8, 8, 1), 1.0)
     """
     if unknown := sorted(set(policy) - set(TRANSFORMATIONS)):
         raise ValueError(

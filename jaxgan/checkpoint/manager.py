@@ -35,6 +35,17 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
       directory: directory of the checkpoints, one folder per step.
       newest: number of newest checkpoints to keep; two, in case one is damaged. The checkpoint with
         the highest score is kept as well.
+
+    Example:
+      >>> import tempfile
+      >>> import jax.numpy as jnp
+      >>> state = TrainState(jnp.int32(7), {"g": {"w": jnp.ones(2)}}, {"g": {}}, {}, {}, {})
+      >>> with tempfile.TemporaryDirectory() as folder, open_manager(Path(folder)) as manager:
+      ...     save(manager, state)
+      ...     manager.wait_until_finished()
+      ...     restored = restore(manager, state)
+      >>> int(restored.step), restored.params["g"]["w"].tolist()
+      (7, [1.0, 1.0])
     """
     options = ocp.CheckpointManagerOptions(
         preservation_policy=NewestAndBest(directory, newest),

@@ -75,7 +75,14 @@ def jvp(field: Field, params: ByPlayer, vector: ByPlayer) -> dict[str, Params]:
 
 
 def vjp(field: Field, params: ByPlayer, covector: ByPlayer) -> dict[str, Params]:
-    """`J^T v`, in the time of a few evaluations of the field, without J; arguments as of `jvp`."""
+    """`J^T v`, in the time of a few evaluations of the field, without J; arguments as of `jvp`.
+
+    Example:
+      >>> field = lambda p: {"x": p["x"] * p["y"], "y": p["y"]}
+      >>> product = vjp(field, {"x": 2.0, "y": 3.0}, {"x": 1.0, "y": 0.0})
+      >>> {name: float(value) for name, value in product.items()}
+      {'x': 3.0, 'y': 2.0}
+    """
     # Over devices: J^T v is linear in J, and so the mean of the devices' products.
     return axis.mean(jax.vjp(field, params)[1](covector)[0])
 
@@ -114,7 +121,14 @@ def symmetric_part(field: Field, params: ByPlayer, vector: ByPlayer) -> PyTree:
 
 
 def antisymmetric_part(field: Field, params: ByPlayer, vector: ByPlayer) -> PyTree:
-    """`A v` with `A = (J - J^T) / 2`; arguments as of `jvp`."""
+    """`A v` with `A = (J - J^T) / 2`; arguments as of `jvp`.
+
+    Example, the bilinear game, which is nothing but rotation:
+      >>> field = lambda p: {"x": p["y"], "y": -p["x"]}
+      >>> rotation = antisymmetric_part(field, {"x": 2.0, "y": 3.0}, {"x": 1.0, "y": 0.0})
+      >>> {name: float(value) for name, value in rotation.items()}
+      {'x': 0.0, 'y': -1.0}
+    """
     return _combined(field, params, vector, -1.0)
 
 

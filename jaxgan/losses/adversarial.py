@@ -27,6 +27,15 @@ class AdversarialLoss(NamedTuple):
         for the logistic losses, the logit itself for critics. It is for reporting only.
       monotone: whether the discriminator's loss strictly increases in every fake logit. Then the
         generator's gradient can be computed from the discriminator's, as `one_stage` does.
+
+    Example, the exponential loss, for `gan(..., loss=exponential)`:
+      >>> exponential = AdversarialLoss(
+      ...     generator=lambda real, fake: jnp.exp(-fake),
+      ...     discriminator=lambda real, fake: jnp.exp(-real) + jnp.exp(fake),
+      ...     monotone=True,
+      ... )
+      >>> exponential.discriminator(jnp.zeros(2), jnp.zeros(2)).tolist()
+      [2.0, 2.0]
     """
 
     generator: Callable[[Array, Array], Array]

@@ -69,6 +69,16 @@ class Regularizer(NamedTuple):
       init: `() -> state`, a pytree of arrays.
       apply: `(state, forward, key, step) -> ([batch], state)`. Batch statistics in the state must
         be those of all devices (`parallel.axis.mean`).
+
+    Example, the squared distance of each logit from the running mean of all:
+      >>> from jaxgan.parallel import axis
+      >>> def apply(mean, forward, key, step):
+      ...     now = axis.mean(jnp.mean(forward.real_logits))
+      ...     value = (forward.real_logits - mean) ** 2
+      ...     return value, 0.9 * mean + 0.1 * jax.lax.stop_gradient(now)
+      >>> near_the_mean = Regularizer(lambda: jnp.zeros(()), apply)
+      >>> float(near_the_mean.init())
+      0.0
     """
 
     init: Callable[[], PyTree]
