@@ -29,7 +29,7 @@ QUICKLY_COMPILED = (
 )
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-gc.set_threshold(100_000, 20, 100)  # traced programs are many objects, few of them garbage
+gc.set_threshold(20_000, 10, 10)  # traced programs are many objects, few of them garbage
 
 
 def pytest_configure(config: pytest.Config) -> None:
