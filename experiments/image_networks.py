@@ -22,8 +22,7 @@ def make_networks(config: images.Config, dataset: Dataset) -> tuple[Network, Net
     generator, discriminator = (network(config, module) for module in modules)
     if config.acgan or config.infogan:
         outputs = dataset.num_classes if config.acgan else config.categorical + config.continuous
-        head = networks.MLP((128,), output_shape=(outputs,))
-        discriminator = networks.with_head(discriminator, network(config, head))
+        discriminator = networks.with_head(discriminator, network(config, _head(config, outputs)))
     if config.pack > 1:
         discriminator = networks.packed(discriminator, config.pack)
     return generator, discriminator
@@ -44,6 +43,15 @@ def _dcgan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Modul
             **dense,
         ),
     )
+
+
+def _head(config: images.Config, outputs: int) -> nn.Module:
+    """Normalised if the discriminator is."""
+    from jaxgan import networks
+
+    if config.discriminator_norm == "batch":
+        return networks.DCGANHead(outputs)
+    return networks.MLP((128,), output_shape=(outputs,))
 
 
 def _mlp(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:

@@ -205,6 +205,25 @@ def test_infogan_parameter_count():
     convolutions = (16 + 1) * 64 + (16 * 64 + 1) * 128 + 2 * 128
     hidden = (7 * 7 * 128 + 1) * 1024 + 2 * 1024
     assert count(discriminator, jnp.zeros((2, 28, 28, 1))) == convolutions + hidden + 1024 + 1
+    hidden, outputs = (1024 + 1) * 128 + 2 * 128, (128 + 1) * 12
+    assert count(networks.DCGANHead(12), jnp.zeros((2, 1024))) == hidden + outputs
+
+
+def test_the_normalised_head():
+    """By NumPy: dense, batch normalisation with the batch's statistics, leaky ReLU, dense."""
+    x = np.asarray(jax.random.normal(KEY, (6, 5)))
+    head = networks.from_linen(networks.DCGANHead(3, features=4))
+    params, state = head.init(KEY, x)
+    params = jax.tree.map(lambda p: p + jax.random.normal(jax.random.key(1), p.shape), params)
+    by_name = jax.tree.map(np.asarray, params)
+    first, scale, last = (by_name[name] for name in ("Dense_0", "BatchNorm_0", "Dense_1"))
+    hidden = x @ first["kernel"] + first["bias"]
+    hidden = (hidden - hidden.mean(axis=0)) / np.sqrt(hidden.var(axis=0) + 1e-5)
+    hidden = hidden * scale["scale"] + scale["bias"]
+    expected = np.where(hidden > 0, hidden, 0.2 * hidden) @ last["kernel"] + last["bias"]
+    outputs, updated = head.apply(params, state, x, train=True)
+    np.testing.assert_allclose(outputs, expected, atol=1e-5)
+    assert not np.allclose(updated["batch_stats"]["BatchNorm_0"]["mean"], 0.0)
 
 
 def test_the_dense_layer_gives_the_discriminators_features():

@@ -20,6 +20,7 @@ from jaxgan.networks.conditioning import ProjectionHead as ProjectionHead
 from jaxgan.networks.dcgan import DCGANDiscriminator as DCGANDiscriminator
 from jaxgan.networks.dcgan import DCGANEncoder as DCGANEncoder
 from jaxgan.networks.dcgan import DCGANGenerator as DCGANGenerator
+from jaxgan.networks.dcgan import DCGANHead as DCGANHead
 from jaxgan.networks.fastgan import FastGANDiscriminator as FastGANDiscriminator
 from jaxgan.networks.fastgan import FastGANGenerator as FastGANGenerator
 from jaxgan.networks.inception_v3 import InceptionV3 as InceptionV3

@@ -154,6 +154,40 @@ class DCGANDiscriminator(nn.Module):
         return leaky_relu(x).astype(jnp.float32)
 
 
+class DCGANHead(nn.Module):
+    """Auxiliary head of a normalised DCGAN discriminator: a dense hidden layer, then the outputs.
+
+    InfoGAN's Q, for `with_head`: dense, batch normalisation, leaky ReLU, dense.
+
+    Attributes:
+      outputs: number of outputs, such as the `num_outputs` of `latents.Codes`.
+      features: width of the hidden layer; 128 in the paper.
+      dtype: dtype of the computation; parameters and output are float32.
+
+    Reference:
+      Chen et al., *InfoGAN: Interpretable Representation Learning by Information Maximizing
+      Generative Adversarial Nets*, 2016, https://arxiv.org/abs/1606.03657, table 1.
+
+    Example:
+      >>> run = partial(DCGANHead(12).init_with_output, train=False)
+      >>> outputs, _ = jax.eval_shape(run, jax.random.key(0), jnp.zeros((8, 1024)))
+      >>> outputs.shape
+      (8, 12)
+    """
+
+    outputs: int
+    features: int = 128
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        """`x [batch, width] -> [batch, outputs]`."""
+        layer = partial(nn.Dense, kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype)
+        x = layer(self.features)(x)
+        x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
+        return layer(self.outputs)(leaky_relu(x)).astype(jnp.float32)
+
+
 class DCGANEncoder(nn.Module):
     """DCGAN encoder: the discriminator's convolutions, then one dense layer to any output shape.
 
