@@ -1,4 +1,4 @@
-"""The README's first command, with a fifth of its steps, and what its samples are like."""
+"""The first steps of the README's first command, and what its samples are like."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def run_dir(tmp_path_factory):
         [
             sys.executable,
             *shlex.split(module),
-            *("--num-steps", "2000", "--run-dir", str(directory / "run")),
+            *("--num-steps", "400", "--run-dir", str(directory / "run")),
         ],
         cwd=ROOT,
         env=environment,  # compiled for speed, as for a user
