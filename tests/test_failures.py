@@ -43,6 +43,7 @@ def test_a_critic_without_a_constraint_explodes():
     assert "is not finite at step" in exploded.notes[-1]["text"]
     assert max(exploded.rows) < 1000 < max(mended.rows)
     losses = [abs(float(row["generator"]["loss"])) for row in exploded.rows.values()]
-    assert max(losses[:10]) < 1 < losses[-1] / 3
+    assert max(losses[:10]) < 1
+    assert losses[-1] > 3
     assert max(abs(float(row["generator"]["loss"])) for row in mended.rows.values()) < 3
     assert not {sign for sign in signs(mended) if "growing" in sign or "exploding" in sign}
