@@ -66,8 +66,9 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     features: int = flag(32, at_least=1)
     """Channels of the finest layer of convolutional networks; of all stages of r3gan."""
     discriminator_norm: Literal["none", "batch"] = "none"
-    """Normalisation of the discriminator of dcgan and infogan: batch as in the papers; none with
-    gradient penalties, since batch statistics make the logit of an example depend on the others."""
+    """Normalisation of the discriminator of dcgan and infogan, and of its head: batch as in the
+    papers; none with gradient penalties, since batch statistics make the logit of an example depend
+    on the others."""
     latent: int = flag(64, at_least=1)
     """Latent dimension; the prior is standard normal, and uniform beside InfoGAN's codes."""
     conditional: bool = False

@@ -44,8 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", "ignore:Error reading persistent compilation cache entry:UserWarning"
     )
-    # Most of the time of the tests is compilation, and half of that is optimisation. (Level 0 or
-    # the preset FAST_COMPILE would save more, but compile some programs wrongly.)
+    # Most of the time of the tests is compilation, and half of that is optimisation; and less
+    # code is generated for short vectors. (Level 0 or the preset FAST_COMPILE would save more, but
+    # compile some programs wrongly.)
     if QUICKLY_COMPILED not in os.environ.get("XLA_FLAGS", ""):
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICKLY_COMPILED}".strip()
 

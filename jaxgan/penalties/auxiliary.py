@@ -102,7 +102,7 @@ def mutual_information(codes: Codes, *, continuous_weight: float = 1.0) -> Regul
       ...     linen(networks.DCGANGenerator((28, 28, 1))),
       ...     networks.with_head(
       ...         linen(networks.DCGANDiscriminator(with_features=True)),
-      ...         linen(networks.MLP((128,), output_shape=(codes.num_outputs,))),
+      ...         linen(networks.DCGANHead(codes.num_outputs)),
       ...     ),
       ...     latent=codes,
       ...     penalty=mutual_information(codes),
