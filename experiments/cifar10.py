@@ -6,7 +6,8 @@ Commands:
     python -m experiments.cifar10 --preset biggan --conditional
     python -m experiments.cifar10 --evaluate-features inception.pth
 
-The images are those of TFDS, which downloads them. Without Inception's weights, of which
+The images are those of TFDS, which downloads them; preparing them needs TensorFlow, once: `pip
+install 'jaxgan[tfds]'`. Without Inception's weights, of which
 `--evaluate-features` is the path, scores are over random convolutions, and not comparable to those
 of papers.
 """

@@ -11,8 +11,8 @@ Commands:
     python -m experiments.mnist --loss wasserstein --r1 0 --gradient-penalty 10 --penalty-every 1 \
         --discriminator-turns 5
 
-Hardware: two CPU cores. The first command takes three to five minutes (60 steps per second with
-both cores to itself). Results: strokes after 200 steps, mostly legible digits after 1000, and a few
+Hardware: two CPU cores. The first command takes three to five minutes with both to itself (60 steps
+per second), and more on a busy machine. Results: strokes after 200 steps, mostly legible digits after 1000, and a few
 broken ones until the end, where `fid_mnist_classifier` is 0.96 (1.71 after 2500 steps, 1.14 after
 5000). What makes digits right is their label: with it, in the same time, the distance is 0.29
 (medians of three seeds, docs/results.md), and 0.09 with a cosine decay of the learning rates as

@@ -15,7 +15,7 @@ held-out images, each above its reconstructions, and samples below; with two lat
 the learned manifold.
 
 Hardware: two CPU cores. The first command takes two minutes, half a minute of which is the
-evaluation. Results on MNIST: -98.4 nats (ELBO) and -93.9 (importance-weighted, k = 500) on test
+evaluation. Results on MNIST: -98.4 nats (ELBO) and -93.8 (importance-weighted, k = 500) on test
 images; reconstructions that differ from their images only in smoothness; samples of which half are
 digits, blurred, and the others lie between digits.
 

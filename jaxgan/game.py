@@ -7,7 +7,7 @@ parameters held constant:
 
 One player is ordinary minimisation, two are a GAN, three a VAE-GAN. `own_gradient` computes the
 gradient. Each loss is differentiated with respect to its own player's parameters only, so no
-gradient flows into another player, and no `stop_gradient` is needed.
+gradient flows into another player, and no game needs `stop_gradient` to keep them apart.
 
 **Ownership.** A player owns its parameters, its optimizer state, its model state (batch
 statistics, ...) and its metrics. A turn changes only what the moving players own.
