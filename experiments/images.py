@@ -264,14 +264,13 @@ def make_terms(config: Config, prior: Latent) -> tuple[Regularizer | None, Regul
     )
     shift = augment.diff_augment(("translation",))
     of_head = lambda *names: (
-        (config.acgan, penalties.auxiliary_classifier(names)),
+        (config.acgan, penalties.auxiliary_classifier(of=names)),
         *(((config.infogan, penalties.mutual_information(prior)),) if config.infogan else ()),
     )
     discriminator = _sum(
         (1.0, penalties.lazily(gradient, every=config.penalty_every)) if gradient else (0.0, None),
         (config.lecam, penalties.lecam()),
-        (config.consistency, penalties.consistency(shift)),
-        (config.consistency, penalties.consistency(shift, of="fake")),
+        (config.consistency, penalties.consistency(shift, of=("real", "fake"))),
         (config.latent_consistency, penalties.latent_consistency()),
         (1.0 if config.network == "fastgan" else 0.0, penalties.reconstruction()),
         *of_head("real", "fake"),

@@ -124,7 +124,7 @@ PRESETS = {
     "r3gan": Preset(
         "Huang et al., The GAN is dead; long live the GAN! A Modern GAN Baseline, 2024, "
         "https://arxiv.org/abs/2501.05441; gammas of the authors' code for ImageNet, 64 pixels, a "
-        "burn-in of 10 000 steps, a constant decay of the average, augmentation by the default of --augment",
+        "burn-in of 10 000 steps, a constant decay of the average, augmentation by --augment",
         {
             "network": "r3gan",
             "loss": "relativistic_paired",

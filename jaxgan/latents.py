@@ -292,7 +292,7 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
     """Spherical linear interpolation, which stays in the high-density shell of a Gaussian prior.
 
     `slerp(a, b; t) = sin((1 - t) w) / sin(w) a + sin(t w) / sin(w) b`, with `w` the angle between
-    `a` and `b`; linear interpolation where they are parallel or opposite.
+    `a` and `b`; linear interpolation where they are parallel or opposite, or one of them is 0.
 
     Args:
       start, end: `[..., dim]`, of equal shapes.
@@ -312,9 +312,10 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
     """
     chex.assert_equal_shape([start, end])
     norm = lambda x: jnp.linalg.norm(x, axis=-1, keepdims=True)
-    a, b = start / norm(start), end / norm(end)
+    tiny = jnp.finfo(start.dtype).tiny
+    a, b = start / jnp.maximum(norm(start), tiny), end / jnp.maximum(norm(end), tiny)
     angle = 2.0 * jnp.arctan2(norm(a - b), norm(a + b))  # accurate near pi, unlike arccos(a . b)
-    straight = jnp.sin(angle) < 1e-4
+    straight = (jnp.sin(angle) < 1e-4) | (norm(start) == 0.0) | (norm(end) == 0.0)
     sine = jnp.where(straight, 1.0, jnp.sin(angle))
     start_weight = jnp.where(straight, 1.0 - t, jnp.sin((1.0 - t) * angle) / sine)
     end_weight = jnp.where(straight, t, jnp.sin(t * angle) / sine)

@@ -181,20 +181,29 @@ def member_keys(seeds: Sequence[int]) -> PRNGKey:
 def member(state: TrainState, index: int) -> TrainState:
     """Member number `index` of a population's state, as the state of a single run.
 
+    Raises:
+      IndexError: there is no such member.
+
     Example:
       >>> alone = jaxgan.fit(
       ...     jaxgan.jit(algorithm), batches, key=jax.random.key(7), state=member(state, 3)
       ... )  # doctest: +SKIP
     """
+    size = len(jax.tree.leaves(_own(state))[0])
+    if not -size <= index < size:  # jax would take the last member
+        raise IndexError(f"there is no member {index} of a population of {size}")
     own: TrainState = jax.tree.map(lambda x: x[index], _own(state))
     return own._replace(step=jnp.array(state.step))  # a copy: the population's is donated
 
 
 def stack(states: Sequence[TrainState]) -> TrainState:
-    """The state of a population of the states of single runs.
+    """Stacks the states of single runs into the state of a population.
 
     Raises:
       ValueError: there are no states, or their steps differ.
+
+    Example:
+      >>> state = stack([run_a, run_b])  # doctest: +SKIP
     """
     steps = sorted({int(state.step) for state in states})
     if len(steps) != 1:
@@ -208,6 +217,12 @@ def stacked_minibatches(samplers: Sequence[Minibatches]) -> Minibatches:
     Args:
       samplers: `(start, count) -> batches` of each member, such as `data.minibatches` with
         different seeds.
+
+    Example:
+      >>> samplers = [
+      ...     data.minibatches(train, batch_size=64, seed=seed) for seed in range(3)
+      ... ]  # doctest: +SKIP
+      >>> batches = stacked_minibatches(samplers)  # doctest: +SKIP
     """
 
     def minibatches(start: int, count: int) -> Batch:

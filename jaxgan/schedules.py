@@ -96,7 +96,7 @@ def ema_half_life(
       A schedule, for the `ema` argument of any training algorithm.
 
     Raises:
-      ValueError: `batch_size` is below 1.
+      ValueError: `batch_size` is below 1, or `half_life` below 0.
 
     Reference:
       Karras et al., *Training Generative Adversarial Networks with Limited Data*, 2020,
@@ -109,6 +109,8 @@ def ema_half_life(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+    if not callable(half_life) and half_life < 0:
+        raise ValueError(f"half_life is {half_life}, expected at least 0 images")
 
     def decay(step: Array) -> Array:
         images = half_life(step) if callable(half_life) else half_life

@@ -345,3 +345,19 @@ def factors(eqn):
 def test_modules_without_a_dtype():
     with pytest.raises(ValueError, match="FlaxBatchNormGenerator has no field dtype; give it one"):
         jaxgan.from_linen(games.FlaxBatchNormGenerator(), dtype=jnp.bfloat16)
+
+
+def test_logits_of_16_bits_are_cast_before_the_loss():
+    """Of a discriminator of the user's own, say: the loss and what is logged are float32."""
+    network = games.mlp_discriminator()
+
+    def apply(*args, **kwargs):
+        logits, state = network.apply(*args, **kwargs)
+        return logits.astype(jnp.bfloat16), state
+
+    low = jaxgan.Network(network.init, apply)
+    game = jaxgan.gan(games.mlp_generator(), low, latent=games.LATENT)
+    params, state = jax.eval_shape(game.init, KEY, games.minibatch())
+    for loss in game.losses.values():
+        value, aux = jax.eval_shape(loss, params, state, games.minibatch(), KEY, 0)
+        assert {x.dtype for x in jax.tree.leaves((value, aux.metrics))} == {jnp.dtype("float32")}

@@ -79,6 +79,8 @@ def test_members_differ(together):
     kernels = together.params["generator"]["Dense_0"]["kernel"]
     assert min(np.abs(kernels[i] - kernels[i - 1]).max() for i in range(3)) > 0.1
     assert together.step.shape == () == member(together, 0).step.shape
+    with pytest.raises(IndexError, match="there is no member 3 of a population of 3"):
+        member(together, 3)
 
 
 def test_a_member_goes_on_alone_and_returns(together):

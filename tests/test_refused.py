@@ -1,5 +1,7 @@
 """Arguments that would be misread, or end in an error of another library, are refused in a line."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,14 +11,17 @@ import pytest
 import jaxgan
 from experiments import gaussian1d, images, mixture, stacked_mnist
 from jaxgan import (
+    augment,
     data,
     latent_space,
     latents,
     losses,
+    metrics,
     networks,
     ops,
     optimizers,
     penalties,
+    schedules,
 )
 from jaxgan import images as sheets
 from jaxgan.errors import DataError, MetricError, RunError
@@ -38,6 +43,10 @@ def gan(**options):
 def cyclegan(loss):
     pair = {"x2y": MLP, "y2x": MLP}, {"x": MLP, "y": MLP}
     return jaxgan.games.cyclegan(*pair, loss=loss)
+
+
+def outputs(module, x):
+    return jax.eval_shape(functools.partial(module.init_with_output, train=True), KEY, x)
 
 
 REFUSED = {
@@ -65,7 +74,51 @@ REFUSED = {
     "bound of the truncation is -1.0, expected a positive": lambda: latents.truncated_normal(
         2, -1.0
     ),
-    "of is 'fakes', expected real, fake or both": lambda: penalties.auxiliary_classifier("fakes"),
+    "of is 'fakes', expected real, fake or both": lambda: penalties.auxiliary_classifier(
+        of="fakes"
+    ),
+    r"of is \(\), expected real, fake or both": lambda: penalties.consistency(MLP, of=()),
+    "loss is the function wasserstein; call it": lambda: jaxgan.games.pix2pix(
+        MLP, MLP, loss=losses.wasserstein
+    ),
+    "loss is the function minimax; call it": lambda: cyclegan(losses.minimax),
+    "loss is the function non_saturating; call it": lambda: jaxgan.games.bigan(
+        MLP, MLP, MLP, latent=latents.normal(2), loss=losses.non_saturating
+    ),
+    "loss is the function relativistic_average; call it": lambda: (
+        jaxgan.games.adversarial_autoencoder(
+            MLP, MLP, MLP, latent=latents.normal(2), loss=losses.relativistic_average
+        )
+    ),
+    "epsilon is -1.0, expected a positive number": lambda: penalties.mode_seeking(-1.0),
+    "sigma is 0.0, expected a positive number": lambda: penalties.approximate_r1(
+        jnp.sum, jnp.ones((2, 3)), jnp.ones((2, 3)), KEY, 0, sigma=0.0
+    ),
+    r"p is 5.0, expected a probability in \[0, 1\]": lambda: augment.ada(p=5.0),
+    "half_life is -5, expected at least 0 images": lambda: schedules.ema_half_life(
+        -5, batch_size=4
+    ),
+    "num_projections is 0, expected at least 1": lambda: metrics.sliced_wasserstein(
+        num_projections=0
+    ),
+    "std is -0.1 and within 3.0, expected positive": lambda: metrics.mode_coverage(
+        np.zeros((1, 2)), std=-0.1
+    ),
+    "k_precision is 0 and k_density 5, expected at least 1": lambda: (
+        metrics.precision_recall_density_coverage(k_precision=0)
+    ),
+    "k is 0, expected at least 1": lambda: nearest(np.zeros((1, 2)), np.zeros((2, 2)), 0),
+    "num is 0, expected 1 to 4 directions": lambda: latent_space.sefa(jnp.eye(4), 0),
+    "num is 5, expected 1 to 4 directions": lambda: latent_space.sefa(jnp.eye(4), 5),
+    "norm is 'layer', expected batch, instance or none": lambda: outputs(
+        networks.PatchDiscriminator(2, norm="layer"), jnp.ones((1, 32, 32, 1))
+    ),
+    "norm is 'Batch', expected batch, instance or none": lambda: outputs(
+        networks.UNetGenerator(1, 2, norm="Batch"), jnp.ones((1, 32, 32, 1))
+    ),
+    "SpectralNorm was given a MLP with the parameters .*, expected a layer": lambda: outputs(
+        networks.SpectralNorm(networks.MLP((3,))), jnp.ones((1, 2))
+    ),
     "a raw key, expected a typed one: jax.random.key": lambda: jaxgan.fit(
         CASES["simultaneous"]().algorithm, minibatches, key=jax.random.PRNGKey(0), num_steps=1
     ),
@@ -94,6 +147,12 @@ def test_refused_by_data_and_metrics():
         data.minibatches({"image": np.zeros((0, 4, 4, 1), np.uint8)}, batch_size=2)
     with pytest.raises(MetricError, match="there are 2 candidates, expected at least 3 neighbours"):
         nearest(np.zeros((1, 2)), np.zeros((2, 2)), 3)
+    bytes_ = np.zeros((2, 8, 8, 1), np.uint8)
+    for metric in (metrics.sharpness(), metrics.reconstruction(), metrics.ms_ssim_diversity()):
+        with pytest.raises(
+            MetricError, match=r"have the dtype uint8, expected floats in \[-1, 1\]"
+        ):
+            metric.update(metric.init(), real=bytes_, generated=bytes_)
     assert per_channel(mnist_classifier()._replace(suffix="")).score_name("fid") != "fid"
 
 

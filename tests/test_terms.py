@@ -203,7 +203,7 @@ def test_auxiliary_classifier_is_a_cross_entropy(of):
     features = {"real": REAL, "fake": FAKE}
     expected = sum(cross_entropy(features[name], LABELS) for name in of)
     np.testing.assert_allclose(
-        value(penalties.auxiliary_classifier(of), passed), expected, rtol=1e-5
+        value(penalties.auxiliary_classifier(of=of), passed), expected, rtol=1e-5
     )
 
 
@@ -212,7 +212,7 @@ def test_auxiliary_classifier_in_a_game():
     game = linear_gan(
         condition=("label",),
         penalty=penalties.auxiliary_classifier(),
-        generator_penalty=penalties.weighted((2.0, penalties.auxiliary_classifier(("fake",)))),
+        generator_penalty=penalties.weighted((2.0, penalties.auxiliary_classifier(of=("fake",)))),
     )
     params, state = game.init(KEY, {"image": REAL, "label": LABELS})
     batch = {"image": REAL, "label": LABELS}

@@ -55,6 +55,25 @@ def test_an_unconditional_discriminator_receives_no_source():
         assert params["discriminator"]["Conv_0"]["kernel"].shape[2] == channels
 
 
+def test_discriminators_may_return_features():
+    """Which the translation games leave out."""
+    network = jaxgan.from_linen(networks.PatchDiscriminator(2, 1))
+
+    def apply(*args, **kwargs):
+        logits, state = network.apply(*args, **kwargs)
+        return (logits, logits + 1.0), state
+
+    with_features = jaxgan.Network(network.init, apply)
+    unet = jaxgan.from_linen(networks.UNetGenerator(1, 2, num_levels=2))
+    batch = {"source": jnp.ones((2, 16, 16, 1)), "target": -jnp.ones((2, 16, 16, 1))}
+    values = []
+    for discriminator in (network, with_features):
+        game = jaxgan.games.pix2pix(unet, discriminator)
+        params, state = game.init(KEY, batch)
+        values.append(game.losses["generator"](params, state, batch, KEY, 0)[0])
+    assert values[0] == values[1]
+
+
 def test_losses_of_cyclegan():
     game = games.cyclegan(cycle_weight=3.0, identity_weight=0.25, pool_size=0)
     large = lambda params: jax.tree.map(lambda leaf: 10.0 * leaf, params)  # outputs far from 0

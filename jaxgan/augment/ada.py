@@ -146,8 +146,8 @@ def _check(
         raise ValueError(f"policy has {', '.join(unknown)}, expected some of {', '.join(NAMES)}")
     if callable(p) and target is not None:
         raise ValueError("p is a schedule and adapts to a target; pass target=None")
-    if not callable(p) and not p >= 0.0:
-        raise ValueError(f"p is {p}, expected a probability")
+    if not callable(p) and not 0.0 <= p <= 1.0:
+        raise ValueError(f"p is {p}, expected a probability in [0, 1]")
     if target is not None and not -1.0 < target < 1.0:
         raise ValueError(f"target is {target}, expected a mean of signs in (-1, 1)")
     if images < 1 or interval < 1:

@@ -1,7 +1,5 @@
 """Instance noise (Sønderby et al., 2017; Arjovsky and Bottou, 2017)."""
 
-import jax
-
 from jaxgan.augment.augmentation import Augmentation, stateless
 from jaxgan.parallel import axis
 from jaxgan.types import Array, PRNGKey, Schedule
@@ -26,9 +24,7 @@ def instance_noise(sigma: float | Schedule) -> Augmentation:
     """
 
     def apply(key: PRNGKey, images: Array, step: Array) -> Array:
-        keys = axis.example_keys(key, images.shape[0])
-        shape, dtype = images.shape[1:], images.dtype
-        noise = jax.vmap(lambda key: jax.random.normal(key, shape, dtype))(keys)
+        noise = axis.normal(key, images.shape, images.dtype)
         return images + (sigma(step) if callable(sigma) else sigma) * noise
 
     return stateless(apply)

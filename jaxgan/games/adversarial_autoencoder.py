@@ -3,13 +3,20 @@
 import dataclasses
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_logits, mean_outputs, sample_prior
+from jaxgan.games.shared import (
+    check_batch,
+    check_like,
+    check_logits,
+    checked_loss,
+    logits_and_features,
+    mean_outputs,
+    sample_prior,
+)
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -47,8 +54,9 @@ def adversarial_autoencoder(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: in a loss, logits are neither `[batch]` nor `[batch, height, width]`.
-      AssertionError: codes and prior have different dimensions.
+      ValueError: `loss` is a function of `jaxgan.losses` that was not called; in a loss, codes and
+        prior have different dimensions, or logits are neither `[batch]` nor `[batch, height,
+        width]`.
 
     Reference:
       Makhzani, Shlens, Jaitly, Goodfellow and Frey, *Adversarial Autoencoders*, 2015,
@@ -70,7 +78,7 @@ def adversarial_autoencoder(
         decoder=decoder,
         discriminator=discriminator,
         latent=latent,
-        adversarial=losses.non_saturating() if loss is None else loss,
+        adversarial=checked_loss(loss),
         adversarial_weight=adversarial_weight,
     )
     prior = lambda *_: latent
@@ -166,9 +174,10 @@ class _AdversarialAutoencoder:
     ) -> tuple[Array, Array, ModelState]:
         """Logits of samples from the prior and of codes, and the discriminator's new state."""
         z = self.latent(keys.latent, code.shape[0])
-        chex.assert_equal_shape([z, code])
+        check_like(code, z, network="encoder", of="prior")
         own, state = params["discriminator"], model_state["discriminator"]
         r, state = self.discriminator.apply(own, state, z, key=keys.real, train=True)
         f, state = self.discriminator.apply(own, state, code, key=keys.fake, train=True)
+        (r, _), (f, _) = map(logits_and_features, (r, f))
         check_logits(r)
         return r, f, state

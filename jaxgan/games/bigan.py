@@ -3,13 +3,20 @@
 import dataclasses
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, check_logits, mean_outputs, sample_prior
+from jaxgan.games.shared import (
+    check_batch,
+    check_like,
+    check_logits,
+    checked_loss,
+    logits_and_features,
+    mean_outputs,
+    sample_prior,
+)
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -46,11 +53,10 @@ def bigan(
       batch's `image`; `sample` applies G to latents from the prior; `encode` is E, `decode` is G.
 
     Raises:
-      ValueError: the loss is not symmetric, such as `least_squares()`; in a loss, generated images
-        have another shape than real ones, or logits are neither `[batch]` nor `[batch, height,
-        width]`.
+      ValueError: the loss is not symmetric, such as `least_squares()`, or was not called; in a
+        loss, generated images have another shape than real ones, codes another than the prior's,
+        or logits are neither `[batch]` nor `[batch, height, width]`.
       KeyError: the batch has no `image`.
-      AssertionError: codes and prior have different dimensions.
 
     Reference:
       Donahue, Krähenbühl and Darrell, *Adversarial Feature Learning*, 2017,
@@ -68,7 +74,7 @@ def bigan(
       >>> list(game.losses)
       ['discriminator', 'generator', 'encoder']
     """
-    adversarial = losses.non_saturating() if loss is None else loss
+    adversarial = checked_loss(loss)
     _check_symmetric(adversarial)
     game = _BiGAN(encoder, generator, discriminator, latent, adversarial)
     prior = lambda *_: latent
@@ -168,9 +174,10 @@ class _BiGAN:
         code = apply(self.encoder, "encoder", x, key=keys.encoder)
         fake = apply(self.generator, "generator", z, key=keys.generator)
         check_like(fake, x, network="generator")
-        chex.assert_equal_shape([z, code])
+        check_like(code, z, network="encoder", of="prior")
         r = apply(self.discriminator, "discriminator", x, code, key=keys.real)
         f = apply(self.discriminator, "discriminator", fake, z, key=keys.fake)
+        (r, _), (f, _) = map(logits_and_features, (r, f))
         check_logits(r)
         return _ForwardPass(r, f, state)
 

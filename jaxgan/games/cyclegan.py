@@ -4,14 +4,20 @@ import dataclasses
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.games import image_buffer
-from jaxgan.games.shared import check_batch, check_logits, mean_outputs
+from jaxgan.games.shared import (
+    check_batch,
+    check_like,
+    check_logits,
+    checked_loss,
+    logits_and_features,
+    mean_outputs,
+)
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 
@@ -54,10 +60,10 @@ def cyclegan(
       "generators")]`, which also translates once for both.
 
     Raises:
-      ValueError: the networks have other names, or the loss is relativistic; in a loss, logits are
+      ValueError: the networks have other names, or the loss is relativistic or was not called; in
+        a loss, translations have another shape than the images of their domain, or logits are
         neither `[batch]` nor `[batch, height, width]`.
       KeyError: the batch has no `x` or no `y`.
-      AssertionError: in a loss, translations have other sides than the images of their domain.
 
     Reference:
       Zhu, Park, Isola and Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
@@ -73,12 +79,12 @@ def cyclegan(
     for networks, expected in ((generators, {"x2y", "y2x"}), (discriminators, {"x", "y"})):
         if set(networks) != expected:
             raise ValueError(f"networks are named {sorted(networks)}, expected {sorted(expected)}")
-    if loss is not None:
-        _check_without_real(loss)
+    loss = _squared_error() if loss is None else checked_loss(loss)
+    _check_without_real(loss)
     game = _CycleGAN(
         generators=generators,
         discriminators=discriminators,
-        adversarial=_squared_error() if loss is None else loss,
+        adversarial=loss,
         cycle_weight=cycle_weight,
         identity_weight=identity_weight,
         pool_size=pool_size,
@@ -205,7 +211,7 @@ class _CycleGAN:
             fakes[target], state[name] = self.apply(
                 own, state, name, batch[source], keys.translation, i
             )
-            chex.assert_equal_shape_prefix([batch[target], fakes[target]], 3)
+            check_like(fakes[target], batch[target], network=f"generator {name}")
         return fakes, state
 
     def apply(
@@ -223,5 +229,6 @@ class _CycleGAN:
         state = model_state["discriminators"]["networks"][name]
         key = jax.random.fold_in(key, "xy".index(name))
         logits, state = self.discriminators[name].apply(own, state, image, key=key, train=True)
+        logits, _ = logits_and_features(logits)
         check_logits(logits)
         return logits, state

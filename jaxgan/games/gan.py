@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chex
 import jax
@@ -11,8 +11,16 @@ import jax.numpy as jnp
 from jaxgan import losses
 from jaxgan.augment import Augment, Augmentation, as_augmentation
 from jaxgan.game import Game, LossAndGradient, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, check_logits, mean_outputs
+from jaxgan.games.shared import (
+    check_batch,
+    check_like,
+    check_logits,
+    logits_and_features,
+    mean_outputs,
+    scheduled_loss,
+)
 from jaxgan.latents import Latent
+from jaxgan.parallel import axis
 from jaxgan.penalties import ForwardPass, Penalty, Regularizer, as_regularizer
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, PyTree
 
@@ -50,16 +58,16 @@ def gan(
       condition: names of the batch's entries that both networks receive, such as `("label",)`.
       one_pass: whether the discriminator is applied to real and generated examples in one pass over
         twice the batch, instead of two passes. The results are the same for a discriminator that
-        treats examples independently, without batch statistics and without randomness such as
-        dropout. It is faster if a batch does not saturate the device, and slower on a CPU
+        treats examples independently, without batch statistics, `minibatch_stddev` or randomness
+        such as dropout. It is faster if a batch does not saturate the device, and slower on a CPU
         (docs/performance.md).
 
     Returns:
       A game with the players `discriminator` and `generator`. The batch's `image` `[batch, ...]` is
       the real data. `sample` applies the generator in evaluation mode, one sample for each row of
       the batch's `image`; `decode` applies it to given latents and conditions.
-      `joint_gradients`, which `one_stage` trains with, requires a discriminator without batch
-      statistics, one logit per example, and a `monotone` loss.
+      `joint_gradients`, which `one_stage` trains with, requires a discriminator that treats
+      examples independently, one logit per example, and a `monotone` loss.
 
       A player's model state is that of its network; if its penalty or the augmentation has state,
       `{"network": ..., "penalty": ..., "augment": ...}`.
@@ -69,7 +77,7 @@ def gan(
       ValueError: `loss` is a function of `jaxgan.losses` that was not called; in a loss, generated
         images have another shape than real ones, logits are neither
         `[batch]` nor `[batch, height, width]`, or `one_pass` is set and the discriminator has batch
-        statistics; in `joint_gradients`, its requirements are not met.
+        statistics or `minibatch_stddev`; in `joint_gradients`, its requirements are not met.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661;
@@ -91,7 +99,7 @@ def gan(
         generator=generator,
         discriminator=discriminator,
         latent=latent,
-        adversarial=_scheduled(losses.non_saturating() if loss is None else loss),
+        adversarial=scheduled_loss(loss),
         penalties={name: as_regularizer(p) for name, p in penalties.items() if p is not None},
         augmentation=as_augmentation(augment),
         condition=condition,
@@ -238,11 +246,12 @@ class _GAN:
             params["generator"],
             has_aux=True,
         )
-        (r, f), discriminator_vjp = jax.vjp(
-            lambda d_params, x: self.discriminate(d_params, model_state, batch, x, keys, step)[0],
-            params["discriminator"],
-            fake,
-        )
+        with axis.independent_examples("one_stage"):
+            (r, f), discriminator_vjp = jax.vjp(
+                lambda own, x: self.discriminate(own, model_state, batch, x, keys, step)[0],
+                params["discriminator"],
+                fake,
+            )
         if f.shape != fake.shape[:1]:
             raise ValueError(
                 f"the logits have the shape {f.shape}; one_stage needs one per example"
@@ -319,14 +328,15 @@ class _GAN:
             _check_no_state(state, "one_pass")
             both = (jnp.concatenate([real, fake]), *(jnp.concatenate([c, c]) for c in conditions))
             # No key: rows of the concatenated batch are not the rows that randomness belongs to.
-            output, _ = apply(params, state, *both, key=None, train=True)
+            with axis.independent_examples("one_pass"):
+                output, _ = apply(params, state, *both, key=None, train=True)
             real_output, fake_output = (
                 jax.tree.map(lambda x, i=i: jnp.split(x, 2)[i], output) for i in (0, 1)
             )
         else:
             real_output, state = apply(params, state, real, *conditions, key=keys.real, train=True)
             fake_output, state = apply(params, state, fake, *conditions, key=keys.fake, train=True)
-        (r, r_features), (f, f_features) = map(_logits_and_features, (real_output, fake_output))
+        (r, r_features), (f, f_features) = map(logits_and_features, (real_output, fake_output))
         check_logits(r)
         return (r, f), (r_features, f_features), state
 
@@ -346,7 +356,7 @@ class _GAN:
             output, _ = self.discriminator.apply(
                 params["discriminator"], state, x, *conditions, key=keys.critic, train=True
             )
-            return _logits_and_features(output)[0]
+            return logits_and_features(output)[0]
 
         def generate(z: Array) -> Array:
             state = self.state(model_state, "generator").network
@@ -387,24 +397,9 @@ class _GAN:
         return jnp.mean(values), state._replace(penalty=new_state)
 
 
-def _scheduled(
-    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss],
-) -> Callable[[Array], losses.AdversarialLoss]:
-    if isinstance(loss, losses.AdversarialLoss):
-        return lambda step: loss
-    if getattr(loss, "__module__", None) == losses.AdversarialLoss.__module__:
-        # It would be called with the training step.
-        raise ValueError(f"loss is the function {loss.__name__}; call it: {loss.__name__}()")
-    return loss
-
-
 def _metrics(adversarial: losses.AdversarialLoss, r: Array, f: Array) -> dict[str, Array]:
     logits = {"real_logits": jnp.mean(r), "fake_logits": jnp.mean(f)}
     return logits | mean_outputs(adversarial, r, f)
-
-
-def _logits_and_features(output: Any) -> tuple[Array, PyTree]:
-    return output if isinstance(output, tuple) else (output, None)
 
 
 def _pack(state: _State) -> ModelState:

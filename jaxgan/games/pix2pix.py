@@ -8,7 +8,14 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, check_logits, mean_outputs
+from jaxgan.games.shared import (
+    check_batch,
+    check_like,
+    check_logits,
+    checked_loss,
+    logits_and_features,
+    mean_outputs,
+)
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -31,8 +38,8 @@ def pix2pix(
 
     Args:
       generator: `source -> target`, such as `networks.UNetGenerator`; its dropout acts as noise.
-      discriminator: `(target, source) -> logits`, `[batch]` or `[batch, rows, columns]`; without
-        the source if it is unconditional.
+      discriminator: `(target, source) -> logits`, `[batch]` or `[batch, rows, columns]`, or
+        `-> (logits, features)`; without the source if it is unconditional.
       loss: from `jaxgan.losses`; `non_saturating()` by default.
       l1_weight: weight of the L1 distance between output and target, lambda in the paper.
       conditional: whether the discriminator receives the source too.
@@ -49,7 +56,8 @@ def pix2pix(
 
     Raises:
       KeyError: the batch has no `source` or no `target`.
-      ValueError: `noise_channels` is negative; in a loss, the output has another shape than the
+      ValueError: `noise_channels` is negative, or `loss` is a function of `jaxgan.losses` that was
+        not called; in a loss, the output has another shape than the
         target, or logits are neither `[batch]` nor `[batch, height, width]`.
 
     Reference:
@@ -70,7 +78,7 @@ def pix2pix(
     game = _Pix2Pix(
         generator=generator,
         discriminator=discriminator,
-        adversarial=losses.non_saturating() if loss is None else loss,
+        adversarial=checked_loss(loss),
         l1_weight=l1_weight,
         conditional=conditional,
         noise_channels=noise_channels,
@@ -149,9 +157,7 @@ class _Pix2Pix:
         """The source, with the noise channels concatenated."""
         if not self.noise_channels:
             return source
-        shape = (*source.shape[1:3], self.noise_channels)
-        keys = axis.example_keys(key, source.shape[0])
-        noise = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+        noise = axis.normal(key, (*source.shape[:3], self.noise_channels))
         return jnp.concatenate([source, noise], axis=-1)
 
     def translate(
@@ -172,5 +178,6 @@ class _Pix2Pix:
         apply = self.discriminator.apply
         r, state = apply(own, state, batch["target"], *conditions, key=keys.real, train=True)
         f, state = apply(own, state, fake, *conditions, key=keys.fake, train=True)
+        (r, _), (f, _) = map(logits_and_features, (r, f))
         check_logits(r)
         return r, f, state

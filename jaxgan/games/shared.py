@@ -1,13 +1,15 @@
 """Shared by several games: checks of batches and outputs, metrics of a discriminator, sampling."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxgan import latents, losses
 from jaxgan.latents import Latent
-from jaxgan.types import Array, Batch, ByPlayer, PRNGKey
+from jaxgan.ops import at_least_float32
+from jaxgan.types import Array, Batch, ByPlayer, PRNGKey, PyTree
 
 Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
 Decode = Callable[[ByPlayer, ByPlayer, Array], Array]
@@ -21,12 +23,12 @@ def check_batch(batch: Batch, *names: str) -> None:
             raise KeyError(f"the batch has no {name}; its entries are {', '.join(batch) or 'none'}")
 
 
-def check_like(output: Array, images: Array, *, network: str) -> None:
+def check_like(output: Array, like: Array, *, network: str, of: str = "images") -> None:
     """Raises a `ValueError` if a network's output has another shape than the images."""
-    if output.shape != images.shape:
+    if output.shape != like.shape:
         raise ValueError(
-            f"the {network}'s output has the shape {output.shape}, expected that of the images, "
-            f"{images.shape}"
+            f"the {network}'s output has the shape {output.shape}, expected that of the {of}, "
+            f"{like.shape}"
         )
 
 
@@ -40,6 +42,37 @@ def check_logits(logits: Array) -> None:
             f"the discriminator's logits have the shape {logits.shape}, expected [batch] or "
             "[batch, height, width]" + ("; return logits[:, 0]" if logits.shape[1:] == (1,) else "")
         )
+
+
+def checked_loss(loss: Any) -> losses.AdversarialLoss:
+    """The loss, `non_saturating()` by default; raises a `ValueError` if it was not called."""
+    if loss is None:
+        return losses.non_saturating()
+    if not isinstance(loss, losses.AdversarialLoss):
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise ValueError(f"loss is the function {name}; call it: {name}()")
+    return loss
+
+
+def scheduled_loss(
+    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None,
+) -> Callable[[Array], losses.AdversarialLoss]:
+    """The loss as a function of the training step."""
+    # A function of `jaxgan.losses` itself would be called with the training step.
+    of_losses = getattr(loss, "__module__", None) == losses.AdversarialLoss.__module__
+    if callable(loss) and not of_losses:
+        return loss
+    constant = checked_loss(loss)
+    return lambda step: constant
+
+
+def logits_and_features(output: Array | tuple[Array, PyTree]) -> tuple[Array, PyTree]:
+    """Logits, at least float32, and features of a discriminator's output.
+
+    Features are `None` if it returns logits alone.
+    """
+    logits, features = output if isinstance(output, tuple) else (output, None)
+    return at_least_float32(logits), features
 
 
 def mean_outputs(

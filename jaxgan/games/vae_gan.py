@@ -3,14 +3,19 @@
 import dataclasses
 from typing import NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 from jax.nn import softplus
 
 from jaxgan import latents
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, normal_prior, sample_prior
+from jaxgan.games.shared import (
+    check_batch,
+    check_like,
+    logits_and_features,
+    normal_prior,
+    sample_prior,
+)
 from jaxgan.losses import gaussian_kl
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -29,21 +34,21 @@ def vae_gan(
     With codes z from q(z|x), reconstructions x' = decoder(z), samples x_p decoded from the prior,
     the discriminator's features h and D = sigmoid(logits), and means over the batch of
 
-        prior      = KL(q(z|x) || N(0, I))
-        likelihood = |h(x) - h(x')|^2 / 2,   -log N(h(x); h(x'), I) up to a constant
-        gan        = log D(x) + log(1 - D(x')) + log(1 - D(x_p)),
+        prior         = KL(q(z|x) || N(0, I))
+        feature_error = |h(x) - h(x')|^2 / 2,   -log N(h(x); h(x'), I) up to a constant
+        gan           = log D(x) + log(1 - D(x')) + log(1 - D(x_p)),
 
     the losses of the players are
 
-        encoder        prior_weight * prior + likelihood
-        decoder        gamma * likelihood - log D(x') - log D(x_p)
+        encoder        prior_weight * prior + feature_error
+        decoder        gamma * feature_error - log D(x') - log D(x_p)
         discriminator  -gan.
 
     Each player descends its own loss only, as in the paper's algorithm 1: gradients of the
-    likelihood pass through the discriminator and do not update it. The defaults differ from that
+    feature error pass through the discriminator and do not update it. The defaults differ from that
     algorithm in two ways: the decoder's adversarial term is the non-saturating one, of the same
-    equilibrium (`saturating=True` for the paper's `gan`), and `likelihood` has unit variance and is
-    summed over the features h, so that `gamma` depends on how many there are.
+    equilibrium (`saturating=True` for the paper's `gan`), and the likelihood has unit variance: its
+    error is summed over the features h, so that `gamma` depends on how many there are.
 
     Args:
       encoder: `images -> [batch, 2, dim]`, mean and log-variance of q(z|x).
@@ -52,7 +57,7 @@ def vae_gan(
         `networks.DCGANDiscriminator(with_features=True)`.
       gamma: weight of the reconstruction term against the adversarial term in the decoder's loss.
       prior_weight: weight of the KL divergence; 1 in the paper.
-      saturating: use the decoder loss `gamma * likelihood + gan`, that of the paper's algorithm,
+      saturating: use the decoder loss `gamma * feature_error + gan`, that of the paper's algorithm,
         instead of the non-saturating one.
 
     Returns:
@@ -63,8 +68,8 @@ def vae_gan(
     Raises:
       KeyError: the batch has no `image`.
       ValueError: in a loss, the encoder's output is not `[batch, 2, dim]`, the decoder's has
-        another shape than the images, or the discriminator returns no features.
-      AssertionError: in a loss, the logits are not `[batch]`.
+        another shape than the images, the discriminator returns no features, or its logits are not
+        `[batch]`.
 
     Reference:
       Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned
@@ -120,13 +125,13 @@ class _ForwardPass(NamedTuple):
     """Forward pass of all three networks.
 
     Attributes:
-      prior, likelihood: terms of the losses.
+      prior, feature_error: terms of the losses.
       real, reconstructed, sampled: logits `[batch]` of images, reconstructions and samples.
       model_state: new model states of all players.
     """
 
     prior: Array
-    likelihood: Array
+    feature_error: Array
     real: Array
     reconstructed: Array
     sampled: Array
@@ -159,8 +164,8 @@ class _VAEGAN:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         forward = self.forward(params, model_state, batch, key)
-        metrics = {"kl": forward.prior, "likelihood": forward.likelihood}
-        value = self.prior_weight * forward.prior + forward.likelihood
+        metrics = {"kl": forward.prior, "feature_error": forward.feature_error}
+        value = self.prior_weight * forward.prior + forward.feature_error
         return value, LossAux(forward.model_state["encoder"], metrics)
 
     def decoder_loss(
@@ -172,7 +177,7 @@ class _VAEGAN:
         else:
             values = softplus(-forward.reconstructed) + softplus(-forward.sampled)
         adversarial = jnp.mean(values)
-        value = self.gamma * forward.likelihood + adversarial
+        value = self.gamma * forward.feature_error + adversarial
         return value, LossAux(forward.model_state["decoder"], {"adversarial": adversarial})
 
     def discriminator_loss(
@@ -206,12 +211,22 @@ class _VAEGAN:
             output, state[player] = network.apply(
                 params[player], state[player], inputs, key=key, train=True
             )
-            if player == "discriminator" and not isinstance(output, tuple):
+            return output
+
+        def discriminate(images: Array, key: PRNGKey) -> tuple[Array, Array]:
+            logits, features = logits_and_features(
+                apply(self.discriminator, "discriminator", images, key)
+            )
+            if features is None:
                 raise ValueError(
                     "the discriminator returns logits alone, expected (logits, features): set "
                     "with_features=True"
                 )
-            return output
+            if logits.ndim != 1:
+                raise ValueError(
+                    f"the discriminator's logits have the shape {logits.shape}, expected [batch]"
+                )
+            return logits, features
 
         q = apply(self.encoder, "encoder", x, keys.encoder)
         mean, log_var = latents.mean_and_log_var(q)
@@ -220,14 +235,13 @@ class _VAEGAN:
         x_r = apply(self.decoder, "decoder", z, keys.reconstruction)
         x_p = apply(self.decoder, "decoder", z_p, keys.sample)
         check_like(x_r, x, network="decoder")
-        real, h = apply(self.discriminator, "discriminator", x, keys.real)
-        reconstructed, h_r = apply(self.discriminator, "discriminator", x_r, keys.reconstructed)
-        sampled, _ = apply(self.discriminator, "discriminator", x_p, keys.sampled)
-        chex.assert_rank([real, reconstructed, sampled], 1)
+        real, h = discriminate(x, keys.real)
+        reconstructed, h_r = discriminate(x_r, keys.reconstructed)
+        sampled, _ = discriminate(x_p, keys.sampled)
         squares = jnp.sum((h - h_r) ** 2, axis=tuple(range(1, h_r.ndim)))
         return _ForwardPass(
             prior=jnp.mean(jnp.sum(gaussian_kl(mean, log_var), axis=-1)),
-            likelihood=0.5 * jnp.mean(squares),
+            feature_error=0.5 * jnp.mean(squares),
             real=real,
             reconstructed=reconstructed,
             sampled=sampled,

@@ -31,10 +31,12 @@ def sefa(kernel: Array, num: int | None = None) -> Directions:
     Args:
       kernel: `A^T`, weights of the first layer as flax stores them, `[dim, features]`; the columns
         of several layers that take the latent may be concatenated.
-      num: number of directions; `dim` if `None`.
+      num: number of directions, at most `dim`; `dim` if `None`. The authors' code normalises each
+        row of the kernel's transpose first, their paper does not.
 
     Raises:
       AssertionError: the kernel is no matrix.
+      ValueError: `num` is out of range.
 
     Reference:
       Shen and Zhou, *Closed-Form Factorization of Latent Semantics in GANs*, 2021,
@@ -45,6 +47,9 @@ def sefa(kernel: Array, num: int | None = None) -> Directions:
       [9.0]
     """
     chex.assert_rank(kernel, 2)
+    num = kernel.shape[0] if num is None else num
+    if not 1 <= num <= kernel.shape[0]:
+        raise ValueError(f"num is {num}, expected 1 to {kernel.shape[0]} directions")
     values, vectors = jnp.linalg.eigh(kernel @ kernel.T)
     return Directions(vectors.T[::-1][:num], values[::-1][:num])
 

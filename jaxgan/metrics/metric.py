@@ -231,12 +231,17 @@ def collecting(
 
 
 def checked(rows: Any, side: str) -> np.ndarray:
-    """Returns rows as a NumPy array after checking that all are finite.
+    """Returns rows as a NumPy array after checking that all are finite, and images floats.
 
     Raises:
-      MetricError: rows are not finite; the message has their number.
+      MetricError: rows are not finite (the message has their number), or images of integers.
     """
     rows = np.asarray(rows)
+    if rows.ndim == 4 and np.issubdtype(rows.dtype, np.integer):  # differences would wrap around
+        raise MetricError(
+            f"{side} images have the dtype {rows.dtype}, expected floats in [-1, 1]: "
+            "jaxgan.data.as_float(images)"
+        )
     finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
     if not finite.all():
         raise MetricError(

@@ -49,6 +49,7 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
 
     Raises:
       MetricError: samples are not finite or have another dimension, or there are none.
+      ValueError: `std` or `within` is not positive.
 
     Reference:
       Srivastava et al., *VEEGAN*, 2017, https://arxiv.org/abs/1705.07761; Lin et al., *PacGAN*,
@@ -61,6 +62,8 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
       >>> records["modes"].value, records["high_quality"].value
       (1.0, 0.75)
     """
+    if std <= 0.0 or within <= 0.0:
+        raise ValueError(f"std is {std} and within {within}, expected positive numbers")
     centres = np.asarray(centres, np.float64)
     num_modes, width = centres.shape
     perfect = float(gammainc(width / 2, within**2 / 2))  # of the chi distribution

@@ -39,12 +39,15 @@ def nearest(
 
     Raises:
       MetricError: there are fewer than k candidates.
+      ValueError: k is below 1.
 
     Example:
       >>> distances, rows = nearest(np.zeros((1, 1)), np.array([[3.0], [-1.0], [2.0]]), k=2)
       >>> distances.tolist(), rows.tolist()
       ([[1.0, 2.0]], [[1, 2]])
     """
+    if k < 1:
+        raise ValueError(f"k is {k}, expected at least 1")
     centre = candidates.mean(axis=0)  # centring keeps distances and reduces rounding errors
     resident = jnp.asarray(candidates - centre, jnp.float32)
     n, others = len(queries), len(candidates) - same

@@ -53,6 +53,7 @@ def precision_recall_density_coverage(
     Raises:
       MetricError: rows are not finite or have another width, or there are at most k real or
         generated rows, with k the larger of both.
+      ValueError: a k is below 1.
 
     Reference:
       Kynkäänniemi et al., *Improved Precision and Recall Metric for Assessing Generative Models*,
@@ -68,6 +69,10 @@ def precision_recall_density_coverage(
       [1.0, 0.0]
     """
     max_k = max(k_precision, k_density)
+    if min(k_precision, k_density) < 1:
+        raise ValueError(
+            f"k_precision is {k_precision} and k_density {k_density}, expected at least 1"
+        )
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
         real_radii, _ = neighbours.nearest(real, real, max_k, same=True)

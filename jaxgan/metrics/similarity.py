@@ -104,15 +104,19 @@ def psnr(x: Array, y: Array) -> Array:
     """Peak signal-to-noise ratio, `10 log10(2^2 / mean (x - y)^2)` in decibels, at most 100.
 
     Args:
-      x, y: `[n, ...]` in [-1, 1].
+      x, y: `[n, ...]` in [-1, 1], of equal shapes.
 
     Returns:
       `[n]`.
+
+    Raises:
+      AssertionError: the shapes differ.
 
     Example:
       >>> psnr(jnp.zeros((1, 4)), jnp.full((1, 4), 0.2)).tolist()
       [20.0]
     """
+    chex.assert_equal_shape([x, y])
     error = jnp.mean((x - y) ** 2, axis=tuple(range(1, x.ndim)))
     return jnp.minimum(10.0 * jnp.log10(RANGE**2 / jnp.maximum(error, 1e-30)), EQUAL)
 

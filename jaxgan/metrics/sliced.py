@@ -26,8 +26,8 @@ def sliced_wasserstein(
 
     Args:
       features: feature extractor.
-      num_projections: number of random directions; the standard error is over the directions, not
-        over the samples.
+      num_projections: number of random directions, at least 1. The error of their mean is in the
+        record's details, as `projection_error`; there is no standard error over samples.
       seed: seed of the directions, which are the same in every evaluation.
 
     Returns:
@@ -36,6 +36,7 @@ def sliced_wasserstein(
     Raises:
       MetricError: rows are not finite or have another width, or there are fewer than two real or
         generated rows.
+      ValueError: `num_projections` is below 1.
 
     Reference:
       Bonneel, Rabin, Peyré and Pfister, *Sliced and Radon Wasserstein Barycenters of Measures*,
@@ -48,6 +49,8 @@ def sliced_wasserstein(
       >>> round(metric.compute(acc)["swd_pixels"].value, 1)
       2.0
     """
+    if num_projections < 1:
+        raise ValueError(f"num_projections is {num_projections}, expected at least 1")
     name = features.score_name("swd")
 
     @cache
@@ -65,10 +68,13 @@ def sliced_wasserstein(
         record = MetricRecord(
             name,
             value,
-            error / (2.0 * value) if value else 0.0,
             num_real=len(real),
             num_generated=len(generated),
-            details={"num_projections": num_projections, "projections_seed": seed},
+            details={
+                "num_projections": num_projections,
+                "projections_seed": seed,
+                "projection_error": error / (2.0 * value) if value else 0.0,
+            },
             **described(features),
         )
         return {name: record}

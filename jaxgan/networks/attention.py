@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import Conv, at_least_float32
+from jaxgan.networks.layers import Conv
 from jaxgan.networks.spectral import applied
+from jaxgan.ops import at_least_float32
 from jaxgan.types import Array
 
 

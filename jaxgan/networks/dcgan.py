@@ -232,7 +232,8 @@ def num_levels(height: int, width: int, network: str = "DCGAN") -> int:
     if levels == 0 or height % (1 << levels) or width % (1 << levels):
         raise SizeError(
             f"{network} was given images of {height} x {width}; expected sides that are 4 to 7 "
-            "times a power of two (8, 28, 32, 48, 64, 96, 128, ...): resize the images"
+            "times a power of two (8, 28, 32, 48, 64, 96, 128, ...), or a shorter one that the "
+            "power of the longer divides: resize the images"
         )
     return levels
 

@@ -64,9 +64,7 @@ class GatedConv(nn.Module):
         if self.noise:
             strength = self.param("noise_strength", nn.initializers.zeros, ())
             if train:
-                keys = axis.example_keys(self.make_rng("noise"), x.shape[0])
-                shape = (*x.shape[1:3], 1)
-                noise = jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+                noise = axis.normal(self.make_rng("noise"), (*x.shape[:3], 1))
                 x += (strength * noise).astype(x.dtype)
         return gated(BatchNorm(dtype=self.dtype)(x, train=train) if self.norm else x)
 

@@ -28,9 +28,17 @@ def check_widths(**widths: int | Sequence[int]) -> None:
             raise SizeError(f"{name} is {width}, expected at least 1")
 
 
-def at_least_float32(x: Array) -> Array:
-    """The array, of 16 bits converted to float32."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+def normalised(x: Array, norm: str, *, scale_init: Any, dtype: Any, train: bool) -> Array:
+    """`x` normalised by `batch`, `instance` or `none`; called in a compact module.
+
+    Raises:
+      ValueError: the norm is none of these.
+    """
+    if norm not in ("batch", "instance", "none"):
+        raise ValueError(f"norm is {norm!r}, expected batch, instance or none")
+    if norm == "batch":
+        return BatchNorm(scale_init=scale_init, dtype=dtype)(x, train=train)
+    return InstanceNorm(dtype=dtype)(x) if norm == "instance" else x
 
 
 class BatchNorm(nn.Module):
@@ -70,7 +78,7 @@ class BatchNorm(nn.Module):
         features = (x.shape[-1],)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, features)
         running_var = self.variable("batch_stats", "var", jnp.ones, features)
-        x = at_least_float32(x)
+        x = ops.at_least_float32(x)
         per_feature = lambda v: v.reshape(*[1] * (x.ndim - 1), *features)
         if train:
             axes = tuple(range(x.ndim - 1))
@@ -115,7 +123,7 @@ class InstanceNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Normalises `x` `[batch, height, width, features]`."""
-        x = at_least_float32(x)
+        x = ops.at_least_float32(x)
         mean, var = ops.moments(x, (1, 2))
         return ((x - mean) * jax.lax.rsqrt(var + self.epsilon)).astype(self.dtype)
 

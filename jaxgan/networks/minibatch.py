@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import at_least_float32
+from jaxgan.ops import at_least_float32
 from jaxgan.parallel import axis
 from jaxgan.types import Array
 
@@ -22,6 +22,9 @@ def minibatch_stddev(x: Array, group_size: int = 4) -> Array:
     Returns:
       `[batch, height, width, channels + 1]`.
 
+    Raises:
+      ValueError: in a game with `one_pass`, or trained by `one_stage`.
+
     Reference:
       Karras, Aila, Laine and Lehtinen, *Progressive Growing of GANs for Improved Quality,
       Stability, and Variation*, 2018, https://arxiv.org/abs/1710.10196, section 3.
@@ -32,6 +35,7 @@ def minibatch_stddev(x: Array, group_size: int = 4) -> Array:
       >>> minibatch_stddev(x, group_size=2)[:, 0, 0, 1].round(3).tolist()
       [1.0, 1.0, 0.0, 0.0]
     """
+    axis.couple_examples("minibatch_stddev")
     rows = axis.all_gather(at_least_float32(x))
     n = rows.shape[0]
     size = max(d for d in range(1, min(group_size, n) + 1) if n % d == 0)

@@ -14,9 +14,8 @@ from jaxgan.errors import SizeError
 from jaxgan.networks.layers import (
     DCGAN_KERNEL_INIT,
     DCGAN_SCALE_INIT,
-    BatchNorm,
     Conv,
-    InstanceNorm,
+    normalised,
 )
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
@@ -88,6 +87,4 @@ class PatchDiscriminator(nn.Module):
             )
 
     def _normalised(self, x: Array, train: bool) -> Array:
-        if self.norm == "batch":
-            return BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
-        return InstanceNorm(dtype=self.dtype)(x) if self.norm == "instance" else x
+        return normalised(x, self.norm, scale_init=DCGAN_SCALE_INIT, dtype=self.dtype, train=train)

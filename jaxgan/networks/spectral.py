@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import at_least_float32
+from jaxgan.ops import at_least_float32
 from jaxgan.types import Array
 
 EPSILON = 1e-12
@@ -29,6 +29,9 @@ class SpectralNorm(nn.Module):
         `flax.linen.Embed`. Its bias is not changed.
       iterations: power iterations per training pass, at least 1.
 
+    Raises:
+      ValueError: in a call, the layer has neither of the two, such as a network of several layers.
+
     Reference:
       Miyato, Kataoka, Koyama and Yoshida, *Spectral Normalization for Generative Adversarial
       Networks*, 2018, https://arxiv.org/abs/1802.05957, algorithm 1.
@@ -50,9 +53,15 @@ class SpectralNorm(nn.Module):
 
         def normalised(variables: Any) -> Any:
             params = dict(variables["params"])
-            for name in params.keys() & {"kernel", "embedding"}:
-                params[name] = self._normalised(params[name], train)
-            return {"params": params}
+            if not (names := params.keys() & {"kernel", "embedding"}):
+                raise ValueError(
+                    f"SpectralNorm was given a {type(self.layer).__name__} with the parameters "
+                    f"{', '.join(params) or 'none'}, expected a layer with a kernel or an "
+                    "embedding: wrap each layer of a network"
+                )
+            return {
+                "params": params | {name: self._normalised(params[name], train) for name in names}
+            }
 
         if self.is_initializing():
             self.layer(*inputs)  # makes the parameters, which are stored as they are

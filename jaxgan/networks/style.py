@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import ops
-from jaxgan.networks.layers import at_least_float32, check_widths
+from jaxgan.networks.layers import check_widths
 from jaxgan.parallel import axis
 from jaxgan.types import Array
 
@@ -137,11 +137,9 @@ class StyleLayer(nn.Module):
 
     def _noise(self, x: Array, train: bool) -> Array:
         """Normal noise per example and pixel; in evaluation the same map for all, always."""
-        shape = (*x.shape[1:3], 1)
         if not train:
-            return jax.random.normal(jax.random.key(self.seed), shape)[None]
-        keys = axis.example_keys(self.make_rng("noise"), x.shape[0])
-        return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+            return jax.random.normal(jax.random.key(self.seed), (*x.shape[1:3], 1))[None]
+        return axis.normal(self.make_rng("noise"), (*x.shape[:3], 1))
 
 
 class ToImage(nn.Module):
@@ -204,7 +202,7 @@ def modulated_conv(
     else:
         y = ops.conv(x, kernel.astype(x.dtype), padding=2 * ((border, border),))
     if demodulate:
-        energy = jnp.sum(at_least_float32(kernel) ** 2, axis=(0, 1))
-        scale = jax.lax.rsqrt(at_least_float32(styles) ** 2 @ energy + 1e-8)
+        energy = jnp.sum(ops.at_least_float32(kernel) ** 2, axis=(0, 1))
+        scale = jax.lax.rsqrt(ops.at_least_float32(styles) ** 2 @ energy + 1e-8)
         y = y * scale[:, None, None].astype(y.dtype)
     return y

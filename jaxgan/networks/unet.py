@@ -15,12 +15,11 @@ from jaxgan.errors import SizeError
 from jaxgan.networks.layers import (
     DCGAN_KERNEL_INIT,
     DCGAN_SCALE_INIT,
-    BatchNorm,
     Conv,
     ConvTranspose,
     Dropout,
-    InstanceNorm,
     check_widths,
+    normalised,
 )
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
@@ -107,6 +106,4 @@ class UNetGenerator(nn.Module):
         return kind(features, (4, 4), dtype=self.dtype, **more)
 
     def _normalised(self, x: Array, train: bool) -> Array:
-        if self.norm == "batch":
-            return BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
-        return InstanceNorm(dtype=self.dtype)(x) if self.norm == "instance" else x
+        return normalised(x, self.norm, scale_init=DCGAN_SCALE_INIT, dtype=self.dtype, train=train)

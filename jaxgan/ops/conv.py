@@ -29,6 +29,7 @@ from jax.interpreters import ad, batching, mlir
 
 from jaxgan.ops import cpu, plain, target
 from jaxgan.ops.plain import Padding, Pair
+from jaxgan.ops.precision import at_least_float32
 from jaxgan.types import Array
 
 TPU_LANES = 128  # channels side by side in a TPU's vector registers
@@ -123,10 +124,6 @@ def conv_transpose(
     return input_gradient_p.bind(x, flipped, stride=strides, padding=pads, size=size, groups=1)
 
 
-def _at_least_float32(x: Array) -> Array:
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
 def _pair(stride: int | Pair) -> Pair:
     return (stride, stride) if isinstance(stride, int) else stride
 
@@ -179,7 +176,7 @@ def _kernel_gradient_on_tpu(x: Array, g: Array, **params: Any) -> Array:
     XLA drops the rounding to 16 bits before a parameter of float32, so that the sum over devices is
     one of float32, and one for all passes of a network, as those of real and generated images.
     """
-    w = plain.kernel_gradient(_at_least_float32(x), _at_least_float32(g), **params)
+    w = plain.kernel_gradient(at_least_float32(x), at_least_float32(g), **params)
     return w.astype(x.dtype)
 
 

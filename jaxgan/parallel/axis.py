@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
+from jax.typing import DTypeLike
 
 from jaxgan.types import Array, PRNGKey, PyTree
 
@@ -30,7 +31,9 @@ class _Minibatch:
         self.number = number
 
 
-_minibatch = jax.make_user_context(None)  # part of the keys of jax's caches of traced functions
+# Part of the keys of jax's caches of traced functions.
+_minibatch = jax.make_user_context(None)
+_independent = jax.make_user_context(None)
 
 
 def is_bound() -> bool:
@@ -82,6 +85,31 @@ def minibatch(number: Array | int) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def independent_examples(why: str) -> Iterator[None]:
+    """Context of code that is right only for networks that treat examples independently.
+
+    In it, `couple_examples` raises.
+
+    Args:
+      why: what needs it, for the message.
+    """
+    with _independent(why):
+        yield
+
+
+def couple_examples(what: str) -> None:
+    """Declares that a layer computes with several examples of the batch at once.
+
+    Raises:
+      ValueError: the code is traced in the context of `independent_examples`.
+    """
+    if (why := _independent.value) is not None:
+        raise ValueError(
+            f"{why} needs a discriminator that treats examples independently, and {what} does not"
+        )
+
+
 def global_rows(n: int) -> Array:
     """Indices in the global batch of this device's `n` examples, `int32[n]`."""
     shard = jax.lax.axis_index(DATA_AXIS) if is_bound() else 0
@@ -129,6 +157,23 @@ def example_keys(key: PRNGKey, n: int) -> PRNGKey:
       >>> noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(keys)  # [4, 2]
     """
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, global_rows(n))
+
+
+def normal(key: PRNGKey, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+    """Standard normal noise `[n, ...]` of `n` examples, independent of the number of devices.
+
+    Args:
+      key: a scalar typed key.
+      shape: shape of the noise; the first axis is this device's examples.
+      dtype: floating-point type.
+
+    Example:
+      >>> import jax
+      >>> images = jnp.zeros((4, 28, 28, 1))
+      >>> noisy = images + 0.1 * normal(jax.random.key(0), images.shape)
+    """
+    sample = lambda key: jax.random.normal(key, shape[1:], dtype)
+    return jax.vmap(sample)(example_keys(key, shape[0]))
 
 
 def _mesh_axes() -> tuple[str, ...]:

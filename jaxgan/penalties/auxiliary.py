@@ -5,20 +5,24 @@ The head's outputs are the features that the discriminator returns with its logi
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import chex
 import jax.numpy as jnp
 import optax
 
 from jaxgan.latents import Codes
-from jaxgan.penalties.penalty import ForwardPass, Regularizer, check_features, stateless
+from jaxgan.penalties.penalty import (
+    ForwardPass,
+    Regularizer,
+    Side,
+    check_features,
+    checked_sides,
+    stateless,
+)
 from jaxgan.types import Array, PRNGKey
 
 
-def auxiliary_classifier(
-    of: Literal["real", "fake"] | Sequence[Literal["real", "fake"]] = ("real", "fake"),
-) -> Regularizer:
+def auxiliary_classifier(*, of: Side | Sequence[Side] = ("real", "fake")) -> Regularizer:
     """AC-GAN: cross-entropy of the discriminator's class logits, `-log P(label | x)`, `[batch]`.
 
     Summed over the real and the generated examples, whose labels are those of the real ones. A
@@ -31,7 +35,8 @@ def auxiliary_classifier(
       of: the examples x: `real`, `fake` or both.
 
     Raises:
-      ValueError: in a loss, the discriminator returns no features, or the game has no condition.
+      ValueError: `of` names something else; in a loss, the discriminator returns no features, or
+        the game has no condition.
 
     Reference:
       Odena, Olah and Shlens, *Conditional Image Synthesis with Auxiliary Classifier GANs*, 2017,
@@ -53,10 +58,7 @@ def auxiliary_classifier(
       ...     generator_penalty=auxiliary_classifier(of=("fake",)),
       ... )
     """
-
-    names = (of,) if isinstance(of, str) else tuple(of)
-    if not names or not {"real", "fake"}.issuperset(names):
-        raise ValueError(f"of is {of!r}, expected real, fake or both")
+    sides = checked_sides(of)
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
         check_features(forward, "auxiliary_classifier")
@@ -64,8 +66,8 @@ def auxiliary_classifier(
             raise ValueError('auxiliary_classifier needs labels; pass condition=("label",)')
         logits = {"real": forward.real_features, "fake": forward.fake_features}
         return sum(
-            optax.softmax_cross_entropy_with_integer_labels(logits[name], forward.conditions[0])
-            for name in names
+            optax.softmax_cross_entropy_with_integer_labels(logits[side], forward.conditions[0])
+            for side in sides
         )
 
     return stateless(term)

@@ -1,8 +1,9 @@
 """Consistency regularisation: CR, balanced (bCR) and in the latents (zCR)."""
 
-from typing import Literal
+from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 
 from jaxgan.augment import Augment
 from jaxgan.parallel import axis
@@ -10,23 +11,28 @@ from jaxgan.penalties.penalty import (
     Critic,
     ForwardPass,
     Regularizer,
+    Side,
+    checked_sides,
     mean_per_example,
     stateless,
 )
 from jaxgan.types import Array, PRNGKey
 
 
-def consistency(augment: Augment, *, of: Literal["real", "fake"] = "real") -> Regularizer:
+def consistency(augment: Augment, *, of: Side | Sequence[Side] = ("real",)) -> Regularizer:
     """CR: squared change of the logits under an augmentation, `(D(x) - D(T(x)))^2`, `[batch]`.
 
     A term of the discriminator. On real examples alone it is CR, weighted by 10 in the paper. bCR
-    has a second term, on generated examples, without which the generator learns to draw what the
-    augmentation does; both weights are 10 in the paper. Unlike `gan(augment=)`, the adversarial
-    loss sees the images without T.
+    is the sum over real and generated examples; on real ones alone the generator learns to draw
+    what the augmentation does. Both weights are 10 in the paper. Unlike `gan(augment=)`, the
+    adversarial loss sees the images without T.
 
     Args:
       augment: T, `(key, images) -> images`; the papers shift by a few pixels and flip.
-      of: the examples x, real or generated ones.
+      of: the examples x: `real`, `fake` or both, of which the sum is taken.
+
+    Raises:
+      ValueError: `of` names something else.
 
     Reference:
       Zhang, Zhang, Odena and Lee, *Consistency Regularization for Generative Adversarial Networks*,
@@ -37,15 +43,20 @@ def consistency(augment: Augment, *, of: Literal["real", "fake"] = "real") -> Re
       >>> from jaxgan.augment import diff_augment
       >>> from jaxgan.penalties import weighted
       >>> shift = diff_augment(("translation",))
-      >>> bcr = weighted((10.0, consistency(shift)), (10.0, consistency(shift, of="fake")))
+      >>> bcr = weighted((10.0, consistency(shift, of=("real", "fake"))))
     """
+    sides = checked_sides(of)
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
-        x, logits, discriminator = {
+        examples = {
             "real": (forward.real, forward.real_logits, forward.discriminator),
             "fake": (forward.fake, forward.fake_logits, _of_fake(forward)),
-        }[of]
-        return mean_per_example((logits - discriminator(augment(key, x))) ** 2)
+        }
+        value = jnp.zeros(())
+        for side, key_side in zip(sides, jax.random.split(key, len(sides)), strict=True):
+            x, logits, discriminator = examples[side]
+            value += mean_per_example((logits - discriminator(augment(key_side, x))) ** 2)
+        return value
 
     return stateless(term)
 
@@ -106,5 +117,4 @@ def _of_fake(forward: ForwardPass) -> Critic:
 
 
 def _perturbed(z: Array, key: PRNGKey, sigma: float) -> Array:
-    keys = axis.example_keys(key, z.shape[0])
-    return z + sigma * jax.vmap(lambda key: jax.random.normal(key, z.shape[1:], z.dtype))(keys)
+    return z + sigma * axis.normal(key, z.shape, z.dtype)

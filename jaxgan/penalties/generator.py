@@ -26,6 +26,9 @@ def mode_seeking(epsilon: float = 1e-5) -> Regularizer:
     Args:
       epsilon: bound of the denominator from below, positive.
 
+    Raises:
+      ValueError: epsilon is not positive.
+
     Reference:
       Mao, Lee, Tseng, Ma and Yang, *Mode Seeking Generative Adversarial Networks for Diverse Image
       Synthesis*, 2019, https://arxiv.org/abs/1903.05628.
@@ -34,6 +37,9 @@ def mode_seeking(epsilon: float = 1e-5) -> Regularizer:
       >>> from jaxgan.penalties import weighted
       >>> generator_penalty = weighted((1.0, mode_seeking()))
     """
+
+    if epsilon <= 0.0:
+        raise ValueError(f"epsilon is {epsilon}, expected a positive number")
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
         assert forward.prior is not None

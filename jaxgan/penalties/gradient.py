@@ -61,7 +61,10 @@ def approximate_r1(
     `gamma = 2 sigma^2 w` here.
 
     Args:
-      sigma: standard deviation of the step, in the units of the images.
+      sigma: standard deviation of the step, in the units of the images; positive.
+
+    Raises:
+      ValueError: sigma is not positive.
 
     Reference:
       Lin et al., *Diffusion Adversarial Post-Training for One-Step Video Generation*, 2025,
@@ -82,7 +85,10 @@ def approximate_r2(
     """R2 by finite differences: `approximate_r1` at generated examples, `[batch]`.
 
     Args:
-      sigma: standard deviation of the step, in the units of the images.
+      sigma: standard deviation of the step, in the units of the images; positive.
+
+    Raises:
+      ValueError: sigma is not positive.
 
     Reference:
       Lin et al., *Adversarial Flow Models*, 2025, https://arxiv.org/abs/2511.22475.
@@ -151,8 +157,9 @@ def _flat_gradient(critic: Critic, x: Array) -> Array:
 
 
 def _squared_difference(critic: Critic, x: Array, key: PRNGKey, sigma: float) -> Array:
-    keys = axis.example_keys(key, x.shape[0])
-    direction = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
+    if sigma <= 0.0:
+        raise ValueError(f"sigma is {sigma}, expected a positive number")
+    direction = axis.normal(key, x.shape, x.dtype)
     difference = (critic(x + sigma * direction) - critic(x)) / sigma
     return 0.5 * jnp.sum(difference.reshape(difference.shape[0], -1), axis=1) ** 2
 

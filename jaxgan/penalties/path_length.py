@@ -1,5 +1,7 @@
 """Path length regularisation of the generator (Karras et al., 2020)."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -37,8 +39,8 @@ def path_length(decay: float = 0.99) -> Regularizer:
     def apply(
         state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
     ) -> tuple[Array, PyTree]:
-        shape, keys = forward.fake.shape[1:], axis.example_keys(key, forward.fake.shape[0])
-        y = jax.vmap(lambda key: jax.random.normal(key, shape))(keys) / (shape[0] * shape[1]) ** 0.5
+        pixels = math.prod(forward.fake.shape[1:3])  # of points, coordinates
+        y = axis.normal(key, forward.fake.shape) / pixels**0.5
         projection = lambda z: jnp.sum(forward.generator(z) * y)
         lengths = optax.safe_norm(jax.grad(projection)(forward.latents), 1e-12, axis=-1)
         mean = decay * state["mean"] + (1.0 - decay) * axis.mean(jnp.mean(lengths))

@@ -15,8 +15,8 @@ either player, and may have state, which is part of that player's model state an
     gan(..., generator_penalty=weighted((2.0, lazily(path_length(), every=4))))
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, overload
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, overload
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from jaxgan.types import Array, Params, PRNGKey, PyTree, Schedule
 
 Critic = Callable[[Array], Array]
 Penalty = Callable[[Critic, Array, Array, PRNGKey, Array], Array]
+Side = Literal["real", "fake"]
 
 
 class ForwardPass(NamedTuple):
@@ -215,6 +216,18 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
 def mean_per_example(x: Array) -> Array:
     """Mean over all axes but the first, `[batch, ...] -> [batch]`."""
     return jnp.mean(x.reshape(x.shape[0], -1), axis=1)
+
+
+def checked_sides(of: Side | Sequence[Side]) -> tuple[Side, ...]:
+    """The examples that a term is of, as a tuple: `real`, `fake` or both.
+
+    Raises:
+      ValueError: there is another name, or none.
+    """
+    sides = (of,) if isinstance(of, str) else tuple(of)
+    if not sides or not {"real", "fake"}.issuperset(sides):
+        raise ValueError(f"of is {of!r}, expected real, fake or both")
+    return sides
 
 
 def check_features(forward: ForwardPass, name: str) -> None:

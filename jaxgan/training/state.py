@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.game import Game
-from jaxgan.types import Array, Batch, Metrics, ModelState, Params, PRNGKey, PyTree
+from jaxgan.ops import at_least_float32
+from jaxgan.types import Array, Batch, ByPlayer, Metrics, ModelState, Params, PRNGKey, PyTree
 
 
 class TrainState(NamedTuple):
@@ -21,7 +22,8 @@ class TrainState(NamedTuple):
       opt_state: optax states, by player.
       ema_params, ema_model_state: exponential moving averages of `params` and `model_state`, of the
         players that have them. Batch statistics are averaged as well, because the last statistics
-        belong to the last parameters. Leaves that are not floating-point keep their last value.
+        belong to the last parameters. Averages of 16-bit leaves are float32; leaves that are not
+        floating-point keep their last value.
     """
 
     step: Array
@@ -56,7 +58,18 @@ def with_ema(state: TrainState) -> tuple[dict[str, Params], dict[str, ModelState
     Example:
       >>> images = game.sample(*with_ema(state), batch, key)  # doctest: +SKIP
     """
-    return state.params | state.ema_params, state.model_state | state.ema_model_state
+
+    def with_averages(values: ByPlayer, averages: ByPlayer) -> dict[str, PyTree]:
+        cast = lambda average, x: average if average.dtype == x.dtype else average.astype(x.dtype)
+        return {
+            player: jax.tree.map(cast, averages[player], value) if player in averages else value
+            for player, value in values.items()
+        }
+
+    return (
+        with_averages(state.params, state.ema_params),
+        with_averages(state.model_state, state.ema_model_state),
+    )
 
 
 def init_state(
@@ -73,9 +86,15 @@ def init_state(
         params=params,
         model_state=model_state,
         opt_state={player: optimizers[player].init(params[player]) for player in game.losses},
-        ema_params={player: params[player] for player in averaged},
-        ema_model_state={player: model_state[player] for player in averaged},
+        ema_params={player: _average_of(params[player]) for player in averaged},
+        ema_model_state={player: _average_of(model_state[player]) for player in averaged},
     )
+
+
+def _average_of(tree: PyTree) -> PyTree:
+    """Initial moving average: in 16 bits a step of it would be rounded to nothing."""
+    inexact = lambda x: jnp.issubdtype(x.dtype, jnp.inexact)
+    return jax.tree.map(lambda x: at_least_float32(x) if inexact(x) else x, tree)
 
 
 def strongly_typed(tree: PyTree) -> PyTree:
