@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxgan.runs.training_config import network
 
@@ -31,25 +31,35 @@ def make_networks(config: images.Config, dataset: Dataset) -> tuple[Network, Net
 def _dcgan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     from jaxgan import networks
 
-    classes, with_head = _classes(config, dataset), bool(config.acgan or config.infogan)
     dense = {"dense_features": 16 * config.features if config.network == "infogan" else 0}
     return (
-        networks.DCGANGenerator(dataset.image_shape, config.features, num_classes=classes, **dense),
+        networks.DCGANGenerator(
+            dataset.image_shape,
+            config.features,
+            num_classes=_classes(config, dataset),
+            **dense,
+        ),
         networks.DCGANDiscriminator(
             config.features,
             batch_norm=config.discriminator_norm == "batch",
-            num_classes=None if with_head else classes,
-            with_features=with_head,
             **dense,
+            **_of_discriminator(config, dataset),
         ),
     )
+
+
+def _of_discriminator(config: images.Config, dataset: Dataset) -> dict[str, Any]:
+    """With a head the features, and no projection of the labels, which the head classifies."""
+    if config.acgan or config.infogan:
+        return {"num_classes": None, "with_features": True}
+    return {"num_classes": _classes(config, dataset)}
 
 
 def _head(config: images.Config, outputs: int) -> nn.Module:
     """Normalised if the discriminator is."""
     from jaxgan import networks
 
-    if config.discriminator_norm == "batch":
+    if config.discriminator_norm == "batch" and config.network in ("dcgan", "infogan"):
         return networks.DCGANHead(outputs)
     return networks.MLP((128,), output_shape=(outputs,))
 
@@ -76,29 +86,32 @@ def _mlp(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]
 def _sngan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     from jaxgan import networks
 
-    options = {"num_classes": _classes(config, dataset)}
-    generator = {}
-    if config.network == "sagan":
-        options["attention"] = _attention(dataset)
-        generator["spectral_norm"] = True
+    sagan = config.network == "sagan"
+    attention = _attention(dataset) if sagan else None
     return (
-        networks.SNGANGenerator(dataset.image_shape, config.features, **generator, **options),
-        networks.SNGANDiscriminator(config.features, **options),
+        networks.SNGANGenerator(
+            dataset.image_shape,
+            config.features,
+            attention=attention,
+            spectral_norm=sagan,
+            num_classes=_classes(config, dataset),
+        ),
+        networks.SNGANDiscriminator(
+            config.features, attention=attention, **_of_discriminator(config, dataset)
+        ),
     )
 
 
 def _biggan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
     from jaxgan import networks
 
-    options = {"attention": _attention(dataset), "num_classes": _classes(config, dataset)}
-    if config.network == "biggan_deep":
-        return (
-            networks.BigGANDeepGenerator(dataset.image_shape, config.features, **options),
-            networks.BigGANDeepDiscriminator(config.features, **options),
-        )
+    deep = config.network == "biggan_deep"
+    generator = networks.BigGANDeepGenerator if deep else networks.BigGANGenerator
+    discriminator = networks.BigGANDeepDiscriminator if deep else networks.BigGANDiscriminator
+    attention, classes = _attention(dataset), _classes(config, dataset)
     return (
-        networks.BigGANGenerator(dataset.image_shape, config.features, **options),
-        networks.BigGANDiscriminator(config.features, **options),
+        generator(dataset.image_shape, config.features, attention=attention, num_classes=classes),
+        discriminator(config.features, attention=attention, **_of_discriminator(config, dataset)),
     )
 
 
@@ -106,12 +119,17 @@ def _stylegan2(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.M
     """With a mapping network of two layers, as in ADA's code for small images."""
     from jaxgan import networks
 
-    options = {"mapping_layers": 2, "num_classes": _classes(config, dataset)}
     return (
         networks.StyleGAN2Generator(
-            dataset.image_shape, config.features, style=config.latent, **options
+            dataset.image_shape,
+            config.features,
+            style=config.latent,
+            mapping_layers=2,
+            num_classes=_classes(config, dataset),
         ),
-        networks.StyleGAN2Discriminator(config.features, **options),
+        networks.StyleGAN2Discriminator(
+            config.features, mapping_layers=2, **_of_discriminator(config, dataset)
+        ),
     )
 
 
@@ -119,14 +137,15 @@ def _r3gan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Modul
     """With one residual block a stage in place of two, for small images."""
     from jaxgan import networks
 
-    options = {
-        "blocks": 1,
-        "group_size": min(16, config.features),
-        "num_classes": _classes(config, dataset),
-    }
+    blocks = {"blocks": 1, "group_size": min(16, config.features)}
+    classes = _classes(config, dataset)
     return (
-        networks.R3GANGenerator(dataset.image_shape, config.features, **options),
-        networks.R3GANDiscriminator(config.features, **options),
+        networks.R3GANGenerator(
+            dataset.image_shape, config.features, num_classes=classes, **blocks
+        ),
+        networks.R3GANDiscriminator(
+            config.features, **blocks, **_of_discriminator(config, dataset)
+        ),
     )
 
 

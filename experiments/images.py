@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 FEW = 20_000  # images; ADA's authors see overfitting with fewer
 
-DCGANS = ("dcgan", "infogan")  # networks with a place for a head
+DCGANS = ("dcgan", "infogan")
+WITHOUT_FEATURES = ("mlp", "maxout", "fastgan")  # discriminators that cannot have a head
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,10 +76,10 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Condition both networks on the label; the columns of the sheets are then classes."""
     acgan: float = flag(0.0, at_least=0.0)
     """Weight of AC-GAN's classifier of the labels in both players' losses, which needs
-    --conditional and --network dcgan or infogan; 0 for none."""
+    --conditional, and goes with all networks but mlp, maxout and fastgan; 0 for none."""
     infogan: float = flag(0.0, at_least=0.0)
-    """Weight of InfoGAN's prediction of the codes in both players' losses, which needs --network
-    dcgan or infogan; 0 for none."""
+    """Weight of InfoGAN's prediction of the codes in both players' losses, for the same networks; 0
+    for none."""
     categorical: int = flag(10, at_least=2)
     """Values of InfoGAN's categorical code."""
     continuous: int = flag(2, at_least=0)
@@ -209,10 +210,11 @@ def check(config: Config, dataset: Dataset) -> None:
         raise DataError("--acgan classifies labels, expected --conditional beside it")
     if config.acgan and config.infogan:
         raise DataError("--acgan and --infogan both need the head of D, expected one of them")
-    if (config.acgan or config.infogan) and config.network not in DCGANS:
+    if (config.acgan or config.infogan) and config.network in WITHOUT_FEATURES:
         name = "acgan" if config.acgan else "infogan"
         raise DataError(
-            f"--{name} has a head for --network dcgan or infogan, not for {config.network}"
+            f"--{name} needs features of the discriminator, which --network {config.network} has "
+            "not; choose dcgan, sngan, biggan, stylegan2 or r3gan"
         )
     if config.label_smoothing and config.loss not in ("minimax", "non_saturating"):
         raise DataError(

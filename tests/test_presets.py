@@ -1,6 +1,7 @@
 """Presets of the image experiments, and what their flags build."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import chex
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxgan
-from experiments import cifar10, images, mnist, presets, sheets, stacked_mnist
+from experiments import cifar10, image_networks, images, mnist, presets, sheets, stacked_mnist
 from jaxgan import Game, checkpoint, data, evaluation, features, latents
 from jaxgan.errors import DataError, RunError
 from jaxgan.runs import arguments, cli, sweep, with_preset
@@ -79,7 +80,7 @@ def test_unknown_presets():
         ({"acgan": 1.0, "infogan": 1.0, "conditional": True}, "expected one of them"),
         (
             {"infogan": 1.0, "network": "mlp"},
-            "--infogan has a head for --network dcgan or infogan, not for mlp",
+            "--infogan needs features of the discriminator, which --network mlp has not",
         ),
         ({"label_smoothing": 0.1, "loss": "hinge"}, "logistic losses, .* and --loss is hinge"),
         ({"pack": 2, "conditional": True}, "--pack is for GANs without conditions"),
@@ -90,6 +91,20 @@ def test_flags_that_do_not_go_together(flags, message):
     config = mnist.Config(data="digits", **flags)
     with pytest.raises(DataError, match=message):
         mnist.make(config, config.load_data())
+
+
+@pytest.mark.parametrize("name", ["sngan", "biggan", "biggan_deep", "stylegan2", "r3gan"])
+def test_other_networks_may_have_a_head(name):
+    """AC-GAN's, over the features, in place of the projection of the labels."""
+    config = mnist.Config(data="digits", network=name, features=4, conditional=True, acgan=1.0)
+    dataset = config.load_data()
+    _, discriminator = image_networks.make_networks(config, dataset)
+    x, label = jnp.zeros((2, *dataset.image_shape)), jnp.zeros(2, int)
+    params, state = jax.eval_shape(discriminator.init, jax.random.key(0), x, label)
+    apply = partial(discriminator.apply, train=True, key=jax.random.key(0))
+    (logits, classes), _ = jax.eval_shape(apply, params, state, x, label)
+    assert (logits.shape, classes.shape) == ((2,), (2, 10))
+    assert "embedding" not in str(jax.tree.structure(params))
 
 
 def test_few_images_are_augmented():

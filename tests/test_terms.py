@@ -437,6 +437,8 @@ def test_a_head_is_a_second_network_on_the_features():
     of_head, _ = head.apply(params["head"], {}, features, train=True)
     np.testing.assert_allclose(outputs, of_head, rtol=1e-6)
     jax.tree.map(np.testing.assert_array_equal, new["discriminator"], own)
+    with pytest.raises(ValueError, match=r"returns logits alone, .* with_features=True"):
+        networks.with_head(games.normalised(), head).init(KEY, images, labels)
 
 
 # ---- schedules

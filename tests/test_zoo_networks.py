@@ -183,6 +183,23 @@ def test_sizes_and_dtypes(name, shape):
     }
 
 
+@pytest.mark.parametrize("name", [name for name in DISCRIMINATORS if name != "fastgan"])
+def test_logits_are_affine_in_the_features(name):
+    """The last hidden layer: with its bias, it predicts the logits of more examples than it has
+    units, and features do not change them."""
+    x = jax.random.normal(KEY, (32, 8, 8, 1))
+    network, params, state = initialised(DISCRIMINATORS[name](with_features=True), x)
+    plain = networks.from_linen(DISCRIMINATORS[name]())
+    apply = lambda network: jax.jit(partial(network.apply, train=False))(params, state, x)[0]
+    (logits, features), without = apply(network), apply(plain)
+    np.testing.assert_array_equal(logits, without)
+    rows = np.column_stack([features, np.ones(len(x))])
+    assert features.shape[1] <= 8
+    assert np.std(features, axis=0).max() > 1e-3
+    predicted = rows @ np.linalg.lstsq(rows, logits, rcond=1e-6)[0]
+    np.testing.assert_allclose(predicted, logits, rtol=0, atol=1e-4 * np.abs(logits).max())
+
+
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.slow
 def test_labels_matter_and_are_asked_for(name):

@@ -97,6 +97,8 @@ class BigGANDiscriminator(SNGANDiscriminator):
 
     Attributes:
       features: channels of the first block; 96 in the paper.
+      num_halvings, spectral_norm, attention, wide, num_classes, kernel_init, dtype, with_features:
+        as in `SNGANDiscriminator`.
 
     Example:
       >>> discriminator = BigGANDiscriminator(features=64, num_classes=10)

@@ -106,6 +106,8 @@ class BigGANDeepDiscriminator(nn.Module):
       attention: height of the map to which self-attention is applied; 64 in the paper.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
+      with_features: whether to return `(logits, features)`, with the head's input as features
+        `[batch, width]`, for `with_head` and feature matching.
 
     Example:
       >>> discriminator = BigGANDeepDiscriminator(features=64, num_classes=10)
@@ -119,9 +121,10 @@ class BigGANDeepDiscriminator(nn.Module):
     attention: int | None = None
     num_classes: int | None = None
     dtype: Any = jnp.float32
+    with_features: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Any:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         height, width = x.shape[1:3]
         base, *widths = self._widths(height, width)
@@ -141,7 +144,8 @@ class BigGANDeepDiscriminator(nn.Module):
             if x.shape[1] == self.attention:
                 x = SelfAttention(spectral_norm=True, **layer)(x, train=train)
         h = jnp.sum(jax.nn.relu(x).astype(jnp.float32), axis=(1, 2))
-        return ProjectionHead(self.num_classes, True, ORTHOGONAL)(h, label, train=train)
+        logits = ProjectionHead(self.num_classes, True, ORTHOGONAL)(h, label, train=train)
+        return (logits, h) if self.with_features else logits
 
     def _widths(self, height: int, width: int) -> list[int]:
         if not isinstance(self.features, int):

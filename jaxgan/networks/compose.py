@@ -18,13 +18,17 @@ def with_head(discriminator: Network, head: Network) -> Network:
     discriminator's player.
 
     Args:
-      discriminator: `images -> (logits, features)`, such as a `DCGANDiscriminator` with
-        `with_features=True`. It is called without the game's conditions, as in AC-GAN.
+      discriminator: `images -> (logits, features)`, such as a `DCGANDiscriminator` or another of
+        this package with `with_features=True`. It is called without the game's conditions, as in
+        AC-GAN.
       head: `features -> outputs`, such as `MLP((128,), output_shape=(10,))`.
 
     Returns:
       The network `(images, *conditions) -> (logits, outputs)`; its parameters and model state are
       `{"discriminator": ..., "head": ...}`.
+
+    Raises:
+      ValueError: in `init`, the discriminator returns no features.
 
     Reference:
       Odena, Olah and Shlens, *Conditional Image Synthesis with Auxiliary Classifier GANs*, 2017,
@@ -39,8 +43,13 @@ def with_head(discriminator: Network, head: Network) -> Network:
     def init(key: PRNGKey, images: Array, *conditions: Array) -> tuple[Params, ModelState]:
         key_discriminator, key_head = jax.random.split(key)
         params, state = discriminator.init(key_discriminator, images)
-        (_, features), _ = discriminator.apply(params, state, images, train=False)
-        head_params, head_state = head.init(key_head, features)
+        output, _ = discriminator.apply(params, state, images, train=False)
+        if not isinstance(output, tuple):
+            raise ValueError(
+                "with_head was given a discriminator that returns logits alone, expected (logits, "
+                "features): set with_features=True"
+            )
+        head_params, head_state = head.init(key_head, output[1])
         return (
             {"discriminator": params, "head": head_params},
             {"discriminator": state, "head": head_state},

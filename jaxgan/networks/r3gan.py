@@ -134,6 +134,8 @@ class R3GANDiscriminator(nn.Module):
       group_size: channels of a group in the grouped convolutions.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
+      with_features: whether to return `(logits, features)`, with the head's input as features
+        `[batch, width]`, for `with_head` and feature matching.
 
     Example:
       >>> import jax
@@ -149,9 +151,10 @@ class R3GANDiscriminator(nn.Module):
     group_size: int = 16
     num_classes: int | None = None
     dtype: Any = jnp.float32
+    with_features: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, label: Array | None = None) -> Array:
+    def __call__(self, x: Array, label: Array | None = None) -> Any:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         check_widths(features=self.features, blocks=self.blocks)
         widths = _widths(x.shape[1], x.shape[2], self.features, self.max_features)
@@ -165,10 +168,13 @@ class R3GANDiscriminator(nn.Module):
         positions = x.shape[1] * x.shape[2]
         init = nn.initializers.normal(1.0 / math.sqrt(positions))
         h = jnp.sum(x * self.param("basis", init, x.shape[1:])[None], axis=(1, 2))
-        condition = one_hot(label, self.num_classes)
+        logits = self._logits(h, one_hot(label, self.num_classes))
+        return (logits, h) if self.with_features else logits
+
+    def _logits(self, h: Array, condition: Array | None) -> Array:
         if condition is None:
             return _dense(1, "logit")(h)[:, 0]
-        width = widths[-1]
+        width = h.shape[-1]
         embed = nn.Dense(
             width,
             use_bias=False,

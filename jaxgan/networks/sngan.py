@@ -105,6 +105,8 @@ class SNGANDiscriminator(nn.Module):
       num_classes: number of classes, or `None` for an unconditional network.
       kernel_init: initialiser of the kernels.
       dtype: dtype of the computation; parameters and output are float32.
+      with_features: whether to return `(logits, features)`, with the head's input as features
+        `[batch, width]`, for `with_head` and feature matching.
 
     Example:
       >>> run = partial(SNGANDiscriminator(features=64).init_with_output, train=False)
@@ -121,15 +123,16 @@ class SNGANDiscriminator(nn.Module):
     num_classes: int | None = None
     kernel_init: Any = GLOROT
     dtype: Any = jnp.float32
+    with_features: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Any:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         height, width = x.shape[1:3]
         widths = self._widths(height, width)
         check_widths(features=widths)
         halvings = len(widths) - 1 if self.num_halvings is None else self.num_halvings
-        coarsest(height, width, halvings, "SNGAN")
+        coarsest(height, width, halvings, type(self).__name__)
         check_attention(self.attention, [height >> i for i in range(1, halvings + 1)])
         options = {
             "spectral_norm": self.spectral_norm,
@@ -144,11 +147,12 @@ class SNGANDiscriminator(nn.Module):
                 x = SelfAttention(**options)(x, train=train)
         h = jnp.sum(jax.nn.relu(x).astype(jnp.float32), axis=(1, 2))
         head = ProjectionHead(self.num_classes, self.spectral_norm, self.kernel_init)
-        return head(h, label, train=train)
+        logits = head(h, label, train=train)
+        return (logits, h) if self.with_features else logits
 
     def _widths(self, height: int, width: int) -> list[int]:
         if not isinstance(self.features, int):
             return list(self.features)
-        levels = num_levels(height, width, "SNGAN")
+        levels = num_levels(height, width, type(self).__name__)
         widths = [self.features * min(1 << level, WIDEST) for level in range(levels)]
         return [*widths, widths[-1]]

@@ -170,6 +170,8 @@ class StyleGAN2Discriminator(nn.Module):
       mapping_layers: number of layers of the label's mapping network.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the convolutions but the last; parameters and output are float32.
+      with_features: whether to return `(logits, features)`, with the head's input as features
+        `[batch, width]`, for `with_head` and feature matching.
 
     Example:
       >>> run = StyleGAN2Discriminator(features=16).init_with_output
@@ -185,9 +187,10 @@ class StyleGAN2Discriminator(nn.Module):
     mapping_layers: int = 8
     num_classes: int | None = None
     dtype: Any = jnp.float32
+    with_features: bool = False
 
     @nn.compact
-    def __call__(self, x: Array, label: Array | None = None) -> Array:
+    def __call__(self, x: Array, label: Array | None = None) -> Any:
         """`x [batch, height, width, channels]`, `label int[batch] -> logits [batch]`."""
         check_widths(features=self.features, group_size=self.group_size)
         widths = _widths(x.shape[1], x.shape[2], self.features, self.max_features)
@@ -202,11 +205,16 @@ class StyleGAN2Discriminator(nn.Module):
         x = minibatch_stddev(x.astype(jnp.float32), self.group_size)
         x = scaled_leaky_relu(EqualConv(widths[-1])(x))
         h = scaled_leaky_relu(EqualDense(widths[-1])(x.reshape(x.shape[0], -1)))
+        logits = self._logits(h, label)
+        return (logits, h) if self.with_features else logits
+
+    def _logits(self, h: Array, label: Array | None) -> Array:
         if self.num_classes is None:
             return EqualDense(1)(h)[:, 0]
-        mapping = MappingNetwork(widths[-1], self.mapping_layers, self.num_classes)
-        products = EqualDense(widths[-1])(h) * mapping(None, label)
-        return jnp.sum(products, axis=1) / math.sqrt(widths[-1])
+        width = h.shape[-1]
+        mapping = MappingNetwork(width, self.mapping_layers, self.num_classes)
+        products = EqualDense(width)(h) * mapping(None, label)
+        return jnp.sum(products, axis=1) / math.sqrt(width)
 
 
 def _widths(height: int, width: int, features: int, max_features: int) -> list[int]:
