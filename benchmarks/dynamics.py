@@ -1,14 +1,14 @@
-"""Game dynamics, measured: rates of the ways to play, ring modes of each, and populations.
+"""Game dynamics, measured: rates of the training algorithms, ring modes of each, and populations.
 
     python -m benchmarks.dynamics
     python -m benchmarks.dynamics --only rates population
     python -m benchmarks.dynamics --only unrolled --seeds 3 --num-steps 1000
 
-- `rates`: spectral radius of a step of each way to play in the bilinear game `min max x y`, beside
-  the published formula.
-- `methods`: modes and high-quality samples of ring and grid by each way to play, with the networks
-  of `experiments.mixture` (64 wide, no penalty) and one budget of gradient evaluations, which are
-  both players' on one minibatch.
+- `rates`: spectral radius of a step of each training algorithm in the bilinear game
+  `min max x y`, beside the published formula.
+- `methods`: modes and high-quality samples of ring and grid by each training algorithm, with the
+  networks of `experiments.mixture` (64 wide, no penalty) and one budget of gradient evaluations,
+  which are both players' on one minibatch.
 - `unrolled`: ring modes with k = 0, 5 and 10 unrolled steps, in the setting of Metz et al., 2017,
   https://arxiv.org/abs/1611.02163, appendix A (25 000 steps there), with a smaller minibatch.
 - `population`: training steps per second of ten members in one program, and of ten single runs one
@@ -178,7 +178,7 @@ def unrolled(config: Config) -> Rows:
 
 
 def methods(config: Config) -> Rows:
-    """Modes of ring and grid of every way to play, under one budget of gradient evaluations."""
+    """Modes of ring and grid of every training algorithm, under one budget of evaluations."""
     import optax
 
     import jaxgan

@@ -1,9 +1,9 @@
-"""How GANs fail: small games that fail on purpose, beside the same games mended.
+"""How GANs fail: small games that fail on purpose, beside the same games fixed.
 
     python -m benchmarks.failures
     python -m benchmarks.failures --only collapses --out pictures
 
-A picture for each, with a row for the failing game and one for the mended: losses, the mean of D on
+A picture for each, with a row for the failing game and one for the fixed: losses, the mean of D on
 real and generated points, and samples at three steps. What the health of a run would say of them is
 printed. docs/failures.md explains the pictures.
 
@@ -37,7 +37,7 @@ from jaxgan.training import TrainState
 from jaxgan.types import Metrics
 
 LOGS = 200  # logged steps of a game
-SHEETS = 10  # times that its samples are looked at
+GRIDS = 10  # times that its samples are looked at
 SAMPLES = 400
 PLAYERS = {"discriminator": "tab:blue", "generator": "tab:orange"}
 OUTPUTS = {"real_output": "tab:blue", "fake_output": "tab:orange", "held_out": "tab:green"}
@@ -45,7 +45,7 @@ OUTPUTS = {"real_output": "tab:blue", "fake_output": "tab:orange", "held_out": "
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Play games that fail and the same games mended, and draw both."""
+    """Play games that fail and the same games fixed, and draw both."""
 
     only: tuple[str, ...] = ("collapses", "wins", "overfits", "oscillates", "explodes")
     """Failures."""
@@ -248,7 +248,7 @@ def play(scene: Scene) -> Played:
             logged["discriminator"]["held_out"] = output(state, real)
         seen.rows[step], seen.samples[step] = logged, points
         health.logged(step, state, logged)
-        if step % (scene.num_steps // SHEETS) == 0:
+        if step % (scene.num_steps // GRIDS) == 0:
             health.sampled(step, points)
             accumulated = distance.update(distance.init(), real=real, generated=points)
             (record,) = distance.compute(accumulated).values()

@@ -62,7 +62,7 @@ def infogan() -> list[Row]:
     """InfoGAN without labels (`python -m experiments.mnist --data mnist --preset infogan --features
     16 --num-steps 10000`; the paper has 64 channels, and 5000 steps of 128), three seeds. Purity:
     share of 10 000 samples whose digit, as a classifier reads it, is that of their categorical
-    code, after the best matching of codes and digits. Monotony: largest rank correlation of a
+    code, after the best matching of codes and digits. Monotonicity: largest rank correlation of a
     continuous code at 21 values in [-1, 1] with the slant (the covariance of rows and columns over
     the variance of rows) or the width (the standard deviation of columns) of the image, averaged
     over 500 samples. Accuracy of the code: share of the 10 000 test images whose digit is that of
@@ -71,7 +71,7 @@ def infogan() -> list[Row]:
     """
     dataset = data.load("mnist")
     found: dict[str, list[float]] = {f"purity by {name}": [] for name in judges()}
-    found |= {"monotony of slant": [], "monotony of width": [], ACCURACY: []}
+    found |= {"monotonicity of slant": [], "monotonicity of width": [], ACCURACY: []}
     for seed in SEEDS:
         own = {"data": "mnist", "features": 16, "num_steps": 10_000, "seed": seed}
         config = with_preset(mnist.Config, "infogan", **own)
@@ -84,8 +84,8 @@ def infogan() -> list[Row]:
         samples = in_parts(decode, z)
         for name, judge in judges().items():
             found[f"purity by {name}"].append(purity(codes, read(judge, samples)))
-        for name, value in monotony(decode, prior).items():
-            found[f"monotony of {name}"].append(value)
+        for name, value in monotonicity(decode, prior).items():
+            found[f"monotonicity of {name}"].append(value)
         categories = categories_by_q(discriminator_of(config, dataset, state), dataset)
         found[ACCURACY].append(purity(categories, dataset.test["label"]))
         print("infogan", seed, found, flush=True)
@@ -225,7 +225,7 @@ def purity(codes: np.ndarray, labels: np.ndarray) -> float:
     return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(codes))
 
 
-def monotony(decode: Callable[..., jax.Array], prior: latents.Codes) -> dict[str, float]:
+def monotonicity(decode: Callable[..., jax.Array], prior: latents.Codes) -> dict[str, float]:
     """Largest absolute rank correlation of a continuous code with slant and with width."""
     values, parts = np.linspace(-1, 1, 21), prior.split(prior(jax.random.key(2), 500))
     best = {"slant": 0.0, "width": 0.0}

@@ -79,7 +79,7 @@ def main(config: Config) -> None:
     with torch.no_grad():
         for name, example in zip(sources.names, data.as_float(examples), strict=True):
             output = generator(to_torch(example[None])).permute(0, 2, 3, 1).numpy()
-            images.save_sheet(config.output / f"{name}.png", output, margin=0)
+            images.save_grid(config.output / f"{name}.png", output, margin=0)
 
 
 def make_step(config: Config):

@@ -24,7 +24,7 @@ def prepare(folder: Path) -> None:
 
 
 def train(folder: Path) -> None:
-    """One training step of a DCGAN on digits, and a sheet of 100 samples."""
+    """One training step of a DCGAN on digits, and a grid of 100 samples."""
     from sklearn.datasets import load_digits
 
     digits = torch.tensor(load_digits().images[:64], dtype=torch.float32)[:, None] / 8 - 1
@@ -39,12 +39,12 @@ def train(folder: Path) -> None:
     of_g.zero_grad()
     F.softplus(-discriminator(fake)).mean().backward()
     of_g.step()
-    save_sheet(folder / "torch.png", generator(torch.randn(100, LATENT)), 10)
+    save_grid(folder / "torch.png", generator(torch.randn(100, LATENT)), 10)
 
 
 def sample(folder: Path) -> None:
-    """A sheet of 64 samples of a trained generator."""
-    save_sheet(folder / "torch.png", loaded(folder, "generator")(torch.randn(64, LATENT)), 8)
+    """A grid of 64 samples of a trained generator."""
+    save_grid(folder / "torch.png", loaded(folder, "generator")(torch.randn(64, LATENT)), 8)
 
 
 def translate(folder: Path) -> None:
@@ -137,7 +137,7 @@ def to_image(pixels: torch.Tensor) -> Image.Image:
     return Image.fromarray(((pixels + 1.0) * 127.5).round().to(torch.uint8).numpy())
 
 
-def save_sheet(path: Path, images: torch.Tensor, columns: int) -> None:
+def save_grid(path: Path, images: torch.Tensor, columns: int) -> None:
     """Writes grey images as a grid."""
     n, _, height, width = images.shape
     grid = images.detach().reshape(n // columns, columns, height, width).permute(0, 2, 1, 3)

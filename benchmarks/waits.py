@@ -77,7 +77,7 @@ def prepare(folder: Path) -> None:
 def waits(folder: Path, repeat: int) -> dict[str, tuple[Sequence[list[str]], list[str]]]:
     """Commands by what they do: ours, in two forms where they cannot be repeated, and PyTorch's."""
     new = [folder / f"new_{repeat}_{i}" for i in range(2)]
-    first_sheet = [
+    first_grid = [
         jaxgan("train", "mnist", *TRAIN, "--sample-every", "1", "--run-dir", path) for path in new
     ]
     mnist, pictures = folder / "mnist", folder / "pictures"
@@ -87,7 +87,7 @@ def waits(folder: Path, repeat: int) -> dict[str, tuple[Sequence[list[str]], lis
             [[sys.executable, "-m", "experiments.mnist", "--help"]],
             [sys.executable, "-c", "import torch"],
         ),
-        "a new run to its first sheet": (first_sheet, torch_program("train", folder)),
+        "a new run to its first grid": (first_grid, torch_program("train", folder)),
         "`sample`, 64 images": (
             one("sample", mnist, "--out", folder / "ours.png"),
             torch_program("sample", folder),

@@ -24,7 +24,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
-from jaxgan.experiments import sheets
+from jaxgan.experiments import grids
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
 from jaxgan.runs.training_config import adam, frozen, network
 
@@ -58,7 +58,7 @@ class Config(SizedPictureFlags, TrainingConfig):
     anomaly: int = 0
     """Label that is left out of the training set and detected."""
     sample_every: int = 500
-    """Steps between sheets of reconstructions."""
+    """Steps between grids of reconstructions."""
     evaluate_every: int = 1000
     """Steps between evaluations; the last step is evaluated too."""
 
@@ -86,7 +86,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         sample_batch=lambda n: {"image": data.as_float(dataset.test["image"][:n])},
         data=dataset.record,
         evaluation=evaluation,
-        draw=sheets.draw_reconstructions(game, dataset.test),
+        draw=grids.draw_reconstructions(game, dataset.test),
     )
 
 

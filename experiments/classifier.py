@@ -38,7 +38,7 @@ class Config(SizedPictureFlags, TrainingConfig):
     batch_size: int = 128
     """Examples per minibatch."""
     sample_every: int = 2000
-    """Steps between sheets of the test images with the highest loss."""
+    """Steps between grids of the test images with the highest loss."""
     learning_rate: float = flag(3e-3, at_least=0.0)
     """Peak learning rate of AdamW."""
     warmup_steps: int = 300
@@ -143,7 +143,7 @@ def moved(image, key):
 
 
 def hardest_digits(game: Game, test):
-    """Writes a sheet of the 100 test images with the highest cross entropy, highest first."""
+    """Writes a grid of the 100 test images with the highest cross entropy, highest first."""
     import jax
     import numpy as np
     import optax
@@ -160,7 +160,7 @@ def hardest_digits(game: Game, test):
         )
         worst = np.argsort(-multihost.to_host(losses))[:100]
         if multihost.is_main():
-            images.save_sheet(path, batch["image"][worst])
+            images.save_grid(path, batch["image"][worst])
 
     return draw
 

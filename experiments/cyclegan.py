@@ -10,7 +10,7 @@ Commands:
     python -m jaxgan translate runs/cyclegan --input DIR --output DIR --way y2x
     python -m benchmarks.facades --data-dir facades --outputs runs/cyclegan
 
-A sheet in `samples/` has one row per pair of test images: x, its translation to y and its
+A grid in `samples/` has one row per pair of test images: x, its translation to y and its
 reconstruction; y, its translation to x and its reconstruction. `evaluation.json` has the
 reconstruction error of both cycles and the distance between translations and the images of their
 domain; for recoloured digits, also the distance from the true translation.
@@ -40,7 +40,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from jaxgan.experiments import sheets, translation
+from jaxgan.experiments import grids, translation
 from jaxgan.runs import Experiment, Translation, main
 from jaxgan.runs.training_config import frozen, network
 
@@ -101,7 +101,7 @@ def make(config: Config, sets: translation.Data) -> Experiment:
         sample_batch=lambda n: {name: jaxgan.data.as_float(x[:n]) for name, x in sets.test.items()},
         data=sets.record,
         evaluation=make_evaluation(config, sets.test, x2y, y2x),
-        draw=sheets.draw_columns(columns(x2y, y2x), sets.test, rows=8),
+        draw=grids.draw_columns(columns(x2y, y2x), sets.test, rows=8),
         num_steps=translation.num_steps(config, sets.num_train),
         translations={
             "x2y": Translation(x2y, sets.channels["x"], multiple=4),
@@ -126,7 +126,7 @@ def translators(game: Game) -> tuple[Translate, Translate]:
 
 
 def columns(x2y: Translate, y2x: Translate):
-    """Columns of the sheet: x, its translation and its reconstruction, and the same for y."""
+    """Columns of the grid: x, its translation and its reconstruction, and the same for y."""
 
     def of_state(state, batch):
         learned, x, y = (state.params, state.model_state), batch["x"], batch["y"]

@@ -73,7 +73,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     latent: int = flag(64, at_least=1)
     """Latent dimension; the prior is standard normal, and uniform beside InfoGAN's codes."""
     conditional: bool = False
-    """Condition both networks on the label; the columns of the sheets are then classes."""
+    """Condition both networks on the label; the columns of the grids are then classes."""
     acgan: float = flag(0.0, at_least=0.0)
     """Weight of AC-GAN's classifier of the labels in both players' losses, which needs
     --conditional, and goes with all networks but mlp, maxout and fastgan; 0 for none."""
@@ -157,7 +157,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
 
     import jaxgan
     from jaxgan import data, evaluation, features, schedules
-    from jaxgan.experiments import image_networks, sheets
+    from jaxgan.experiments import grids, image_networks
 
     check(config, dataset)
     prior, augmentation = make_prior(config), chosen_augmentation(config, dataset)
@@ -198,7 +198,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
             dataset.train,
             features=features.by_name(config.evaluate_features, data=dataset.name),
         ),
-        draw=sheets.draw_codes(game, prior) if config.infogan else None,
+        draw=grids.draw_codes(game, prior) if config.infogan else None,
     )
 
 

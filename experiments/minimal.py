@@ -55,7 +55,7 @@ def main() -> None:
 
     batch = {"image": np.zeros((100, 28, 28, 1), np.float32)}  # its length is the number of samples
     params, model_state = jaxgan.with_ema(state)
-    images.save_sheet("minimal.png", game.sample(params, model_state, batch, key_sample))
+    images.save_grid("minimal.png", game.sample(params, model_state, batch, key_sample))
 
 
 if __name__ == "__main__":

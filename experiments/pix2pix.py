@@ -10,7 +10,7 @@ Commands:
     python -m jaxgan translate runs/pix2pix --input DIR --output DIR
     python -m benchmarks.facades --data-dir facades --outputs runs/pix2pix
 
-A sheet in `samples/` has one row per test pair: source, output, target. `evaluation.json` has the
+A grid in `samples/` has one row per test pair: source, output, target. `evaluation.json` has the
 distance between outputs and targets (L1, PSNR, SSIM), and the same for a baseline, the mean of all
 training targets. The checkpoint with the lowest L1 distance is kept (`--step best`); of label maps
 to photographs it is a blurred one, since they do not contain the colour of a house.
@@ -56,7 +56,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from jaxgan.experiments import sheets, translation
+from jaxgan.experiments import grids, translation
 from jaxgan.runs import Experiment, Translation, main
 from jaxgan.runs.training_config import frozen, network
 
@@ -126,7 +126,7 @@ def make(config: Config, pairs: translation.Data) -> Experiment:
         },
         data=pairs.record,
         evaluation=make_evaluation(pairs),
-        draw=sheets.draw_columns(
+        draw=grids.draw_columns(
             lambda state, batch: [
                 batch["source"],
                 translate(*with_ema(state), batch["source"]),

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jaxgan.errors import DataError
-from jaxgan.experiments import sheets
+from jaxgan.experiments import grids
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, Translation, flag, main
 from jaxgan.runs.training_config import adam, frozen
 from jaxgan.runs.training_config import network as make_network
@@ -61,7 +61,7 @@ class Config(SizedPictureFlags, TrainingConfig):
     dropout: float = 0.0
     """Dropout rate of the inner levels of the U-Net."""
     sample_every: int = 500
-    """Steps between sheets of restored images."""
+    """Steps between grids of restored images."""
     evaluate_every: int = 1000
     """Steps between evaluations; the last step is evaluated too."""
 
@@ -119,7 +119,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         sample_batch=lambda n: {"image": data.as_float(dataset.test["image"][:n])},
         data=dataset.record,
         evaluation=make_evaluation(task, test),
-        draw=sheets.draw_columns(columns, test, rows=24, abreast=3),
+        draw=grids.draw_columns(columns, test, rows=24, abreast=3),
         translations={config.task: Translation(restore, task.channels, multiple=1 << levels)},
     )
 

@@ -10,7 +10,7 @@ Commands:
     python -m jaxgan interpolate runs/vae
 
 `evaluation.json` has the ELBO and the importance-weighted bound of the log-likelihood of held-out
-images, in nats, and the generator metrics of samples. A sheet in `samples/` has two rows of
+images, in nats, and the generator metrics of samples. A grid in `samples/` has two rows of
 held-out images, each above its reconstructions, and samples below; with two latent dimensions it is
 the learned manifold.
 
@@ -28,7 +28,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from jaxgan.experiments import sheets
+from jaxgan.experiments import grids
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
 from jaxgan.runs.training_config import adam, frozen, network
 
@@ -80,7 +80,7 @@ class Config(SizedPictureFlags, TrainingConfig):
     log_every: int = 500
     """Steps between logged metrics."""
     sample_every: int = 5000
-    """Steps between sheets of reconstructions and samples."""
+    """Steps between grids of reconstructions and samples."""
     checkpoint_every: int = 5000
     """Steps between checkpoints."""
 
@@ -119,9 +119,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         data=dataset.record,
         evaluation=make_evaluation(config, dataset, encoder, decoder, likelihood),
         draw=(
-            sheets.draw_latent_map(game)
+            grids.draw_latent_map(game)
             if config.latent == 2
-            else sheets.draw_reconstructions_and_samples(game, dataset.test)
+            else grids.draw_reconstructions_and_samples(game, dataset.test)
         ),
     )
 

@@ -10,7 +10,7 @@ Commands:
     python -m jaxgan interpolate runs/vae_gan
 
 The four games differ in their players and losses. The reconstruction error of the VAE-GAN is a
-distance between features of the discriminator. A sheet in `samples/` has two rows of held-out
+distance between features of the discriminator. A grid in `samples/` has two rows of held-out
 images, each above its reconstructions, and samples below. `evaluation.json` has errors, sharpness
 and Fréchet distance of reconstructions, and the generator metrics of samples.
 
@@ -33,7 +33,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from jaxgan.experiments import sheets
+from jaxgan.experiments import grids
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
 from jaxgan.runs.training_config import adam, frozen, network
 
@@ -99,7 +99,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         sample_batch=lambda n: {"image": np.zeros((n, *dataset.image_shape), np.float32)},
         data=dataset.record,
         evaluation=make_evaluation(config, game, dataset),
-        draw=sheets.draw_reconstructions_and_samples(game, dataset.test),
+        draw=grids.draw_reconstructions_and_samples(game, dataset.test),
     )
 
 

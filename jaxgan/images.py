@@ -12,7 +12,7 @@ from PIL import Image
 from jaxgan.errors import UserError
 
 
-def sheet(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndarray:
+def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndarray:
     """Image grid of a batch, in row-major order.
 
     Args:
@@ -28,7 +28,7 @@ def sheet(images: Any, *, columns: int | None = None, margin: int = 2) -> np.nda
       ValueError: there are no images.
 
     Example:
-      >>> sheet(np.zeros((4, 28, 28, 1)), margin=0).shape
+      >>> grid(np.zeros((4, 28, 28, 1)), margin=0).shape
       (56, 56, 1)
     """
     images = np.asarray(images, np.float32)
@@ -40,26 +40,26 @@ def sheet(images: Any, *, columns: int | None = None, margin: int = 2) -> np.nda
     rows = math.ceil(n / columns)
     pixels = np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
     cell_height, cell_width = height + margin, width + margin
-    grid = np.zeros(
+    cells = np.zeros(
         (rows * cell_height + margin, columns * cell_width + margin, channels), np.uint8
     )
     for i, image in enumerate(pixels):
         top = i // columns * cell_height + margin
         left = i % columns * cell_width + margin
-        grid[top : top + height, left : left + width] = image
-    return grid
+        cells[top : top + height, left : left + width] = image
+    return cells
 
 
-def save_sheet(
+def save_grid(
     path: str | Path, images: Any, *, columns: int | None = None, margin: int = 2
 ) -> None:
-    """Writes `sheet(images)` to an image file, in the format of the path's suffix.
+    """Writes `grid(images)` to an image file, in the format of the path's suffix.
 
     Example:
-      >>> save_sheet("samples.png", images)  # doctest: +SKIP
+      >>> save_grid("samples.png", images)  # doctest: +SKIP
     """
-    grid = sheet(images, columns=columns, margin=margin)
-    Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid).save(path)
+    cells = grid(images, columns=columns, margin=margin)
+    Image.fromarray(cells[..., 0] if cells.shape[-1] == 1 else cells).save(path)
 
 
 def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float = 10.0) -> None:
@@ -93,14 +93,14 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
     Args:
       path: the file to write: `.gif`, `.webp` or `.png`, or `.mp4` with `imageio` and its ffmpeg
         (`pip install 'jaxgan[video]'`).
-      frames: `uint8[height, width, channels]` each, such as from `sheet`, of one size.
+      frames: `uint8[height, width, channels]` each, such as from `grid`, of one size.
       seconds: duration of all frames, in seconds.
 
     Raises:
       UserError: `.mp4`, and imageio or its ffmpeg is not installed.
 
     Example:
-      >>> save_video("a.gif", [sheet(images) for images in steps])  # doctest: +SKIP
+      >>> save_video("a.gif", [grid(images) for images in steps])  # doctest: +SKIP
     """
     pictures = [Image.fromarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in frames]
     if Path(path).suffix.lower() != ".mp4":

@@ -48,8 +48,8 @@ MUTATED = (
 # test files, and cases of the contract.
 TESTS = {
     "jaxgan/game.py": ("test_training test_dirac", ""),
-    "jaxgan/training/": ("test_training test_dirac test_ways_to_play", ""),
-    "jaxgan/dynamics/": ("test_dynamics test_ways_to_play", ""),
+    "jaxgan/training/": ("test_training test_dirac test_training_algorithms", ""),
+    "jaxgan/dynamics/": ("test_dynamics test_training_algorithms", ""),
     "jaxgan/latents.py": ("test_latents test_latent_space", ""),
     "jaxgan/losses/variational.py": ("test_variational", ""),
     "jaxgan/losses/": ("test_losses test_dirac", ""),

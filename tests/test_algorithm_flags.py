@@ -1,4 +1,4 @@
-"""`--algorithm` and `--optimizer`: every way to play from the flags of an experiment."""
+"""`--algorithm` and `--optimizer`: every training algorithm from the flags of an experiment."""
 
 import typing
 

@@ -50,7 +50,7 @@ def test_the_training_loop_of_the_readme(tmp_path, monkeypatch):
         state.params, state.model_state, names["batch"], jax.random.key(1)
     )
     assert samples.shape == (100, 28, 28, 1)
-    np.testing.assert_array_equal(pixels(tmp_path / "samples.png"), images.sheet(samples)[..., 0])
+    np.testing.assert_array_equal(pixels(tmp_path / "samples.png"), images.grid(samples)[..., 0])
 
 
 def test_the_game_of_the_readme(capsys):

@@ -360,7 +360,7 @@ def test_export_and_load(finished, tmp_path):
 
 
 def test_neighbours_are_training_images(finished, tmp_path, capsys):
-    """Every row of the sheet: a sample, then images of the training set."""
+    """Every row of the grid: a sample, then images of the training set."""
     command("neighbours", finished, num=3, k=2, out=tmp_path / "n.png")
     assert "each followed by its 2 nearest training images" in capsys.readouterr().out
     page = np.asarray(Image.open(tmp_path / "n.png"))

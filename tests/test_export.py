@@ -70,8 +70,8 @@ np.savez({str(tmp_path / "images.npz")!r}, images, *few)
     for found in np.load(tmp_path / "images.npz").values():
         n = len(found)
         np.testing.assert_array_equal(found, live(run, z[:n], label[:n]))
-    sheet = images.sheet(live(run, z, label))[..., 0]
-    np.testing.assert_array_equal(pixels(exported / "examples.png"), sheet)
+    grid = images.grid(live(run, z, label))[..., 0]
+    np.testing.assert_array_equal(pixels(exported / "examples.png"), grid)
 
 
 def test_the_program_is_for_all_platforms(exported):

@@ -1,4 +1,4 @@
-"""Games that fail on purpose do so, and their mended forms do not."""
+"""Games that fail on purpose do so, and their fixed forms do not."""
 
 import numpy as np
 import pytest
@@ -28,22 +28,22 @@ def test_a_bilinear_game_oscillates_and_r1_damps_it(tmp_path):
 @pytest.mark.slow
 def test_a_discriminator_wins_unless_it_is_smooth():
     """And the samples of the generator stay where they were."""
-    lost, mended = (failures.play(scene) for scene in failures.wins())
+    lost, fixed = (failures.play(scene) for scene in failures.wins())
     assert "certain: discriminator" in signs(lost)
-    assert not signs(mended)
+    assert not signs(fixed)
     first, last = (lost.samples[step] for step in (200, 4000))
     assert np.abs(last - first).max() < 0.2
-    assert np.linalg.norm(mended.samples[4000], axis=1).mean() > 2.0  # of a ring of radius 3
+    assert np.linalg.norm(fixed.samples[4000], axis=1).mean() > 2.0  # of a ring of radius 3
 
 
 @pytest.mark.slow
 def test_a_critic_without_a_constraint_explodes():
     """Within steps: the norm that health watches may be logged on the way or not."""
-    exploded, mended = (failures.play(scene) for scene in failures.explodes())
+    exploded, fixed = (failures.play(scene) for scene in failures.explodes())
     assert "is not finite at step" in exploded.notes[-1]["text"]
-    assert max(exploded.rows) < 1000 < max(mended.rows)
+    assert max(exploded.rows) < 1000 < max(fixed.rows)
     losses = [abs(float(row["generator"]["loss"])) for row in exploded.rows.values()]
     assert max(losses[:10]) < 1
     assert losses[-1] > 3
-    assert max(abs(float(row["generator"]["loss"])) for row in mended.rows.values()) < 3
-    assert not {sign for sign in signs(mended) if "growing" in sign or "exploding" in sign}
+    assert max(abs(float(row["generator"]["loss"])) for row in fixed.rows.values()) < 3
+    assert not {sign for sign in signs(fixed) if "growing" in sign or "exploding" in sign}

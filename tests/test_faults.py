@@ -434,7 +434,7 @@ def test_an_evaluation_is_ended_at_once_and_made_up_for(tmp_path, capsys):
     assert scores[0] == scores[1]
 
 
-def test_a_sheet_that_fails_costs_a_sheet(tmp_path, capsys, monkeypatch):
+def test_a_grid_that_fails_costs_a_grid(tmp_path, capsys, monkeypatch):
     make, failing = small.make, []
 
     def draw(path, state):
@@ -444,9 +444,9 @@ def test_a_sheet_that_fails_costs_a_sheet(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(small, "make", lambda *args: make(*args)._replace(draw=draw))
     assert run(tmp_path / "run", num_steps=4, sample_every=2) == 0
-    assert "WARNING: no sheet at step 4: cannot reshape" in capsys.readouterr().out
+    assert "WARNING: no sample grid at step 4: cannot reshape" in capsys.readouterr().out
     assert run(tmp_path / "other", num_steps=4, sample_every=2) == 0
-    assert "WARNING: sheets fail, and are left out: cannot reshape" in capsys.readouterr().out
+    assert "WARNING: grids fail, and are left out: cannot reshape" in capsys.readouterr().out
 
 
 def test_the_animation_is_made_up_for(tmp_path):

@@ -212,7 +212,7 @@ def test_rollbacks_have_an_end(tmp_path, capsys):
     assert "rollback 2 of 2" in capsys.readouterr().out
 
 
-def test_a_collapse_is_reported_within_two_sheets(tmp_path):
+def test_a_collapse_is_reported_within_two_grids(tmp_path):
     directory = tmp_path / "run"
     flags = {"num_steps": 200, "sample_every": 50, "checkpoint_every": 100, "learning_rate": 0.1}
     assert run(directory, collapse_at=100, **flags) == 0

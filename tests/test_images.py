@@ -1,4 +1,4 @@
-"""Sheets and curves, and the callbacks that write them."""
+"""Sample grids and curves, and the callbacks that write them."""
 
 import json
 import signal
@@ -19,10 +19,10 @@ from jaxgan.runs.logs import read_metrics
 STATE = None
 
 
-def test_a_sheet_has_every_image_in_its_place():
+def test_a_grid_has_every_image_in_its_place():
     grey = np.linspace(-1, 1, 6, dtype=np.float32)
     pictures = np.broadcast_to(grey[:, None, None, None], (6, 3, 4, 1))
-    page = images.sheet(pictures, columns=3, margin=1)
+    page = images.grid(pictures, columns=3, margin=1)
     assert page.shape == (2 * 4 + 1, 3 * 5 + 1, 1)
     expected = np.round((grey + 1) * 127.5)
     for i in range(6):
@@ -33,19 +33,19 @@ def test_a_sheet_has_every_image_in_its_place():
     assert (page[:, 0] == 0).all()
 
 
-def test_a_sheet_clips_and_leaves_gaps_empty():
-    page = images.sheet(np.full((3, 2, 2, 3), 5.0), margin=0)
+def test_a_grid_clips_and_leaves_gaps_empty():
+    page = images.grid(np.full((3, 2, 2, 3), 5.0), margin=0)
     assert page.shape == (4, 4, 3)
     assert (page[:2] == 255).all()
     assert (page[2:, 2:] == 0).all()
 
 
-def test_sheets_survive_the_file(tmp_path):
+def test_grids_survive_the_file(tmp_path):
     pictures = np.random.default_rng(0).uniform(-1, 1, (4, 5, 5, 3))
-    images.save_sheet(tmp_path / "sheet.png", pictures, columns=2)
-    with Image.open(tmp_path / "sheet.png") as file:
-        np.testing.assert_array_equal(np.asarray(file), images.sheet(pictures, columns=2))
-    images.save_sheet(tmp_path / "grey.png", pictures[..., :1])
+    images.save_grid(tmp_path / "grid.png", pictures, columns=2)
+    with Image.open(tmp_path / "grid.png") as file:
+        np.testing.assert_array_equal(np.asarray(file), images.grid(pictures, columns=2))
+    images.save_grid(tmp_path / "grey.png", pictures[..., :1])
     with Image.open(tmp_path / "grey.png") as file:
         assert file.mode == "L"
 

@@ -140,7 +140,7 @@ def test_files_of_samples_are_the_cells_of_the_grid_and_are_kept(conditional, tm
     command("sample", conditional, num=5, out=folder, label=1)
     run = jaxgan.load_run(conditional)
     for i, image in enumerate(run.sample(5, label=1)):
-        cell = images.sheet(image[None], margin=0)[..., 0]
+        cell = images.grid(image[None], margin=0)[..., 0]
         np.testing.assert_array_equal(pixels(folder / f"{i:06d}.png"), cell)
     times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     content = (folder / "000003.png").read_bytes()
@@ -191,7 +191,7 @@ def test_interpolations_begin_and_end_at_samples(conditional, tmp_path):
     cell = lambda row, column: grid[2 + 30 * row :, 2 + 30 * column :][:28, :28]
     for row in (0, 1):
         for column, image in ((0, samples[row]), (2, samples[2 + row])):
-            expected = images.sheet(image[None], margin=0)[..., 0]
+            expected = images.grid(image[None], margin=0)[..., 0]
             assert np.abs(cell(row, column) - expected.astype(int)).max() <= 1
 
 
@@ -206,7 +206,7 @@ def test_projections_of_samples_find_them(conditional, tmp_path, capsys):
         assert file["psnr"].min() > 30.0
         again = jaxgan.load_run(conditional).decode(file["latents"], label=2)
     expected = pixels(tmp_path / "in" / "000001.png")
-    assert np.abs(images.sheet(again[1:2], margin=0)[..., 0] - expected).mean() < 4.0
+    assert np.abs(images.grid(again[1:2], margin=0)[..., 0] - expected).mean() < 4.0
 
 
 @pytest.mark.slow
@@ -216,7 +216,7 @@ def test_directions_pass_through_the_sample(conditional, tmp_path, method):
     command("directions", conditional, method=method, num=2, steps=3, out=out)
     middle = pixels(out)[2:30, 32:60]
     sample = jaxgan.load_run(conditional).sample(1, label=0)
-    assert np.abs(middle - images.sheet(sample, margin=0)[..., 0].astype(int)).max() <= 1
+    assert np.abs(middle - images.grid(sample, margin=0)[..., 0].astype(int)).max() <= 1
     with np.load(tmp_path / "d.npz") as file:
         np.testing.assert_allclose(np.linalg.norm(file["directions"], axis=1), 1.0, rtol=1e-5)
         assert file["strengths"][0] >= file["strengths"][1]

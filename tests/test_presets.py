@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import jaxgan
-from experiments import cifar10, image_networks, images, mnist, presets, sheets, stacked_mnist
+from experiments import cifar10, grids, image_networks, images, mnist, presets, stacked_mnist
 from jaxgan import Game, checkpoint, data, evaluation, features, latents
 from jaxgan.errors import DataError, RunError
 from jaxgan.runs import arguments, cli, sweep, with_preset
@@ -151,7 +151,7 @@ def test_features_per_channel_are_those_of_the_channels():
         np.testing.assert_allclose(part, alone["features"], rtol=1e-4, atol=1e-4)
 
 
-def test_rows_of_the_sheet_of_codes(tmp_path, monkeypatch):
+def test_rows_of_the_grid_of_codes(tmp_path, monkeypatch):
     """Of a generator whose images are its latents, `[1, dim]` pixels."""
     codes = latents.Codes(3, categorical=(4,), continuous=2)
     game = Game(
@@ -160,14 +160,14 @@ def test_rows_of_the_sheet_of_codes(tmp_path, monkeypatch):
         sample=lambda *_: None,
         decode=lambda params, model_state, z: z[:, None, :, None],
     )
-    sheet = {}
+    grid = {}
     monkeypatch.setattr(
-        "jaxgan.images.save_sheet", lambda path, x, columns: sheet.update(x=x, columns=columns)
+        "jaxgan.images.save_grid", lambda path, x, columns: grid.update(x=x, columns=columns)
     )
     state = TrainState(jnp.zeros((), jnp.int32), {}, {}, {}, {}, {})
-    sheets.draw_codes(game, codes, rows=2)(tmp_path / "sheet.png", state)
-    z = sheet["x"][:, 0, :, 0].reshape(3, 2, 4, 9)  # what varies, row, column
-    assert sheet["columns"] == 4
+    grids.draw_codes(game, codes, rows=2)(tmp_path / "grid.png", state)
+    z = grid["x"][:, 0, :, 0].reshape(3, 2, 4, 9)  # what varies, row, column
+    assert grid["columns"] == 4
     np.testing.assert_array_equal(np.ptp(z[..., :3], axis=2), 0)
     np.testing.assert_array_equal(z[0, ..., 3:7], np.broadcast_to(np.eye(4), (2, 4, 4)))
     np.testing.assert_array_equal(np.ptp(z[1:, ..., 3:7], axis=2), 0)

@@ -23,7 +23,7 @@ from jaxgan import (
     penalties,
     schedules,
 )
-from jaxgan import images as sheets
+from jaxgan import images as grids
 from jaxgan.errors import DataError, MetricError, RunError
 from jaxgan.features import mnist_classifier, per_channel
 from jaxgan.metrics.neighbours import nearest
@@ -131,8 +131,8 @@ REFUSED = {
     "num is 4, expected 1 to 3 for 5 samples of 3": lambda: latent_space.principal_components(
         jnp.ones((5, 2)), jnp.ones((5, 3)), 4
     ),
-    "there are no images, expected at least one": lambda: sheets.sheet(np.zeros((0, 4, 4, 1))),
-    "there are no frames, expected at least one": lambda: sheets.save_animation("a.gif", []),
+    "there are no images, expected at least one": lambda: grids.grid(np.zeros((0, 4, 4, 1))),
+    "there are no frames, expected at least one": lambda: grids.save_animation("a.gif", []),
 }
 
 

@@ -24,7 +24,7 @@ RNG = np.random.default_rng(0)
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
 
 
-def recorded(folder, *, steps=(10, 20, 30), sheets=(10, 20, 30), evil="", **config):
+def recorded(folder, *, steps=(10, 20, 30), grids=(10, 20, 30), evil="", **config):
     """A directory with the files of a run of `experiments.mnist`."""
     folder.mkdir(parents=True)
     session = {
@@ -61,7 +61,7 @@ def recorded(folder, *, steps=(10, 20, 30), sheets=(10, 20, 30), evil="", **conf
     content = {"best_by": f"fid{evil}", "best_step": steps[1], "evaluations": evaluations}
     (folder / "evaluation.json").write_text(json.dumps(content))
     (folder / "samples").mkdir()
-    for step in sheets:
+    for step in grids:
         image = Image.fromarray(RNG.integers(0, 256, (20, 30), np.uint8))
         image.save(folder / "samples" / f"step_{step:07d}.png")
     return folder
@@ -149,7 +149,7 @@ def test_long_curves_are_thinned_to_their_ends(count):
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 300), st.integers(3, 24), st.data())
-def test_sheets_are_evenly_chosen(count, most, data):
+def test_grids_are_evenly_chosen(count, most, data):
     steps = [7 * i for i in range(count)]
     keep = data.draw(st.sampled_from([None, *steps]))
     chosen = report._evenly(steps, most, keep=keep)
@@ -157,12 +157,12 @@ def test_sheets_are_evenly_chosen(count, most, data):
     assert {steps[0], steps[-1]} | ({keep} - {None}) <= set(chosen) <= set(steps)
 
 
-def test_the_slider_has_the_sheets_and_large_ones_are_scaled_down(tmp_path):
+def test_the_slider_has_the_grids_and_large_ones_are_scaled_down(tmp_path):
     folder = recorded(tmp_path / "run")
     Image.fromarray(np.zeros((3000, 1500), np.uint8)).save(folder / "samples" / "step_0000040.png")
-    sheets = page_of(folder).data["sheets"]
-    assert sheets["steps"] == [10, 20, 30, 40]
-    decoded = [support.decoded(uri) for uri in sheets["images"][0]]
+    grids = page_of(folder).data["grids"]
+    assert grids["steps"] == [10, 20, 30, 40]
+    decoded = [support.decoded(uri) for uri in grids["images"][0]]
     for step, image in zip((10, 20, 30), decoded, strict=False):
         np.testing.assert_array_equal(
             image, support.pixels(folder / f"samples/step_{step:07d}.png")
@@ -255,7 +255,7 @@ def test_files_that_others_put_into_a_run_are_no_part_of_it(tmp_path):
     (directory / "evaluation.json").write_text("[]")
     (directory / "health.json").write_text("[1]")
     run = read_run(directory)
-    assert list(run.sheets) == [10, 20, 30]
+    assert list(run.grids) == [10, 20, 30]
     assert (run.evaluations, run.health) == ([], {})
     assert report.write_report(directory).exists()
 
@@ -301,12 +301,12 @@ def test_what_cannot_be_shown(tmp_path):
 
 
 def test_runs_are_compared_at_equal_steps(tmp_path):
-    a = recorded(tmp_path / "a", sheets=(10, 20, 30))
-    b = recorded(tmp_path / "b", sheets=(20, 30, 40), loss="hinge", run_dir="b")
+    a = recorded(tmp_path / "a", grids=(10, 20, 30))
+    b = recorded(tmp_path / "b", grids=(20, 30, 40), loss="hinge", run_dir="b")
     command("compare", a, b, out=tmp_path / "c.html")
     page = Page((tmp_path / "c.html").read_text(encoding="utf-8"))
-    assert page.data["sheets"]["steps"] == [20, 30]
-    for folder, uris in zip((a, b), page.data["sheets"]["images"], strict=True):
+    assert page.data["grids"]["steps"] == [20, 30]
+    for folder, uris in zip((a, b), page.data["grids"]["images"], strict=True):
         expected = support.pixels(folder / "samples" / "step_0000030.png")
         np.testing.assert_array_equal(support.decoded(uris[1]), expected)
     assert "loss non_saturating hinge" in page.text

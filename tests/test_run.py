@@ -109,8 +109,8 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
     for out in ("a.png", "b.png"):
         command("sample", directory, num=9, out=tmp_path / out, seed=3)
     command("sample", directory, num=9, out=tmp_path / "c.png", seed=4)
-    sheets = [(tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png")]
-    assert sheets[0] == sheets[1] != sheets[2]
+    grids = [(tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png")]
+    assert grids[0] == grids[1] != grids[2]
     assert size_of(tmp_path / "a.png") == (3 * 30 + 2, 3 * 30 + 2)
     capsys.readouterr()
     command("digest", directory)
@@ -121,17 +121,17 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_samples_come_from_the_averaged_parameters(start, tmp_path):
-    directory, out = tmp_path / "run", tmp_path / "sheet.png"
+    directory, out = tmp_path / "run", tmp_path / "grid.png"
     start(directory, num_steps=3, network="mlp", ema=1.0, generator_lr=0.1, discriminator_lr=1e-3)
     command("sample", directory, num=4, out=out)
-    sheet = pixels(out)
+    grid = pixels(out)
     run = load_run(directory)
     experiment, state = run.experiment, run.state
     batch, key = experiment.sample_batch(4), jax.random.key(0)
     averages, last = (state.ema_params, state.ema_model_state), (state.params, state.model_state)
     for learned, same in ((averages, True), (last, False)):
-        images.save_sheet(out, experiment.game.sample(*learned, batch, key))
-        assert (np.abs(sheet - pixels(out)).mean() < 0.1) == same
+        images.save_grid(out, experiment.game.sample(*learned, batch, key))
+        assert (np.abs(grid - pixels(out)).mean() < 0.1) == same
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_other_games_from_the_command_line(start, tmp_path, flags):
 
 
 @pytest.mark.slow
-def test_conditional_sheets_have_a_class_per_column(tmp_path, monkeypatch):
+def test_conditional_grids_have_a_class_per_column(tmp_path, monkeypatch):
     assert train_mnist(monkeypatch, tmp_path / "run", "--conditional", num_steps=2) == 0
     config = mnist.Config(data="digits", conditional=True, batch_size=8)
     experiment = mnist.make(config, config.load_data())
@@ -364,10 +364,10 @@ def test_places_that_cannot_be_written_to(name, flags, tmp_path):
 
 
 def test_folders_of_what_is_written(tmp_path):
-    check_place(tmp_path / "new" / "folder" / "sheet.PNG", endings=SUFFIXES)
+    check_place(tmp_path / "new" / "folder" / "grid.PNG", endings=SUFFIXES)
     assert list((tmp_path / "new" / "folder").iterdir()) == []
-    with pytest.raises(UserError, match=r"sheet\.xyz ends with none of \.bmp, .*; choose one"):
-        check_place(tmp_path / "sheet.xyz", endings=SUFFIXES)
+    with pytest.raises(UserError, match=r"grid\.xyz ends with none of \.bmp, .*; choose one"):
+        check_place(tmp_path / "grid.xyz", endings=SUFFIXES)
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file cannot be created"):
         check_place(tmp_path / "file" / "a.png")

@@ -537,8 +537,8 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
     fields = {"data_dir": str(tmp_path), "num_blocks": 1, "num_steps": 3, "pool_size": 2}
     values = run(cyclegan, tmp_path / "run", **fields)
     assert {"x2y2x/l1", "y2x2y/ssim", "x2y/swd_pixels", "y2x/kid_pixels"} <= set(values)
-    with Image.open(tmp_path / "run" / "samples" / "step_0000003.png") as sheet:
-        assert sheet.size == (6 * 18 + 2, 3 * 18 + 2)
+    with Image.open(tmp_path / "run" / "samples" / "step_0000003.png") as grid:
+        assert grid.size == (6 * 18 + 2, 3 * 18 + 2)
     command(
         "translate", tmp_path / "run", input=tmp_path / "testB", output=tmp_path / "out", way="y2x"
     )

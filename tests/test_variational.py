@@ -395,9 +395,9 @@ def coder(*shape: int) -> Network:
 
 @pytest.mark.slow
 def test_adversarial_autoencoder_shapes_its_codes():
-    """Data on a curved sheet in three dimensions; codes come to be normal, and still say it all."""
+    """Data on a curved grid in three dimensions; codes come to be normal, and still say it all."""
 
-    def sheet(key, n):
+    def grid(key, n):
         a, b = jax.random.uniform(key, (2, n), minval=-1.0)
         return jnp.stack([a, b, a * b], axis=1)
 
@@ -408,8 +408,8 @@ def test_adversarial_autoencoder_shapes_its_codes():
         latent=latents.normal(2),
         adversarial_weight=1.0,
     )
-    params, state = trained(game, sheet, batch_size=512, rate=5e-4)
-    x = sheet(jax.random.key(9), 4000)
+    params, state = trained(game, grid, batch_size=512, rate=5e-4)
+    x = grid(jax.random.key(9), 4000)
     codes = np.asarray(game.encode(params, state, x))
     assert np.abs(codes.mean(axis=0)).max() < 0.15
     np.testing.assert_allclose(np.cov(codes.T), np.eye(2), atol=0.2)

@@ -2,7 +2,7 @@
 
 A small run is killed (`kill -9`) at a random moment of its start, of a save, of an evaluation, or
 at any other one, and started again with the same command, until it has its end. Its state, lines,
-evaluations, points in TensorBoard and sheets are then those of a run that was never killed.
+evaluations, points in TensorBoard and grids are then those of a run that was never killed.
 """
 
 import collections
@@ -118,7 +118,7 @@ def outcome(directory: Path) -> dict[str, object]:
         {name: value for name, value in record.items() if name != "seconds"}
         for record in read_metrics(directory / "metrics.jsonl")
     ]
-    sheets = {path.name: path.read_bytes() for path in (directory / "samples").iterdir()}
+    grids = {path.name: path.read_bytes() for path in (directory / "samples").iterdir()}
     return {
         "digest": checkpoint.digest(state),
         "checkpoints": {
@@ -127,7 +127,7 @@ def outcome(directory: Path) -> dict[str, object]:
         "lines": lines,
         "evaluations": read_evaluations(directory / "evaluation.json"),
         "points": points(directory / "tensorboard"),
-        "sheets": sheets,
+        "grids": grids,
         "animation": (directory / "samples.gif").read_bytes(),
         "health": json.loads((directory / "health.json").read_text(encoding="utf-8"))
         if (directory / "health.json").exists()

@@ -1,4 +1,4 @@
-"""A long run with evaluations, sheets and checkpoints: its memory, handles and threads are flat."""
+"""A long run with evaluations, grids and checkpoints: its memory, handles and threads are flat."""
 
 import re
 import signal

@@ -94,7 +94,7 @@ def latent_map(game: Game, params: ByPlayer, model_state: ByPlayer, *, side: int
       figure 4.
 
     Example:
-      >>> images.save_sheet("map.png", latent_map(game, params, state))  # doctest: +SKIP
+      >>> images.save_grid("map.png", latent_map(game, params, state))  # doctest: +SKIP
     """
     if game.decode is None:
         raise ValueError("the game does not decode; use a game with decode, such as vae")

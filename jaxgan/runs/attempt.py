@@ -45,7 +45,7 @@ class Attempt:
     def run(
         self, state: TrainState, evaluate: Callable[[TrainState], Records] | None, *, draws: bool
     ) -> int:
-        """Trains, and returns the last step; `draws` is whether sheets are drawn."""
+        """Trains, and returns the last step; `draws` is whether grids are drawn."""
         lacks_evaluation = evaluate is not None and self.lacks_evaluation()
         if self.start >= self.last and not lacks_evaluation:
             return self.start
@@ -172,7 +172,7 @@ class Attempt:
                 raise
             except Exception as error:
                 why = str(error).partition("\n")[0] or type(error).__name__
-                self.console.print(f"WARNING: no sheet at step {step}: {why}")
+                self.console.print(f"WARNING: no sample grid at step {step}: {why}")
 
         return callback
 

@@ -50,7 +50,7 @@ def sample(args: arguments.Sample) -> None:
     else:
         in_turn = run.game.conditions == ("label",) and args.label is None and seeds is None
         columns = args.columns or (run.record["data"]["num_classes"] if in_turn else None)
-        images.save_sheet(args.out, as_images(run, samples), columns=columns)
+        images.save_grid(args.out, as_images(run, samples), columns=columns)
     print(f"{args.out}: {num} samples of {args.run} at step {run.step}")
 
 
@@ -72,7 +72,7 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
             samples = run.sample_seeds(chunk, **choices)
         for number, image in zip(chunk, as_images(run, samples), strict=True):
             part = path(number).with_suffix(".part.png")  # a file that exists is complete
-            images.save_sheet(part, image[None], margin=0)
+            images.save_grid(part, image[None], margin=0)
             part.replace(path(number))
     kept = len(numbers) - len(missing)
     print(
@@ -202,7 +202,7 @@ def translate(args: arguments.Translate) -> None:
         padded = np.pad(image, [*padding, (0, 0)], mode="reflect")
         output = apply(run.params, run.model_state, padded[None])[0, :height, :width]
         make_folder(outputs[i].parent)
-        images.save_sheet(outputs[i], output[None], margin=0)
+        images.save_grid(outputs[i], output[None], margin=0)
     print(
         f"{args.output}: {len(pictures)} images of {args.input} translated by {args.run} at step "
         f"{run.step}"
@@ -238,7 +238,7 @@ def neighbours(args: arguments.Neighbours) -> None:
     flatten = lambda rows: np.reshape(rows, (len(rows), -1))
     distances, indices = nearest(flatten(samples), flatten(training), args.k)
     rows = np.concatenate([samples[:, None], training[indices]], axis=1)
-    images.save_sheet(args.out, rows.reshape(-1, *samples.shape[1:]), columns=args.k + 1)
+    images.save_grid(args.out, rows.reshape(-1, *samples.shape[1:]), columns=args.k + 1)
     print(
         f"{args.out}: {args.num} samples of {args.run} at step {run.step}, each followed by "
         f"its {args.k} nearest training images, at distances from {distances[:, 0].min():.3g}; "

@@ -121,7 +121,7 @@ def _write_examples(folder: Path, run: Run) -> tuple[Mapping[str, str], tuple[in
     np.savez(folder / "examples.npz", **inputs)
     output = jax.jit(program.apply)(program.params, program.model_state, *program.examples)
     if output.ndim == 4:
-        images.save_sheet(folder / "examples.png", output)
+        images.save_grid(folder / "examples.png", output)
     return program.shapes, output.shape[1:]
 
 

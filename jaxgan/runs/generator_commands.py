@@ -39,10 +39,10 @@ def interpolate(args: arguments.Interpolate) -> None:
     flat = commands.as_images(run, paths.reshape(-1, *paths.shape[2:]))
     if args.out.suffix.lower() in ANIMATIONS:
         forth_and_back = np.concatenate([paths, paths[:, -2:0:-1]], axis=1)
-        frames = [images.sheet(column) for column in forth_and_back.swapaxes(0, 1)]
+        frames = [images.grid(column) for column in forth_and_back.swapaxes(0, 1)]
         images.save_video(args.out, frames, seconds=len(frames) / 12)
     else:
-        images.save_sheet(args.out, flat, columns=paths.shape[1])
+        images.save_grid(args.out, flat, columns=paths.shape[1])
     print(
         f"{args.out}: {len(paths)} interpolations of {args.steps} steps between {what} by "
         f"{args.run} at step {run.step}"
@@ -101,7 +101,7 @@ def directions(args: arguments.Directions) -> None:
     start = run.latents(1, seed=args.seed)
     codes = start[None] + found.vectors[:, None] * distances[None, :, None]
     decoded = run.decode(codes.reshape(-1, codes.shape[-1]), label=_one_class(run, args.label))
-    images.save_sheet(args.out, commands.as_images(run, decoded), columns=args.steps)
+    images.save_grid(args.out, commands.as_images(run, decoded), columns=args.steps)
     file = args.out.with_suffix(".npz")
     np.savez_compressed(file, directions=found.vectors, strengths=found.strengths)
     print(

@@ -3,7 +3,7 @@
     health.json    {"notes": [{"step", "sign", "text"}], "rollbacks": [{"to", "why"}]}
 
 Signs are looked for in numbers that the run has anyway: metrics, the optimizers' averages of the
-gradients, sheets and evaluations. None of them changes the training.
+gradients, grids and evaluations. None of them changes the training.
 """
 
 import collections

@@ -73,7 +73,7 @@ def latent_map(args: arguments.LatentMap) -> None:
             "with --latent 2"
         )
     decoded = _apply(partial(latent_space.latent_map, run.game, side=args.side), run)
-    images.save_sheet(args.out, decoded, columns=args.side, margin=0)
+    images.save_grid(args.out, decoded, columns=args.side, margin=0)
     print(f"{args.out}: {args.side} x {args.side} codes decoded by {args.run} at step {run.step}")
 
 
@@ -104,7 +104,7 @@ def arithmetic(args: arguments.Arithmetic) -> None:
     strengths = np.linspace(0, 1.5, args.steps, dtype=np.float32)
     changed = [_apply(change, run, strength) for strength in strengths]
     rows = np.stack([inputs, *changed], axis=1)
-    images.save_sheet(args.out, rows.reshape(-1, *inputs.shape[1:]), columns=args.steps + 1)
+    images.save_grid(args.out, rows.reshape(-1, *inputs.shape[1:]), columns=args.steps + 1)
     print(
         f"{args.out}: {len(inputs)} images, each followed by its analogies at 0 to 1.5 times the "
         f"difference of {len(plus)} images in {args.plus} and {len(minus)} in {args.minus}"
@@ -190,7 +190,7 @@ def save_pairs(path: Path, above: np.ndarray, below: np.ndarray) -> int:
     num_shown = len(above) // columns * columns
     rows = lambda x: x[:num_shown].reshape(-1, columns, *x.shape[1:])
     grid = np.concatenate([rows(above), rows(below)], axis=1).reshape(-1, *above.shape[1:])
-    images.save_sheet(path, grid, columns=columns)
+    images.save_grid(path, grid, columns=columns)
     return num_shown
 
 

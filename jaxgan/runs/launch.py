@@ -151,8 +151,8 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
     with failures.in_one_line(directory):
         results = members.train(group, name, console)
     tables.print_table(console, {short(name): results})
-    sheets = [sorted((one.directory / "samples").glob("step_*.png")) for one in group]
-    tables.save_side_by_side(directory / "samples.png", [own[-1] for own in sheets if own])
+    grids = [sorted((one.directory / "samples").glob("step_*.png")) for one in group]
+    tables.save_side_by_side(directory / "samples.png", [own[-1] for own in grids if own])
     console.print(f"{directory} has a run for each seed; see {directory}/samples.png")
     return 0
 

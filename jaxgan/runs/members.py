@@ -234,9 +234,9 @@ class _Training:
                 results.append(None)
                 continue
             if self.start <= self.last:
-                sheet = one.directory / "samples" / f"step_{self.last:07d}.png"
-                sheet.parent.mkdir(exist_ok=True)
-                draw(sheet, state)
+                grid = one.directory / "samples" / f"step_{self.last:07d}.png"
+                grid.parent.mkdir(exist_ok=True)
+                draw(grid, state)
             results.append(_values(one.directory / "evaluation.json", self.last))
         return results
 

@@ -27,7 +27,7 @@ class RecordedRun(NamedTuple):
       evaluations: its evaluations, `{"step": ..., "records": [...]}`, by increasing step.
       best_by: metric by which an evaluation is the best; `None` if there is none.
       best_step: step of the best evaluation; `None` if there is none.
-      sheets: image files of its samples by step, by increasing step.
+      grids: image files of its samples by step, by increasing step.
       health: signs of failing that it noticed, of its `health.json`: `notes`, a list of
         `{"step": ..., "text": ...}`, and `rollbacks`, a list of `{"to": step, "why": ...}`; empty
         if there are none.
@@ -39,7 +39,7 @@ class RecordedRun(NamedTuple):
     evaluations: Sequence[Mapping[str, Any]]
     best_by: str | None
     best_step: int | None
-    sheets: Mapping[int, Path]
+    grids: Mapping[int, Path]
     health: Mapping[str, Any]
 
     @property
@@ -94,10 +94,10 @@ def read_run(directory: str | Path) -> RecordedRun:
         entries = read_evaluations(directory / "evaluation.json")
     except ValueError:
         entries, evaluation = [], {}
-    sheets = [
-        sheet
-        for sheet in sorted((directory / "samples").glob("step_*.png"))
-        if sheet.stem.removeprefix("step_").isdigit()
+    grids = [
+        grid
+        for grid in sorted((directory / "samples").glob("step_*.png"))
+        if grid.stem.removeprefix("step_").isdigit()
     ]
     return RecordedRun(
         directory,
@@ -106,7 +106,7 @@ def read_run(directory: str | Path) -> RecordedRun:
         entries,
         evaluation.get("best_by"),
         evaluation.get("best_step"),
-        {int(sheet.stem.removeprefix("step_")): sheet for sheet in sheets},
+        {int(grid.stem.removeprefix("step_")): grid for grid in grids},
         _json(directory / "health.json"),
     )
 

@@ -18,7 +18,7 @@ from jaxgan.runs.experiment import Config
 from jaxgan.runs.files import write_atomically
 from jaxgan.runs.recorded import RecordedRun, command, read_run
 
-MAX_SHEETS = 24  # in a page, over all its runs
+MAX_GRIDS = 24  # in a page, over all its runs
 MAX_SIDE = 1024  # pixels of an image in a page
 PAGES = Path(__file__).parent / "pages"
 
@@ -40,10 +40,10 @@ def write_report(directory: str | Path, config_type: type[Config] | None = None)
       >>> write_report("runs/mnist")  # doctest: +SKIP
     """
     run = read_run(directory)
-    steps = _evenly(list(run.sheets), MAX_SHEETS, keep=run.best_step)
+    steps = _evenly(list(run.grids), MAX_GRIDS, keep=run.best_step)
     data = {
         "panels": panels.of_run(run),
-        "sheets": {"steps": steps, "images": [[_embedded(run.sheets[step]) for step in steps]]},
+        "grids": {"steps": steps, "images": [[_embedded(run.grids[step]) for step in steps]]},
     }
     file = run.directory / "neighbours.png"
     page = _page(
@@ -54,7 +54,7 @@ def write_report(directory: str | Path, config_type: type[Config] | None = None)
         run=run,
         command=command(run, config_type),
         metrics=_metrics(run),
-        best_sheet=_best_sheet(run, steps),
+        best_grid=_best_grid(run, steps),
         neighbours=_embedded(file) if file.is_file() else None,
         neighbours_command=f"jaxgan neighbours {run.directory} --out {file}",
     )
@@ -80,12 +80,12 @@ def write_comparison(directories: Sequence[str | Path], path: Path) -> None:
     names = [run.name for run in read]
     unique = len(set(names)) == len(names)
     runs = {run.name if unique else str(run.directory): run for run in read}
-    common = sorted(set.intersection(*(set(run.sheets) for run in read)))
-    steps = _evenly(common, max(2, MAX_SHEETS // len(runs)))
-    images = [[_embedded(run.sheets[step]) for step in steps] for run in runs.values()]
+    common = sorted(set.intersection(*(set(run.grids) for run in read)))
+    steps = _evenly(common, max(2, MAX_GRIDS // len(runs)))
+    images = [[_embedded(run.grids[step]) for step in steps] for run in runs.values()]
     page = _page(
         "compare.html",
-        {"panels": panels.of_runs(runs), "sheets": {"steps": steps, "images": images}},
+        {"panels": panels.of_runs(runs), "grids": {"steps": steps, "images": images}},
         title=f"Comparison of {', '.join(runs)}",
         caption="Faint: as logged; bold: moving averages. A click on a name hides its curve.",
         names=list(runs),
@@ -158,8 +158,8 @@ def _data_uri(path: Path, modified: int) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _best_sheet(run: RecordedRun, steps: Sequence[int]) -> int | None:
-    """Position of the last sheet up to the best step; `None` if that is the last of all."""
+def _best_grid(run: RecordedRun, steps: Sequence[int]) -> int | None:
+    """Position of the last grid up to the best step; `None` if that is the last of all."""
     if run.best_step is None or not steps or steps[0] > run.best_step:
         return None
     best = int(np.searchsorted(steps, run.best_step, side="right")) - 1

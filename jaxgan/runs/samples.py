@@ -1,4 +1,4 @@
-"""What a run shows: sheets of samples, and a rehearsal of what comes after many steps."""
+"""Sample grids of a run, and a trial of what comes after many steps."""
 
 import tempfile
 from collections.abc import Callable
@@ -18,27 +18,27 @@ from jaxgan.types import Array
 GRID = 100  # number of samples in a grid
 
 
-def rehearse(experiment: Experiment, state: TrainState, console: Console) -> tuple[bool, bool]:
-    """Tries, before training, what comes after many steps: a sheet, and samples of an evaluation.
+def dry_run(experiment: Experiment, state: TrainState, console: Console) -> tuple[bool, bool]:
+    """Tries, before training, what comes after many steps: a sample grid, and an evaluation.
 
     Returns:
-      Whether sheets can be drawn, and whether there is an evaluation that can be computed; where
+      Whether grids can be drawn, and whether there is an evaluation that can be computed; where
       one fails, a warning says why, and the run does without.
 
     Raises:
-      UserError: one fails for a reason that the user can mend.
+      UserError: one fails for a reason that the user can remove.
     """
 
-    def sheet() -> None:
+    def grid() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            drawn(experiment)(Path(folder) / "sheet.png", state)
+            drawn(experiment)(Path(folder) / "grid.png", state)
 
     def evaluation() -> None:
         if experiment.evaluation is not None:
             trace(experiment.game, experiment.evaluation, state)
 
     works = []
-    for name, attempt in (("sheets", sheet), ("evaluations", evaluation)):
+    for name, attempt in (("grids", grid), ("evaluations", evaluation)):
         try:
             attempt()
             works.append(True)
@@ -77,6 +77,6 @@ def _draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
     def draw(path: Path, state: TrainState) -> None:
         samples = sample(state)  # in all processes: parameters may be sharded over them
         if multihost.is_main():
-            images.save_sheet(path, samples)
+            images.save_grid(path, samples)
 
     return draw

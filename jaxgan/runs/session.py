@@ -18,7 +18,7 @@ from jaxgan.runs.attempt import Attempt
 from jaxgan.runs.compiled import in_parallel
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.init_from import initialised
-from jaxgan.runs.samples import rehearse
+from jaxgan.runs.samples import dry_run
 from jaxgan.training import TrainState
 
 FEW = 1000  # held-out examples
@@ -69,7 +69,7 @@ def train(
         state, rollbacks = _resumed(directory, config, state, console, step=config.from_step)
         draws = True
         if int(state.step) < last:
-            draws, evaluates = rehearse(experiment, state, console)
+            draws, evaluates = dry_run(experiment, state, console)
             evaluate = evaluate if evaluates else None
         while True:
             if rollbacks:

@@ -48,10 +48,10 @@ def save_side_by_side(path: Path, pictures: Sequence[Path], *, columns: int = 5)
         return
     width, height = images[0].size
     columns = min(columns, len(images))
-    sheet = Image.new("RGB", (columns * width, -(-len(images) // columns) * height), "white")
+    grid = Image.new("RGB", (columns * width, -(-len(images) // columns) * height), "white")
     for i, image in enumerate(images):
-        sheet.paste(image, (i % columns * width, i // columns * height))
-    sheet.save(path)
+        grid.paste(image, (i % columns * width, i // columns * height))
+    grid.save(path)
 
 
 def save_comparison(path: Path, metric: str, rows: Mapping[str, Sequence[Values | None]]) -> None:

@@ -1,4 +1,4 @@
-"""Training algorithms: ways to play a game. One file per way, over the turns that they share."""
+"""Training algorithms of a game, one file each, over the turns that they share."""
 
 from jaxgan.training.alternating import alternating as alternating
 from jaxgan.training.alternating import simultaneous as simultaneous

@@ -79,18 +79,18 @@ async function draw() {
 }
 
 function show(index) {
-  document.getElementById("step").textContent = `step ${data.sheets.steps[index].toLocaleString("en")}`;
+  document.getElementById("step").textContent = `step ${data.grids.steps[index].toLocaleString("en")}`;
   document.querySelectorAll("img[data-run]").forEach(image => {
-    image.src = data.sheets.images[image.dataset.run][index];
+    image.src = data.grids.images[image.dataset.run][index];
   });
 }
 
-if (data.sheets.steps.length) {
+if (data.grids.steps.length) {
   const slider = document.getElementById("slider");
   slider.addEventListener("input", () => show(slider.valueAsNumber));
   show(slider.valueAsNumber);
   const best = document.getElementById("best");
-  if (best) best.src = data.sheets.images[0][best.dataset.index];
+  if (best) best.src = data.grids.images[0][best.dataset.index];
 }
 document.getElementById("log")?.addEventListener("change", draw);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

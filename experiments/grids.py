@@ -1,4 +1,4 @@
-"""Sheets (image grids) that several experiments write, as `Experiment.draw` functions."""
+"""Sample grids that several experiments write, as `Experiment.draw` functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def draw_columns(
     Args:
       columns: `(state, batch) -> images`, one array of images per column.
       test: test examples.
-      rows: number of rows of the sheet.
+      rows: number of rows of the grid.
       abreast: number of examples per row.
 
     Returns:
@@ -47,8 +47,8 @@ def draw_columns(
         if multihost.is_main():
             channels = max(column.shape[-1] for column in outputs)
             outputs = [np.broadcast_to(column, (*column.shape[:3], channels)) for column in outputs]
-            sheet = np.stack(outputs, axis=1).reshape(-1, *outputs[0].shape[1:])
-            images.save_sheet(path, sheet, columns=len(outputs) * abreast)
+            grid = np.stack(outputs, axis=1).reshape(-1, *outputs[0].shape[1:])
+            images.save_grid(path, grid, columns=len(outputs) * abreast)
 
     return draw
 
@@ -65,12 +65,12 @@ def draw_reconstructions_and_samples(
     import jax
     import jax.numpy as jnp
 
-    def sheet(params, model_state):
+    def grid(params, model_state):
         pairs = _pairs(game, params, model_state, test, rows=2)
         batch = {"image": jnp.zeros((6 * COLUMNS, *pairs.shape[1:]))}
         return jnp.concatenate([pairs, game.sample(params, model_state, batch, jax.random.key(0))])
 
-    return _draw(sheet)
+    return _draw(grid)
 
 
 def draw_latent_map(game: Game) -> Callable[[Path, TrainState], None]:
@@ -100,18 +100,18 @@ def _pairs(game: Game, params, model_state, test: Examples, *, rows: int):
     return jnp.concatenate([in_rows(first), in_rows(outputs)], axis=1).reshape(-1, *first.shape[1:])
 
 
-def _draw(sheet: Callable, *, columns: int = COLUMNS) -> Callable[[Path, TrainState], None]:
+def _draw(grid: Callable, *, columns: int = COLUMNS) -> Callable[[Path, TrainState], None]:
     import jax
 
     from jaxgan import images, with_ema
     from jaxgan.parallel import multihost
 
-    compute = jax.jit(sheet)
+    compute = jax.jit(grid)
 
     def draw(path: Path, state: TrainState) -> None:
         outputs = multihost.to_host(compute(*with_ema(state)))
         if multihost.is_main():
-            images.save_sheet(path, outputs, columns=columns)
+            images.save_grid(path, outputs, columns=columns)
 
     return draw
 

@@ -1,4 +1,4 @@
-"""Ways to play a game, each against its definition, and its published rate in a bilinear game.
+"""Training algorithms, each against its definition, and its published rate in a bilinear game.
 
 Definitions are written with NumPy and finite differences of the field in float64, or solved
 densely; the algorithm under test never computes its own reference.
