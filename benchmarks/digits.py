@@ -58,7 +58,10 @@ def digits() -> list[Row]:
     three seeds, and all of them. The last column has the number of steps, and the floor: the score
     of 10 000 training images in place of samples. With labels (of the training images in training,
     and as many samples of every class) digits come out right; nothing that was tried without them,
-    networks, losses, penalties, averages, decays, batches, halves the distance.
+    networks, losses, penalties, averages, decays, batches, halves the distance. This compares
+    recipes under a budget of time, not frameworks, whose steps take about as long for equal
+    networks (docs/performance.md): the tutorial's have twice the channels, and its batches twice
+    the images, so that it takes a tenth of the steps.
     """
     if importlib.util.find_spec("torch") is None:
         raise DataError("a contestant needs PyTorch: pip install -e '.[bench]'")

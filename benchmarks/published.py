@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,25 @@ import tyro
 from jaxgan.runs import xla_flags
 
 ROOT = Path(__file__).parent.parent
+TITLES = {
+    "dirac": "Dirac-GAN: convergence rates",
+    "gaussian": "A Gaussian on a line: D settles at 1/2",
+    "ring": "Eight Gaussians on a ring",
+    "grid": "25 Gaussians on a grid",
+    "parzen": "Parzen-window log-likelihood of MNIST",
+    "mnist_presets": "Losses and penalties on MNIST",
+    "digits": "Digits of MNIST, beside PyTorch",
+    "conditional": "Digits of the asked-for class",
+    "infogan": "InfoGAN: digits without labels",
+    "stacked_mnist": "Stacked MNIST: 1000 modes",
+    "few_digits": "1000 training digits",
+    "spectral_normalization": "Spectral normalisation at a high learning rate",
+    "likelihood": "Log-likelihood bounds of VAEs",
+    "denoising": "Denoising",
+    "anomalies": "Anomaly detection",
+    "sharper": "Sharpness of a VAE-GAN and a VAE",
+    "presets": "Presets of papers, after equal steps and equal time",
+}
 HEAD = """# Results
 
 `python -m benchmarks.published` renders this page from `docs/results.json`, which also has the
@@ -81,6 +101,8 @@ def main(config: Config) -> None:
             "minutes": round(minutes, 1),
             "rows": [dataclasses.asdict(row) for row in rows],
         }
+        if name in method_protocols.HEADS:
+            results[name]["heads"] = method_protocols.HEADS[name]
         print(section(name, results[name]))
         ordered = {name: results[name] for name in known if name in results}
         results = ordered | results  # and what benchmarks.tpu has written
@@ -95,8 +117,24 @@ def about(protocol: Any) -> str:
 
 def page(results: dict[str, Any]) -> str:
     """Text of docs/results.md, of the results that have rows."""
-    protocols = {name: result for name, result in results.items() if "rows" in result}
-    return HEAD + "".join(f"\n{section(name, result)}" for name, result in protocols.items())
+    protocols = {name: results[name] for name in TITLES if "rows" in results.get(name, {})}
+    sections = "".join(f"\n{section(name, result)}" for name, result in protocols.items())
+    return f"{HEAD}\n{contents(protocols)}{sections}"
+
+
+def contents(results: dict[str, Any]) -> str:
+    """List of the sections, with what there is to compare with."""
+    lines = ["| result | protocol | beside |", "|---|---|---|"]
+    for name, result in results.items():
+        rows = [] if "heads" in result else [row["published"] for row in result["rows"]]
+        beside = "published results" if any(p != "none" for p in rows) else "each other"
+        lines.append(f"| [{TITLES[name]}](#{anchor(TITLES[name])}) | `{name}` | {beside} |")
+    return "\n".join(lines) + "\n"
+
+
+def anchor(title: str) -> str:
+    """Anchor of a heading in Markdown pages."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def section(name: str, result: dict[str, Any]) -> str:
@@ -108,14 +146,14 @@ def section(name: str, result: dict[str, Any]) -> str:
         for row in result["rows"]
     ]
     ran = f"{result['machine']}; {result['minutes']} minutes."
-    return f"## {name}\n\n{result['about']}\n\n" + "\n".join(lines) + f"\n\n{ran}\n"
+    return f"## {TITLES[name]}\n\n{result['about']}\n\n" + "\n".join(lines) + f"\n\n{ran}\n"
 
 
 def machine() -> str:
     """Description of this machine."""
     import jax
 
-    devices = f"{jax.device_count()} {jax.devices()[0].device_kind}"
+    devices = f"{jax.device_count()} {jax.devices()[0].device_kind} device"
     return f"{platform.machine()}, {os.cpu_count()} cores, {devices}, jax {jax.__version__}"
 
 

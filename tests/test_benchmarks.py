@@ -125,8 +125,9 @@ def test_published_keeps_results_that_it_does_not_compute_again(tmp_path):
     for row in results["dirac"]["rows"]:
         assert float(row["value"]) == pytest.approx(float(row["published"]), abs=2e-5)
     page = config.page.read_text(encoding="utf-8")
-    assert page.index("## dirac") < page.index("## grid")
-    assert "tpu" not in page.split("## dirac")[1]
+    assert page.index("## Dirac-GAN") < page.index("## 25 Gaussians on a grid")
+    assert "tpu" not in page.split("## Dirac-GAN")[1]
+    assert "[25 Gaussians on a grid](#25-gaussians-on-a-grid) | `grid` | each other |" in page
     assert "| alternating, no penalty: 1 | 1.000000 | 1.000000 |" in page
 
     text = refused(published.main, published.Config(("fid",), config.json, config.page))
@@ -137,7 +138,9 @@ def test_the_page_of_results_is_made_from_its_records():
     from benchmarks import published
 
     results = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
-    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == published.page(results)
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert page == published.page(results)
+    assert page.count("\n## ") == page.count("](#")  # every section is listed
 
 
 def test_the_table_of_presets(tmp_path):
