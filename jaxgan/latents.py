@@ -27,6 +27,9 @@ def normal(dim: int) -> Latent:
     Returns:
       `(key, n) -> [n, dim]`.
 
+    Raises:
+      ValueError: `dim` is below 1.
+
     Example:
       >>> import jax
       >>> normal(64)(jax.random.key(0), 8).shape
@@ -93,7 +96,7 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
 
 
 def truncated(prior: Latent, bound: float) -> Latent:
-    """The `truncated_normal` prior in place of a `normal` one, to sample a trained generator.
+    """Truncation trick: a `normal` prior cut off at `bound`, to sample a trained generator.
 
     Args:
       prior: `normal(dim)`.

@@ -31,7 +31,7 @@ def population(
     own_data: bool = False,
     chunk: int | None = None,
 ) -> TrainingAlgorithm:
-    """The training algorithm of P members at once, which differ in keys and hyper-parameters.
+    """Training algorithm of P members at once, which differ in keys and hyper-parameters.
 
     The state has leaves `[P, ...]`, but for `step`, which all members share: what happens at every
     n-th step, such as a lazy penalty, costs no more than in a single run. Metrics are `[P]`. Keys
@@ -39,8 +39,9 @@ def population(
     does not affect the others.
 
     Args:
-      make: an algorithm, not compiled; or a function that makes one of a member's hyper-parameters,
-        which are traced: learning rates, weights of penalties, moments, decays of averages.
+      make: an algorithm, not compiled; or a function that builds the algorithm of a member from its
+        hyper-parameters, which are traced: learning rates, weights of penalties, moments, decays of
+        averages.
       hyperparameters: of all members, a pytree with leaves `[P, ...]`; `None` for none.
       own_data: whether every member has its own minibatches, with leaves
         `[num_minibatches, P, batch, ...]` (`stacked_minibatches`). If not, all have the same.

@@ -12,7 +12,7 @@ from jaxgan.types import Array, ByPlayer
 
 
 class Path(NamedTuple):
-    """The field along a line.
+    """Vector field of a game along the line between two points.
 
     Attributes:
       positions: alpha of each point `start + alpha (end - start)`, `[k]`.

@@ -11,7 +11,7 @@ from jaxgan.types import Array, Params
 
 
 class Directions(NamedTuple):
-    """Directions, the strongest first.
+    """Directions in the latent space along which images change, the strongest first.
 
     Attributes:
       vectors: unit vectors of the latent space, `[k, dim]`.

@@ -13,7 +13,7 @@ from jaxgan.types import Array
 
 
 class Projection(NamedTuple):
-    """Latents found for images.
+    """Result of `project`: the latents of images, and what they decode to.
 
     Attributes:
       codes: `[n, dim]`.

@@ -67,6 +67,15 @@ def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
     Raises:
       MetricError: maps are not finite, do not match the heads, or are passed without their pair; a
         head has a negative weight.
+
+    Reference:
+      Zhang, Isola, Efros, Shechtman and Wang, *The Unreasonable Effectiveness of Deep Features as a
+      Perceptual Metric*, 2018, https://arxiv.org/abs/1801.03924.
+
+    Example:
+      >>> metric = lpips(alexnet, heads)  # doctest: +SKIP
+      >>> acc = metric.update(metric.init(), real=maps_of_targets, generated=maps_of_outputs)
+      ... # doctest: +SKIP
     """
     weights = [jnp.asarray(head, jnp.float32).reshape(-1) for head in heads]
     if any(float(head.min()) < 0.0 for head in weights):

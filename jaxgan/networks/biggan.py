@@ -18,8 +18,7 @@ import jax.numpy as jnp
 
 from jaxgan.errors import SizeError
 from jaxgan.networks.attention import SelfAttention
-from jaxgan.networks.conditioning import checked
-from jaxgan.networks.layers import BatchNorm, Conv, check_widths
+from jaxgan.networks.layers import BatchNorm, Conv, check_widths, checked_label
 from jaxgan.networks.residual import UpBlock, check_attention, coarsest, generator_widths
 from jaxgan.networks.sngan import SNGANDiscriminator
 from jaxgan.networks.spectral import applied
@@ -80,7 +79,7 @@ class BigGANGenerator(nn.Module):
         first, *parts = jnp.array_split(z, len(widths) + 1, axis=1)
         if self.num_classes is not None:
             embed = nn.Embed(self.num_classes, self.embedding, embedding_init=ORTHOGONAL)
-            embedded = embed(checked(label, self.num_classes))
+            embedded = embed(checked_label(label, self.num_classes))
             parts = [jnp.concatenate([embedded, part], axis=1) for part in parts]
         x = apply(nn.Dense(math.prod(sides) * base, **layer), first).reshape(-1, *sides, base)
         for features, part in zip(widths, parts, strict=True):

@@ -20,9 +20,9 @@ from jaxgan import ops
 from jaxgan.errors import SizeError
 from jaxgan.networks.attention import SelfAttention
 from jaxgan.networks.biggan import ORTHOGONAL
-from jaxgan.networks.conditioning import ConditionalBatchNorm, ProjectionHead, checked
+from jaxgan.networks.conditioning import ConditionalBatchNorm, ProjectionHead
 from jaxgan.networks.dcgan import num_levels
-from jaxgan.networks.layers import BatchNorm, Conv, check_widths
+from jaxgan.networks.layers import BatchNorm, Conv, check_widths, checked_label
 from jaxgan.networks.residual import WIDEST, check_attention, coarsest, generator_widths
 from jaxgan.networks.spectral import applied
 from jaxgan.types import Array
@@ -80,7 +80,7 @@ class BigGANDeepGenerator(nn.Module):
         condition = z
         if self.num_classes is not None:
             embed = nn.Embed(self.num_classes, self.embedding, embedding_init=ORTHOGONAL)
-            condition = jnp.concatenate([z, embed(checked(label, self.num_classes))], axis=1)
+            condition = jnp.concatenate([z, embed(checked_label(label, self.num_classes))], axis=1)
         x = apply(nn.Dense(math.prod(sides) * base, **layer), condition).reshape(-1, *sides, base)
         for features in widths:
             x = _GeneratorBlock(x.shape[-1], double=False, dtype=self.dtype)(x, condition, train)

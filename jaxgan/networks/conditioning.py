@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import BatchNorm
+from jaxgan.networks.layers import BatchNorm, checked_label
 from jaxgan.networks.spectral import applied
 from jaxgan.ops import at_least_float32
 from jaxgan.types import Array
@@ -98,7 +98,7 @@ class ProjectionHead(nn.Module):
         if self.num_classes is None:
             return logits
         embed = nn.Embed(self.num_classes, h.shape[-1], embedding_init=self.kernel_init)
-        return logits + jnp.sum(apply(embed, checked(label, self.num_classes)) * h, axis=-1)
+        return logits + jnp.sum(apply(embed, checked_label(label, self.num_classes)) * h, axis=-1)
 
 
 def one_hot(label: Array | None, num_classes: int | None) -> Array | None:
@@ -109,17 +109,4 @@ def one_hot(label: Array | None, num_classes: int | None) -> Array | None:
     """
     if num_classes is None:
         return None
-    return jax.nn.one_hot(checked(label, num_classes), num_classes)
-
-
-def checked(label: Array | None, num_classes: int) -> Array:
-    """The labels.
-
-    Raises:
-      ValueError: there are none.
-    """
-    if label is None:
-        raise ValueError(
-            f"the network has num_classes={num_classes} and was called without labels; pass labels"
-        )
-    return label
+    return jax.nn.one_hot(checked_label(label, num_classes), num_classes)

@@ -25,6 +25,7 @@ from jaxgan.networks.layers import (
     Conv,
     ConvTranspose,
     check_widths,
+    checked_label,
 )
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
@@ -260,8 +261,5 @@ def _halvings(
 
 def _embedded(label: Array | None, num_classes: int, width: int) -> Array:
     """Learned embedding of the label, `[batch, width]`."""
-    if label is None:
-        raise ValueError(
-            f"the network has num_classes={num_classes} and was called without labels; pass labels"
-        )
-    return nn.Embed(num_classes, width, embedding_init=DCGAN_KERNEL_INIT)(label)
+    embed = nn.Embed(num_classes, width, embedding_init=DCGAN_KERNEL_INIT)
+    return embed(checked_label(label, num_classes))

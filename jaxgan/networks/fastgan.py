@@ -19,10 +19,9 @@ import jax.numpy as jnp
 
 from jaxgan import ops
 from jaxgan.errors import SizeError
-from jaxgan.networks.conditioning import checked
 from jaxgan.networks.dcgan import num_levels
 from jaxgan.networks.gated import Decoder, GatedConv, SkipExcitation, gated, spectral_conv
-from jaxgan.networks.layers import DCGAN_KERNEL_INIT, BatchNorm, check_widths
+from jaxgan.networks.layers import DCGAN_KERNEL_INIT, BatchNorm, check_widths, checked_label
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.networks.spectral import applied
 from jaxgan.parallel import axis
@@ -70,7 +69,7 @@ class FastGANGenerator(nn.Module):
         widths = [min(self.features << i, self.max_features) for i in reversed(range(levels + 1))]
         if self.num_classes is not None:
             embed = nn.Embed(self.num_classes, z.shape[-1])
-            z = jnp.concatenate([z, embed(checked(label, self.num_classes))], axis=1)
+            z = jnp.concatenate([z, embed(checked_label(label, self.num_classes))], axis=1)
 
         base = (height >> levels, width >> levels, 2 * widths[0])
         dense = nn.Dense(
@@ -148,7 +147,9 @@ class FastGANDiscriminator(nn.Module):
         h = leaky_relu(BatchNorm(dtype=self.dtype)(h, train=train))
         logits = spectral_conv(1, (4, 4), self.dtype, h, train, "VALID")[..., 0].astype(jnp.float32)
         if self.num_classes is not None:
-            embedded = nn.Embed(self.num_classes, h.shape[-1])(checked(label, self.num_classes))
+            embedded = nn.Embed(self.num_classes, h.shape[-1])(
+                checked_label(label, self.num_classes)
+            )
             mean = jnp.mean(h.astype(jnp.float32), axis=(1, 2))
             logits += jnp.sum(embedded * mean, axis=1)[:, None, None]
         return logits, features

@@ -28,6 +28,19 @@ def check_widths(**widths: int | Sequence[int]) -> None:
             raise SizeError(f"{name} is {width}, expected at least 1")
 
 
+def checked_label(label: Array | None, num_classes: int) -> Array:
+    """Labels, after checking that there are some.
+
+    Raises:
+      ValueError: there are none.
+    """
+    if label is None:
+        raise ValueError(
+            f"the network has num_classes={num_classes} and was called without labels; pass labels"
+        )
+    return label
+
+
 def normalised(x: Array, norm: str, *, scale_init: Any, dtype: Any, train: bool) -> Array:
     """`x` normalised by `batch`, `instance` or `none`; called in a compact module.
 

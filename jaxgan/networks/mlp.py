@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import Dropout, check_widths
+from jaxgan.networks.layers import Dropout, check_widths, checked_label
 from jaxgan.types import Array
 
 
@@ -146,8 +146,5 @@ def _joined(x: Array, label: Array | None, num_classes: int | None) -> Array:
     x = x.reshape(x.shape[0], -1)
     if num_classes is None:
         return x
-    if label is None:
-        raise ValueError(
-            f"the network has num_classes={num_classes} and was called without labels; pass labels"
-        )
-    return jnp.concatenate([x, jax.nn.one_hot(label, num_classes, dtype=x.dtype)], axis=-1)
+    encoded = jax.nn.one_hot(checked_label(label, num_classes), num_classes, dtype=x.dtype)
+    return jnp.concatenate([x, encoded], axis=-1)

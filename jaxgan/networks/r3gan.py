@@ -1,6 +1,6 @@
 """Networks of R3GAN: grouped residual blocks, without normalisation.
 
-Huang, Gokaslan, Kuleshov and Tompkin, *The GAN is dead; long live the GAN! A Modern Baseline GAN*,
+Huang, Gokaslan, Kuleshov and Tompkin, *The GAN is dead; long live the GAN! A Modern GAN Baseline*,
 2024, https://arxiv.org/abs/2501.05441, section 4 and appendix.
 
     CIFAR-10    R3GANGenerator((32, 32, 3), features=768), R3GANDiscriminator(features=768)

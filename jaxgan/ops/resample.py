@@ -22,7 +22,9 @@ def filtered(
     down: int = 1,
     padding: tuple[int, int] = (0, 0),
 ) -> Array:
-    """Image with zeros inserted, padded and filtered, of which every `down`-th pixel is kept.
+    """Upsampling, filter and downsampling of images (`upfirdn2d` in StyleGAN2's code).
+
+    Zeros are inserted, the image is padded and filtered, and every `down`-th pixel is kept.
 
     Along height and width alike, `y[j] = up * sum_k f[k] u[j * down + k - padding[0]]` with the
     taps f, scaled to the sum 1, and `u[i * up] = x[i]`, zero elsewhere.

@@ -21,7 +21,9 @@ def one_stage(
 
     In a GAN, one backward pass through the discriminator serves both players, whose gradients at a
     generated example differ only by a scalar. `simultaneous` takes two passes for the same
-    gradients.
+    gradients. Where the discriminator is so certain of a generated example that its own gradient
+    underflows (logits below -80 with the logistic losses, in float32), the scalar is lost, and the
+    generator gets no gradient from that example; with `simultaneous` it does.
 
     Args:
       game: a game with `joint_gradients`, whose requirements on networks and loss its constructor
