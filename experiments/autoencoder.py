@@ -51,9 +51,9 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Initial learning rate of Adam."""
     lr_decay: Literal["none", "linear", "cosine"] = "cosine"
     """Decay of the learning rate to 0."""
-    features: int = 32
+    features: int = flag(32, at_least=1)
     """Channels of the finest layer of the networks."""
-    latent: int = 16
+    latent: int = flag(16, at_least=1)
     """Latent dimension."""
     anomaly: int = 0
     """Label that is left out of the training set and detected."""

@@ -41,7 +41,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from jaxgan.experiments import grids, translation
-from jaxgan.runs import Experiment, Translation, main
+from jaxgan.runs import Experiment, Translation, flag, main
 from jaxgan.runs.training_config import frozen, network
 
 if TYPE_CHECKING:
@@ -64,17 +64,19 @@ class Config(translation.Config):
     """Number of epochs with a constant learning rate."""
     decay_epochs: int = 8
     """Number of epochs with linear decay of the learning rate to 0."""
-    features: int = 32
+    features: int = flag(32, at_least=1)
     """Channels of the first layer of every network."""
-    num_blocks: int = 3
+    num_blocks: int = flag(3, at_least=0)
     """Number of residual blocks of the generators; in the paper 9 from 256 pixels on, 6 below."""
-    patch_layers: int = 2
+    patch_layers: int = flag(2, at_least=0)
     """Stride-2 layers of the discriminators; 3 give a receptive field of 70 x 70 pixels."""
-    cycle_weight: float = 10.0
+    cycle_weight: float = flag(10.0, at_least=0.0)
     """Weight of the cycle-consistency loss."""
-    identity_weight: float = 0.5
+    r1: float = flag(0.0, at_least=0.0)
+    """Weight of an R1 penalty on each discriminator; 0 for none (paper)."""
+    identity_weight: float = flag(0.5, at_least=0.0)
     """Weight of the identity loss, relative to the cycle-consistency loss."""
-    pool_size: int = 50
+    pool_size: int = flag(50, at_least=0)
     """Size of the image buffer of each discriminator."""
 
     def load_data(self) -> translation.Data:
@@ -139,7 +141,7 @@ def columns(x2y: Translate, y2x: Translate):
 def make_game(config: Config, channels: dict[str, int]) -> Game:
     """CycleGAN with the networks of the paper, at any width and depth."""
     import jaxgan
-    from jaxgan import networks
+    from jaxgan import networks, penalties
 
     generator = lambda name: network(
         config, networks.ResNetGenerator(channels[name], config.features, config.num_blocks)
@@ -150,6 +152,7 @@ def make_game(config: Config, channels: dict[str, int]) -> Game:
     return jaxgan.cyclegan(
         {"x2y": generator("y"), "y2x": generator("x")},
         {"x": discriminator, "y": discriminator},
+        penalty=penalties.weighted((config.r1, penalties.r1)) if config.r1 else None,
         cycle_weight=config.cycle_weight,
         identity_weight=config.identity_weight if channels["x"] == channels["y"] else 0.0,
         pool_size=config.pool_size,

@@ -63,7 +63,7 @@ class Config(TrainingConfig):
     """Distribution of the data, with --mean and --std."""
     mean: float = 2.0
     """Mean of the data."""
-    std: float = 1.0
+    std: float = flag(1.0, at_least=1e-3)
     """Standard deviation of the data."""
     num_steps: int = 10_000
     """Total number of training steps."""
@@ -73,11 +73,11 @@ class Config(TrainingConfig):
     """Points per minibatch, over all devices."""
     loss: Literal["minimax", "non_saturating"] = "non_saturating"
     """Adversarial loss of the players."""
-    r1: float = 1.0
+    r1: float = flag(1.0, at_least=0.0)
     """Initial weight gamma of the R1 penalty on D; 0 for none, as in the paper."""
-    r1_last: float = 0.03
+    r1_last: float = flag(0.03, at_least=0.0)
     """Weight of the R1 penalty after its exponential decay."""
-    discriminator_turns: int = 1
+    discriminator_turns: int = flag(1, at_least=1)
     """Discriminator turns per step, the k of the paper."""
     discriminator_lr: float = flag(2e-3, at_least=0.0)
     """Learning rate of Adam for the discriminator, which does not decay."""

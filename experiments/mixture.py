@@ -54,11 +54,11 @@ class Config(AlgorithmConfig):
     """Steps until the learning rates are 0 and the R1 weight is --r1-last."""
     batch_size: int = 256
     """Points per minibatch, over all devices."""
-    features: int = 128
+    features: int = flag(128, at_least=1)
     """Width of the three hidden layers of both networks."""
-    r1: float = 0.1
+    r1: float = flag(0.1, at_least=0.0)
     """Initial weight gamma of the R1 penalty; 0 for none."""
-    r1_last: float = 1e-5
+    r1_last: float = flag(1e-5, at_least=0.0)
     """Final weight of the R1 penalty."""
     learning_rate: float = flag(2e-3, at_least=0.0)
     """Initial learning rate of Adam for both players."""

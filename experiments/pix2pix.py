@@ -57,7 +57,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import grids, translation
-from jaxgan.runs import Experiment, Translation, main
+from jaxgan.runs import Experiment, Translation, flag, main
 from jaxgan.runs.training_config import frozen, network
 
 if TYPE_CHECKING:
@@ -75,23 +75,25 @@ class Config(translation.Config):
     """Number of epochs with a constant learning rate."""
     decay_epochs: int = 8
     """Number of epochs with linear decay of the learning rate to 0."""
-    features: int = 32
+    features: int = flag(32, at_least=1)
     """Channels of the first layer of both networks."""
-    levels: int | None = 4
+    levels: int | None = flag(4, at_least=1)
     """Stride-2 levels of the U-Net; None: down to one pixel of a training crop."""
-    patch_layers: int = 2
+    patch_layers: int = flag(2, at_least=0)
     """Stride-2 layers of the discriminator: 3 for a receptive field of 70 x 70, 0 for 1 x 1."""
     norm: Literal["instance", "batch"] = "instance"
     """Normalisation of both networks."""
-    dropout: float = 0.5
+    dropout: float = flag(0.5, at_least=0.0, below=1.0)
     """Dropout rate of the generator's inner levels, from 6 levels on; its only source of noise."""
-    l1_weight: float = 100.0
+    l1_weight: float = flag(100.0, at_least=0.0)
     """Weight of the L1 distance between output and target."""
+    r1: float = flag(0.0, at_least=0.0)
+    """Weight of an R1 penalty on the discriminator, with --norm instance; 0 for none (paper)."""
     conditional: bool = True
     """Condition the discriminator on the source image."""
     stochastic: bool = False
     """Apply dropout and batch statistics in translation, as in training."""
-    ema: float = 0.995
+    ema: float = flag(0.995, at_least=0.0, below=1.0)
     """Decay of the moving average of the generator, used to translate; 0 for none (paper)."""
 
     def load_data(self) -> translation.Data:
@@ -152,7 +154,7 @@ def num_levels(config: Config) -> int:
 def make_game(config: Config, channels: int) -> Game:
     """pix2pix with the networks of the paper."""
     import jaxgan
-    from jaxgan import networks
+    from jaxgan import networks, penalties
 
     generator = networks.UNetGenerator(
         channels, config.features, num_levels(config), dropout=config.dropout, norm=config.norm
@@ -161,6 +163,7 @@ def make_game(config: Config, channels: int) -> Game:
     return jaxgan.pix2pix(
         network(config, generator),
         network(config, discriminator),
+        penalty=penalties.weighted((config.r1, penalties.r1)) if config.r1 else None,
         l1_weight=config.l1_weight,
         conditional=config.conditional,
         stochastic=config.stochastic,

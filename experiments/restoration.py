@@ -54,11 +54,11 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Initial learning rate of Adam."""
     lr_decay: Literal["none", "linear", "cosine"] = "cosine"
     """Decay of the learning rate to 0."""
-    features: int = 32
+    features: int = flag(32, at_least=1)
     """Channels of the finest layer of the U-Net."""
-    noise: float = 0.5
+    noise: float = flag(0.5, at_least=0.0)
     """Standard deviation of the noise of the task denoise; images are in [-1, 1]."""
-    dropout: float = 0.0
+    dropout: float = flag(0.0, at_least=0.0, below=1.0)
     """Dropout rate of the inner levels of the U-Net."""
     sample_every: int = 500
     """Steps between grids of restored images."""

@@ -44,9 +44,9 @@ class Config(PictureFlags, TrainingConfig):
     """How training images are resized to the load size: to squares (resize), or with their aspect
     by their width or shorter side; and whether a square is then cropped at random. none: only to
     multiples of 4 pixels. Without a crop, all images must come out in one size."""
-    load_size: int | None = None
+    load_size: int | None = flag(None, at_least=1)
     """Side length to which images are resized before cropping; default: 1.12 times the crop."""
-    crop_size: int = 256
+    crop_size: int = flag(256, at_least=1)
     """Side length of the square training crops."""
     flip: bool = True
     """Mirror images horizontally with probability 1/2."""

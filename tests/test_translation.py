@@ -12,7 +12,7 @@ from PIL import Image
 
 import jaxgan
 from experiments import cyclegan, pix2pix, translation
-from jaxgan import data, networks
+from jaxgan import data, networks, penalties
 from jaxgan.data import Jitter, load_pairs, load_sets, translation_minibatches
 from jaxgan.data.pictures import resized
 from jaxgan.errors import DataError
@@ -27,17 +27,24 @@ KEY = jax.random.key(2)
 # ---- games: their losses as the papers write them, by hand
 
 
+def mean_r1(D, x):
+    """Half the squared norm of the gradient at each example."""
+    return 0.5 * jnp.sum(jax.grad(lambda x: jnp.sum(D(x)))(x) ** 2) / len(x)
+
+
 def test_losses_of_pix2pix():
     generator = jaxgan.from_linen(networks.UNetGenerator(1, features=2, dropout=0.0, norm="none"))
     discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
-    game = jaxgan.pix2pix(generator, discriminator, l1_weight=7.0)
+    penalty = penalties.weighted((3.0, penalties.r1))
+    game = jaxgan.pix2pix(generator, discriminator, penalty=penalty, l1_weight=7.0)
     params, state = jax.jit(game.init)(KEY, BATCH)
     x, y = BATCH["source"], BATCH["target"]
     fake = generator.apply(params["generator"], {}, x, train=True)[0]
     D = lambda image: discriminator.apply(params["discriminator"], {}, image, x, train=True)[0]
     sigmoid = jax.nn.sigmoid
     expected = {
-        "discriminator": -0.5 * jnp.mean(jnp.log(sigmoid(D(y))) + jnp.log(1 - sigmoid(D(fake)))),
+        "discriminator": -0.5 * jnp.mean(jnp.log(sigmoid(D(y))) + jnp.log(1 - sigmoid(D(fake))))
+        + 3.0 * mean_r1(D, y),
         "generator": -jnp.mean(jnp.log(sigmoid(D(fake)))) + 7.0 * jnp.mean(jnp.abs(fake - y)),
     }
     for player, value in expected.items():
@@ -75,7 +82,8 @@ def test_discriminators_may_return_features():
 
 
 def test_losses_of_cyclegan():
-    game = games.cyclegan(cycle_weight=3.0, identity_weight=0.25, pool_size=0)
+    penalty = penalties.weighted((0.1, penalties.r1))
+    game = games.cyclegan(penalty=penalty, cycle_weight=3.0, identity_weight=0.25, pool_size=0)
     large = lambda params: jax.tree.map(lambda leaf: 10.0 * leaf, params)  # outputs far from 0
     generator = jaxgan.from_linen(networks.UNetGenerator(1, 2, dropout=0.0, norm="none"))
     discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
@@ -98,7 +106,9 @@ def test_losses_of_cyclegan():
     of = lambda D, real, fake: 0.5 * (jnp.mean((D(real) - 1) ** 2) + jnp.mean(D(fake) ** 2))
     expected = {
         "generators": adversarial + 3.0 * (cycle + 0.25 * identity),
-        "discriminators": of(D_x, x, G(y)) + of(D_y, y, F(x)),
+        "discriminators": of(D_x, x, G(y))
+        + of(D_y, y, F(x))
+        + 0.1 * (mean_r1(D_x, x) + mean_r1(D_y, y)),
     }
     for player, value in expected.items():
         loss, _ = jax.jit(game.losses[player])(params, state, BATCH, KEY, 0)

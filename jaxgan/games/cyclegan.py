@@ -18,6 +18,7 @@ from jaxgan.games.shared import (
     logits_and_features,
     mean_outputs,
 )
+from jaxgan.penalties import Penalty
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 
@@ -26,6 +27,7 @@ def cyclegan(
     discriminators: Mapping[str, Network],
     *,
     loss: losses.AdversarialLoss | None = None,
+    penalty: Penalty | None = None,
     cycle_weight: float = 10.0,
     identity_weight: float = 0.5,
     pool_size: int = 50,
@@ -37,8 +39,8 @@ def cyclegan(
     generators: `mean loss.generator(D_y(G(x))) + mean loss.generator(D_x(F(y)))
     + c (mean |F(G(x)) - x| + mean |G(F(y)) - y|) + c i (mean |G(y) - y| + mean |F(x) - x|)`, with
     the weights c of the cycle loss and i of the identity loss;
-    discriminators: `mean loss.discriminator(D_y(y), D_y(G(x))) / 2` plus the same of x, where the
-    generated images go through an image buffer (Shrivastava et al., 2017).
+    discriminators: `mean loss.discriminator(D_y(y), D_y(G(x))) / 2 + mean penalty` plus the same of
+    x, where the generated images go through an image buffer (Shrivastava et al., 2017).
 
     Args:
       generators: `x2y` and `y2x`, such as `networks.ResNetGenerator`.
@@ -47,6 +49,9 @@ def cyclegan(
         and `(D(real) - 1)^2 + D(fake)^2` of the discriminators, which is *twice*
         `least_squares()`; the paper's weights are relative to it. Relativistic losses are refused:
         the generators' loss has no logits of real images.
+      penalty: penalty on each discriminator, from `jaxgan.penalties`, such as
+        `penalties.weighted((1.0, penalties.r1))`; generated images are those of the buffer. The
+        paper has none.
       cycle_weight: c.
       identity_weight: i, relative to c; 0 for no identity loss. It preserves colours, and requires
         domains with the same number of channels.
@@ -85,6 +90,7 @@ def cyclegan(
         generators=generators,
         discriminators=discriminators,
         adversarial=loss,
+        penalty=penalty,
         cycle_weight=cycle_weight,
         identity_weight=identity_weight,
         pool_size=pool_size,
@@ -129,6 +135,8 @@ class _Keys(NamedTuple):
     real: PRNGKey
     fake: PRNGKey
     buffer: PRNGKey
+    critic: PRNGKey
+    penalty: PRNGKey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +146,7 @@ class _CycleGAN:
     generators: Mapping[str, Network]
     discriminators: Mapping[str, Network]
     adversarial: losses.AdversarialLoss
+    penalty: Penalty | None
     cycle_weight: float
     identity_weight: float
     pool_size: int
@@ -192,6 +201,11 @@ class _CycleGAN:
             f, networks[name] = self.discriminate(params, state, name, fake, keys.fake)
             value += 0.5 * jnp.mean(self.adversarial.discriminator(r, f))
             outputs = mean_outputs(self.adversarial, r, f)
+            if self.penalty is not None:
+                outputs["penalty"] = self.mean_penalty(
+                    params, model_state, name, batch[name], fake, keys, step
+                )
+                value += outputs["penalty"]
             metrics |= {f"{output}_{name}": mean for output, mean in outputs.items()}
         return value, LossAux({"networks": networks, "buffers": buffers}, metrics)
 
@@ -220,6 +234,22 @@ class _CycleGAN:
         """Outputs of a generator, and its new state; `index` of the direction goes into the key."""
         key = jax.random.fold_in(key, index)
         return self.generators[name].apply(own[name], state[name], image, key=key, train=True)
+
+    def mean_penalty(
+        self,
+        params: ByPlayer,
+        model_state: ByPlayer,
+        name: str,
+        real: Array,
+        fake: Array,
+        keys: _Keys,
+        step: Array,
+    ) -> Array:
+        """Mean of the penalty on the discriminator of a domain."""
+        assert self.penalty is not None
+        critic = lambda x: self.discriminate(params, model_state, name, x, keys.critic)[0]
+        key = jax.random.fold_in(keys.penalty, "xy".index(name))
+        return jnp.mean(self.penalty(critic, real, fake, key, step))
 
     def discriminate(
         self, params: ByPlayer, model_state: ByPlayer, name: str, image: Array, key: PRNGKey

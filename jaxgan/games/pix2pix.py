@@ -17,6 +17,7 @@ from jaxgan.games.shared import (
     mean_outputs,
 )
 from jaxgan.parallel import axis
+from jaxgan.penalties import Penalty
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 
@@ -25,6 +26,7 @@ def pix2pix(
     discriminator: Network,
     *,
     loss: losses.AdversarialLoss | None = None,
+    penalty: Penalty | None = None,
     l1_weight: float = 100.0,
     conditional: bool = True,
     noise_channels: int = 0,
@@ -32,8 +34,8 @@ def pix2pix(
 ) -> Game:
     """pix2pix: a conditional GAN over pairs of images x (`source`) and y (`target`).
 
-    Discriminator: `mean loss.discriminator(D(y, x), D(G(x), x)) / 2`; as in the paper, the factor
-    slows it down relative to the generator.
+    Discriminator: `mean loss.discriminator(D(y, x), D(G(x), x)) / 2 + mean penalty`; as in the
+    paper, the factor slows it down relative to the generator.
     Generator: `mean loss.generator(D(y, x), D(G(x), x)) + l1_weight * mean |G(x) - y|`.
 
     Args:
@@ -41,6 +43,9 @@ def pix2pix(
       discriminator: `(target, source) -> logits`, `[batch]` or `[batch, rows, columns]`, or
         `-> (logits, features)`; without the source if it is unconditional.
       loss: from `jaxgan.losses`; `non_saturating()` by default.
+      penalty: penalty on the discriminator as a function of the target, from `jaxgan.penalties`,
+        such as `penalties.weighted((1.0, penalties.r1))`; the source is held fixed. The paper has
+        none.
       l1_weight: weight of the L1 distance between output and target, lambda in the paper.
       conditional: whether the discriminator receives the source too.
       noise_channels: number of channels of standard normal noise, independent for each pixel, that
@@ -79,6 +84,7 @@ def pix2pix(
         generator=generator,
         discriminator=discriminator,
         adversarial=checked_loss(loss),
+        penalty=penalty,
         l1_weight=l1_weight,
         conditional=conditional,
         noise_channels=noise_channels,
@@ -98,6 +104,8 @@ class _Keys(NamedTuple):
     generator: PRNGKey
     real: PRNGKey
     fake: PRNGKey
+    critic: PRNGKey
+    penalty: PRNGKey
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +115,7 @@ class _Pix2Pix:
     generator: Network
     discriminator: Network
     adversarial: losses.AdversarialLoss
+    penalty: Penalty | None
     l1_weight: float
     conditional: bool
     noise_channels: int
@@ -130,8 +139,14 @@ class _Pix2Pix:
         keys = split_key(key, _Keys)
         fake, _ = self.translate(params["generator"], model_state["generator"], batch, keys)
         r, f, state = self.discriminate(params, model_state, batch, fake, keys)
+        value = 0.5 * jnp.mean(self.adversarial.discriminator(r, f))
         metrics = mean_outputs(self.adversarial, r, f)
-        return 0.5 * jnp.mean(self.adversarial.discriminator(r, f)), LossAux(state, metrics)
+        if self.penalty is not None:
+            critic = lambda y: self.logits(params, model_state, batch, y, keys.critic)[0]
+            values = self.penalty(critic, batch["target"], fake, keys.penalty, step)
+            metrics["penalty"] = jnp.mean(values)
+            value += metrics["penalty"]
+        return value, LossAux(state, metrics)
 
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
@@ -173,11 +188,17 @@ class _Pix2Pix:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, fake: Array, keys: _Keys
     ) -> tuple[Array, Array, ModelState]:
         """Logits of targets and of outputs, and the discriminator's new state."""
-        conditions = (batch["source"],) if self.conditional else ()
-        own, state = params["discriminator"], model_state["discriminator"]
-        apply = self.discriminator.apply
-        r, state = apply(own, state, batch["target"], *conditions, key=keys.real, train=True)
-        f, state = apply(own, state, fake, *conditions, key=keys.fake, train=True)
-        (r, _), (f, _) = map(logits_and_features, (r, f))
-        check_logits(r)
+        r, state = self.logits(params, model_state, batch, batch["target"], keys.real)
+        f, state = self.logits(params, {"discriminator": state}, batch, fake, keys.fake)
         return r, f, state
+
+    def logits(
+        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, target: Array, key: PRNGKey
+    ) -> tuple[Array, ModelState]:
+        """Logits of images beside the batch's sources, and the discriminator's new state."""
+        inputs = (target, batch["source"]) if self.conditional else (target,)
+        own, state = params["discriminator"], model_state["discriminator"]
+        output, state = self.discriminator.apply(own, state, *inputs, key=key, train=True)
+        logits, _ = logits_and_features(output)
+        check_logits(logits)
+        return logits, state
