@@ -66,9 +66,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(completion.script(types, args.shell))
         return
     with exit_on_user_error():
+        if not 0 <= getattr(args, "seed", 0) < arguments.SEEDS:
+            raise RunError(f"--seed is {args.seed}, expected 0 to 2^32 - 1")
         xla_flags.set_flags()
         module = importlib.import_module(f"jaxgan.runs.{COMMANDS[name][1]}")
-        getattr(module, name.replace("-", "_"))(args)
+        failures = importlib.import_module("jaxgan.runs.failures")
+        with failures.of_disk_in_one_line():
+            getattr(module, name.replace("-", "_"))(args)
         if getattr(args, "out", None):
             importlib.import_module("jaxgan.runs.inline").show(args.out)
 
@@ -96,7 +100,7 @@ def sweep(words: Sequence[str], *, prog: str) -> None:
         return_unknown_args=True,
     )
     xla_flags.set_flags()
-    importlib.import_module("jaxgan.runs.sweep").sweep(args, others)
+    importlib.import_module("jaxgan.runs.sweep").sweep(args, others, prog=prog)
 
 
 def _check_command(words: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 
 import jax
@@ -86,6 +87,42 @@ def test_seeds_resume_with_the_same_bits_and_go_on_alone(seeds, tmp_path, capsys
         assert digests[0] == digests[1]
     assert train(directory / "seed_5", seed=5, num_steps=6) == 0
     assert int(state_of(directory / "seed_5")["step"]) == 6
+
+
+def test_a_group_goes_on_only_together(seeds, tmp_path, capsys):
+    """A new member is refused before a file is touched; one that is ahead, or whose checkpoint is
+    damaged, goes on with the others from their newest common step, with the same bits."""
+    directory = tmp_path / "group"
+    shutil.copytree(seeds, directory)
+    logs = [(directory / f"seed_{seed}" / "metrics.jsonl").read_bytes() for seed in (5, 6)]
+    argv = words(directory, seed=5, seeds=3)
+    text = refused(cli.main, mixture.Config, mixture.make, argv=argv)
+    assert "seed_7 is new, and others of these runs are at step 4; train it alone, --seed 7" in text
+    assert logs == [(directory / f"seed_{n}" / "metrics.jsonl").read_bytes() for n in (5, 6)]
+
+    damaged = directory / "seed_6" / "checkpoints" / "4"
+    for file in damaged.rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:-1])
+    capsys.readouterr()
+    with pytest.warns(UserWarning, match="checkpoint of step 4 in .* is damaged"):
+        assert train(directory, seed=5, seeds=2) == 0
+    out = capsys.readouterr().out
+    assert "2 members resume from step 2" in out
+    assert "after step 2, of which not all members have one, are set aside" in out
+    for name in ("seed_5", "seed_6"):
+        digests = [checkpoint.digest(state_of(d / name)) for d in (seeds, directory)]
+        assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_mistyped_other_run_is_not_recorded(seeds, tmp_path, number):
+    """The corrected command uses the same directory."""
+    directory, flags = tmp_path / "new", {"seeds": number, "evaluate_every": 0, "num_steps": 2}
+    argv = words(directory, init_from=tmp_path / "typo", **flags)
+    text = refused(cli.main, mixture.Config, mixture.make, argv=argv)
+    assert "typo holds no run" in text
+    assert train(directory, init_from=seeds / "seed_5", **flags) == 0
 
 
 @pytest.mark.slow

@@ -165,7 +165,7 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
     Returns:
       The steps that were moved.
     """
-    later = [step for step in _steps(directory) if step > after]
+    later = [step for step in steps_of(directory) if step > after]
     aside = directory.with_name(f"{directory.name}-set-aside")
     multihost.barrier("checkpoints are read")
     if multihost.is_main() and later:
@@ -188,10 +188,10 @@ def newest_step(directory: Path) -> int:
       >>> newest_step(Path("runs/mnist/checkpoints"))  # doctest: +SKIP
       10000
     """
-    return max(_steps(directory), default=0)
+    return max(steps_of(directory), default=0)
 
 
-def _steps(directory: Path) -> list[int]:
+def steps_of(directory: Path) -> list[int]:
     """Steps of which there is anything, newest first; Orbax ignores a file with a step's name."""
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
     found = (int(name) for name in names if name.isascii() and name.isdecimal())
@@ -204,7 +204,7 @@ def _candidates(
     """Steps to restore, in the order in which they are tried."""
     manager.wait_until_finished()
     directory = Path(manager.directory)
-    steps = _steps(directory)
+    steps = steps_of(directory)
     if step is not None:
         if step not in steps:
             listed = ", ".join(map(str, steps[::-1])) or "none"
@@ -231,14 +231,14 @@ def _first_intact(
         except Exception as error:  # a damaged file can raise anything inside Orbax
             reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             warnings.warn(
-                f"the checkpoint of step {step} in {manager.directory} is damaged ({reason}); "
-                "looking for another one",
+                f"the checkpoint of step {step} in {manager.directory} is damaged ({reason})"
+                + ("; looking for another one" if step != steps[-1] else ""),
                 stacklevel=2,
             )
     if steps:
         raise CheckpointError(
-            f"every checkpoint in {manager.directory} is damaged (steps {sorted(steps)}); "
-            "restore the folder from a copy, or start a new run elsewhere"
+            f"the checkpoints of steps {', '.join(map(str, sorted(steps)))} in {manager.directory} "
+            "are damaged; restore the folder from a copy, or start a new run elsewhere"
         )
     return None
 

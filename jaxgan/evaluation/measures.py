@@ -36,6 +36,7 @@ def of_images(
     density and coverage, and Inception score if it is a classifier. Over pixels: the sliced
     Wasserstein distance (by which checkpoints are compared) and the mean MS-SSIM of pairs. The
     remaining metrics of `MEASURES`, and `memorization` given `train`, are computed when selected.
+    Metrics that need more held-out images than there are, are left out.
 
     Args:
       test: held-out real images, `image` `[n, height, width, channels]`.
@@ -49,6 +50,7 @@ def of_images(
     """
     pixels = features is metrics.PIXELS
     names = measurable(features, test["image"])
+    score = "swd" if pixels else "fid"
     default = [name for name in names if name in (OVER_PIXELS if pixels else OVER_NETWORKS)]
     more = {name: partial(MEASURES[name], features) for name in names if name not in default}
     if train is not None:
@@ -57,7 +59,7 @@ def of_images(
         {name: MEASURES[name](features) for name in default},
         test,
         others=train,
-        best=features.score_name("swd" if pixels else "fid"),
+        best=features.score_name(score) if score in default else None,
         more=more,
     )
 
@@ -97,11 +99,12 @@ def over(evaluation: Evaluation, features: Features) -> Evaluation:
     has_unpaired = any(not metric.paired for metric in evaluation.metrics.values())
     names = measurable(features, evaluation.examples[evaluation.target])
     network_metrics = {name: MEASURES[name](features) for name in names if name in OVER_NETWORKS}
+    best = features.score_name("fid") if "fid" in network_metrics else None
     parts = {name: over(part, features) for name, part in evaluation.parts.items()}
     return evaluation._replace(
         metrics=network_metrics if has_unpaired else {},
         more={},
-        best=features.score_name("fid") if has_unpaired else evaluation.best,
+        best=best if has_unpaired else evaluation.best,
         parts={name: part for name, part in parts.items() if part.metrics or part.parts},
     )
 

@@ -10,6 +10,10 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, UseAppendAction, arg
 
+SEEDS = 2**32  # seeds are below
+Format = Literal["stablehlo", "safetensors", "onnx"]
+FORMATS: tuple[Format, ...] = ("stablehlo", "safetensors")  # that `export` writes by default
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
@@ -303,9 +307,9 @@ class Export(CheckpointArguments):
     out: Path
     """Folder for the files and a model card; or one file, whose ending is the format."""
     formats: Annotated[
-        tuple[Literal["stablehlo", "safetensors", "onnx"], ...],
+        tuple[Format, ...],
         arg(name="format", metavar="FORMAT ..."),
-    ] = ("stablehlo", "safetensors")
+    ] = FORMATS
     """Formats of the files in a folder."""
     player: str | None = None
     """Name of the player whose weights are written; the generator, or the only player, by

@@ -54,6 +54,7 @@ class Attempt:
             evaluations = self.evaluations(evaluate, loggers)
             if evaluations is not None and lacks_evaluation:
                 self.catch_up(state, evaluations)
+                self.report()(self.start, state, {})
             if self.start >= self.last or self.stop.received:
                 return self.start
             if self.start:

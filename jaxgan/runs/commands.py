@@ -20,6 +20,7 @@ from jaxgan.runs import arguments, compiled, exported
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.run import CHUNK, Run, load_run
+from jaxgan.runs.session import has_metrics
 
 
 def sample(args: arguments.Sample) -> None:
@@ -45,8 +46,9 @@ def sample(args: arguments.Sample) -> None:
         if seeds is None
         else run.sample_seeds(seeds, **choices)
     )
-    if args.out.suffix == ".npz":
-        np.savez_compressed(args.out, samples=samples)
+    if args.out.suffix.lower() == ".npz":
+        with args.out.open("wb") as file:  # NumPy would append .npz to other spellings of it
+            np.savez_compressed(file, samples=samples)
     else:
         in_turn = run.game.conditions == ("label",) and args.label is None and seeds is None
         columns = args.columns or (run.record["data"]["num_classes"] if in_turn else None)
@@ -58,6 +60,7 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
     """Writes a file per sample, named by its number or its seed; files that exist are kept."""
     make_folder(args.out)
     run = restore(args)
+    _check_origin(args, run)
     numbers = range(args.num) if seeds is None else seeds
     path = lambda number: args.out / f"{number:06d}.png"
     missing = [number for number in numbers if not path(number).exists()]
@@ -81,6 +84,27 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
     )
 
 
+def _check_origin(args: arguments.Sample, run: Run) -> None:
+    """Records what a folder of samples is of; a `RunError` if it has samples of something else."""
+    path = args.out / ".samples.json"
+    own = {
+        "run": str(run.directory.resolve()),
+        "step": run.step,
+        "seed": args.seed if args.seeds is None else "each of --seeds",
+        "label": args.label,
+        "truncation": args.truncation,
+    }
+    if not path.exists():
+        write_atomically(path, json.dumps(own, indent=2) + "\n")
+        return
+    there = json.loads(path.read_text(encoding="utf-8"))
+    if differences := [f"{name} {there.get(name)}" for name in own if there.get(name) != own[name]]:
+        raise RunError(
+            f"{args.out} has samples of {', '.join(differences)}; choose another folder, so that "
+            "they are not mixed"
+        )
+
+
 def _seeds(text: str) -> list[int]:
     """Seeds of a text such as `0-63` or `3,7,11-13`."""
     seeds: list[int] = []
@@ -88,7 +112,10 @@ def _seeds(text: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise RunError(f"--seeds is {text}, expected seeds such as 0-63 or 3,7,11")
-        seeds += range(int(first), int(last if dash else first) + 1)
+        own = range(int(first), int(last if dash else first) + 1)
+        if not own or own[-1] >= arguments.SEEDS:
+            raise RunError(f"--seeds is {text}, expected ranges that ascend, below 2^32")
+        seeds += own
     return seeds
 
 
@@ -110,7 +137,9 @@ def evaluate(args: arguments.Evaluate) -> None:
         experiment has no evaluation.
     """
     if args.out is not None:
-        check_place(args.out)
+        check_place(args.out, endings={".json"})
+    if args.resize != "clean" and args.features is None:
+        raise RunError("--resize is for the network of --features; give both")
     evaluations = _evaluated_run(args) if args.real is None else [_evaluated_folder(args)]
     for entry in evaluations:
         print(entry["title"])
@@ -134,6 +163,9 @@ def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
         spec = evaluation.over(spec, features.by_name(args.features, resize=args.resize))
     if args.metrics:
         spec = spec._replace(metrics=_selected(spec, args.metrics))
+    if not has_metrics(spec):
+        num = len(spec.examples[spec.target])
+        raise RunError(f"{args.run} has {num} held-out examples, too few for the default metrics")
     num_samples = args.num_samples
     if num_samples is None:
         num_samples = run.config.evaluate_samples
@@ -152,6 +184,14 @@ def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
 def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
     """Records of a folder of generated pictures against a folder of real ones."""
     assert args.real is not None
+    for folder in (args.run, args.real):
+        if (folder / "config.json").exists():
+            raise RunError(
+                f"{folder} is a run, whose images are curves and grids; write samples with `jaxgan "
+                "sample RUN --out FOLDER`, and compare that folder"
+            )
+    if args.step != "newest" or args.parameters != "average":
+        raise RunError("--step and --parameters are of a run, and there are two folders")
     chosen = features.by_name(args.features or "random", resize=args.resize)
     if args.num_samples is not None and args.num_samples < 1:
         raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")
@@ -263,6 +303,8 @@ def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> 
     A name of a generator that comes with the package is one, where there is no such directory.
     """
     is_name = not args.run.exists() and str(args.run) in exported.names()
+    if args.step != "newest" and (is_name or args.run.is_file()):
+        raise RunError(f"{args.run} has the state of one step; leave out --step")
     data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None
     compiled.enable_cache()  # before anything is compiled: jax decides about its cache then
     return load_run(

@@ -17,7 +17,7 @@ from jaxgan.training import TrainingAlgorithm, scan_steps
 def enable_cache() -> None:
     """Enables a persistent cache for this version of jaxlib, unless the user has set one."""
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
         folder = cache / "jaxgan" / f"jaxlib-{importlib.metadata.version('jaxlib')}"
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -19,7 +19,11 @@ def spectrum(args: arguments.Spectrum) -> None:
       UserError: an error of `load_run`, the number of eigenvalues is out of range, or the iteration
         did not converge.
     """
+    if args.minibatch < 0:
+        raise RunError(f"--minibatch is {args.minibatch}, expected at least 0")
     check_place(args.out, endings=SUFFIXES)
+    if args.run.is_file():
+        raise RunError(f"{args.run} has the parameters of one player; give the directory of a run")
     run = restore(args, with_data=True)
     state, key = run.state, jax.random.key(run.config.seed)
     batch = jax.tree.map(lambda x: x[0], run.experiment.minibatches(args.minibatch, 1))

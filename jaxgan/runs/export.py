@@ -33,12 +33,14 @@ def export(args: arguments.Export) -> None:
         name has another ending.
     """
     is_file = bool(args.out.suffix) and not args.out.is_dir()
+    if is_file and args.formats != arguments.FORMATS:
+        raise RunError(f"--format is for a folder, and the ending of {args.out} is the format")
     if is_file:
         check_place(args.out, endings={".safetensors", *(f".{name}" for name in PROGRAMS)})
     else:
         make_folder(args.out)
     run = commands.restore(args)
-    formats = (args.out.suffix[1:],) if is_file else args.formats
+    formats = (args.out.suffix[1:].lower(),) if is_file else args.formats
     player = _player(run, args.player, needed="safetensors" in formats)
     for name in formats:
         stem = player if name == "safetensors" else "model"

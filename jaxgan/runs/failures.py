@@ -70,11 +70,20 @@ def in_one_line(directory: Path) -> Iterator[None]:
         ) from None
 
 
+@contextlib.contextmanager
+def of_disk_in_one_line() -> Iterator[None]:
+    """Reports a failure of the disk as a `RunError`, in commands that write files."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        raise RunError(f"{DISK[error.errno]}, and repeat the command") from None
+
+
 def _reason(error: BaseException, directory: Path) -> str | None:
     """What is wrong with the machine, by an error or those that it came from."""
     chain = list(_chain(error))
-    if not (directory / "config.json").exists() and any(isinstance(e, OSError) for e in chain):
-        return "the run directory was deleted while the run was training; restore it from a copy"
     for link in chain:
         if isinstance(link, OSError) and link.errno in DISK:
             return DISK[link.errno]
@@ -83,6 +92,8 @@ def _reason(error: BaseException, directory: Path) -> str | None:
         for text, reason in TEXTS.items():
             if text in str(link):
                 return reason
+    if not (directory / "config.json").exists() and any(isinstance(e, OSError) for e in chain):
+        return "the run directory was deleted while the run was training; restore it from a copy"
     return None
 
 

@@ -1,5 +1,6 @@
 """Commands on what a generator has learned: interpolate, project, directions."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -94,6 +95,8 @@ def directions(args: arguments.Directions) -> None:
         raise RunError(
             f"--num is {args.num} and --steps is {args.steps}, expected at least 1 and at least 2"
         )
+    if not 0.0 < args.distance < math.inf:
+        raise RunError(f"--distance is {args.distance}, expected a positive number")
     check_place(args.out, endings=SUFFIXES)
     run = commands.restore(args)
     found = find_directions(args, run, label=args.label)
@@ -184,4 +187,4 @@ def _sefa(args: arguments.DirectionArguments, run: Run) -> latent_space.Directio
         kernel = latent_space.first_layer(run.params[player], dim, args.layer)
     except ValueError as error:
         raise RunError(f"--layer: {error}") from None
-    return jax.device_get(latent_space.sefa(kernel, args.num))
+    return jax.device_get(latent_space.sefa(kernel, min(args.num, dim)))

@@ -4,6 +4,7 @@ The operating system releases it when its process ends, however that ends (docs/
 """
 
 import contextlib
+import errno
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ def is_locked(directory: Path) -> bool:
             return False
     except filelock.Timeout:
         return True
-    except (NotImplementedError, OSError):
+    except OSError as error:
+        return error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM)  # nobody can train there
+    except NotImplementedError:
         return True
 
 

@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 
 from jaxgan import checkpoint, loop, parallel, population
-from jaxgan.errors import NonFiniteError, RunError
+from jaxgan.errors import CheckpointError, NonFiniteError, RunError
 from jaxgan.runs import callbacks, samples, session, trackers
 from jaxgan.runs.compiled import scanned
 from jaxgan.runs.config_json import write_config_json
@@ -77,6 +77,11 @@ def train(
     ):
         for one in members:
             exits.enter_context(locked(one.directory))
+        _check_newcomers(members)
+        for one in members:
+            if not (one.directory / "config.json").exists():  # other files mean that there is a run
+                initial(one, console)
+                write_config_json(one.directory, one.config, name, one.experiment)
         training = _Training(members, console, exits)
         if training.start > training.last and not passed:
             raise RunError(
@@ -93,6 +98,27 @@ def train(
         return training.finish()
 
 
+def initial(one: Member, console: Console) -> TrainState:
+    """The state that a member begins with."""
+    key = jax.random.key(one.config.seed)
+    state = loop.first_state(one.experiment.algorithm, one.experiment.minibatches, key=key)
+    return state if one.config.init_from is None else initialised(state, one.config, console)
+
+
+def _check_newcomers(members: Sequence[Member]) -> None:
+    """A `RunError` if some members are new and others have checkpoints: all have one step."""
+    new = [one for one in members if not (one.directory / "config.json").exists()]
+    steps = {
+        step for one in members if (step := checkpoint.newest_step(one.directory / "checkpoints"))
+    }
+    if new and steps:
+        seed, folder = new[0].config.seed, new[0].directory
+        raise RunError(
+            f"{folder} is new, and others of these runs are at step {max(steps)}; train it alone, "
+            f"--seed {seed} --run-dir {folder}, and then go on with all"
+        )
+
+
 class _Training:
     """A population whose members are saved and logged as runs.
 
@@ -105,18 +131,15 @@ class _Training:
         self, members: Sequence[Member], console: Console, exits: contextlib.ExitStack
     ) -> None:
         self.members, self.console, self.first = members, console, members[0]
-        evaluates = (
-            self.first.experiment.evaluation is not None and self.first.config.evaluate_every
-        )
+        evaluates = session.is_evaluated(self.first.experiment, self.first.config, console)
         self.evaluate = (
             session.evaluator_of(self.first.experiment, self.first.config) if evaluates else None
         )
         self.last = session.num_steps_of(self.first.config, self.first.experiment)
         folders = [one.directory / "checkpoints" for one in members]
-        self.managers = [exits.enter_context(checkpoint.open_manager(f)) for f in folders]
         self.alive = [not (one.directory / "diverged.json").exists() for one in members]
-        self.start = self.common_step()
-        self.states = [self.restored(i) for i in range(len(members))]
+        self.start, self.states = self.resumed()
+        self.managers = [exits.enter_context(checkpoint.open_manager(f)) for f in folders]
         self.logs = [self.metrics_log(one.directory, exits) for one in members]
         self.progress = exits.enter_context(
             callbacks.progress(console, start=self.start, num_steps=self.last)
@@ -132,25 +155,47 @@ class _Training:
         log = callbacks.metrics_log(directory / "metrics.jsonl", loggers, step=step)
         return exits.enter_context(log)
 
-    def common_step(self) -> int:
-        """The newest step of which every member that lives has a checkpoint."""
-        living = [m for m, alive in zip(self.managers, self.alive, strict=True) if alive]
-        if not living:
-            raise NonFiniteError("all members diverged; choose another --run-dir")
-        return max(set.intersection(*(set(m.all_steps()) for m in living)), default=0)
+    def resumed(self) -> tuple[int, list[TrainState]]:
+        """The newest step of which all members that live have an intact checkpoint, and the states.
 
-    def restored(self, i: int) -> TrainState:
-        """A member's state at the common step; of one that diverged, numbers that do not matter."""
-        key = jax.random.key(self.members[i].config.seed)
-        data = self.members[i].experiment.minibatches
-        state = loop.first_state(self.first.experiment.algorithm, data, key=key)
-        if self.alive[i] and self.start:
-            restored = checkpoint.restore(self.managers[i], state, step=self.start)
-            assert restored is not None
-            return restored
-        if self.first.config.init_from is not None and not self.start:
-            return initialised(state, self.members[i].config, self.console)
-        return state._replace(step=jnp.array(self.start, state.step.dtype))
+        Checkpoints of members that are ahead are set aside, so that these steps can be saved again.
+        """
+        folders = [
+            one.directory / "checkpoints"
+            for one, alive in zip(self.members, self.alive, strict=True)
+            if alive
+        ]
+        if not folders:
+            raise NonFiniteError("all members diverged; choose another --run-dir")
+        common = set.intersection(*(set(checkpoint.steps_of(folder)) for folder in folders))
+        for step in sorted(common, reverse=True):
+            try:
+                states = [self.restored(i, step) for i in range(len(self.members))]
+                break
+            except CheckpointError as error:
+                if step == min(common):
+                    raise
+                self.console.print(f"WARNING: {error}")
+        else:
+            step, states = 0, [initial(one, self.console) for one in self.members]
+        for folder in folders:
+            if checkpoint.set_aside(folder, after=step):
+                self.console.print(
+                    f"the checkpoints in {folder} after step {step}, of which not all members have "
+                    f"one, are set aside, in {folder}-set-aside"
+                )
+        return step, states
+
+    def restored(self, i: int, step: int) -> TrainState:
+        """A member's state at a step; of one that diverged, numbers that do not matter."""
+        key, one = jax.random.key(self.members[i].config.seed), self.members[i]
+        state = loop.first_state(one.experiment.algorithm, one.experiment.minibatches, key=key)
+        if not self.alive[i]:
+            return state._replace(step=jnp.array(step, state.step.dtype))
+        with checkpoint.open_manager(one.directory / "checkpoints") as manager:
+            restored = checkpoint.restore(manager, state, step=step)
+        assert restored is not None
+        return restored
 
     def go_on(self, stop: callbacks.StopOnSignal) -> None:
         """Trains to the last step, or until a signal is received."""

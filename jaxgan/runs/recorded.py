@@ -132,6 +132,8 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
             defaults = dataclasses.asdict(with_preset(config_type, recorded.get("preset")))
     words = ["jaxgan", "train", run.record["experiment"]]
     for name, value in recorded.items():
+        if name == "from_step":  # which was for once
+            continue
         value = tuple(value) if isinstance(value, list) else value
         if (name == "preset" and value is not None) or value != defaults.get(name, ...):
             words += _flag(name.replace("_", "-"), value)

@@ -37,7 +37,8 @@ def compare(args: arguments.Compare) -> None:
       UserError: there are less than two runs, or one of the directories has none.
     """
     if len(args.runs) < 2:
-        raise RunError(f"there is one run, {args.runs[0]}; give at least two to compare")
+        given = ", ".join(map(str, args.runs)) or "none"
+        raise RunError(f"the runs are {given}; give at least two to compare")
     check_place(args.out, endings={".html"})
     write_comparison(args.runs, args.out)
     announce(args.out, f"comparison of {len(args.runs)} runs", show=args.open)

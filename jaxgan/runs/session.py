@@ -59,14 +59,13 @@ def train(
         )
     _check_minibatch(experiment)
     evaluate = None
-    if experiment.evaluation is not None and config.evaluate_every:
+    if is_evaluated(experiment, config, console):
         evaluate = evaluator_of(experiment, config)  # reports a number of samples that is too small
-        _print_if_few(experiment.evaluation, console)
     console.print("compiling")
-    state = _first_state(experiment, config)
+    state = _first_state(directory, config, experiment, console)
     record()
     with callbacks.StopOnSignal(signal.SIGINT, signal.SIGTERM) as stop:
-        state, rollbacks = _resumed(directory, config, state, console, step=config.from_step)
+        state, rollbacks = _resumed(directory, state, console, step=config.from_step)
         draws = True
         if int(state.step) < last:
             draws, evaluates = dry_run(experiment, state, console)
@@ -86,34 +85,34 @@ def train(
                 why = str(error)
             rollbacks += 1
             del state
-            state, _ = _resumed(directory, config, _first_state(experiment, config), console)
+            first = _first_state(directory, config, experiment, console)
+            state, _ = _resumed(directory, first, console)
             attempt.rolled_back(why, to=int(state.step))
 
 
-def _first_state(experiment: Experiment, config: Config) -> TrainState:
-    algorithm = in_parallel(experiment.algorithm, config)
-    return loop.first_state(algorithm, experiment.minibatches, key=jax.random.key(config.seed))
+def _first_state(
+    directory: Path, config: Config, experiment: Experiment, console: Console
+) -> TrainState:
+    """The initial state: without checkpoints, that of another run if the config asks for it."""
+    algorithm, key = in_parallel(experiment.algorithm, config), jax.random.key(config.seed)
+    state = loop.first_state(algorithm, experiment.minibatches, key=key)
+    if config.init_from is None or checkpoint.newest_step(directory / "checkpoints"):
+        return state
+    return initialised(state, config, console)
 
 
 def _resumed(
-    directory: Path,
-    config: Config,
-    state: TrainState,
-    console: Console,
-    *,
-    step: int | None = None,
+    directory: Path, state: TrainState, console: Console, *, step: int | None = None
 ) -> tuple[TrainState, int]:
     """The newest intact checkpoint, or the one asked for, and its number of rollbacks.
 
     Checkpoints of later steps are set aside, so that these steps can be saved again. Without a
-    checkpoint, it is the initial state, or that of another run.
+    checkpoint, it is the given state.
     """
     folder = directory / "checkpoints"
     with checkpoint.open_manager(folder) as manager:
         restored = checkpoint.restore(manager, state, step=step)
     if restored is None:
-        if config.init_from is not None:
-            return initialised(state, config, console), 0
         return state, 0
     step = int(restored.step)
     if moved := checkpoint.set_aside(folder, after=step):
@@ -153,14 +152,26 @@ def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState
         raise RunError(f"--evaluate-samples: {error}") from None
 
 
-def _print_if_few(evaluation: Evaluation, console: Console) -> None:
-    """Says so if there are few held-out examples."""
+def is_evaluated(experiment: Experiment, config: Config, console: Console) -> bool:
+    """Whether the run has evaluations; says so if there are too few held-out examples, or few."""
+    evaluation = experiment.evaluation
+    if evaluation is None or not config.evaluate_every:
+        return False
     num = len(evaluation.examples[evaluation.target])
+    if not has_metrics(evaluation):
+        console.print(f"WARNING: no evaluations, since {num} held-out examples are too few")
+        return False
     if num < FEW:
         console.print(
             f"scores compare with {num} held-out examples; with so few, small differences between "
             "scores are chance"
         )
+    return True
+
+
+def has_metrics(evaluation: Evaluation) -> bool:
+    """Whether an evaluation, or a part of it, has a metric."""
+    return bool(evaluation.metrics) or any(map(has_metrics, evaluation.parts.values()))
 
 
 def num_steps_of(config: Config, experiment: Experiment) -> int:

@@ -35,12 +35,13 @@ from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import make_folder, write_atomically
 
 
-def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
+def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str) -> None:
     """Trains every point of the grid, and prints and draws a table.
 
     Args:
       args: the grid, and how it is searched.
       words: flags of the experiment, the same at all points.
+      prog: name of the program, for messages.
 
     Raises:
       UserError: no such experiment or flag, an error of a run, or all runs diverged.
@@ -51,12 +52,18 @@ def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
         )
     module = find.find(args.experiment)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    points = _points(module, args, words)
+    if "seeds" in (flag for flag, *_ in args.grid):
+        raise RunError("--grid seeds: the number of seeds of every point is --seeds of the sweep")
+    points = _points(module, args, words, prog)
     base = next(iter(points.values()))
     if base.compilation_cache:
         compiled.enable_cache()
     name = find.name_of(module.make)
     folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
+    if (folder / "config.json").exists():
+        raise RunError(f"{folder} holds a single run; choose another --run-dir for the sweep")
+    if args.halvings and not base.evaluate_every:
+        raise RunError("--halvings compares evaluations; leave out --evaluate-every 0")
     make_folder(folder)
     data = base.load_data()
     results: dict[str, list[members.Values | None]] = {}
@@ -82,7 +89,9 @@ def sweep(args: arguments.Sweep, words: Sequence[str]) -> None:
         console.print(f"see {folder}/sweep.png")
 
 
-def _points(module: ModuleType, args: arguments.Sweep, words: Sequence[str]) -> dict[str, Config]:
+def _points(
+    module: ModuleType, args: arguments.Sweep, words: Sequence[str], prog: str
+) -> dict[str, Config]:
     """Configurations of all points of the grid, by label."""
     names, values = [name for name, *_ in args.grid], [values for _, *values in args.grid]
     if not args.grid or not all(values):
@@ -97,7 +106,7 @@ def _points(module: ModuleType, args: arguments.Sweep, words: Sequence[str]) -> 
         ]
         given = [*words, *flags]
         default = presets.defaults(module.Config, given)
-        points[label] = parser.parse(module.Config, given, default=default)
+        points[label] = parser.parse(module.Config, given, default=default, prog=prog)
     return points
 
 

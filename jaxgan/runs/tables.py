@@ -37,8 +37,13 @@ def print_table(console: Console, rows: Mapping[str, Sequence[Values | None]]) -
     table.add_row("runs", *(f"{len(finished[label])} of {len(rows[label])}" for label in rows))
     for name in names:
         values = [[run[name] for run in runs if name in run] for runs in finished.values()]
-        table.add_row(name, *("{:.4g} ± {:.2g}".format(*mean_and_error(own)) for own in values))
+        table.add_row(name, *map(_in_words, values))
     console.print(table)
+
+
+def _in_words(values: Sequence[float]) -> str:
+    mean, error = mean_and_error(values)
+    return f"{mean:.4g}" if math.isnan(error) else f"{mean:.4g} ± {error:.2g}"
 
 
 def save_side_by_side(path: Path, pictures: Sequence[Path], *, columns: int = 5) -> None:

@@ -35,7 +35,7 @@ def _follow(args: arguments.Watch, console: Console, run: RecordedRun) -> None:
     num_steps, shown = run.record["config"].get("num_steps"), 0
     with callbacks.progress(console, start=run.step, num_steps=num_steps) as show:
         while True:
-            if run.step != shown:  # smaller after a rollback
+            if run.metrics and run.step != shown:  # smaller after a rollback, none after a restart
                 shown = run.step
                 show(shown, cast(TrainState, None), _losses(run.metrics[-1]))
             if num_steps is not None and shown >= num_steps:
