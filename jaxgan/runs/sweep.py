@@ -35,7 +35,7 @@ from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import make_folder, write_atomically
 
 
-def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str) -> None:
+def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sweep") -> None:
     """Trains every point of the grid, and prints and draws a table.
 
     Args:
@@ -90,7 +90,7 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str) -> None:
 
 
 def _points(
-    module: ModuleType, args: arguments.Sweep, words: Sequence[str], prog: str
+    module: ModuleType, args: arguments.Sweep, words: Sequence[str], prog: str = "jaxgan sweep"
 ) -> dict[str, Config]:
     """Configurations of all points of the grid, by label."""
     names, values = [name for name, *_ in args.grid], [values for _, *values in args.grid]
