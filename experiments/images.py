@@ -208,10 +208,10 @@ def check(config: Config, dataset: Dataset) -> None:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     if config.acgan and not config.conditional:
         raise DataError("--acgan classifies labels, expected --conditional beside it")
-    if config.infogan and config.conditional:
-        raise DataError("--infogan finds categories without labels; leave out --conditional")
     if config.acgan and config.infogan:
         raise DataError("--acgan and --infogan both need the head of D, expected one of them")
+    if config.infogan and config.conditional:
+        raise DataError("--infogan finds categories without labels; leave out --conditional")
     if (config.acgan or config.infogan) and config.network in WITHOUT_FEATURES:
         name = "acgan" if config.acgan else "infogan"
         raise DataError(
