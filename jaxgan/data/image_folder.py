@@ -150,9 +150,9 @@ def _of_several_sizes(
     first: Row, first_size: tuple[int, ...], row: Row, size: tuple[int, ...]
 ) -> DataError:
     return DataError(
-        f"{row.files[0]} has {size[0]} x {size[1]} pixels and {first.files[0].name} has "
-        f"{first_size[0]} x {first_size[1]}; give one size to all, such as --size 64, and --resize "
-        "cover, contain or stretch"
+        f"{row.files[0]} has {size[0]} x {size[1]} pixels (height x width) and "
+        f"{first.files[0].name} has {first_size[0]} x {first_size[1]}; give one size to all, such "
+        "as --size 64, and --resize cover, contain or stretch"
     )
 
 

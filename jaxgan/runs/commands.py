@@ -16,7 +16,7 @@ from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Metric, Records, nearest
-from jaxgan.runs import arguments, compiled, exported
+from jaxgan.runs import arguments, compiled, exported, find
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.run import CHUNK, Run, load_run
@@ -303,6 +303,9 @@ def restore(args: arguments.CheckpointArguments, *, with_data: bool = False) -> 
     A name of a generator that comes with the package is one, where there is no such directory.
     """
     is_name = not args.run.exists() and str(args.run) in exported.names()
+    if not is_name and not args.run.exists():
+        similar = find.did_you_mean(str(args.run), exported.names())
+        raise RunError(f"{args.run} holds no run: it does not exist{similar}")
     if args.step != "newest" and (is_name or args.run.is_file()):
         raise RunError(f"{args.run} has the state of one step; leave out --step")
     data_dir = args.data_dir if isinstance(args, arguments.DataArguments) else None

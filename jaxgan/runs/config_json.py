@@ -40,6 +40,8 @@ def read_config_json(directory: Path) -> dict[str, Any]:
       RunError: the directory holds no run, or the file is damaged.
     """
     path = directory / "config.json"
+    if not directory.exists():
+        raise RunError(f"{directory} holds no run: it does not exist")
     if not path.is_file():
         raise RunError(f"{directory} holds no run: it has no config.json")
     try:
