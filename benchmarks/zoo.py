@@ -40,9 +40,9 @@ beforehand with all presets taking turns. Scores after {STEPS} steps, at the bes
 evaluations, and at the end: medians over seeds, and all values at the end. The score is the Fréchet
 distance between {NUM_SAMPLES} samples and the 10 000 test images, over the features of LeNet-5,
 trained for these tables and used for nothing else, and over those of the digit classifier in the
-package. After the same few steps the networks of later papers lead; after a minute of two cores, in
-which they take a few hundred steps, those whose steps are cheap. The papers train for hours on
-GPUs."""
+package. After the same few steps the defaults lead, and of the presets `sngan` and `r3gan`, whose
+networks are those of later papers; after a minute of two cores, in which these take a hundred or
+two hundred steps, the presets whose steps are cheap. The papers train for hours on GPUs."""
 HEADS = ("preset", "LeNet-5", "mnist_classifier", "seeds")
 
 

@@ -297,7 +297,8 @@ def test_sizes_that_differ_need_a_size(tmp_path):
     assert data.load("folder", data_dir=tmp_path).image_shape == (6, 8, 3)
     saved(tmp_path / "test" / "z.png", picture(7, 8))
     with pytest.raises(
-        DataError, match=r"z\.png has 7 x 8 pixels .height x width. and 000\.png has 6 x 8; .*--size"
+        DataError,
+        match=r"z\.png has 7 x 8 pixels .height x width. and 000\.png has 6 x 8; .*--size",
     ):
         data.load("folder", data_dir=tmp_path)
     found = data.load("folder", data_dir=tmp_path, pictures=PictureOptions(size=(4, 4)))
