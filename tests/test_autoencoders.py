@@ -241,7 +241,7 @@ def test_folders_without_classes_have_no_labels(tmp_path):
         (mnist, {}, "given images of 10 x 9; expected sides that are 4 to 7 times a power of two"),
         (vae_gan, {}, "given images of 10 x 9"),
         (restoration, {"task": "denoise"}, "have 10 x 9 pixels, and denoise and colorize"),
-        (autoencoder, {"latent": 0}, "output_shape is (0,)"),
+        (autoencoder, {"latent": 0}, "--latent is 0, expected at least 1"),
     ],
 )
 def test_invalid_sizes_are_refused_before_config_json_is_written(module, fields, message, tmp_path):
