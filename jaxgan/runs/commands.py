@@ -88,21 +88,19 @@ def _check_origin(args: arguments.Sample, run: Run) -> None:
     """Records what a folder of samples is of; a `RunError` if it has samples of something else."""
     path = args.out / ".samples.json"
     own = {
-        "run": str(run.directory.resolve()),
-        "step": run.step,
+        "model": checkpoint.digest(run.params),  # wherever its run is
         "seed": args.seed if args.seeds is None else "each of --seeds",
         "label": args.label,
         "truncation": args.truncation,
     }
+    origin = {"run": str(args.run), "step": run.step, **own}
     if not path.exists():
-        write_atomically(path, json.dumps(own, indent=2) + "\n")
+        write_atomically(path, json.dumps(origin, indent=2) + "\n")
         return
     there = json.loads(path.read_text(encoding="utf-8"))
-    if differences := [f"{name} {there.get(name)}" for name in own if there.get(name) != own[name]]:
-        raise RunError(
-            f"{args.out} has samples of {', '.join(differences)}; choose another folder, so that "
-            "they are not mixed"
-        )
+    if any(there.get(name) != value for name, value in own.items()):
+        known = ", ".join(f"{name} {there.get(name)}" for name in origin if name != "model")
+        raise RunError(f"{args.out} has samples of {known}; choose another folder for others")
 
 
 def _seeds(text: str) -> list[int]:
