@@ -529,6 +529,25 @@ def test_mean_style_and_truncation():
 
 
 @pytest.mark.slow
+def test_styles_take_the_place_of_latents():
+    """The synthesis of mapped latents is the generator; a style per layer mixes two images."""
+    make = partial(networks.StyleGAN2Generator, (8, 8, 1), 4, max_features=4, style=6)
+    whole, synthesis = (networks.from_linen(make(mapping_layers=2, inputs=i)) for i in "zw")
+    z = jax.random.normal(KEY, (2, 5))
+    params, state = whole.init(KEY, z)
+    mapping = networks.MappingNetwork(6, 2)
+    w = mapping.apply({"params": params["MappingNetwork_0"]}, z)
+    apply = lambda network, x: network.apply(params, state, x, train=False)[0]
+    expected = apply(whole, z)
+    np.testing.assert_allclose(apply(synthesis, w), expected, rtol=0, atol=1e-6)
+    layers = jnp.stack(4 * [w], axis=1)
+    np.testing.assert_allclose(apply(synthesis, layers), expected, rtol=0, atol=1e-6)
+    mixed = apply(synthesis, layers.at[:, 2:].set(w[::-1, None]))
+    assert np.abs(mixed - expected).max() > 1e-3
+    with pytest.raises(SizeError, match=r"shape \(2, 3, 6\), expected .batch, 6. or .batch, 4, 6."):
+        apply(synthesis, layers[:, :3])
+
+
 def test_demodulation_forgets_the_scale_of_kernels():
     network, params, state = style_generator()
     z = jax.random.normal(KEY, (4, 3))

@@ -11,7 +11,7 @@ Limited Data*, 2020, https://arxiv.org/abs/2006.06676, for the sizes.
 import itertools
 import math
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -87,6 +87,9 @@ class StyleGAN2Generator(nn.Module):
       truncation: psi in `mean + psi (w - mean)`, in evaluation; 1 for none.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the convolutions; parameters, w and output are float32.
+      inputs: `w` for the synthesis network alone, with the parameters of the whole: its inputs are
+        styles `[batch, style]`, or one per layer, `[batch, layers, style]` (W+ in the literature),
+        which `MappingNetwork` makes of latents.
 
     Example:
       >>> generator = StyleGAN2Generator((32, 32, 3), features=16, style=64, mapping_layers=2)
@@ -105,6 +108,7 @@ class StyleGAN2Generator(nn.Module):
     truncation: float = 1.0
     num_classes: int | None = None
     dtype: Any = jnp.float32
+    inputs: Literal["z", "w"] = "z"
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
@@ -134,6 +138,8 @@ class StyleGAN2Generator(nn.Module):
 
     def _styles(self, z: Array, label: Array | None, count: int, train: bool) -> list[Array]:
         """The styles of `count` layers, each `[batch, style]`."""
+        if self.inputs == "w":
+            return self._given(z, count)
         mapping = MappingNetwork(self.style, self.mapping_layers, self.num_classes)
         w = mapping(z, label)
         mean = self.variable("averages", "w", jnp.zeros, (self.style,))
@@ -148,6 +154,14 @@ class StyleGAN2Generator(nn.Module):
         z, first = jax.vmap(lambda key: self._mixing(key, z.shape[1:], count))(keys)
         other = mapping(z, label)
         return [jnp.where((i < first)[:, None], w, other) for i in range(count)]
+
+    def _given(self, w: Array, count: int) -> list[Array]:
+        if w.shape[1:] not in ((self.style,), (count, self.style)):
+            raise SizeError(
+                f"StyleGAN2 was given styles of the shape {w.shape}, expected "
+                f"[batch, {self.style}] or [batch, {count}, {self.style}]"
+            )
+        return count * [w] if w.ndim == 2 else [w[:, i] for i in range(count)]
 
     def _mixing(self, key: Array, shape: tuple[int, ...], count: int) -> tuple[Array, Array]:
         """A second latent of an example, and the first layer that has its style."""
