@@ -70,6 +70,7 @@ def test_refused(run, tmp_path, monkeypatch, message):
     assert message in support.refused(main, words)
 
 
+@pytest.mark.slow
 def test_endings_in_capitals(run, tmp_path):
     support.command("sample", run / "run", num=2, out=tmp_path / "A.NPZ")
     with np.load(tmp_path / "A.NPZ") as file:
@@ -78,6 +79,7 @@ def test_endings_in_capitals(run, tmp_path):
     support.command("sample", tmp_path / "M.SAFETENSORS", num=2, out=tmp_path / "a.png")
 
 
+@pytest.mark.slow
 def test_samples_are_added_to_those_of_the_same_seed(run, tmp_path, capsys):
     folder = shutil.copytree(run / "samples", tmp_path / "samples")
     support.command("sample", run / "run", num=5, out=folder)
@@ -85,6 +87,7 @@ def test_samples_are_added_to_those_of_the_same_seed(run, tmp_path, capsys):
     assert len(data.load_folder(folder)) == 5  # and the record of what they are is no picture
 
 
+@pytest.mark.slow
 def test_the_command_that_repeats_a_run_does_not_go_back(tmp_path):
     flags = {"num_steps": 4, "checkpoint_every": 2, "evaluate_every": 0, "features": 4}
     support.train(mixture, tmp_path / "run", **flags)
@@ -92,6 +95,7 @@ def test_the_command_that_repeats_a_run_does_not_go_back(tmp_path):
     assert "from-step" not in recorded.command(recorded.read_run(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_one_held_out_image_is_too_few_for_an_evaluation(tmp_path, capsys):
     """The run trains without; before, the distance that it lacked was looked up."""
     rng = np.random.default_rng(0)

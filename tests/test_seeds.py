@@ -89,6 +89,7 @@ def test_seeds_resume_with_the_same_bits_and_go_on_alone(seeds, tmp_path, capsys
     assert int(state_of(directory / "seed_5")["step"]) == 6
 
 
+@pytest.mark.slow
 def test_a_group_goes_on_only_together(seeds, tmp_path, capsys):
     """A new member is refused before a file is touched; one that is ahead, or whose checkpoint is
     damaged, goes on with the others from their newest common step, with the same bits."""
@@ -115,6 +116,7 @@ def test_a_group_goes_on_only_together(seeds, tmp_path, capsys):
         assert digests[0] == digests[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_mistyped_other_run_is_not_recorded(seeds, tmp_path, number):
     """The corrected command uses the same directory."""

@@ -529,6 +529,7 @@ def test_mean_style_and_truncation():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_styles_take_the_place_of_latents():
     """The synthesis of mapped latents is the generator; a style per layer mixes two images."""
     make = partial(networks.StyleGAN2Generator, (8, 8, 1), 4, max_features=4, style=6)
