@@ -5,7 +5,8 @@ runs/mixture/      of `--seeds 3`
   samples.png      the members' samples at the last step, side by side
 
 Each member has the key and the data of its seed, and is equal to its single run up to the order of
-sums. When the same command is started again, the members go on from their newest common checkpoint.
+sums. When the same command is started again, the members go on from the newest step of which all
+have an intact checkpoint.
 A member that diverges is marked, and keeps the checkpoints from before.
 """
 
@@ -80,7 +81,8 @@ def train(
         _check_newcomers(members)
         for one in members:
             if not (one.directory / "config.json").exists():  # other files mean that there is a run
-                initial(one, console)
+                if one.config.init_from is not None:
+                    initial(one, Console(quiet=True))  # its errors come before it is recorded
                 write_config_json(one.directory, one.config, name, one.experiment)
         training = _Training(members, console, exits)
         if training.start > training.last and not passed:
@@ -98,10 +100,15 @@ def train(
         return training.finish()
 
 
-def initial(one: Member, console: Console) -> TrainState:
-    """The state that a member begins with."""
+def fresh(one: Member) -> TrainState:
+    """A member's state with random parameters."""
     key = jax.random.key(one.config.seed)
-    state = loop.first_state(one.experiment.algorithm, one.experiment.minibatches, key=key)
+    return loop.first_state(one.experiment.algorithm, one.experiment.minibatches, key=key)
+
+
+def initial(one: Member, console: Console) -> TrainState:
+    """The state that a member begins with, that of another run if its config asks for it."""
+    state = fresh(one)
     return state if one.config.init_from is None else initialised(state, one.config, console)
 
 
@@ -188,8 +195,8 @@ class _Training:
 
     def restored(self, i: int, step: int) -> TrainState:
         """A member's state at a step; of one that diverged, numbers that do not matter."""
-        key, one = jax.random.key(self.members[i].config.seed), self.members[i]
-        state = loop.first_state(one.experiment.algorithm, one.experiment.minibatches, key=key)
+        one = self.members[i]
+        state = fresh(one)
         if not self.alive[i]:
             return state._replace(step=jnp.array(step, state.step.dtype))
         with checkpoint.open_manager(one.directory / "checkpoints") as manager:
