@@ -129,6 +129,18 @@ def code_blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
+def documented_names() -> set[str]:
+    """The names, `module.name`, that have an entry in the reference of the interface."""
+    names, module = set(), ""
+    for page in (ROOT / "docs" / "api").glob("*.md"):
+        for kind, name in re.findall(r"^\.\. ([a-z]+):: (\S+)$", page.read_text("utf-8"), re.M):
+            if kind.endswith("module"):
+                module = name
+            else:
+                names.add(f"{module}.{name}")
+    return names
+
+
 def size_of(path: Path) -> tuple[int, int]:
     """Width and height of an image file."""
     with Image.open(path) as image:

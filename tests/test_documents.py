@@ -1,6 +1,8 @@
 """The code of the documents: the README's programs, the notebooks, and links."""
 
 import ast
+import importlib
+import inspect
 import re
 
 import jax
@@ -16,7 +18,15 @@ import jaxgan
 from jaxgan import checkpoint, images, latents
 from jaxgan.__main__ import main
 from tests.conftest import QUICKLY_COMPILED, ROOT
-from tests.support import README, code_blocks, command, exit_status, pixels, train_mnist
+from tests.support import (
+    README,
+    code_blocks,
+    command,
+    documented_names,
+    exit_status,
+    pixels,
+    train_mnist,
+)
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SHORT = {  # parameters of notebooks with which they take seconds
@@ -33,6 +43,10 @@ SHORT = {  # parameters of notebooks with which they take seconds
     "10_measuring_honestly": "num_steps = 10",
     "11_finished_runs": "num_steps = 4",
 }
+
+STUB = ast.parse((ROOT / "jaxgan" / "__init__.pyi").read_text(encoding="utf-8"))
+EXPORTED = [name.asname for node in STUB.body if hasattr(node, "names") for name in node.names]
+MODULES = [name for name in EXPORTED if inspect.ismodule(getattr(jaxgan, name))]
 
 LOOP, FIELD, *MORE = code_blocks(README, "python")
 
@@ -198,6 +212,36 @@ def assigned(code):
         for name in ast.walk(target)
         if isinstance(name, ast.Name)
     }
+
+
+def public(module) -> list[str]:
+    """Names that a package imports as themselves, or what a module defines."""
+    package = hasattr(module, "__path__")
+    return [
+        name
+        for name, value in inspect.getmembers(module, lambda value: not inspect.ismodule(value))
+        if not name.startswith("_")
+        and (package or getattr(value, "__module__", None) == module.__name__)
+    ]
+
+
+def test_every_name_of_the_package_is_in_the_reference():
+    modules = {f"jaxgan.{name}" for name in MODULES}
+    assert {f"jaxgan.{name}" for name in EXPORTED} - modules - documented_names() == set()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_name_of_its_modules_is_in_the_reference(name):
+    """Its own, or that of the package under which it is documented."""
+    module = importlib.import_module(f"jaxgan.{name}")
+    assert public(module)
+    of_package = {id(getattr(jaxgan, name)) for name in EXPORTED}
+    names = {
+        f"jaxgan.{name}.{member}"
+        for member in public(module)
+        if id(getattr(module, member)) not in of_package
+    }
+    assert names - documented_names() == set()
 
 
 def test_links_of_the_documents_lead_somewhere():

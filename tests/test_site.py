@@ -3,10 +3,7 @@
 Slow: half a minute, for one build.
 """
 
-import ast
 import html.parser
-import importlib
-import inspect
 import posixpath
 import subprocess
 import sys
@@ -15,15 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import jaxgan
 from tests.conftest import ROOT
+from tests.support import documented_names
 
 pytestmark = pytest.mark.slow
 for package in ("sphinx", "furo", "myst_nb", "sphinx_copybutton"):
     pytest.importorskip(package, reason="the site is built with pip install 'jaxgan[docs]'")
-STUB = ast.parse((ROOT / "jaxgan" / "__init__.pyi").read_text(encoding="utf-8"))
-EXPORTED = [name.asname for node in STUB.body if hasattr(node, "names") for name in node.names]
-MODULES = [name for name in EXPORTED if inspect.ismodule(getattr(jaxgan, name))]
 
 
 @pytest.fixture(scope="module")
@@ -42,45 +36,14 @@ def site(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def names(site: Path) -> set[str]:
-    """The names of the site's index that have an entry, `module.name`."""
+def test_the_index_has_every_name_of_the_reference(site: Path):
+    """Quick tests find that these are all public names."""
     from sphinx.util.inventory import InventoryFile
 
     with (site / "objects.inv").open("rb") as file:
         inventory = InventoryFile.load(file, "", posixpath.join)
-    return {
-        name for kind, entries in inventory.items() if kind.startswith("py:") for name in entries
-    }
-
-
-def public(module) -> list[str]:
-    """Names that a package imports as themselves, or what a module defines."""
-    package = hasattr(module, "__path__")
-    return [
-        name
-        for name, value in inspect.getmembers(module, lambda value: not inspect.ismodule(value))
-        if not name.startswith("_")
-        and (package or getattr(value, "__module__", None) == module.__name__)
-    ]
-
-
-def test_every_name_of_the_package_has_an_entry(names: set[str]):
-    assert not {f"jaxgan.{name}" for name in EXPORTED} - names
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_every_name_of_its_modules_has_an_entry(name: str, names: set[str]):
-    """Its own, or that of the package under which it is documented."""
-    module = importlib.import_module(f"jaxgan.{name}")
-    assert public(module)
-    of_package = {id(getattr(jaxgan, name)) for name in EXPORTED}
-    missing = {
-        f"jaxgan.{name}.{member}"
-        for member in public(module)
-        if id(getattr(module, member)) not in of_package
-    }
-    assert not missing - names
+    kinds = (entries for kind, entries in inventory.items() if kind.startswith("py:"))
+    assert documented_names() - {name for entries in kinds for name in entries} == set()
 
 
 class Page(html.parser.HTMLParser):
