@@ -23,6 +23,12 @@ from tests.conftest import QUICKLY_COMPILED, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    """Normally distributed numbers: by NumPy, which has nothing to compile for every shape."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
 # ---- in this process
 
 

@@ -15,6 +15,7 @@ from jaxgan import ops
 from jaxgan.ops import canonical, columns, cpu, phases, plain, spectral
 from jaxgan.ops.target import by_platform, compiled_for
 from jaxgan.parallel.axis import DATA_AXIS
+from tests.support import normal
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 OPERATIONS = ("conv", "input_gradient", "kernel_gradient")
@@ -77,11 +78,10 @@ def all_derivatives(f, names=tuple(DERIVATIVES)):
 
 
 def arguments(height=6, width=5, taps=(4, 4), channels=(9, 10), batch=2):
-    keys = jax.random.split(jax.random.key(0))
-    x = jax.random.normal(keys[0], (batch, height, width, channels[0]))
+    x = normal(batch, height, width, channels[0])
     # Values of the order of 1: the sine of large ones would show their rounding.
     scale = (taps[0] * taps[1] * channels[0]) ** -0.5
-    return x, scale * jax.random.normal(keys[1], (*taps, *channels))
+    return x, np.float32(scale) * normal(*taps, *channels, seed=1)
 
 
 def pair_of(name, stride, padding):
@@ -254,7 +254,7 @@ def test_the_dcgans_own_convolutions(name, derivative):
 def test_under_vmap(name, in_axes):
     x, w = arguments()
     stacked = [
-        jnp.stack([v, jnp.cos(v), -v]) if axis == 0 else v
+        np.stack([v, np.cos(v), -v]) if axis == 0 else v
         for v, axis in zip((x, w), in_axes, strict=True)
     ]
     names = ("value", "gradients", "jvp")
@@ -264,7 +264,7 @@ def test_under_vmap(name, in_axes):
 
 @pytest.mark.parametrize(("platform", "groups"), [("cpu", 1), ("gpu", 3)])
 def test_mapped_kernels_are_a_loop_on_a_cpu_and_groups_elsewhere(platform, groups):
-    stacked = [jnp.stack([v, jnp.cos(v), -v]) for v in arguments()]
+    stacked = [np.stack([v, np.cos(v), -v]) for v in arguments()]
     gradients = jax.grad(total(jax.vmap(partial(ops.conv, stride=2))), (0, 1))
     with compiled_for(platform):
         text = jax.jit(gradients).lower(*stacked).as_text()
@@ -282,7 +282,7 @@ def test_under_scan_and_pmap(name):
             lambda x, w: jax.lax.scan(
                 lambda w, x: (w - 0.01 * jax.grad(total(f), 1)(x, w), f(x, w)),
                 w,
-                jnp.stack([x, -x]),
+                np.stack([x, -x]),
             )
         ),
         lambda f: (
@@ -299,9 +299,9 @@ def test_under_scan_and_pmap(name):
 def test_bfloat16_to_its_precision(name):
     x, w = arguments()
     ours, plain = pair_of(name, (2, 2), "SAME")
-    low = ours(x.astype(jnp.bfloat16), w.astype(jnp.bfloat16))
+    low = jax.jit(ours)(x.astype(jnp.bfloat16), w.astype(jnp.bfloat16))
     assert low.dtype == jnp.bfloat16
-    assert_close(low.astype(jnp.float32), plain(x, w), 2e-2)
+    assert_close(np.float32(low), jax.jit(plain)(x, w), 2e-2)
 
 
 @pytest.mark.slow
@@ -356,7 +356,7 @@ def test_grouped_convolutions(groups):
     pair = [partial(f, groups=groups) for f in (ops.conv, grouped_conv)]
     names = ("value", "gradients", "gradient penalty")
     assert_equal_functions(*(all_derivatives(f, names) for f in pair), x, w)
-    stacked = jnp.stack([x, jnp.cos(x)]), jnp.stack([w, jnp.cos(w)])
+    stacked = np.stack([x, np.cos(x)]), np.stack([w, np.cos(w)])
     assert_equal_functions(*(jax.vmap(all_derivatives(f, names[:2])) for f in pair), *stacked)
     with pytest.raises(AssertionError):
         ops.conv(x, w[..., :-1], groups=groups)
@@ -397,26 +397,28 @@ def dense_resampled(x, taps, up, down, padding):
 )
 def test_filtered_is_the_dense_sum(taps, up, down, padding):
     x = arguments(6, 4, channels=(3, 1))[0]
-    found = ops.filtered(x, taps, up=up, down=down, padding=padding)
+    found = jax.jit(lambda x: ops.filtered(x, taps, up=up, down=down, padding=padding))(x)
     np.testing.assert_allclose(found, dense_resampled(x, taps, up, down, padding), atol=1e-5)
 
 
 def test_upsampling_and_downsampling_are_adjoint():
     """<up x, y> = 4 <x, down y>, and nearest neighbours and means likewise."""
     x = arguments(3, 5, channels=(2, 1))[0]
-    y = jax.random.normal(jax.random.key(1), (2, 6, 10, 2))
+    y = normal(2, 6, 10, 2, seed=1)
     for up, down in ((ops.upsample, ops.downsample), (ops.nearest, ops.average_pool)):
-        assert float(jnp.vdot(up(x), y)) == pytest.approx(4 * float(jnp.vdot(x, down(y))), rel=1e-5)
+        larger, smaller = jax.jit(lambda x, y, up=up, down=down: (up(x), down(y)))(x, y)
+        assert np.vdot(larger, y) == pytest.approx(4 * np.vdot(x, smaller), rel=1e-5)
 
 
 def test_bilinear_upsampling_interpolates_a_plane():
     rows, columns = np.meshgrid(np.arange(6.0), np.arange(8.0), indexing="ij")
-    plane = jnp.asarray(2 * rows - columns, jnp.float32)[None, ..., None]
+    plane = np.float32(2 * rows - columns)[None, ..., None]
     fine = 2 * (np.arange(12)[:, None] - 0.5) / 2 - (np.arange(16)[None] - 0.5) / 2
     inside = np.s_[0, 2:-2, 2:-2, 0]
-    np.testing.assert_allclose(ops.upsample(plane)[inside], fine[2:-2, 2:-2], atol=1e-5)
-    np.testing.assert_array_equal(ops.average_pool(ops.nearest(plane)), plane)
-    np.testing.assert_array_equal(ops.nearest(plane)[0, 1::2, 1::2], plane[0])
+    smooth, copied = (np.asarray(jax.jit(up)(plane)) for up in (ops.upsample, ops.nearest))
+    np.testing.assert_allclose(smooth[inside], fine[2:-2, 2:-2], atol=1e-5)
+    np.testing.assert_array_equal(jax.jit(ops.average_pool)(copied), plane)
+    np.testing.assert_array_equal(copied[0, 1::2, 1::2], plane[0])
 
 
 def test_channels_and_ranks_are_checked():
@@ -436,8 +438,8 @@ def plain_moments(x, axes):
 @pytest.mark.parametrize("axes", [(0, 1, 2), (1, 2), (3,)])
 def test_moments_and_their_derivatives(axes):
     """Against autodiff of the textbook form; a shift by the weights makes a function of two."""
-    x = arguments()[0] + 3.0
-    w = jnp.linspace(-1.0, 1.0, x.size).reshape(x.shape)
+    x = arguments()[0] + np.float32(3.0)
+    w = np.linspace(-1.0, 1.0, x.size, dtype=np.float32).reshape(x.shape)
     names = ("value", "gradients", "jvp", "gradient penalty")
     derivatives = lambda moments, i: all_derivatives(lambda x, w: moments(x * w, axes)[i], names)
     for i in (0, 1):
@@ -452,10 +454,11 @@ def compiled_for_accelerators(monkeypatch):
 @pytest.mark.parametrize("mean", [0.0, 10.0])
 def test_moments_of_accelerators_are_those_of_cpus(mean, monkeypatch):
     """The one-pass variance, which a CPU's program does not have: values and derivatives."""
-    x = arguments()[0] + mean
-    derivatives = lambda moments: all_derivatives(
-        lambda x, w: moments(x * w, (0, 1, 2))[1], ("value", "gradients", "gradient penalty")
-    )(x, jnp.ones_like(x))
+    x = arguments()[0] + np.float32(mean)
+    names = ("value", "gradients", "gradient penalty")
+    derivatives = lambda moments: jax.jit(
+        all_derivatives(lambda x, w: moments(x * w, (0, 1, 2))[1], names)
+    )(x, np.ones_like(x))
     expected = derivatives(plain_moments)
     compiled_for_accelerators(monkeypatch)
     assert_close(derivatives(ops.moments), expected, 2e-5 if mean == 0.0 else 2e-4)

@@ -11,10 +11,10 @@ from jaxgan import losses, penalties
 from jaxgan.parallel import axis
 from jaxgan.penalties import ForwardPass, Regularizer
 from tests import games
+from tests.support import normal
 
 KEY = jax.random.key(0)
-REAL = jax.random.normal(jax.random.key(1), (6, 3))
-FAKE = jax.random.normal(jax.random.key(2), (6, 3))
+REAL, FAKE = normal(6, 3, seed=1), normal(6, 3, seed=2)
 W = jnp.array([0.6, -1.2, 2.0])
 NORM = float(jnp.linalg.norm(W))
 LINEAR = lambda x: x @ W
@@ -27,9 +27,15 @@ CLOSED_FORMS = {
 }
 
 
+def values_of(penalty, critic, real=REAL, fake=FAKE, key=KEY, step=0):
+    """A penalty's values, compiled: one program instead of one for each operation."""
+    call = lambda key, step: penalty(critic, real, fake, key, step)
+    return np.asarray(jax.jit(call)(key, step))
+
+
 @pytest.mark.parametrize("penalty", CLOSED_FORMS)
 def test_linear_critic(penalty):
-    values = penalty(LINEAR, REAL, FAKE, KEY, 0)
+    values = values_of(penalty, LINEAR)
     np.testing.assert_allclose(values, np.full(6, CLOSED_FORMS[penalty]), rtol=1e-5)
 
 
@@ -37,7 +43,7 @@ def test_linear_critic(penalty):
 def test_zero_critic_has_finite_gradients(penalty):
     """The norm's derivative at 0 is where naive programs get NaN."""
     mean = lambda w: penalty(lambda x: x @ w, REAL, FAKE, KEY, 0).mean()
-    value, gradient = jax.value_and_grad(mean)(jnp.zeros(3))
+    value, gradient = jax.jit(jax.value_and_grad(mean))(jnp.zeros(3))
     assert float(value) == pytest.approx(1.0)
     np.testing.assert_array_equal(gradient, np.zeros(3))
 
@@ -46,15 +52,11 @@ def test_points_at_which_the_gradient_is_taken():
     """With D(x) = |x|^2 / 2 the gradient at x is x itself."""
     critic = lambda x: 0.5 * jnp.sum(x**2, axis=-1)
     half_square = lambda x: 0.5 * np.sum(np.square(x), axis=-1)
-    np.testing.assert_allclose(
-        penalties.r1(critic, REAL, FAKE, KEY, 0), half_square(REAL), rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        penalties.r2(critic, REAL, FAKE, KEY, 0), half_square(FAKE), rtol=1e-5
-    )
+    np.testing.assert_allclose(values_of(penalties.r1, critic), half_square(REAL), rtol=1e-5)
+    np.testing.assert_allclose(values_of(penalties.r2, critic), half_square(FAKE), rtol=1e-5)
     # On the segment from 2 e_1 to 3 e_1 the norm lies in [2, 3], and is another for every example.
-    real, fake = jnp.tile(jnp.array([2.0, 0.0]), (64, 1)), jnp.tile(jnp.array([3.0, 0.0]), (64, 1))
-    norms = np.sqrt(penalties.wgan_gp(critic, real, fake, KEY, 0)) + 1
+    real, fake = np.full((2, 64, 1), [[[2.0]], [[3.0]]]) * np.array([1.0, 0.0], "f4")
+    norms = np.sqrt(values_of(penalties.wgan_gp, critic, real, fake)) + 1
     assert ((norms >= 2) & (norms <= 3)).all()
     assert len(np.unique(norms)) == 64
     assert abs(norms.mean() - 2.5) < 0.15
@@ -62,8 +64,8 @@ def test_points_at_which_the_gradient_is_taken():
 
 def test_dragan_stays_within_its_neighbourhood():
     critic = lambda x: jnp.sum(x, axis=-1) ** 2 / 2  # the gradient's norm is |sum x| sqrt(2)
-    real = jnp.concatenate([jnp.full((500, 2), 30.0), jnp.full((500, 2), 10.0)])  # std 10
-    norms = np.sqrt(penalties.dragan(critic, real, real, KEY, 0)) + 1
+    real = np.repeat(np.array([[30.0, 30.0], [10.0, 10.0]], "f4"), 500, axis=0)  # std 10
+    norms = np.sqrt(values_of(penalties.dragan, critic, real, real)) + 1
     sums = norms / np.sqrt(2)
     for rows, own in ((slice(0, 500), 60), (slice(500, 1000), 20)):
         assert (sums[rows] >= own - 1e-3).all()
@@ -78,26 +80,25 @@ def test_dragan_stays_within_its_neighbourhood():
 def test_gradient_in_the_critics_parameters(penalty):
     """A derivative of a derivative, or of a difference, against finite differences."""
     with jax.enable_x64(True):
-        real, fake = REAL.astype(jnp.float64), FAKE.astype(jnp.float64)
+        real, fake = np.float64(REAL), np.float64(FAKE)
 
         def mean(w):
             critic = lambda x: jnp.tanh(x @ w[:3]) * w[3]
             return penalty(critic, real, fake, KEY, 0).mean()
 
-        w, eps = jnp.array([0.5, -1.0, 0.3, 2.0]), 1e-5
+        w, eps = np.array([0.5, -1.0, 0.3, 2.0]), 1e-5
         mean = jax.jit(mean)
-        gradient = jax.jit(jax.grad(mean))(w)
-        for i, unit in enumerate(jnp.eye(4)):
+        gradient = np.asarray(jax.jit(jax.grad(mean))(w))
+        for i, unit in enumerate(np.eye(4)):
             difference = (mean(w + eps * unit) - mean(w - eps * unit)) / (2 * eps)
             np.testing.assert_allclose(gradient[i], difference, rtol=1e-6, atol=1e-9)
 
 
 def test_images_and_patch_logits():
-    image = jax.random.normal(KEY, (2, 4, 4, 1))
+    image = normal(2, 4, 4, 1)
     patches = lambda x: x[..., 0] * 3.0  # [batch, 4, 4]: the gradient of the sum is 3 per pixel
-    np.testing.assert_allclose(
-        penalties.r1(patches, image, image, KEY, 0), np.full(2, 0.5 * 9 * 16), rtol=1e-6
-    )
+    values = values_of(penalties.r1, patches, image, image)
+    np.testing.assert_allclose(values, np.full(2, 0.5 * 9 * 16), rtol=1e-6)
 
 
 def test_weighted_sums_with_constants_and_schedules():
@@ -105,13 +106,14 @@ def test_weighted_sums_with_constants_and_schedules():
         (2.0, penalties.r1), (optax.linear_schedule(1.0, 0.0, 10), penalties.r2)
     )
     for step, weight in ((0, 3.0), (5, 2.5), (10, 2.0)):
-        values = penalty(LINEAR, REAL, FAKE, KEY, jnp.array(step))
+        values = values_of(penalty, LINEAR, step=step)
         np.testing.assert_allclose(values, np.full(6, weight * NORM**2 / 2), rtol=1e-5)
 
 
 def test_lazy_penalties_keep_their_mean_over_a_period():
     lazy = penalties.lazily(penalties.r1, every=4)
-    values = np.stack([lazy(LINEAR, REAL, FAKE, KEY, jnp.array(step)) for step in range(8)])
+    at = jax.jit(lambda step: lazy(LINEAR, REAL, FAKE, KEY, step))
+    values = np.stack([at(step) for step in range(8)])
     np.testing.assert_allclose(values.mean(axis=0), np.full(6, NORM**2 / 2), rtol=1e-5)
     assert (values[[1, 2, 3, 5, 6, 7]] == 0).all()
     assert penalties.lazily(penalties.r1, every=1) is penalties.r1  # no condition
@@ -121,9 +123,7 @@ def test_terms_of_a_sum_have_keys_of_their_own():
     critic = lambda x: 0.5 * jnp.sum(x**2, axis=-1)
     both = penalties.weighted((1.0, penalties.wgan_gp), (1.0, penalties.wgan_gp))
     one = penalties.weighted((2.0, penalties.wgan_gp))
-    assert not np.allclose(
-        both(critic, REAL, FAKE, KEY, 0), one(critic, REAL, FAKE, KEY, 0), rtol=1e-3
-    )
+    assert not np.allclose(values_of(both, critic), values_of(one, critic), rtol=1e-3)
 
 
 def test_errors_come_early():
@@ -145,8 +145,8 @@ def test_errors_come_early():
 
 def logits(r, f):
     """A forward pass of which only the logits matter."""
-    blank = jnp.zeros((len(r), 3))
-    return ForwardPass(LINEAR, None, None, blank, blank, jnp.asarray(r), jnp.asarray(f))
+    blank = np.zeros((len(r), 3), "f4")
+    return ForwardPass(LINEAR, None, None, blank, blank, r, f)
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 2, 3)])
@@ -155,9 +155,10 @@ def test_lecam_over_several_steps(shape):
     decay, rng = 0.7, np.random.default_rng(0)
     term = penalties.lecam(decay)
     state, averages = term.init(), None
+    apply = jax.jit(lambda state, r, f: term.apply(state, logits(r, f), KEY, 0))
     for _ in range(4):
         r, f = 1.0 + rng.normal(size=(2, *shape)).astype("f4")
-        values, state = term.apply(state, logits(r, f), KEY, 0)
+        values, state = apply(state, r, f)
         if averages is None:
             expected, averages = np.zeros(shape), (r.mean(), f.mean())
         else:
@@ -172,9 +173,10 @@ def test_lecam_over_several_steps(shape):
 def test_lecam_holds_its_averages_constant():
     term = penalties.lecam(0.5)
     r, f = REAL[:, 0], FAKE[:, 0]
-    _, state = term.apply(term.init(), logits(REAL[:, 1], FAKE[:, 1]), KEY, 0)
-    mean = lambda r, f: term.apply(state, logits(r, f), KEY, 0)[0].mean()
-    of_real, of_fake = jax.grad(mean, (0, 1))(r, f)
+    apply = lambda state, r, f: term.apply(state, logits(r, f), KEY, 0)
+    _, state = jax.jit(apply)(term.init(), REAL[:, 1], FAKE[:, 1])
+    mean = lambda r, f: apply(state, r, f)[0].mean()
+    of_real, of_fake = jax.jit(jax.grad(mean, (0, 1)))(r, f)
     np.testing.assert_allclose(of_real, 2 * (r - state["fake"]) / 6, rtol=1e-5)
     np.testing.assert_allclose(of_fake, 2 * (f - state["real"]) / 6, rtol=1e-5)
 
@@ -182,8 +184,7 @@ def test_lecam_holds_its_averages_constant():
 # ---- path length
 
 SHAPE = (4, 5, 2)
-MATRIX = 0.1 * jax.random.normal(jax.random.key(3), (3, 40))
-CODES = jax.random.normal(jax.random.key(4), (6, 3))
+MATRIX, CODES = 0.1 * normal(3, 40, seed=3), normal(6, 3, seed=4)
 
 
 def linear(matrix, codes=CODES):
@@ -195,18 +196,19 @@ def linear(matrix, codes=CODES):
 
 def directions(n=6):
     """The random images y of `path_length` with KEY, `[n, 40]`."""
-    keys = axis.example_keys(KEY, n)
-    y = jax.vmap(lambda key: jax.random.normal(key, SHAPE))(keys)
+    sample = jax.vmap(lambda key: jax.random.normal(key, SHAPE))
+    y = jax.jit(lambda: sample(axis.example_keys(KEY, n)))()
     return np.asarray(y).reshape(n, 40) / np.sqrt(4 * 5)
 
 
 def test_path_length_of_a_linear_generator():
     """|J^T y| = |A^T y| wherever z is, less its moving average, this batch included."""
     decay, term = 0.9, penalties.path_length(0.9)
-    lengths = np.linalg.norm(directions() @ np.asarray(MATRIX).T, axis=1)
+    lengths = np.linalg.norm(directions() @ MATRIX.T, axis=1)
     state, mean = term.init(), 0.0
+    apply = jax.jit(lambda state, matrix: term.apply(state, linear(matrix), KEY, 0))
     for factor in (1.0, 2.0, 0.5):
-        values, state = term.apply(state, linear(factor * MATRIX), KEY, 0)
+        values, state = apply(state, np.float32(factor) * MATRIX)
         mean = decay * mean + (1 - decay) * factor * lengths.mean()
         np.testing.assert_allclose(values, (factor * lengths - mean) ** 2, rtol=1e-4, atol=1e-7)
         np.testing.assert_allclose(state["mean"], mean, rtol=1e-5)
@@ -215,15 +217,16 @@ def test_path_length_of_a_linear_generator():
 def test_path_lengths_do_not_depend_on_the_resolution():
     """E |A^T y|^2 = |A|^2 / (height width)."""
     term, n = penalties.path_length(0.0), 4000
-    values, state = term.apply(term.init(), linear(MATRIX, jnp.zeros((n, 3))), KEY, 0)
-    second_moment = float(values.mean() + state["mean"] ** 2)  # variance and squared mean
-    assert second_moment == pytest.approx(float(jnp.sum(MATRIX**2)) / 20, rel=0.05)
+    zeros = np.zeros((n, 3), "f4")
+    values, state = jax.jit(lambda: term.apply(term.init(), linear(MATRIX, zeros), KEY, 0))()
+    second_moment = float(np.mean(values) + state["mean"] ** 2)  # variance and squared mean
+    assert second_moment == pytest.approx(np.sum(MATRIX**2) / 20, rel=0.05)
 
 
 def test_path_length_without_deviation_costs_nothing():
     """One example is its own average, and a constant generator has paths of no length."""
     term = penalties.path_length(0.0)
-    value, _ = term.apply(term.init(), linear(MATRIX, CODES[:1]), KEY, 0)
+    value, _ = jax.jit(lambda: term.apply(term.init(), linear(MATRIX, CODES[:1]), KEY, 0))()
     np.testing.assert_array_equal(value, [0.0])
     mean = lambda matrix: term.apply(term.init(), linear(matrix), KEY, 0)[0].mean()
     value, gradient = jax.jit(jax.value_and_grad(mean))(jnp.zeros((3, 40)))
@@ -233,13 +236,12 @@ def test_path_length_without_deviation_costs_nothing():
 
 def test_gradient_of_the_path_length():
     with jax.enable_x64(True):
-        term, matrix = penalties.path_length(0.5), MATRIX.astype(jnp.float64)
-        codes = CODES.astype(jnp.float64)
-        state = {"mean": jnp.array(0.3)}
+        term, matrix, codes = penalties.path_length(0.5), np.float64(MATRIX), np.float64(CODES)
+        state = {"mean": np.array(0.3)}
         mean = lambda matrix: term.apply(state, linear(jnp.tanh(matrix), codes), KEY, 0)[0].mean()
-        direction, eps = jnp.cos(jnp.arange(120.0)).reshape(3, 40), 1e-5
+        direction, eps = np.cos(np.arange(120.0)).reshape(3, 40), 1e-5
         mean = jax.jit(mean)
-        slope = jnp.vdot(jax.jit(jax.grad(mean))(matrix), direction)
+        slope = np.vdot(jax.jit(jax.grad(mean))(matrix), direction)
         difference = (mean(matrix + eps * direction) - mean(matrix - eps * direction)) / (2 * eps)
         np.testing.assert_allclose(slope, difference, rtol=1e-6)
 
@@ -264,17 +266,18 @@ def test_a_sum_of_penalties_is_a_penalty_with_a_key_for_each_term():
     terms = ((2.0, penalties.wgan_gp), (0.5, penalties.dragan))
     keys = [jax.random.fold_in(KEY, i) for i in (0, 1)]
     expected = sum(
-        weight * penalty(HALF_SQUARE, REAL, FAKE, key, 0)
+        weight * values_of(penalty, HALF_SQUARE, key=key)
         for (weight, penalty), key in zip(terms, keys, strict=True)
     )
     plain = penalties.weighted(*terms)
     assert not isinstance(plain, Regularizer)
-    np.testing.assert_allclose(plain(HALF_SQUARE, REAL, FAKE, KEY, 0), expected, rtol=1e-6)
+    np.testing.assert_allclose(values_of(plain, HALF_SQUARE), expected, rtol=1e-6)
     mixed = penalties.weighted(*terms, (3.0, counting()))
     assert isinstance(mixed, Regularizer)
     state = mixed.init()
+    apply = jax.jit(lambda state: mixed.apply(state, SQUARES, KEY, 0))
     for times in range(3):
-        values, state = mixed.apply(state, SQUARES, KEY, 0)
+        values, state = apply(state)
         np.testing.assert_allclose(values, expected + 3.0 * times, rtol=1e-6)
 
 
@@ -282,8 +285,9 @@ def test_a_lazy_regulariser_changes_its_state_when_it_is_computed():
     lazy = penalties.lazily(counting(), every=3)
     assert not isinstance(penalties.lazily(penalties.r1, every=3), Regularizer)
     state, values, counts = lazy.init(), [], []
+    apply = jax.jit(lambda state, step: lazy.apply(state, SQUARES, KEY, step))
     for step in range(8):
-        of_step, state = lazy.apply(state, SQUARES, KEY, jnp.array(step))
+        of_step, state = apply(state, step)
         values.append(float(of_step[0]))
         counts.append(float(state))
     assert values == [0, 0, 0, 3, 0, 0, 6, 0]
@@ -293,16 +297,17 @@ def test_a_lazy_regulariser_changes_its_state_when_it_is_computed():
 def test_lazy_terms_within_a_sum():
     every_other = penalties.lazily(penalties.r1, every=2)
     both = penalties.weighted((10.0, every_other), (0.1, counting()))
-    (_, state), r1 = both.apply(both.init(), SQUARES, KEY, jnp.array(0)), HALF_SQUARE(REAL)
+    apply = jax.jit(lambda state, step: both.apply(state, SQUARES, KEY, step))
+    (_, state), r1 = apply(both.init(), 0), np.asarray(HALF_SQUARE(REAL))
     for step, expected in ((1, 0.1 * np.ones(6)), (2, 20.0 * r1 + 0.2)):
-        values, state = both.apply(state, SQUARES, KEY, jnp.array(step))
+        values, state = apply(state, step)
         np.testing.assert_allclose(values, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("term", [penalties.lecam(0.5), penalties.path_length(0.5)])
 def test_statistics_are_those_of_all_devices(term):
     """Four devices with two examples each keep the state of one with eight."""
-    codes = jax.random.normal(KEY, (8, 3))
+    codes = normal(8, 3)
 
     def step(codes):
         forward = linear(MATRIX, codes)._replace(real_logits=codes[:, 0], fake_logits=codes[:, 1])
@@ -354,7 +359,7 @@ def test_a_penalty_enters_the_generators_gradient():
 
     loss = lambda matrix: -jnp.mean(CODES @ matrix @ w) + 2.0 * matching(matrix)
     matrix = before.params["generator"]
-    value, gradient = jax.value_and_grad(loss)(matrix)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(matrix)
     np.testing.assert_allclose(after.params["generator"], matrix - 0.1 * gradient, rtol=1e-5)
     assert float(metrics["generator"]["loss"]) == pytest.approx(float(value), rel=1e-5)
     expected = pytest.approx(2.0 * float(matching(matrix)), rel=1e-5)
@@ -372,7 +377,7 @@ def test_a_penalty_enters_the_discriminators_gradient():
     real, fake_mean = (float((x @ w).mean()) for x in (REAL, fake))
     w, fake = middle.params["discriminator"], CODES @ middle.params["generator"]
     lecam = lambda w: jnp.mean((REAL @ w - fake_mean) ** 2 + (fake @ w - real) ** 2)
-    gradient = (fake.mean(0) - REAL.mean(0)) + 2.0 * w + 0.5 * jax.grad(lecam)(w)
+    gradient = (fake.mean(0) - REAL.mean(0)) + 2.0 * w + 0.5 * jax.jit(jax.grad(lecam))(w)
     np.testing.assert_allclose(after.params["discriminator"], w - 0.1 * gradient, rtol=1e-4)
 
 

@@ -1,5 +1,7 @@
 """Terms of published methods: closed forms with linear networks, and NumPy's sums."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +14,10 @@ from jaxgan import latents, losses, networks, penalties, schedules
 from jaxgan.parallel import axis
 from jaxgan.penalties import ForwardPass
 from tests import games
+from tests.support import normal
 from tests.test_penalties import CODES, FAKE, KEY, LINEAR, NORM, REAL, W, linear_gan, played
 
-A = 0.3 * jax.random.normal(jax.random.key(5), (3, 3))
+A = 0.3 * normal(3, 3, seed=5)
 LABELS = jnp.array([0, 2, 1, 1, 0, 2])
 
 
@@ -34,8 +37,8 @@ def value(term, passed=None, key=KEY):
 
 
 def noise_of(key, shape=(3,)):
-    keys = axis.example_keys(key, 6)
-    return np.asarray(jax.vmap(lambda key: jax.random.normal(key, shape))(keys))
+    sample = jax.vmap(lambda key: jax.random.normal(key, shape))
+    return np.asarray(jax.jit(lambda key: sample(axis.example_keys(key, 6)))(key))
 
 
 # ---- consistency
@@ -59,7 +62,7 @@ def test_consistency_is_that_of_the_discriminator_in_its_game():
     w, fake = before.params["discriminator"], CODES @ before.params["generator"]
     loss = lambda w: jnp.mean(fake @ w - REAL @ w) + jnp.mean((fake @ w) ** 2)
     np.testing.assert_allclose(
-        after.params["discriminator"], w - 0.1 * jax.grad(loss)(w), rtol=1e-5
+        after.params["discriminator"], w - 0.1 * jax.jit(jax.grad(loss))(w), rtol=1e-5
     )
     assert "penalty" not in metrics["generator"]
 
@@ -80,8 +83,9 @@ def test_consistency_of_what_does_not_change_is_0_under_augmentation(term):
         penalty=term,
     )
     batch = {"image": jnp.ones((5, 2))}
-    params, state = game.init(jax.random.key(0), batch)
-    _, aux = game.losses["discriminator"](params, state, batch, jax.random.key(1), 0)
+    params, state = jax.jit(game.init)(jax.random.key(0), batch)
+    loss = jax.jit(game.losses["discriminator"])
+    _, aux = loss(params, state, batch, jax.random.key(1), 0)
     assert float(aux.metrics["penalty"]) == 0.0
 
 
@@ -101,8 +105,9 @@ def test_lazy_and_weighted_terms_of_packs():
             latent=latents.normal(3),
             penalty=penalty,
         )
-        params, state = game.init(jax.random.key(0), batch)
-        _, aux = game.losses["discriminator"](params, state, batch, jax.random.key(1), 0)
+        params, state = jax.jit(game.init)(jax.random.key(0), batch)
+        loss = jax.jit(game.losses["discriminator"])
+        _, aux = loss(params, state, batch, jax.random.key(1), 0)
         assert float(aux.metrics["penalty"]) == expected
 
 
@@ -149,7 +154,7 @@ def test_features_are_matched_over_all_devices():
         return axis.mean(jax.value_and_grad(mean)(scale))
 
     one = jax.jit(value_and_gradient)(REAL, FAKE, 2.0)
-    mapped = jax.vmap(value_and_gradient, (0, 0, None), axis_name=axis.DATA_AXIS)
+    mapped = jax.jit(jax.vmap(value_and_gradient, (0, 0, None), axis_name=axis.DATA_AXIS))
     three = mapped(REAL.reshape(3, 2, 3), FAKE.reshape(3, 2, 3), 2.0)
     for ours, expected in zip(three, one, strict=True):
         np.testing.assert_allclose(ours, np.full(3, expected), rtol=1e-5)
@@ -174,18 +179,20 @@ def test_approximate_penalties_by_hand(approximate, x):
     square = lambda x: 0.5 * jnp.sum(x**2, axis=-1)
     e = noise_of(KEY)
     expected = 0.5 * (np.sum(x * e, axis=1) + 0.25 * np.sum(e**2, axis=1)) ** 2
-    values = approximate(square, REAL, FAKE, KEY, 0, sigma=0.5)
+    values = jax.jit(lambda: approximate(square, REAL, FAKE, KEY, 0, sigma=0.5))()
     np.testing.assert_allclose(values, expected, rtol=1e-4)
 
 
 def test_approximate_r1_is_r1_on_average():
-    many = jnp.zeros((20_000, 3))
-    values = np.asarray(penalties.approximate_r1(LINEAR, many, many, KEY, 0, sigma=0.1))
+    r1 = lambda critic, x, sigma: jax.jit(
+        lambda: penalties.approximate_r1(critic, x, x, KEY, 0, sigma=sigma)
+    )()
+    values = np.asarray(r1(LINEAR, jnp.zeros((20_000, 3)), 0.1))
     error = values.std() / np.sqrt(len(values))
     assert abs(values.mean() - NORM**2 / 2) < 4 * error < 0.1 * NORM**2
     patches = lambda x: x[..., None] * W[None]  # three logits, whose sum is linear
-    summed = penalties.approximate_r1(lambda x: patches(x @ W), REAL, FAKE, KEY, 0)
-    direct = penalties.approximate_r1(lambda x: (x @ W) * W.sum(), REAL, FAKE, KEY, 0)
+    summed = r1(lambda x: patches(x @ W), REAL, 0.01)
+    direct = r1(lambda x: (x @ W) * W.sum(), REAL, 0.01)
     np.testing.assert_allclose(summed, direct, rtol=1e-3)
 
 
@@ -214,15 +221,15 @@ def test_auxiliary_classifier_in_a_game():
         penalty=penalties.auxiliary_classifier(),
         generator_penalty=penalties.weighted((2.0, penalties.auxiliary_classifier(of=("fake",)))),
     )
-    params, state = game.init(KEY, {"image": REAL, "label": LABELS})
     batch = {"image": REAL, "label": LABELS}
+    params, state = jax.jit(game.init)(KEY, batch)
     entropy = lambda x: cross_entropy(x, LABELS).mean()
     fake = CODES @ params["generator"]
     for player, expected in (
         ("discriminator", entropy(REAL) + entropy(fake)),
         ("generator", 2.0 * entropy(fake)),
     ):
-        _, aux = game.losses[player](params, state, batch, KEY, 0)
+        _, aux = jax.jit(game.losses[player])(params, state, batch, KEY, 0)
         assert float(aux.metrics["penalty"]) == pytest.approx(expected, rel=1e-5)
 
 
@@ -231,7 +238,7 @@ CODE = latents.Codes(2, categorical=(3, 2), continuous=2)
 
 def test_mutual_information_by_numpy():
     """Cross-entropies of the categories, and half the squares of the continuous codes."""
-    z = np.asarray(CODE(KEY, 6), np.float64)
+    z = np.asarray(jax.jit(CODE, static_argnums=1)(KEY, 6), np.float64)
     outputs = np.random.default_rng(0).normal(size=(6, 7))
     passed = forward(latents=jnp.float32(z), fake_features=jnp.float32(outputs))
     expected = cross_entropy(outputs[:, :3], z[:, 2:5].argmax(axis=1))
@@ -244,7 +251,7 @@ def test_mutual_information_by_numpy():
 def test_mutual_information_is_bounded_by_the_entropy():
     """A head that knows nothing has log k, one that reads the code off the image nearly 0."""
     code = latents.Codes(0, categorical=(3,))
-    z = code(KEY, 6)
+    z = jax.jit(code, static_argnums=1)(KEY, 6)
     for outputs, expected in ((0.0 * z, np.log(3)), (50.0 * z, 0.0)):
         passed = forward(latents=z, fake_features=outputs)
         value_of = value(penalties.mutual_information(code), passed)
@@ -324,7 +331,7 @@ def test_a_term_has_the_parameters_of_its_player():
         return -jnp.mean(CODES @ matrix @ w) + 0.5 * jnp.sum(off_diagonal**2)
 
     np.testing.assert_allclose(
-        after.params["generator"], matrix - 0.1 * jax.grad(loss)(matrix), rtol=1e-5
+        after.params["generator"], matrix - 0.1 * jax.jit(jax.grad(loss))(matrix), rtol=1e-5
     )
 
 
@@ -353,26 +360,27 @@ def test_top_k_ranks_the_examples_of_all_devices(fraction, num_devices):
     kept = np.argsort(-f)[: max(1, round(8 * fraction))]
     mean = lambda f: jnp.mean(loss.generator(f, f))
     split = f.reshape(num_devices, -1)
-    values, gradients = jax.vmap(jax.value_and_grad(mean), axis_name=axis.DATA_AXIS)(split)
+    mapped = jax.jit(jax.vmap(jax.value_and_grad(mean), axis_name=axis.DATA_AXIS))
+    values, gradients = mapped(split)
     expected = np.zeros(8)
     expected[kept] = -scipy.special.expit(-f[kept]) / len(kept)
     assert float(values.mean()) == pytest.approx(np.logaddexp(0, -f[kept]).mean(), rel=1e-5)
     np.testing.assert_allclose(gradients.ravel() / num_devices, expected, rtol=1e-5, atol=1e-8)
-    np.testing.assert_array_equal(
-        loss.discriminator(f, f), losses.non_saturating().discriminator(f, f)
-    )
+    plain = losses.non_saturating().discriminator
+    np.testing.assert_array_equal(jax.jit(loss.discriminator)(f, f), jax.jit(plain)(f, f))
 
 
 def test_a_loss_may_follow_the_step():
     """The generator's loss is that of all examples at first, and of the best half in the end."""
     fraction = schedules.cosine(1.0, 0.5, 10)
     scheduled = linear_gan(loss=lambda step: losses.top_k(losses.wasserstein(), fraction(step)))
-    params, state = scheduled.init(KEY, {"image": REAL})
-    logits = np.asarray(CODES @ params["generator"] @ params["discriminator"])
+    params, state = jax.jit(scheduled.init)(KEY, {"image": REAL})
+    logits = np.asarray(CODES) @ params["generator"] @ params["discriminator"]
+    loss = jax.jit(scheduled.losses["generator"])
     for step, k in ((0, 6), (10, 3)):
-        own, _ = scheduled.losses["generator"](params, state, {"image": REAL}, KEY, step)
+        own, _ = loss(params, state, {"image": REAL}, KEY, step)
         assert float(own) == pytest.approx(-np.sort(logits)[-k:].mean(), rel=1e-5)
-    joint = scheduled.joint_gradients(params, state, {"image": REAL}, KEY, jnp.array(10))
+    joint = jax.jit(scheduled.joint_gradients)(params, state, {"image": REAL}, KEY, 10)
     assert float(joint["generator"][0][0]) == pytest.approx(float(own), rel=1e-6)
 
 
@@ -382,10 +390,13 @@ def test_a_loss_may_follow_the_step():
 def test_a_pack_is_one_image_of_more_channels():
     plain = games.mlp_discriminator()
     packed, images = networks.packed(plain, 3), np.asarray(games.minibatch()["image"])[:6]
-    params, state = packed.init(KEY, images)
-    logits, _ = packed.apply(params, state, images, train=True)
+    params, state = jax.jit(packed.init)(KEY, images)
     joined = np.stack([np.concatenate(images[i : i + 3], axis=-1) for i in (0, 3)])
-    np.testing.assert_allclose(logits, plain.apply(params, state, joined, train=True)[0], rtol=1e-6)
+    logits, expected = (
+        jax.jit(partial(network.apply, train=True))(params, state, x)[0]
+        for network, x in ((packed, images), (plain, joined))
+    )
+    np.testing.assert_allclose(logits, expected, rtol=1e-6)
     with pytest.raises(ValueError, match="batch of 5 images on a device cannot be divided"):
         packed.apply(params, state, images[:5], train=True)
     with pytest.raises(ValueError, match="takes no conditions"):
@@ -428,13 +439,14 @@ def test_a_head_is_a_second_network_on_the_features():
     discriminator = games.normalised(with_features=True)
     head = jaxgan.from_linen(networks.MLP((4,), output_shape=(3,)))
     both = networks.with_head(discriminator, head)
-    params, state = both.init(KEY, images, labels)
-    (logits, outputs), new = both.apply(params, state, images, labels, key=KEY, train=True)
-    (expected, features), own = discriminator.apply(
-        params["discriminator"], state["discriminator"], images, train=True
+    params, state = jax.jit(both.init)(KEY, images, labels)
+    apply = lambda network: jax.jit(partial(network.apply, key=KEY, train=True))
+    (logits, outputs), new = apply(both)(params, state, images, labels)
+    (expected, features), own = apply(discriminator)(
+        params["discriminator"], state["discriminator"], images
     )
     np.testing.assert_allclose(logits, expected, rtol=1e-6)
-    of_head, _ = head.apply(params["head"], {}, features, train=True)
+    of_head, _ = apply(head)(params["head"], {}, features)
     np.testing.assert_allclose(outputs, of_head, rtol=1e-6)
     jax.tree.map(np.testing.assert_array_equal, new["discriminator"], own)
     with pytest.raises(ValueError, match=r"returns logits alone, .* with_features=True"):

@@ -1,5 +1,6 @@
 """Networks of the GANs since 2018: sizes of the published ones, and what they compute."""
 
+import itertools
 import json
 from collections import Counter
 from functools import partial
@@ -18,6 +19,7 @@ from jaxgan.networks.gated import SkipExcitation
 from jaxgan.networks.residual import DownBlock, UpBlock
 from jaxgan.networks.style import StyleLayer, ToImage
 from jaxgan.parallel import axis
+from tests.support import normal
 
 KEY = jax.random.key(0)
 SLOW = pytest.mark.slow
@@ -44,9 +46,9 @@ def initialised(module, *inputs):
     def value(path, leaf):
         name = path[-1].key
         if name in ("mean", "var"):
-            return jnp.full(leaf.shape, float(name == "var"))
+            return np.full(leaf.shape, float(name == "var"), np.float32)
         fan_in = max(np.prod(leaf.shape[:-1]), 1.0) if name == "kernel" else 4.0
-        return jnp.asarray(rng.normal(size=leaf.shape) / np.sqrt(fan_in), jnp.float32)
+        return np.float32(rng.normal(size=leaf.shape) / np.sqrt(fan_in))
 
     return network, *jax.tree_util.tree_map_with_path(value, variables_of(network, *inputs))
 
@@ -187,7 +189,7 @@ def test_sizes_and_dtypes(name, shape):
 def test_logits_are_affine_in_the_features(name):
     """The last hidden layer: with its bias, it predicts the logits of more examples than it has
     units, and features do not change them."""
-    x = jax.random.normal(KEY, (32, 8, 8, 1))
+    x = normal(32, 8, 8, 1)
     network, params, state = initialised(DISCRIMINATORS[name](with_features=True), x)
     plain = networks.from_linen(DISCRIMINATORS[name]())
     apply = lambda network: jax.jit(partial(network.apply, train=False))(params, state, x)[0]
@@ -205,7 +207,7 @@ def test_logits_are_affine_in_the_features(name):
 def test_labels_matter_and_are_asked_for(name):
     label = jnp.array([2, 0])
     labels = label, jnp.array([2, 1])
-    z, x = jax.random.normal(KEY, (2, 8)), jax.random.normal(KEY, (2, 8, 8, 1))
+    z, x = normal(2, 8), normal(2, 8, 8, 1)
     modules = GENERATORS[name]((8, 8, 1), num_classes=3), DISCRIMINATORS[name](num_classes=3)
     for module, given in zip(modules, (z, x), strict=True):
         network, params, state = initialised(module, given, label)
@@ -264,14 +266,20 @@ def test_attention_that_no_map_of_a_discriminator_has():
 
 
 def plain_conv(x, layer):
-    y = jax.lax.conv_general_dilated(
-        x, layer["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y + layer["bias"].reshape(1, 1, 1, -1)
+    """A convolution with sides that stay, by NumPy: a product for each tap of the kernel."""
+    kernel, (h, w) = layer["kernel"], x.shape[1:3]
+    before = [(taps - 1) // 2 for taps in kernel.shape[:2]]
+    x = np.pad(x, [(0, 0), *((n, n) for n in before), (0, 0)])
+    taps = itertools.product(*map(range, kernel.shape[:2]))
+    return sum(x[:, i : i + h, j : j + w] @ kernel[i, j] for i, j in taps) + layer["bias"]
+
+
+def relu(x):
+    return np.maximum(x, 0.0)
 
 
 def copies(x):
-    return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+    return np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)
 
 
 def means(x):
@@ -280,15 +288,14 @@ def means(x):
 
 def test_up_block_in_the_papers_order():
     """Doubled before each convolution, that of the shortcut too."""
-    x = jax.random.normal(KEY, (3, 4, 3, 5))
+    x = normal(3, 4, 3, 5)
     _, p, state = initialised(UpBlock(6), x)
     y, _ = run(networks.from_linen(UpBlock(6)), p, state, x)
     norm = lambda x, i: (
-        x / np.sqrt(1 + 1e-5) * p[f"BatchNorm_{i}"]["scale"].reshape(1, 1, 1, -1)
-        + p[f"BatchNorm_{i}"]["bias"].reshape(1, 1, 1, -1)
+        x / np.sqrt(1 + 1e-5) * p[f"BatchNorm_{i}"]["scale"] + p[f"BatchNorm_{i}"]["bias"]
     )
-    h = plain_conv(copies(jax.nn.relu(norm(x, 0))), p["Conv_0"])
-    h = plain_conv(jax.nn.relu(norm(h, 1)), p["Conv_1"])
+    h = plain_conv(copies(relu(norm(x, 0))), p["Conv_0"])
+    h = plain_conv(relu(norm(h, 1)), p["Conv_1"])
     np.testing.assert_allclose(y, h + plain_conv(copies(x), p["Conv_2"]), atol=1e-4)
 
 
@@ -297,13 +304,13 @@ def test_up_block_in_the_papers_order():
 @pytest.mark.parametrize("features", [5, 6])
 def test_down_block_in_the_papers_order(first, halve, features):
     """Convolved before each mean, the shortcut too; which is the identity where nothing changes."""
-    x = jax.random.normal(KEY, (2, 4, 6, 5))
+    x = normal(2, 4, 6, 5)
     block = DownBlock(features, 7, first=first, halve=halve, spectral_norm=False)
     network, p, state = initialised(block, x)
     y, _ = run(network, p, state, x)
     pooled = means if halve else lambda x: x
-    h = plain_conv(x if first else jax.nn.relu(x), p["Conv_0"])
-    h = pooled(plain_conv(jax.nn.relu(h), p["Conv_1"]))
+    h = plain_conv(x if first else relu(x), p["Conv_0"])
+    h = pooled(plain_conv(relu(h), p["Conv_1"]))
     shortcut = plain_conv(x, p["Conv_2"]) if halve or features == 6 else x
     np.testing.assert_allclose(y, h + pooled(shortcut), atol=1e-4)
 
@@ -322,10 +329,9 @@ def convolutions_by_norm(params, state):
 @pytest.mark.parametrize("double", [True, False])
 def test_generator_block_of_biggan_deep_in_the_papers_order(double):
     """Figure 16: doubled before the first 3 x 3 convolution; the shortcut drops channels."""
-    x, c = jax.random.normal(KEY, (2, 3, 4, 8)), jax.random.normal(KEY, (2, 3))
-    network = biggan_deep._GeneratorBlock(4, double, jnp.float32)
-    variables = network.init(KEY, x, c, train=False)
-    p, spectral = variables["params"], variables["spectral"]
+    x, c = normal(2, 3, 4, 8), normal(2, 3)
+    network, p, state = initialised(biggan_deep._GeneratorBlock(4, double, jnp.float32), x, c)
+    spectral = state["spectral"]
     own = {name: spectral[name] for name in spectral if name.startswith("Spectral")}
 
     def activated(y, i):
@@ -335,15 +341,15 @@ def test_generator_block_of_biggan_deep_in_the_papers_order(double):
             for k, part in enumerate(("scale", "bias"))
         )
         y = (1 + scale[:, None, None]) * (y / np.sqrt(1 + 1e-5)) + bias[:, None, None]
-        return jax.nn.relu(y)
+        return relu(y)
 
     sized, convs = copies if double else lambda y: y, convolutions_by_norm(p, own)
     h = plain_conv(activated(x, 0), convs[0])
     h = plain_conv(sized(activated(h, 1)), convs[1])
     h = plain_conv(activated(h, 2), convs[2])
     h = plain_conv(activated(h, 3), convs[3])
-    found = jax.jit(lambda x, c: network.apply(variables, x, c, train=False))(x, c)
-    np.testing.assert_allclose(found, h + sized(x[..., :4]), atol=1e-4)
+    y, _ = run(network, p, state, x, c)
+    np.testing.assert_allclose(y, h + sized(x[..., :4]), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -352,22 +358,22 @@ def test_generator_block_of_biggan_deep_in_the_papers_order(double):
 )
 def test_discriminator_block_of_biggan_deep_in_the_papers_order(halve, features):
     """Figure 16: a mean before the last convolution; the shortcut gets channels."""
-    x = jax.random.normal(KEY, (2, 4, 6, 8))
-    network = biggan_deep._DiscriminatorBlock(features, halve, jnp.float32)
-    variables = network.init(KEY, x, train=False)
-    convs = convolutions_by_norm(variables["params"], variables["spectral"])
+    x = normal(2, 4, 6, 8)
+    block = biggan_deep._DiscriminatorBlock(features, halve, jnp.float32)
+    network, p, state = initialised(block, x)
+    convs = convolutions_by_norm(p, state["spectral"])
     sized, h = means if halve else lambda y: y, x
     for conv in convs[:3]:
-        h = plain_conv(jax.nn.relu(h), conv)
-    h, shortcut = plain_conv(sized(jax.nn.relu(h)), convs[3]), sized(x)
+        h = plain_conv(relu(h), conv)
+    h, shortcut = plain_conv(sized(relu(h)), convs[3]), sized(x)
     if features > 8:
-        shortcut = jnp.concatenate([shortcut, plain_conv(shortcut, convs[4])], axis=-1)
-    found = jax.jit(lambda x: network.apply(variables, x, train=False))(x)
-    np.testing.assert_allclose(found, h + shortcut, atol=1e-4)
+        shortcut = np.concatenate([shortcut, plain_conv(shortcut, convs[4])], axis=-1)
+    y, _ = run(network, p, state, x)
+    np.testing.assert_allclose(y, h + shortcut, atol=1e-4)
 
 
 def test_power_iterations_are_state_that_training_changes():
-    x = jax.random.normal(KEY, (2, 8, 8, 1))
+    x = normal(2, 8, 8, 1)
     network, params, state = initialised(networks.SNGANDiscriminator(2), x)
     _, trained = run(network, params, state, x, train=True)
     _, evaluated = run(network, params, state, x)
@@ -399,7 +405,7 @@ def calls_of(kinds, network, *args, train=False):
 @pytest.mark.slow
 def test_a_latent_of_biggan_is_split_over_the_blocks():
     """A change of the last part leaves all but the last block's output; of the first, nothing."""
-    z, label = jax.random.normal(KEY, (2, 7)), jnp.array([0, 2])
+    z, label = jnp.asarray(normal(2, 7)), jnp.array([0, 2])
     module = GENERATORS["biggan"]((16, 16, 1), num_classes=3)
     network, params, state = initialised(module, z, label)
     blocks = lambda z: [
@@ -430,7 +436,7 @@ def test_biggan_starts_orthogonal():
 
 def test_r3gan_starts_as_its_resampling():
     """Blocks start as the identity, so generator and discriminator start linear."""
-    z, x = jax.random.normal(KEY, (2, 5)), jax.random.normal(KEY, (2, 8, 8, 1))
+    z, x = normal(2, 5), normal(2, 8, 8, 1)
     for module, given in ((GENERATORS["r3gan"]((8, 8, 1)), z), (DISCRIMINATORS["r3gan"](), x)):
         network, moved, state = initialised(module, given)
         start = jax.tree_util.tree_map_with_path(
@@ -456,7 +462,7 @@ def test_initial_scale_of_r3gans_blocks():
 
 @pytest.mark.slow
 def test_pictures_are_clipped_in_evaluation_alone():
-    z = 9.0 * jax.random.normal(KEY, (2, 8))
+    z = 9.0 * normal(2, 8)
     for name in ("r3gan", "stylegan2"):
         options = {"style_mixing": 0.0} if name == "stylegan2" else {}
         network, params, state = initialised(GENERATORS[name]((8, 8, 1), **options), z)
@@ -475,7 +481,7 @@ def test_pictures_are_clipped_in_evaluation_alone():
 
 def style_generator(**options):
     module = GENERATORS["stylegan2"]((8, 8, 1), **options)
-    return initialised(module, jax.random.normal(KEY, (16, 3)))
+    return initialised(module, normal(16, 3))
 
 
 def styles_of(network, params, state, z, **mode):
@@ -490,7 +496,7 @@ def test_every_image_layer_has_the_style_of_the_convolution_after_it():
     network, params, state = style_generator(style_mixing=1.0)
     mapping = jax.tree.map(lambda p: 100.0 * p, params["MappingNetwork_0"])  # 1 / MAPPING_RATE
     params = params | {"MappingNetwork_0": mapping}
-    z = jax.random.normal(KEY, (64, 3))
+    z = normal(64, 3)
     conv, image, up, after, last = styles_of(network, params, state, z, train=True)
     np.testing.assert_allclose(image, up, atol=1e-6)
     own = styles_of(network, params, state, z)
@@ -508,7 +514,7 @@ def test_every_image_layer_has_the_style_of_the_convolution_after_it():
 @pytest.mark.slow
 def test_style_mixing_has_its_probability():
     network, params, state = style_generator(style_mixing=0.25)
-    z = jax.random.normal(KEY, (400, 3))
+    z = normal(400, 3)
     conv, *_, last = styles_of(network, params, state, z, train=True)
     assert np.mean(np.any(conv != last, axis=1)) == pytest.approx(0.25, abs=0.07)
 
@@ -517,8 +523,8 @@ def test_style_mixing_has_its_probability():
 def test_mean_style_and_truncation():
     """The mean moves by 0.005 of its distance in training; w, in evaluation, by psi of its own."""
     network, params, _ = style_generator()
-    mean = np.asarray(jax.random.normal(jax.random.key(5), (1, 6)))
-    state, z = {"averages": {"w": jnp.asarray(mean[0])}}, jax.random.normal(KEY, (8, 3))
+    mean = normal(1, 6, seed=5)
+    state, z = {"averages": {"w": jnp.asarray(mean[0])}}, normal(8, 3)
     w = styles_of(network, params, state, z)[0]
     _, moved = run(network, params, state, z, train=True)
     expected = 0.995 * mean[0] + 0.005 * w.mean(axis=0)
@@ -529,12 +535,11 @@ def test_mean_style_and_truncation():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_styles_take_the_place_of_latents():
     """The synthesis of mapped latents is the generator; a style per layer mixes two images."""
     make = partial(networks.StyleGAN2Generator, (8, 8, 1), 4, max_features=4, style=6)
     whole, synthesis = (networks.from_linen(make(mapping_layers=2, inputs=i)) for i in "zw")
-    z = jax.random.normal(KEY, (2, 5))
+    z = normal(2, 5)
     params, state = whole.init(KEY, z)
     mapping = networks.MappingNetwork(6, 2)
     w = mapping.apply({"params": params["MappingNetwork_0"]}, z)
@@ -551,7 +556,7 @@ def test_styles_take_the_place_of_latents():
 
 def test_demodulation_forgets_the_scale_of_kernels():
     network, params, state = style_generator()
-    z = jax.random.normal(KEY, (4, 3))
+    z = normal(4, 3)
 
     def scaled(path, p):
         names = [part.key for part in path]
@@ -567,7 +572,7 @@ def test_demodulation_forgets_the_scale_of_kernels():
 def test_noise_and_mixing_belong_to_the_example():
     """The same on one device and on four; in evaluation one noise map for all latents."""
     network, params, state = style_generator(style_mixing=0.5)
-    z = jax.random.normal(KEY, (8, 3))
+    z = normal(8, 3)
     apply = jax.jit(lambda z: network.apply(params, state, z, key=KEY, train=True))
     mapped = jax.jit(jax.vmap(apply, axis_name=axis.DATA_AXIS))
     (whole, updated), (shares, of_each) = apply(z), mapped(z.reshape(4, 2, 3))
@@ -583,7 +588,7 @@ def test_noise_and_mixing_belong_to_the_example():
 
 def test_stylegan2s_discriminator_over_devices():
     """Groups of examples reach over devices."""
-    x = jax.random.normal(KEY, (8, 8, 8, 1))
+    x = normal(8, 8, 8, 1)
     network, params, state = initialised(DISCRIMINATORS["stylegan2"](), x)
     apply = lambda x: network.apply(params, state, x, train=True)[0]
     mapped = jax.jit(jax.vmap(apply, axis_name=axis.DATA_AXIS))
@@ -609,7 +614,7 @@ def test_excitation_reaches_over_four_levels():
 
 def test_excitation_scales_channels():
     """Factors by hand: means of 2 x 2, a product with the whole map, leaky ReLU, 1 x 1, sigmoid."""
-    x = jax.random.normal(KEY, (2, 8, 12, 3))
+    x = normal(2, 8, 12, 3)
     network, params, state = initialised(SkipExcitation(5, pool=2), x)
     y, _ = run(network, params, state, x)
     kernels = [params[f"Conv_{i}"]["kernel"] for i in (0, 1)]
@@ -625,7 +630,7 @@ def test_excitation_scales_channels():
 @pytest.mark.slow
 def test_fastgans_discriminator_decodes_what_it_sees():
     """The image, and in training a quadrant of it that belongs to the example."""
-    x = jax.random.normal(KEY, (8, 16, 24, 1))
+    x = normal(8, 16, 24, 1)
     network, params, state = initialised(DISCRIMINATORS["fastgan"](), x)
     mapped = jax.vmap(
         lambda x: network.apply(params, state, x, key=KEY, train=True), axis_name=axis.DATA_AXIS
