@@ -550,9 +550,7 @@ QUICK = (
     "minimax",
     "path_length",
     "one_stage_with_state",
-    "dcgan",
     "conditional_maxout_dropout",
-    "vae_free_bits",
     "flax_linen_and_nnx",
     "consensus",
     "normalised_gan",
@@ -563,14 +561,15 @@ QUICK = (
 )
 
 # Cases whose programs are compiled in several forms: in scans, under vmap, on several devices.
-# Batch statistics, dropout, state of penalties, pairs of networks; and for the slow suite a case of
-# each other kind of state, loop and operation.
+# Batch statistics and dropout; and for the slow suite a case of each other kind of state, loop and
+# operation.
 TRANSFORMED = (
-    "path_length",
-    "dcgan",
+    "normalised_gan",
     "conditional_maxout_dropout",
 )
 ALSO_TRANSFORMED = (
+    "path_length",
+    "dcgan",
     "normalised_cyclegan",
     "wgan_gp",
     "ada",

@@ -49,6 +49,7 @@ def unpacked(page, name):
 
 
 @pytest.mark.parametrize(("name", "classes"), [("plain", 0), ("conditional", 10)])
+@pytest.mark.slow
 def test_the_page_holds_runtime_model_and_directions(name, classes, runs, pretended, tmp_path):
     path = tmp_path / "demo.html"
     command("demo", runs[name], out=path, runtime=pretended, num=2, seed=3)
@@ -68,6 +69,7 @@ def test_the_page_holds_runtime_model_and_directions(name, classes, runs, preten
     assert page.count("<option>") == classes
 
 
+@pytest.mark.slow
 def test_what_has_no_demo(runs, pretended, tmp_path):
     words = ("demo", runs["plain"])
     text = refused(command, *words, runtime=tmp_path / "gone")

@@ -246,6 +246,7 @@ def finished(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_a_run_says_what_takes_long_and_how_much_scores_say(finished):
     lines = finished.with_name("out").read_text(encoding="utf-8").splitlines()
     starts = ("scores compare with 297 held-out", "compiling", "evaluating step 4", "evaluation at")
@@ -255,6 +256,7 @@ def test_a_run_says_what_takes_long_and_how_much_scores_say(finished):
     assert " (perfect " in lines[found[3]]
 
 
+@pytest.mark.slow
 def test_a_finished_run_has_its_evaluations(finished):
     content = json.loads((finished / "evaluation.json").read_text(encoding="utf-8"))
     assert [entry["step"] for entry in content["evaluations"]] == [4, 8, 10]
@@ -292,6 +294,7 @@ def test_the_best_checkpoint_stays(finished, monkeypatch):
     assert kept == {12, 13, best}
 
 
+@pytest.mark.slow
 def test_the_command_computes_the_values_of_the_run(finished, tmp_path, capsys):
     content = json.loads((finished / "evaluation.json").read_text(encoding="utf-8"))
     expected = next(e for e in content["evaluations"] if e["step"] == content["best_step"])
@@ -306,6 +309,7 @@ def test_the_command_computes_the_values_of_the_run(finished, tmp_path, capsys):
         assert ours == theirs
 
 
+@pytest.mark.slow
 def test_metrics_are_chosen_by_name(finished, capsys):
     command("evaluate", finished, metrics=("memorization", "ms_ssim"), num_samples=20)
     lines = capsys.readouterr().out.splitlines()
@@ -346,6 +350,7 @@ def test_an_evaluation_that_fails_costs_no_training(tmp_path, monkeypatch, capsy
     assert "is complete at step 4" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_export_and_load(finished, tmp_path):
     command("export", finished, out=tmp_path / "g.safetensors", step="best")
     params, _ = weights.load(tmp_path / "g.safetensors")
@@ -359,6 +364,7 @@ def test_export_and_load(finished, tmp_path):
     assert "--player is critic, expected one of discriminator, generator" in text
 
 
+@pytest.mark.slow
 def test_neighbours_are_training_images(finished, tmp_path, capsys):
     """Every row of the grid: a sample, then images of the training set."""
     command("neighbours", finished, num=3, k=2, out=tmp_path / "n.png")

@@ -74,12 +74,14 @@ np.savez({str(tmp_path / "images.npz")!r}, images, *few)
     np.testing.assert_array_equal(pixels(exported / "examples.png"), grid)
 
 
+@pytest.mark.slow
 def test_the_program_is_for_all_platforms(exported):
     loaded = jax.export.deserialize(bytearray((exported / "model.stablehlo").read_bytes()))
     assert set(loaded.platforms) == set(programs.PLATFORMS) == {"cpu", "cuda", "tpu"}
     assert [str(aval.shape) for aval in loaded.in_avals] == ["(b, 4)", "(b,)"]
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_card(run, exported, monkeypatch):
     (program,) = [
         c
@@ -97,6 +99,7 @@ def test_the_weights_of_the_card(run, exported, monkeypatch):
     assert weights.record("generator.safetensors")["step"] == 2
 
 
+@pytest.mark.slow
 def test_the_card_says_what_was_done_and_nothing_about_this_machine(run, exported):
     card = (exported / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlicense: apache-2.0\n")
@@ -107,6 +110,7 @@ def test_the_card_says_what_was_done_and_nothing_about_this_machine(run, exporte
     assert "run_dir" not in card
 
 
+@pytest.mark.slow
 def test_nothing_in_the_card_is_markup(run, tmp_path):
     """Scores are in the table, and hostile names are text."""
     record = {"name": "fid<script>", "value": 1.5, "standard_error": 0.25, "floor": None}
@@ -127,6 +131,7 @@ def test_nothing_in_the_card_is_markup(run, tmp_path):
     assert not re.search("<(script|img)", card)
 
 
+@pytest.mark.slow
 def test_one_file_by_its_ending(run, tmp_path):
     command("export", run, out=tmp_path / "a" / "generator.safetensors")
     command("export", run, out=tmp_path / "a" / "g.stablehlo")
@@ -202,6 +207,7 @@ def test_plain_convolutions_of_groups():
     np.testing.assert_allclose(replaced(x), function(x), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_what_the_converter_gets_wrong_is_not_written(run, tmp_path, monkeypatch):
     """A converter whose images are other images, or that is not installed."""
 

@@ -11,6 +11,7 @@ def signs(seen: failures.Played) -> set[str]:
     return {note.get("sign", note["text"]) for note in seen.notes}
 
 
+@pytest.mark.slow
 def test_a_bilinear_game_oscillates_and_r1_damps_it(tmp_path):
     """The radius of alternating descent in `min max x y` is bounded from both sides."""
     scenes = list(failures.oscillates())

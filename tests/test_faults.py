@@ -108,6 +108,7 @@ def test_a_run_goes_on_from_an_older_checkpoint_and_saves(damage, folder):
     assert sorted(aside) == sorted(map(str, later))
 
 
+@pytest.mark.slow
 def test_random_damage():
     assert set(corruptions.corruptions(12, 0)) == {"restored", "fallback"}
 
@@ -200,6 +201,7 @@ def test_the_record_of_a_checkpoint_says_what_was_saved(tmp_path):
 # ---- harnesses, on a small scale (`python -m benchmarks.faults`)
 
 
+@pytest.mark.slow
 def test_mutated_files_are_read_or_refused(tmp_path):
     for kind in fuzz.kinds(tmp_path):
         (tmp_path / kind.name).write_bytes(kind.content)
@@ -395,6 +397,7 @@ def test_other_errors_are_not_hidden(tmp_path):
             raise error
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_deleted_while_the_run_trains(tmp_path):
     directory = tmp_path / "run"
     delete = lambda step, *_: step == 3 and shutil.rmtree(directory)
@@ -456,6 +459,7 @@ def test_the_animation_is_made_up_for(tmp_path):
     assert (tmp_path / "run" / "samples.gif").exists()
 
 
+@pytest.mark.slow
 def test_a_run_goes_back_to_a_step_that_is_asked_for(tmp_path, capsys):
     directory = tmp_path / "run"
     flags = {"num_steps": 6, "checkpoint_every": 2, "log_every": 1}
@@ -473,6 +477,7 @@ def test_a_run_goes_back_to_a_step_that_is_asked_for(tmp_path, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_a_run_saves_again_after_a_fallback(tmp_path):
     directory = tmp_path / "run"
     flags = {"num_steps": 6, "checkpoint_every": 2}

@@ -112,6 +112,7 @@ def test_sample_i_does_not_depend_on_how_many_there_are(conditional):
     np.testing.assert_allclose(many[:4], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_samples_of_seeds_are_the_first_of_each_seed(conditional):
     run = jaxgan.load_run(conditional)
     samples = run.sample_seeds([7, 2], label=3)
@@ -119,6 +120,7 @@ def test_samples_of_seeds_are_the_first_of_each_seed(conditional):
         np.testing.assert_array_equal(sample, run.sample(1, seed=seed, label=3)[0])
 
 
+@pytest.mark.slow
 def test_a_label_is_that_of_all_samples(conditional):
     run = jaxgan.load_run(conditional)
     codes = run.latents(4)
@@ -129,12 +131,14 @@ def test_a_label_is_that_of_all_samples(conditional):
             run.sample(1, label=label)
 
 
+@pytest.mark.slow
 def test_truncated_latents_are_normal_within_the_bound(conditional):
     z = jaxgan.load_run(conditional).latents(500, truncation=0.5)
     assert np.abs(z).max() <= 0.5
     assert z.std() == pytest.approx(0.2852, abs=0.01)  # of a normal within half its deviation
 
 
+@pytest.mark.slow
 def test_files_of_samples_are_the_cells_of_the_grid_and_are_kept(conditional, tmp_path, capsys):
     folder = tmp_path / "out"
     command("sample", conditional, num=5, out=folder, label=1)
@@ -154,6 +158,7 @@ def test_files_of_samples_are_the_cells_of_the_grid_and_are_kept(conditional, tm
     assert {name for name in times if times[name] != again[name]} == {"000003.png"}
 
 
+@pytest.mark.slow
 def test_arrays_of_samples(conditional, tmp_path):
     command("sample", conditional, seeds="3,5-6", out=tmp_path / "s.npz")
     with np.load(tmp_path / "s.npz") as file:
@@ -170,10 +175,12 @@ def test_arrays_of_samples(conditional, tmp_path):
         ({"truncation": 0.0}, "the bound of the truncation is 0.0, expected a positive number"),
     ],
 )
+@pytest.mark.slow
 def test_samples_that_cannot_be_made(conditional, tmp_path, flags, message):
     assert message in refused(command, "sample", conditional, out=tmp_path / "a.png", **flags)
 
 
+@pytest.mark.slow
 def test_a_label_of_a_run_without_classes(trained, tmp_path):
     text = refused(command, "sample", trained / "run", out=tmp_path / "a.png", label=0)
     assert "is not conditional" in text
@@ -195,6 +202,7 @@ def test_interpolations_begin_and_end_at_samples(conditional, tmp_path):
             assert np.abs(cell(row, column) - expected.astype(int)).max() <= 1
 
 
+@pytest.mark.slow
 def test_projections_of_samples_find_them(conditional, tmp_path, capsys):
     command("sample", conditional, num=3, out=tmp_path / "in", label=2)
     command(
@@ -285,6 +293,7 @@ def test_an_experiment_in_a_file_of_ones_own(tmp_path, monkeypatch, capsys):
         "\n",
     ],
 )
+@pytest.mark.slow
 def test_what_a_run_directory_names_is_not_executed(conditional, tmp_path, monkeypatch, name):
     """Nor a file that came with it, nor a module that can be imported where the user is."""
     monkeypatch.chdir(tmp_path)

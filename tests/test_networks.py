@@ -14,6 +14,7 @@ from jaxgan import networks
 from jaxgan.errors import SizeError
 from jaxgan.networks.dcgan import num_levels
 from jaxgan.parallel import axis
+from tests.support import normal
 
 KEY = jax.random.key(0)
 
@@ -21,56 +22,55 @@ KEY = jax.random.key(0)
 def sharded(f, x, devices):
     """`f` over shares of the batch, as several devices would compute it."""
     shares = x.reshape(devices, -1, *x.shape[1:])
-    return jax.vmap(f, axis_name=axis.DATA_AXIS)(shares)
+    return jax.jit(jax.vmap(f, axis_name=axis.DATA_AXIS))(shares)
+
+
+def applied(module, variables, x, **options):
+    return jax.jit(partial(module.apply, **options))(variables, x)
 
 
 # ---- convolution layers
 
 
 def test_conv_transpose_layer_takes_linen_weights():
-    x = jax.random.normal(KEY, (2, 5, 5, 3))
+    x = normal(2, 5, 5, 3)
     theirs = nn.ConvTranspose(4, (4, 4), (2, 2))
-    variables = theirs.init(KEY, x)
-    np.testing.assert_allclose(
-        networks.ConvTranspose(4).apply(variables, x), theirs.apply(variables, x), atol=1e-5
-    )
+    variables = jax.jit(theirs.init)(KEY, x)
+    y = applied(networks.ConvTranspose(4), variables, x)
+    np.testing.assert_allclose(y, applied(theirs, variables, x), atol=1e-5)
 
 
 def test_conv_layer_takes_linen_weights():
-    x = jax.random.normal(KEY, (2, 7, 6, 3))
+    x = normal(2, 7, 6, 3)
     theirs = nn.Conv(4, (4, 4), strides=2)
-    variables = theirs.init(KEY, x)
-    np.testing.assert_allclose(
-        networks.Conv(4, stride=2).apply(variables, x), theirs.apply(variables, x), atol=1e-5
-    )
+    variables = jax.jit(theirs.init)(KEY, x)
+    y = applied(networks.Conv(4, stride=2), variables, x)
+    np.testing.assert_allclose(y, applied(theirs, variables, x), atol=1e-5)
 
 
 # ---- batch normalisation and dropout
 
 
 def test_batch_norm_is_linens():
-    x = 3.0 + 2.0 * jax.random.normal(KEY, (6, 5, 5, 4))
+    x = 3.0 + 2.0 * normal(6, 5, 5, 4)
     theirs = nn.BatchNorm(use_running_average=False, momentum=0.9)
-    variables = theirs.init(KEY, x)
+    variables = jax.jit(theirs.init)(KEY, x)
     ours = networks.BatchNorm()
-    y, updated = ours.apply(variables, x, train=True, mutable="batch_stats")
-    expected, their_update = theirs.apply(variables, x, mutable="batch_stats")
+    y, updated = applied(ours, variables, x, train=True, mutable="batch_stats")
+    expected, their_update = applied(theirs, variables, x, mutable="batch_stats")
     np.testing.assert_allclose(y, expected, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), updated, their_update)
-    evaluated = ours.apply(variables | updated, x, train=False)
-    np.testing.assert_allclose(
-        evaluated,
-        nn.BatchNorm(use_running_average=True).apply(variables | updated, x),
-        atol=1e-5,
-    )
+    evaluated = applied(ours, variables | updated, x, train=False)
+    expected = applied(nn.BatchNorm(use_running_average=True), variables | updated, x)
+    np.testing.assert_allclose(evaluated, expected, atol=1e-5)
 
 
 def test_batch_norm_over_devices_is_over_the_global_batch():
-    x = jax.random.normal(KEY, (8, 3, 3, 2)) * jnp.arange(1.0, 9.0)[:, None, None, None]
+    x = normal(8, 3, 3, 2) * np.arange(1, 9, dtype=np.float32).reshape(8, 1, 1, 1)
     norm = networks.BatchNorm()
-    variables = norm.init(KEY, x, train=True)
+    variables = jax.jit(partial(norm.init, train=True))(KEY, x)
     run = lambda x: norm.apply(variables, x, train=True, mutable="batch_stats")
-    whole, statistics = run(x)
+    whole, statistics = jax.jit(run)(x)
     shares, of_each = sharded(run, x, 4)
     np.testing.assert_allclose(shares.reshape(x.shape), whole, rtol=1e-4, atol=1e-5)
     for device in range(4):
@@ -101,10 +101,10 @@ def test_levels_of_the_unet_with_dropout(levels, sides):
 
 
 def test_dropout_belongs_to_the_example():
-    x = jnp.ones((64, 50))
+    x = np.ones((64, 50), np.float32)
     layer = networks.Dropout(0.25)
     run = lambda x: layer.apply({}, x, train=True, rngs={"dropout": KEY})
-    whole = run(x)
+    whole = np.asarray(jax.jit(run)(x))
     np.testing.assert_array_equal(sharded(run, x, 8).reshape(x.shape), whole)
     assert set(np.unique(whole)) == {0.0, np.float32(1 / 0.75)}
     assert abs(float((whole == 0).mean()) - 0.25) < 0.03
@@ -117,14 +117,15 @@ def test_dropout_belongs_to_the_example():
 
 def test_maxout_is_the_maximum_of_affine_pieces():
     module = networks.MaxoutMLP((3,), pieces=4)
-    x = jax.random.normal(KEY, (5, 2, 2, 1))
-    params = jax.tree.map(np.asarray, module.init(KEY, x, train=False)["params"])
-    flat = np.asarray(x).reshape(5, 4)
+    x = normal(5, 2, 2, 1)
+    variables = jax.jit(partial(module.init, train=False))(KEY, x)
+    params = jax.tree.map(np.asarray, variables["params"])
+    flat = x.reshape(5, 4)
     affine = flat @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
     hidden = np.stack([affine[:, 4 * unit : 4 * unit + 4].max(axis=1) for unit in range(3)], axis=1)
     expected = hidden @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
     np.testing.assert_allclose(
-        module.apply({"params": params}, x, train=False), expected[:, 0], rtol=1e-4
+        applied(module, {"params": params}, x, train=False), expected[:, 0], rtol=1e-4
     )
 
 
@@ -211,33 +212,32 @@ def test_infogan_parameter_count():
 
 def test_the_normalised_head():
     """By NumPy: dense, batch normalisation with the batch's statistics, leaky ReLU, dense."""
-    x = np.asarray(jax.random.normal(KEY, (6, 5)))
+    x = normal(6, 5)
     head = networks.from_linen(networks.DCGANHead(3, features=4))
-    params, state = head.init(KEY, x)
-    params = jax.tree.map(lambda p: p + jax.random.normal(jax.random.key(1), p.shape), params)
-    by_name = jax.tree.map(np.asarray, params)
-    first, scale, last = (by_name[name] for name in ("Dense_0", "BatchNorm_0", "Dense_1"))
+    params, state = jax.jit(head.init)(KEY, x)
+    params = jax.tree.map(lambda p: np.asarray(p) + normal(*p.shape, seed=1), params)
+    first, scale, last = (params[name] for name in ("Dense_0", "BatchNorm_0", "Dense_1"))
     hidden = x @ first["kernel"] + first["bias"]
     hidden = (hidden - hidden.mean(axis=0)) / np.sqrt(hidden.var(axis=0) + 1e-5)
     hidden = hidden * scale["scale"] + scale["bias"]
     expected = np.where(hidden > 0, hidden, 0.2 * hidden) @ last["kernel"] + last["bias"]
-    outputs, updated = head.apply(params, state, x, train=True)
+    outputs, updated = jax.jit(partial(head.apply, train=True))(params, state, x)
     np.testing.assert_allclose(outputs, expected, atol=1e-5)
     assert not np.allclose(updated["batch_stats"]["BatchNorm_0"]["mean"], 0.0)
 
 
 def test_the_dense_layer_gives_the_discriminators_features():
     """By hand, from the features of the network without it."""
-    x = jax.random.normal(KEY, (3, 8, 8, 1))
+    x = normal(3, 8, 8, 1)
     module = networks.DCGANDiscriminator(2, False, with_features=True, dense_features=5)
     variables = jax.jit(partial(module.init, train=False))(KEY, x)
     logits, features = jax.jit(partial(module.apply, train=False))(variables, x)
     plain = networks.DCGANDiscriminator(2, False, with_features=True)
     convolutions = {
         "Conv_0": variables["params"]["Conv_0"],
-        "Dense_0": {"kernel": jnp.zeros((32, 1)), "bias": jnp.zeros(1)},
+        "Dense_0": {"kernel": np.zeros((32, 1), "f4"), "bias": np.zeros(1, "f4")},
     }
-    _, maps = plain.apply({"params": convolutions}, x, train=False)
+    _, maps = applied(plain, {"params": convolutions}, x, train=False)
     hidden, output = (variables["params"][name] for name in ("Dense_0", "Dense_1"))
     expected = maps @ hidden["kernel"]  # biases are 0
     expected = np.where(expected > 0, expected, 0.2 * expected)
@@ -263,7 +263,7 @@ def test_dcgan_initialisation():
 )
 def test_labels_matter_and_are_asked_for(module):
     network = jaxgan.from_linen(module)
-    x = jax.random.normal(KEY, (3, 8, 8, 1))
+    x = normal(3, 8, 8, 1)
     labels = jnp.arange(3)
     params, model_state = jax.jit(network.init)(KEY, x, labels)
     logits = jax.jit(lambda y: network.apply(params, model_state, x, y, train=False)[0])
@@ -314,7 +314,7 @@ class NnxModule(nnx.Module):
     "network", [jaxgan.from_linen(LinenModule()), jaxgan.from_nnx(lambda rngs: NnxModule(rngs))]
 )
 def test_adapters(network):
-    x = jax.random.normal(KEY, (16, 3))
+    x = normal(16, 3)
     params, model_state = jax.jit(network.init)(KEY, x)
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 3 * 4 + 4 + 4 + 4
     assert sum(leaf.size for leaf in jax.tree.leaves(model_state)) == 4 + 4
@@ -333,16 +333,15 @@ def test_adapters(network):
 
     evaluated, kept = apply(params, model_state, x, train=False)
     jax.tree.map(np.testing.assert_array_equal, kept, model_state)
-    by_hand = None
-    for name in params:
-        if "kernel" in params[name]:
-            by_hand = x @ params[name]["kernel"] + params[name]["bias"].reshape(1, -1)
+    by_name = jax.tree.map(np.asarray, params)
+    (dense,) = (layer for layer in by_name.values() if "kernel" in layer)
+    by_hand = x @ dense["kernel"] + dense["bias"]
     np.testing.assert_allclose(evaluated, by_hand / np.sqrt(1 + 1e-5), rtol=1e-4, atol=1e-5)
 
     # In evaluation mode the output is affine in the kernel: sum_i x_i / sqrt(1 + 1e-5).
     total = lambda p: network.apply(p, model_state, x, train=False)[0].sum()
     of_kernel = next(g for g in jax.tree.leaves(jax.jit(jax.grad(total))(params)) if g.ndim == 2)
-    expected = jnp.broadcast_to(x.sum(axis=0)[:, None], (3, 4)) / np.sqrt(1 + 1e-5)
+    expected = np.broadcast_to(x.sum(axis=0)[:, None], (3, 4)) / np.sqrt(1 + 1e-5)
     np.testing.assert_allclose(of_kernel, expected, rtol=1e-4)
 
 
@@ -398,11 +397,12 @@ def test_receptive_field_of_a_patch_logit(num_layers, field):
 
 
 def test_instance_norm_is_by_example_and_channel():
-    x = 3.0 + 2.0 * jax.random.normal(jax.random.key(0), (2, 8, 8, 3))
-    y, _ = networks.InstanceNorm().init_with_output(jax.random.key(0), x)
-    np.testing.assert_allclose(jnp.mean(y, (1, 2)), 0.0, atol=1e-5)
-    np.testing.assert_allclose(jnp.var(y, (1, 2)), 1.0, atol=1e-4)
-    alone, _ = networks.InstanceNorm().init_with_output(jax.random.key(0), x[:1, ..., 1:2])
+    x = 3.0 + 2.0 * normal(2, 8, 8, 3)
+    normalised = jax.jit(networks.InstanceNorm().init_with_output)
+    y = np.asarray(normalised(KEY, x)[0])
+    np.testing.assert_allclose(np.mean(y, (1, 2)), 0.0, atol=1e-5)
+    np.testing.assert_allclose(np.var(y, (1, 2)), 1.0, atol=1e-4)
+    alone, _ = normalised(KEY, x[:1, ..., 1:2])
     np.testing.assert_allclose(y[:1, ..., 1:2], alone, atol=1e-6)
 
 

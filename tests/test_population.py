@@ -62,7 +62,7 @@ def assert_close(a, b, tolerance=1e-5):
         np.testing.assert_allclose(x, y, rtol=0, atol=tolerance * max(1.0, np.abs(y).max()))
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", [0, *(pytest.param(i, marks=pytest.mark.slow) for i in (1, 2))])
 def test_a_member_is_its_single_run(together, index):
     numbers = jax.tree.map(lambda x: float(x[index]), HYPER)
     key = jax.random.key(SEEDS[index])

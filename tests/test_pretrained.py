@@ -35,6 +35,7 @@ def file(run, tmp_path_factory):
     return folder / "generator.safetensors"
 
 
+@pytest.mark.slow
 def test_a_file_is_the_model_of_its_run(run, file, tmp_path):
     """Bit for bit: parameters, samples, and what commands write; its export is the same file."""
     live, loaded = load_run(run), load_run(file)
@@ -54,12 +55,14 @@ def test_a_file_is_the_model_of_its_run(run, file, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (file.parent / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_file_is_readable_by_whom_others_are(file):
     other = file.with_name("other")
     other.touch()
     assert file.stat().st_mode == other.stat().st_mode
 
 
+@pytest.mark.slow
 def test_a_run_is_printed_in_a_line(file):
     assert (
         repr(load_run(file))
@@ -67,6 +70,7 @@ def test_a_run_is_printed_in_a_line(file):
     )
 
 
+@pytest.mark.slow
 def test_the_record_of_a_file(run, file):
     record, origin = (
         load_run(file).record,
@@ -82,6 +86,7 @@ def test_the_record_of_a_file(run, file):
     assert origin["data"]["source"] not in text
 
 
+@pytest.mark.slow
 def test_a_file_is_evaluated_with_the_data_of_its_run(run, file):
     loaded = load_run(file, with_data=True)
     records = evaluator(loaded.game, loaded.experiment.evaluation, num_samples=50)(loaded.state)
@@ -116,12 +121,14 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("message", CHANGES)
+@pytest.mark.slow
 def test_a_file_that_is_no_model(message, file, tmp_path):
     path = damaged(file, tmp_path, CHANGES[message])
     with pytest.raises((RunError, WeightsError), match=message):
         load_run(path)
 
 
+@pytest.mark.slow
 def test_other_files_and_names(run, file, tmp_path):
     (tmp_path / "text").write_text("not a model")
     assert "cannot be read as safetensors" in refused(command, "sample", tmp_path / "text")

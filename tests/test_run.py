@@ -156,6 +156,7 @@ def test_conditional_grids_have_a_class_per_column(tmp_path, monkeypatch):
     assert experiment.sample_batch(100)["label"].reshape(10, 10).std(axis=0).max() == 0
 
 
+@pytest.mark.slow
 def test_substitute_data_is_reported(start, tmp_path, monkeypatch):
     def refuse(request, timeout):
         raise urllib.error.URLError("no network in this test")
@@ -284,6 +285,7 @@ def test_directories_that_cannot_be_used(start, tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.slow
 def test_other_data_under_the_same_run(start, tmp_path):
     directory = tmp_path / "run"
     start(directory, num_steps=1)
@@ -296,6 +298,7 @@ def test_other_data_under_the_same_run(start, tmp_path):
     assert "those found now have other contents" in one_line(text)
 
 
+@pytest.mark.slow
 def test_another_precision_under_the_same_run(start, tmp_path):
     directory = tmp_path / "run"
     start(directory, num_steps=1)
@@ -444,6 +447,7 @@ def test_flags_are_set_before_jax_starts_and_never_after(monkeypatch):
     assert os.environ["XLA_FLAGS"] == ""
 
 
+@pytest.mark.slow
 def test_commands_from_the_shell(tmp_path):
     status, _, errors = support.finish(support.start("jaxgan", "digest", tmp_path))
     assert status == 2

@@ -112,10 +112,8 @@ def test_completion_in_a_shell(shell, tmp_path, capsys):
     assert status == 0, errors
 
 
-@pytest.mark.parametrize(
-    "terminal",
-    ["sixel", *(pytest.param(name, marks=pytest.mark.slow) for name in ("kitty", "plain"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", ["sixel", "kitty", "plain"])
 def test_samples_are_shown_in_terminals_that_can(terminal, tmp_path):
     """By what a terminal answers when it is asked for its abilities."""
     pytest.importorskip("pexpect")

@@ -174,6 +174,7 @@ SMALL = {
     "name",
     [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in EXPERIMENTS],
 )
+@pytest.mark.slow
 def test_every_experiment_follows_the_flags(name, monkeypatch):
     """Its algorithm accumulates, and its networks compute in bfloat16 and are rematerialised."""
     load = data.load

@@ -463,6 +463,7 @@ def test_pix2pix_resumes(trained, tmp_path, capsys):
     assert digests[0] == digests[1]
 
 
+@pytest.mark.slow
 def test_pictures_of_any_size_are_translated(trained, tmp_path):
     directory = trained[1]
     write(tmp_path / "in" / "a.png", noise(7, height=21, width=50))

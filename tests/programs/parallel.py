@@ -41,9 +41,9 @@ def modes():
 
 # The cases of each mode, in the quick suite and in the slow one.
 QUICK = {
-    "pmap": ("dcgan", "consensus"),
+    "pmap": ("normalised_gan", "consensus"),
     "sharded": ("minimax",),
-    "sharded fsdp": ("dcgan",),
+    "sharded fsdp": ("normalised_gan",),
 }
 # Under pmap, a game that is there with normalised networks is left out without them, and so is what
 # differs from another in the order of turns alone.
