@@ -15,8 +15,8 @@ import pytest
 from experiments import classifier, cyclegan, gaussian1d, mixture, mnist, translation, vae
 from jaxgan import checkpoint, data, schedules
 from jaxgan.errors import RunError
-from jaxgan.runs import TrainingConfig, algorithms, launch
-from jaxgan.runs.training_config import adam, frozen, learning_rates
+from jaxgan.runs import Config, TrainingConfig, algorithms, launch
+from jaxgan.runs.training_config import adam, check_frozen, frozen, learning_rates
 from tests.test_run import EXPERIMENTS
 
 KEY = jax.random.key(0)
@@ -215,3 +215,12 @@ def test_frozen_layers_do_not_change(pattern):
     assert frozen(mnist.Config(), optimizers) == optimizers
     with pytest.raises(RunError, match="expected a regular expression"):
         frozen(mnist.Config(freeze="("), optimizers)
+
+
+def test_layers_to_freeze_are_found():
+    params = {"a": {"Dense_0": {"kernel": jnp.ones(2)}}, "b": {"Dense_0": {"bias": jnp.ones(2)}}}
+    for pattern in (None, "a/Dense", "^b/.*bias$"):
+        check_frozen(mnist.Config(freeze=pattern), params)
+    check_frozen(Config(), params)  # of an experiment without the flag
+    with pytest.raises(RunError, match=r"Conv_0, which matches no layer; .* as a/Dense_0/kernel"):
+        check_frozen(mnist.Config(freeze="Conv_0"), params)

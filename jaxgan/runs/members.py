@@ -36,6 +36,7 @@ from jaxgan.runs.files import write_atomically
 from jaxgan.runs.init_from import initialised
 from jaxgan.runs.lock import locked
 from jaxgan.runs.logs import read_evaluations
+from jaxgan.runs.training_config import check_frozen
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Metrics
 
@@ -109,6 +110,7 @@ def fresh(one: Member) -> TrainState:
 def initial(one: Member, console: Console) -> TrainState:
     """The state that a member begins with, that of another run if its config asks for it."""
     state = fresh(one)
+    check_frozen(one.config, state.params)
     return state if one.config.init_from is None else initialised(state, one.config, console)
 
 

@@ -19,6 +19,7 @@ from jaxgan.runs.compiled import in_parallel
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.init_from import initialised
 from jaxgan.runs.samples import dry_run
+from jaxgan.runs.training_config import check_frozen
 from jaxgan.training import TrainState
 
 FEW = 1000  # held-out examples
@@ -96,6 +97,7 @@ def _first_state(
     """The initial state: without checkpoints, that of another run if the config asks for it."""
     algorithm, key = in_parallel(experiment.algorithm, config), jax.random.key(config.seed)
     state = loop.first_state(algorithm, experiment.minibatches, key=key)
+    check_frozen(config, state.params)
     if config.init_from is None or checkpoint.newest_step(directory / "checkpoints"):
         return state
     return initialised(state, config, console)

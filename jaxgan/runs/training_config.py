@@ -135,6 +135,20 @@ def frozen(
     }
 
 
+def check_frozen(config: Config, params: Mapping[str, Any]) -> None:
+    """A `RunError` if the flag `--freeze` matches no layer of any player."""
+    if not isinstance(config, TrainingConfig) or config.freeze is None:
+        return
+    from jaxgan.checkpoint import by_path
+
+    names = list(by_path(params))
+    if not any(re.search(config.freeze, name) for name in names):
+        raise RunError(
+            f"--freeze is {config.freeze}, which matches no layer; expected a regular expression "
+            f"that is found in a name such as {names[0]}"
+        )
+
+
 def _without(pattern: re.Pattern[str], player: str) -> "optax.GradientTransformation":
     """Sets the updates of a player's layers to 0 whose path matches."""
     import jax
