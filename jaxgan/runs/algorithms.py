@@ -1,4 +1,4 @@
-"""Flags of experiments that can be played in every way: `--algorithm` and its numbers.
+"""Flags of experiments that have every training algorithm: `--algorithm` and its numbers.
 
 A `Config` that is an `AlgorithmConfig` has the flags, and `make(config)` builds from them
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class AlgorithmConfig(TrainingConfig):
-    """Flags of experiments that can be played in every way."""
+    """Flags of experiments that have every training algorithm."""
 
     algorithm: Literal[
         "alternating",
@@ -43,7 +43,7 @@ class AlgorithmConfig(TrainingConfig):
         "unrolled",
         "ode",
     ] = "alternating"
-    """How the game is played (docs/dynamics.md)."""
+    """Training algorithm (docs/dynamics.md)."""
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
     """Optimizer of both players; competitive and ode are those of their papers with sgd."""
     adjustment: float = flag(1.0, at_least=0.0)

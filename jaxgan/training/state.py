@@ -1,4 +1,4 @@
-"""Training state and training algorithm: what every way of playing a game has in common."""
+"""Training state and training algorithm: what all training algorithms share."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
