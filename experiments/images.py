@@ -128,7 +128,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     fewer than 20 000 training images, and none otherwise."""
     instance_noise: float = flag(0.0, at_least=0.0)
     """Standard deviation of normal noise on all images that the discriminator receives, which falls
-    linearly to 0 in --decay-steps."""
+    linearly to 0 in --decay-steps; with it, --augment auto is none."""
     discriminator_turns: int = flag(1, at_least=1)
     """Discriminator turns per step, the k of Goodfellow et al. (2014)."""
     discriminator_lr: float | None = flag(None, at_least=0.0)
@@ -223,8 +223,6 @@ def check(config: Config, dataset: Dataset) -> None:
             f"--label-smoothing is for the logistic losses, minimax and non_saturating, and --loss "
             f"is {config.loss}; set it to 0"
         )
-    if config.instance_noise and config.augment in ("diff_augment", "ada"):
-        raise DataError("--instance-noise takes the place of an augmentation; set --augment none")
     if config.burn_in_steps and (config.optimizer, config.lr_decay) != ("adam", "none"):
         raise DataError("--burn-in-steps has schedules of Adam; leave out --optimizer, --lr-decay")
     if config.burn_in_steps and (config.warmup_steps or config.weight_decay):
@@ -301,24 +299,24 @@ def _sum(*terms: tuple[Any, Any]) -> Any:
 
 def chosen_augmentation(config: Config, dataset: Dataset) -> str:
     """The name of the augmentation, where the flag leaves it to the number of images."""
-    if config.instance_noise:
-        return "instance_noise"
     if config.augment != "auto":
         return config.augment
-    return "diff_augment" if len(dataset.train["image"]) < FEW else "none"
+    few = len(dataset.train["image"]) < FEW
+    return "diff_augment" if few and not config.instance_noise else "none"
 
 
 def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
-    """The augmentation of a name, or instance noise."""
+    """The augmentation of a name, and instance noise after it."""
     import optax
 
     from jaxgan import augment
 
-    if config.instance_noise:
-        return augment.instance_noise(
-            optax.linear_schedule(config.instance_noise, 0.0, config.decay_steps)
-        )
-    return {"none": None, "diff_augment": augment.diff_augment(), "ada": augment.ada()}[name]
+    named = {"none": None, "diff_augment": augment.diff_augment(), "ada": augment.ada()}[name]
+    if not config.instance_noise:
+        return named
+    schedule = optax.linear_schedule(config.instance_noise, 0.0, config.decay_steps)
+    noise = augment.instance_noise(schedule)
+    return noise if named is None else augment.chain(named, noise)
 
 
 def learning_rates_of(config: Config) -> dict[str, float]:

@@ -84,7 +84,6 @@ def test_unknown_presets():
         ),
         ({"label_smoothing": 0.1, "loss": "hinge"}, "logistic losses, .* and --loss is hinge"),
         ({"pack": 2, "conditional": True}, "--pack is for GANs without conditions"),
-        ({"instance_noise": 0.1, "augment": "ada"}, "set --augment none"),
     ],
 )
 def test_flags_that_do_not_go_together(flags, message):

@@ -9,6 +9,8 @@ discriminator's model state and its checkpoints.
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+
 from jaxgan.types import Array, PRNGKey, PyTree
 
 Augment = Callable[[PRNGKey, Array], Array]  # differentiable in the images
@@ -59,3 +61,34 @@ def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
         return augment
     function: Augment = (lambda key, images: images) if augment is None else augment
     return stateless(lambda key, images, step: function(key, images))
+
+
+def chain(*augmentations: Augment | Augmentation) -> Augmentation:
+    """Several augmentations as one, which applies them in their order.
+
+    Each has a key and a state of its own: augmentation `i` receives `fold_in(key, i)`, and the
+    state is the tuple of all states.
+
+    Raises:
+      ValueError: there is no augmentation.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> both = chain(lambda key, images: images + 1.0, lambda key, images: 2.0 * images)
+      >>> both.apply(both.init(), jax.random.key(0), jnp.zeros(2), 0).tolist()
+      [2.0, 2.0]
+    """
+    if not augmentations:
+        raise ValueError("there is no augmentation to chain; expected at least one")
+    parts = tuple(as_augmentation(augment) for augment in augmentations)
+
+    def apply(state: PyTree, key: PRNGKey, images: Array, step: Array) -> Array:
+        for i, (part, own) in enumerate(zip(parts, state, strict=True)):
+            images = part.apply(own, jax.random.fold_in(key, i), images, step)
+        return images
+
+    def update(state: PyTree, real_logits: Array, batch_size: int) -> PyTree:
+        pairs = zip(parts, state, strict=True)
+        return tuple(part.update(own, real_logits, batch_size) for part, own in pairs)
+
+    return Augmentation(lambda: tuple(part.init() for part in parts), apply, update)
