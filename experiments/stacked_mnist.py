@@ -37,7 +37,7 @@ class Config(images.Config):
     augment: Literal["auto", "none", "diff_augment", "ada"] = "none"
     """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
     fewer than 20 000 training images, and none otherwise."""
-    evaluate_samples: int | None = flag(26_000, resumable=True, at_least=1)
+    evaluate_samples: int | None = flag(26_000, at_least=1)
     """Number of samples per evaluation; results for different numbers are not comparable."""
 
     def load_data(self) -> Dataset:

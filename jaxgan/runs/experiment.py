@@ -105,8 +105,9 @@ class Config:
     """Number of rollbacks after which a diverged run stops."""
     health: bool = flag(True, resumable=True)
     """Look for signs of failing, such as a collapse, and say in words what people do about them."""
-    evaluate_samples: int | None = flag(10_000, resumable=True, at_least=1)
-    """Number of samples per evaluation; results for different numbers are not comparable."""
+    evaluate_samples: int | None = flag(10_000, at_least=1)
+    """Number of samples per evaluation. Results for different numbers are not comparable, so that a
+    run keeps it; `jaxgan evaluate RUN --num-samples N` has any other."""
 
     def load_data(self) -> Any:
         """The data that `make` takes, here a `data.Dataset`; an experiment may load its own."""
