@@ -449,6 +449,23 @@ def test_layouts_without_train(tmp_path):
     assert one.record["test_fingerprint"] == flat.record["test_fingerprint"] != flat.fingerprint
 
 
+def test_val_has_the_test_images_where_there_is_no_test(tmp_path):
+    """As in the data sets of pix2pix that have train/ and val/ alone."""
+    numbered(tmp_path / "train", 5)
+    numbered(tmp_path / "val", 3, start=50)
+    found = data.load("folder", data_dir=tmp_path)
+    assert (len(found.train["image"]), len(found.test["image"])) == (5, 3)
+    assert found.record["held_out"] is None
+    numbered(tmp_path / "test", 2, start=80)
+    assert len(data.load("folder", data_dir=tmp_path).test["image"]) == 2
+    for letter in "AB":
+        numbered(tmp_path / "sets" / f"train{letter}", 5)
+        numbered(tmp_path / "sets" / f"val{letter}", 3, start=50)
+    for load in (data.load_pairs, data.load_sets):
+        for split, count in (("train", 5), ("test", 3), ("val", 3)):
+            assert [len(part) for part in load(tmp_path / "sets", split)] == [count, count]
+
+
 def test_layouts_that_are_wrong(tmp_path):
     numbered(tmp_path / "a" / "train" / "cat", 2)
     numbered(tmp_path / "a" / "train" / "dog", 2)

@@ -6,8 +6,8 @@ Layouts:
     DIR/train/cat/*.jpg  DIR/test/cat/*.jpg    images with labels: two or more folders are classes
     DIR/*.jpg  or  DIR/cat/*.jpg               the same without train/
 
-Without test/, a share of the images is held out: a file is in it or not by the hash of its content,
-so that adding files moves none.
+Without test/, val/ has the test images. Without both, a share of the images is held out: a file is
+in it or not by the hash of its content, so that adding files moves none.
 """
 
 import collections
@@ -30,7 +30,7 @@ from jaxgan.data.rows import (
     readable,
     scanned,
 )
-from jaxgan.data.splits import held_out_rows, other_rows
+from jaxgan.data.splits import folder_of_test_images, held_out_rows, other_rows
 from jaxgan.errors import DataError, PictureError
 
 
@@ -105,12 +105,12 @@ def load_images(folder: Path, options: PictureOptions) -> ImageFolder:
 
 def _roots(folder: Path) -> list[Path]:
     """Folders of the training and of the test images, or one for both."""
-    train, test = folder / "train", folder / "test"
-    if not train.is_dir():
-        if test.is_dir():
-            raise DataError(f"{folder} has test/ and no train/; put the other images into train/")
-        return [folder]
-    return [train, test] if test.is_dir() else [train]
+    train, test = folder / "train", folder_of_test_images(folder)
+    if train.is_dir():
+        return [train] if test is None else [train, test]
+    if (folder / "test").is_dir():
+        raise DataError(f"{folder} has test/ and no train/; put the other images into train/")
+    return [folder]
 
 
 def _classes(roots: Sequence[Path], rows: Sequence[Sequence[Row]]) -> tuple[str, ...]:

@@ -13,15 +13,21 @@ from jaxgan.data.rows import Row
 from jaxgan.errors import DataError
 
 
+def folder_of_test_images(folder: Path, letter: str = "") -> Path | None:
+    """Folder of test images: test/, or else val/, as in some of pix2pix's data sets."""
+    folders = (folder / f"{name}{letter}" for name in ("test", "val"))
+    return next((path for path in folders if path.is_dir()), None)
+
+
 def place(folder: Path, split: str, letter: str = "") -> tuple[Path, bool | None] | None:
     """Folder of a split, and the part of its images: held out, the others, or (`None`) all."""
-    train, test = folder / f"train{letter}", folder / f"test{letter}"
-    if (folder / f"{split}{letter}").is_dir():
-        return (
-            folder / f"{split}{letter}",
-            False if split == "train" and not test.is_dir() else None,
-        )
-    return (train, True) if split == "test" and train.is_dir() else None
+    test, own = folder_of_test_images(folder, letter), folder / f"{split}{letter}"
+    if split == "test":
+        train = folder / f"train{letter}"
+        return (test, None) if test else (train, True) if train.is_dir() else None
+    if not own.is_dir():
+        return None
+    return own, False if split == "train" and test is None else None
 
 
 def part(
