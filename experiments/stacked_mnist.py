@@ -51,7 +51,8 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     """The experiment of `experiments/images.py`, evaluated by the modes that it covers."""
     from jaxgan import Evaluation, features, metrics
 
-    for name in ("evaluate_features", "size", "resize", "background", "channels", "held_out"):
+    pictures = ("size", "resize", "background", "channels", "held_out", "skip_bad")
+    for name in ("evaluate_features", *pictures):
         if getattr(config, name) != getattr(Config(), name):
             raise DataError(f"--{name.replace('_', '-')} does not apply to stacked digits")
     digits = features.per_channel(features.mnist_classifier())

@@ -94,10 +94,11 @@ class Data(NamedTuple):
 
 def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
     """Loads two sets of images under the given names, in the direction of the config."""
-    if config.data == "recoloured":
-        return _recoloured(config, names, paired=paired)
     from jaxgan import data
 
+    if config.data == "recoloured":
+        _check_recoloured(config)
+        return _recoloured(config, names, paired=paired)
     if config.data != "folder" and config.picture_options() != data.PictureOptions():
         raise DataError(
             "--background, --channels, --held-out and --skip-bad are for --data folder, and --data "
@@ -143,6 +144,13 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
             "image_shapes": {name: list(images.shape[1:]) for name, images in examples.items()},
         },
     )
+
+
+def _check_recoloured(config: Config) -> None:
+    """A `DataError` if there are flags of pictures, which recoloured digits are not."""
+    for name in ("background", "channels", "held_out", "skip_bad", "preprocess", "load_size"):
+        if getattr(config, name) != getattr(Config(), name):
+            raise DataError(f"--{name.replace('_', '-')} does not apply to recoloured digits")
 
 
 def blank(config: Config, record: Mapping[str, Any]) -> Data:

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import jaxgan
-from experiments import gaussian1d, images, mixture, stacked_mnist
+from experiments import cyclegan, gaussian1d, images, mixture, pix2pix, stacked_mnist
 from jaxgan import (
     augment,
     data,
@@ -40,7 +40,7 @@ def gan(**options):
     return jaxgan.gan(POINTS, MLP, latent=latents.normal(2), **options)
 
 
-def cyclegan(loss):
+def cyclegan_of(loss):
     pair = {"x2y": MLP, "y2x": MLP}, {"x": MLP, "y": MLP}
     return jaxgan.games.cyclegan(*pair, loss=loss)
 
@@ -54,10 +54,10 @@ REFUSED = {
         loss=losses.least_squares
     ),
     "loss is the function hinge; call it": lambda: gan(loss=losses.hinge),
-    "of the generators depends on the logits of real images": lambda: cyclegan(
+    "of the generators depends on the logits of real images": lambda: cyclegan_of(
         losses.relativistic_paired()
     ),
-    "the generators depends on the logits of real images": lambda: cyclegan(
+    "the generators depends on the logits of real images": lambda: cyclegan_of(
         losses.relativistic_average()
     ),
     "bound is 'iwae', expected elbo or importance_weighted": lambda: jaxgan.games.vae(
@@ -81,7 +81,7 @@ REFUSED = {
     "loss is the function wasserstein; call it": lambda: jaxgan.games.pix2pix(
         MLP, MLP, loss=losses.wasserstein
     ),
-    "loss is the function minimax; call it": lambda: cyclegan(losses.minimax),
+    "loss is the function minimax; call it": lambda: cyclegan_of(losses.minimax),
     "loss is the function non_saturating; call it": lambda: jaxgan.games.bigan(
         MLP, MLP, MLP, latent=latents.normal(2), loss=losses.non_saturating
     ),
@@ -187,7 +187,14 @@ def test_an_exponential_decay_does_not_reach_0(module):
         module.fading_r1(module.Config(r1_last=0.0, r1=1.0))
 
 
-def test_flags_that_stacked_digits_have_not():
-    config = stacked_mnist.Config(data="digits", size="64")
-    with pytest.raises(DataError, match="--size does not apply to stacked digits"):
-        stacked_mnist.make(config, config.load_data())
+def test_flags_that_digits_have_not():
+    """Those of image files, where the images are made of digits."""
+    for flag, value in (("size", "64"), ("skip_bad", True)):
+        config = stacked_mnist.Config(data="digits", **{flag: value})
+        message = f"--{flag.replace('_', '-')} does not apply to stacked digits"
+        with pytest.raises(DataError, match=message):
+            stacked_mnist.make(config, config.load_data())
+    for module in (pix2pix, cyclegan):
+        config = module.Config(data="recoloured", channels=1)
+        with pytest.raises(DataError, match="--channels does not apply to recoloured digits"):
+            config.load_data()
