@@ -13,11 +13,12 @@ from PIL import Image
 
 import jaxgan
 from experiments import cyclegan, pix2pix, translation
-from jaxgan import data, networks, penalties
+from jaxgan import data, images, networks, penalties
 from jaxgan.data import Jitter, load_pairs, load_sets, translation_minibatches
 from jaxgan.data.pictures import resized
 from jaxgan.errors import DataError
 from jaxgan.games import image_buffer
+from jaxgan.runs.commands import padded_side
 from tests import games
 from tests.support import command, pixels, refused, size_of, train
 
@@ -463,14 +464,32 @@ def test_pix2pix_resumes(trained, tmp_path, capsys):
     assert digests[0] == digests[1]
 
 
+@pytest.mark.parametrize("multiple", [1, 4, 32, 256])
+def test_pictures_are_padded_to_few_sizes(multiple):
+    """By less than an eighth, or as little as the network can; eight in every octave."""
+    sizes = range(1, 3000)
+    padded = {side: padded_side(side, multiple) for side in sizes}
+    assert all(large % multiple == 0 and large >= side for side, large in padded.items())
+    assert all(n - side < max(multiple, side / 8) for side, n in padded.items())
+    assert padded[512] == 512
+    for low in (256, 512, 1024):
+        assert len({padded[side] for side in range(low + 1, 2 * low + 1)}) <= 8
+
+
 @pytest.mark.slow
 def test_pictures_of_any_size_are_translated(trained, tmp_path):
     directory = trained[1]
     write(tmp_path / "in" / "a.png", noise(7, height=21, width=50))
     write(tmp_path / "in" / "b.png", noise(8, height=16, width=16))
     command("translate", directory, input=tmp_path / "in", output=tmp_path / "out")
-    with Image.open(tmp_path / "out" / "a.png") as picture:
-        assert (picture.size, picture.mode) == ((50, 21), "RGB")
+    live = jaxgan.load_run(directory)
+    padding = [(0, -side % 16) for side in (21, 50)]
+    padded = np.pad(data.as_float(np.uint8(noise(7, 21, 50))), [*padding, (0, 0)], mode="reflect")
+    translate = live.experiment.translations["source2target"].apply
+    expected = jax.jit(translate)(live.params, live.model_state, padded[None])[:, :21, :50]
+    np.testing.assert_array_equal(
+        pixels(tmp_path / "out" / "a.png"), images.grid(expected, margin=0)
+    )
     assert size_of(tmp_path / "out" / "b.png") == (16, 16)
     for folder, flags, message in (
         ("in", {"way": "y2x"}, "--way is y2x, expected one of source2target"),
