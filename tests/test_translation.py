@@ -513,6 +513,7 @@ def test_translations_are_exported_for_any_number_and_size(trained, tmp_path):
         np.testing.assert_array_equal(model.call(pictures), expected)
 
 
+@pytest.mark.slow
 def test_what_is_translated_is_converted_and_said(trained, tmp_path, capsys):
     """Grey, turned and transparent images are translated as the RGB images that they show."""
     directory = trained[1]
@@ -544,6 +545,7 @@ def test_what_is_translated_is_converted_and_said(trained, tmp_path, capsys):
     assert "give --side left or --side right" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_translations_overwrite_nothing(trained, tmp_path):
     directory = trained[1]
     write(tmp_path / "in" / "a.png", noise(7))

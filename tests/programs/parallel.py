@@ -179,7 +179,7 @@ def main(which, folder):
     results = {"recompiled": recompiled}
     if which == "quick":
         generator = states["sharded fsdp"].params["generator"]
-        large, small = generator["Dense_0"]["kernel"], generator["BatchNorm_0"]["scale"]
+        large, small = generator["Dense_1"]["kernel"], generator["BatchNorm_0"]["scale"]
         check_keys_of_examples()
         check_checkpoint(states["sharded fsdp"])
         results |= {
