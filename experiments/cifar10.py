@@ -30,7 +30,7 @@ class Config(images.Config):
 
     data: str = flag("cifar10", resumable=True)
     """cifar10, or another TFDS image set, or folder (image files in --data-dir, in train/ and test/
-    if it has these; folders in them are classes)."""
+    or val/ if it has these; folders in them are classes)."""
     features: int = flag(64, at_least=1)
     """Channels of the finest layer of convolutional networks; of all stages of r3gan."""
     x_flips: bool = True

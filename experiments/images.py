@@ -8,8 +8,8 @@ Commands:
     python -m experiments.images --data-dir DIR --size 64 --conditional --loss hinge
 
 A preset is the flags that a paper gives (`experiments/presets.py`); any flag overrides it. With
-fewer than 20 000 images the discriminator sees them augmented (`--augment`), so that it cannot
-learn them by heart; `config.json` records it.
+fewer than 20 000 images, and no `--instance-noise`, the discriminator sees them augmented
+(`--augment`), so that it cannot learn them by heart; `config.json` records it.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     DCGAN_LEARNING_RATE: ClassVar = 1e-3  # the default
 
     data: str = flag("folder", resumable=True)
-    """folder (image files in --data-dir, in train/ and test/ if it has these; folders in them are
-    classes), mnist, digits, or any TFDS image set."""
+    """folder (image files in --data-dir, in train/ and test/ or val/ if it has these; folders in
+    them are classes), mnist, digits, or any TFDS image set."""
     preset: str | None = None
     """Defaults of the flags below from a paper: gan, dcgan, lsgan, wgan, wgan_gp, dragan, sngan,
     sagan, biggan, stylegan2, r3gan, fastgan, acgan, infogan. With --help, they are shown."""

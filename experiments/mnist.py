@@ -48,8 +48,8 @@ class Config(images.Config):
 
     data: str = flag("auto", resumable=True)
     """auto (MNIST, or scikit-learn's digits where it is not available), mnist, digits, any TFDS
-    image set, or folder (image files in --data-dir, in train/ and test/ if it has these; folders in
-    them are classes)."""
+    image set, or folder (image files in --data-dir, in train/ and test/ or val/ if it has these;
+    folders in them are classes)."""
     augment: Literal["auto", "none", "diff_augment", "ada"] = "none"
     """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
     fewer than 20 000 training images, and none otherwise."""

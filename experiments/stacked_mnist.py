@@ -38,7 +38,8 @@ class Config(images.Config):
     """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
     fewer than 20 000 training images, and none otherwise."""
     evaluate_samples: int | None = flag(26_000, at_least=1)
-    """Number of samples per evaluation; results for different numbers are not comparable."""
+    """Number of samples per evaluation. Results for different numbers are not comparable, so it
+    cannot change when a run is resumed; `jaxgan evaluate RUN --num-samples N` takes any other."""
 
     def load_data(self) -> Dataset:
         """The images of three digits."""

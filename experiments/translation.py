@@ -28,8 +28,8 @@ class Config(PictureFlags, TrainingConfig):
     """folder (images in --data-dir), recoloured (digits in two pairs of colours, with known true
     translations), or a TFDS data set such as cycle_gan/horse2zebra."""
     data_dir: str | None = None
-    """Folder with train/ and test/ (pairs side by side), or trainA/ trainB/ testA/ testB/; without
-    test folders, a share of the training images is held out."""
+    """Folder with train/ and test/ (pairs side by side), or trainA/ trainB/ testA/ testB/; val in
+    place of test is found, too, and without both, a share of the training images is held out."""
     direction: Literal["a2b", "b2a"] = "a2b"
     """Direction of the translation; A is the left half of side-by-side pairs."""
     preprocess: Literal[
@@ -148,7 +148,8 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
 
 def _check_recoloured(config: Config) -> None:
     """A `DataError` if there are flags of pictures, which recoloured digits are not."""
-    for name in ("background", "channels", "held_out", "skip_bad", "preprocess", "load_size"):
+    pictures = ("background", "channels", "held_out", "skip_bad")
+    for name in (*pictures, "preprocess", "load_size", "flip"):
         if getattr(config, name) != getattr(Config(), name):
             raise DataError(f"--{name.replace('_', '-')} does not apply to recoloured digits")
 

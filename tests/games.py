@@ -545,7 +545,8 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
 }
 
-# The quick suite has one case of each kind, the slow one has the others.
+# The quick suite has a case of each kind, with networks that are compiled quickly; the slow one has
+# the others.
 QUICK = (
     "minimax",
     "path_length",

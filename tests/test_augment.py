@@ -243,17 +243,22 @@ def test_one_stage_updates_the_state_once():
 
 
 def test_a_chain_applies_its_parts_in_order_with_keys_and_states_of_their_own():
-    """`(2 (x + count) + u) / 3 + v`, where u and v are of the keys of their places."""
+    """`(2 (x + sum) + u) / step + v`, where u and v are of the keys of their places."""
     uniform = lambda key, x: x + jax.random.uniform(key, x.shape)
-    parts = (counting(), lambda key, x: 2.0 * x, uniform, lambda key, x: x / 3.0, uniform)
-    both = augment.chain(*parts)
+    total = Augmentation(
+        lambda: jnp.zeros(()),
+        lambda total, key, x, step: x + total,
+        lambda total, logits, batch_size: total + batch_size * jnp.mean(logits),
+    )
+    over_step = augment.stateless(lambda key, x, step: x / step)
+    both = augment.chain(total, lambda key, x: 2.0 * x, uniform, over_step, uniform)
     state, x = both.init(), np.full(4, 6.0, "f4")
-    for count in range(3):
+    for step in (1, 2, 3):
         u = [np.asarray(jax.random.uniform(jax.random.fold_in(KEY, i), (4,))) for i in (2, 4)]
-        expected = (2.0 * (6.0 + count) + u[0]) / 3.0 + u[1]
-        np.testing.assert_allclose(both.apply(state, KEY, x, 0), expected, rtol=1e-6)
-        state = both.update(state, jnp.ones(4), 4)
-    assert [jax.tree.leaves(part) for part in state] == [[3.0], [], [], [], []]
+        expected = (2.0 * (6.0 + 12.0 * (step - 1)) + u[0]) / step + u[1]
+        np.testing.assert_allclose(both.apply(state, KEY, x, step), expected, rtol=1e-6)
+        state = both.update(state, jnp.full(2, 3.0), 4)
+    assert [jax.tree.leaves(part) for part in state] == [[36.0], [], [], [], []]
     with pytest.raises(ValueError, match="no augmentation to chain"):
         augment.chain()
 

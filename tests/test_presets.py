@@ -13,6 +13,7 @@ import pytest
 import jaxgan
 from experiments import cifar10, grids, image_networks, images, mnist, presets, stacked_mnist
 from jaxgan import Game, checkpoint, data, evaluation, features, latents
+from jaxgan.augment import ada
 from jaxgan.errors import DataError, RunError
 from jaxgan.runs import arguments, cli, sweep, with_preset
 from jaxgan.runs.presets import defaults
@@ -112,6 +113,18 @@ def test_few_images_are_augmented():
     assert images.chosen_augmentation(images.Config(), small) == "diff_augment"
     assert images.chosen_augmentation(images.Config(), large) == "none"
     assert images.chosen_augmentation(images.Config(augment="none"), small) == "none"
+    assert images.chosen_augmentation(images.Config(instance_noise=0.1), small) == "none"
+
+
+def test_instance_noise_comes_after_the_named_augmentation():
+    """Of images that it leaves as they are: ADA's probability is 0 at first."""
+    x = np.zeros((500, 4, 4, 1), np.float32)
+    for name in ("none", "ada"):
+        augment = images.make_augment(images.Config(instance_noise=0.5, decay_steps=10), name)
+        state = augment.init()
+        noise = jax.jit(augment.apply)(state, jax.random.key(0), x, 5)
+        assert np.std(noise) == pytest.approx(0.25, rel=0.03)
+        assert len(jax.tree.leaves(state)) == len(jax.tree.leaves(ada().init())) * (name == "ada")
 
 
 def test_schedules_of_a_burn_in():

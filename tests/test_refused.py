@@ -1,6 +1,7 @@
 """Arguments that would be misread, or end in an error of another library, are refused in a line."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -194,7 +195,9 @@ def test_flags_that_digits_have_not():
         message = f"--{flag.replace('_', '-')} does not apply to stacked digits"
         with pytest.raises(DataError, match=message):
             stacked_mnist.make(config, config.load_data())
-    for module in (pix2pix, cyclegan):
-        config = module.Config(data="recoloured", channels=1)
-        with pytest.raises(DataError, match="--channels does not apply to recoloured digits"):
+    flags = {"channels": 1, "skip_bad": True, "preprocess": "crop", "load_size": 40, "flip": False}
+    for module, (flag, value) in itertools.product((pix2pix, cyclegan), flags.items()):
+        config = module.Config(data="recoloured", **{flag: value})
+        message = f"--{flag.replace('_', '-')} does not apply to recoloured digits"
+        with pytest.raises(DataError, match=message):
             config.load_data()

@@ -289,6 +289,15 @@ def test_directories_that_cannot_be_used(start, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_layers_to_freeze_are_looked_for_before_the_run_is_recorded(start, tmp_path, seeds):
+    status, text = start(tmp_path / "run", num_steps=1, seeds=seeds, freeze="nothing")
+    assert status == 2
+    assert "--freeze is nothing, which matches no layer" in one_line(text)
+    assert not list(tmp_path.rglob("config.json"))
+
+
+@pytest.mark.slow
 def test_other_data_under_the_same_run(start, tmp_path):
     directory = tmp_path / "run"
     start(directory, num_steps=1)

@@ -37,7 +37,7 @@ def site(tmp_path_factory) -> Path:
 
 
 def test_the_index_has_every_name_of_the_reference(site: Path):
-    """Quick tests find that these are all public names."""
+    """Quick tests check that every public name is among these."""
     from sphinx.util.inventory import InventoryFile
 
     with (site / "objects.inv").open("rb") as file:

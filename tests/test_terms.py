@@ -184,15 +184,16 @@ def test_approximate_penalties_by_hand(approximate, x):
 
 
 def test_approximate_r1_is_r1_on_average():
-    r1 = lambda critic, x, sigma: jax.jit(
-        lambda: penalties.approximate_r1(critic, x, x, KEY, 0, sigma=sigma)
+    many = jnp.zeros((20_000, 3))
+    r1 = lambda critic, real, fake, **options: jax.jit(
+        lambda: penalties.approximate_r1(critic, real, fake, KEY, 0, **options)
     )()
-    values = np.asarray(r1(LINEAR, jnp.zeros((20_000, 3)), 0.1))
+    values = np.asarray(r1(LINEAR, many, many, sigma=0.1))
     error = values.std() / np.sqrt(len(values))
     assert abs(values.mean() - NORM**2 / 2) < 4 * error < 0.1 * NORM**2
     patches = lambda x: x[..., None] * W[None]  # three logits, whose sum is linear
-    summed = r1(lambda x: patches(x @ W), REAL, 0.01)
-    direct = r1(lambda x: (x @ W) * W.sum(), REAL, 0.01)
+    summed = r1(lambda x: patches(x @ W), REAL, FAKE)
+    direct = r1(lambda x: (x @ W) * W.sum(), REAL, FAKE)
     np.testing.assert_allclose(summed, direct, rtol=1e-3)
 
 

@@ -156,7 +156,6 @@ def test_numbers_out_of_range_are_refused(flags, message, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-QUICK = ("experiments.mnist", "experiments.mixture", "experiments.pix2pix")
 SMALL = {
     "experiments.mnist": {"features": 4},
     "experiments.autoencoder": {"features": 4},
@@ -170,11 +169,8 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "name",
-    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in EXPERIMENTS],
-)
 @pytest.mark.slow
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_follows_the_flags(name, monkeypatch):
     """Its algorithm accumulates, and its networks compute in bfloat16 and are rematerialised."""
     load = data.load
@@ -220,7 +216,7 @@ def test_frozen_layers_do_not_change(pattern):
 def test_layers_to_freeze_are_found():
     params = {"a": {"Dense_0": {"kernel": jnp.ones(2)}}, "b": {"Dense_0": {"bias": jnp.ones(2)}}}
     for pattern in (None, "a/Dense", "^b/.*bias$"):
-        check_frozen(mnist.Config(freeze=pattern), params)
-    check_frozen(Config(), params)  # of an experiment without the flag
+        check_frozen(mnist.Config(freeze=pattern), lambda: params)
+    check_frozen(Config(), lambda: params)  # of an experiment without the flag
     with pytest.raises(RunError, match=r"Conv_0, which matches no layer; .* as a/Dense_0/kernel"):
-        check_frozen(mnist.Config(freeze="Conv_0"), params)
+        check_frozen(mnist.Config(freeze="Conv_0"), lambda: params)

@@ -18,7 +18,6 @@ from jaxgan.data import Jitter, load_pairs, load_sets, translation_minibatches
 from jaxgan.data.pictures import resized
 from jaxgan.errors import DataError
 from jaxgan.games import image_buffer
-from jaxgan.runs.commands import padded_side
 from tests import games
 from tests.support import command, pixels, refused, size_of, train
 
@@ -61,7 +60,7 @@ def test_losses_of_pix2pix():
     for player, value in expected.items():
         loss, _ = jax.jit(game.losses[player])(params, state, BATCH, KEY, 0)
         np.testing.assert_allclose(loss, value, rtol=1e-5)
-    np.testing.assert_allclose(jax.jit(game.sample)(params, state, BATCH, KEY), fake, atol=1e-6)
+    np.testing.assert_array_equal(jax.jit(game.sample)(params, state, BATCH, KEY), fake)
 
 
 def test_an_unconditional_discriminator_receives_no_source():
@@ -462,18 +461,6 @@ def test_pix2pix_resumes(trained, tmp_path, capsys):
         command("digest", path)
         digests.append(capsys.readouterr().out)
     assert digests[0] == digests[1]
-
-
-@pytest.mark.parametrize("multiple", [1, 4, 32, 256])
-def test_pictures_are_padded_to_few_sizes(multiple):
-    """By less than an eighth, or as little as the network can; eight in every octave."""
-    sizes = range(1, 3000)
-    padded = {side: padded_side(side, multiple) for side in sizes}
-    assert all(large % multiple == 0 and large >= side for side, large in padded.items())
-    assert all(n - side < max(multiple, side / 8) for side, n in padded.items())
-    assert padded[512] == 512
-    for low in (256, 512, 1024):
-        assert len({padded[side] for side in range(low + 1, 2 * low + 1)}) <= 8
 
 
 @pytest.mark.slow

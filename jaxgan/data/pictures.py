@@ -67,8 +67,9 @@ def load_pairs(
 
     Args:
       folder: folder with `<split>/` of pairs side by side, A on the left, or with `<split>A/` and
-        `<split>B/` of equal names. Without test folders, the split `test` is a share of the
-        training images, held out by the content of A's file, or of the file with both.
+        `<split>B/` of equal names. The split `test` may be in folders `val`. Without both, it is
+        a share of the training images, held out by the content of A's file, or of the file with
+        both.
       split: `train`, `test`, ...
       swap: whether to return B and A instead.
       options: how files become arrays. A pair of which one file is left out is left out.
@@ -88,7 +89,7 @@ def load_pairs(
         a, b = _side_by_side(folder, split, options)
     elif (place_a := place(folder, split, "A")) and (place_b := place(folder, split, "B")):
         rows_a, rows_b = listed(place_a[0]), listed(place_b[0])
-        _check_names(folder, split, rows_a, rows_b)
+        _check_names(place_a[0], place_b[0], rows_a, rows_b)
         rows = [Row(a.name, a.files + b.files) for a, b in zip(rows_a, rows_b, strict=True)]
         rows, left_out = _with_headers(rows, options)
         a, b = _opened(part(rows, place_a[1], folder, options), options, left_out)
@@ -112,8 +113,8 @@ def load_sets(
     If there is `<split>/` with pairs side by side instead, the halves of its images are the sets.
 
     Args:
-      folder: folder with the folders of the split. Without test folders, the split `test` is a
-        share of the training images, held out by their content.
+      folder: folder with the folders of the split. The split `test` may be in folders `val`.
+        Without both, it is a share of the training images, held out by their content.
       split: `train`, `test`, ...
       swap: whether to return B and A instead.
       options: how files become arrays.
@@ -253,17 +254,17 @@ def _side_by_side(folder: Path, split: str, options: PictureOptions) -> list[Pic
     return _opened(rows, options, left_out, sides=("left", "right"))
 
 
-def _check_names(folder: Path, split: str, a: Sequence[Row], b: Sequence[Row]) -> None:
+def _check_names(at_a: Path, at_b: Path, a: Sequence[Row], b: Sequence[Row]) -> None:
     names_a, names_b = [row.name for row in a], [row.name for row in b]
     if len(a) != len(b):
         lonely = min(set(names_a) ^ set(names_b), default="one of them")
         raise DataError(
-            f"{folder} has {len(a)} images in {split}A and {len(b)} in {split}B; pairs need equal "
-            f"numbers, and {lonely} has no partner"
+            f"{at_a.parent} has {len(a)} images in {at_a.name} and {len(b)} in {at_b.name}; pairs "
+            f"need equal numbers, and {lonely} has no partner"
         )
     for name_a, name_b in zip(names_a, names_b, strict=True):
         if name_a != name_b:
             raise DataError(
-                f"{folder}: {split}A has {name_a} where {split}B has {name_b}; pairs need equal "
-                "names"
+                f"{at_a.parent}: {at_a.name} has {name_a} where {at_b.name} has {name_b}; pairs "
+                "need equal names"
             )

@@ -1,4 +1,4 @@
-"""Flags of experiments that have every training algorithm: `--algorithm` and its numbers.
+"""Flags of experiments that offer every training algorithm: `--algorithm` and its numbers.
 
 A `Config` that is an `AlgorithmConfig` has the flags, and `make(config)` builds from them
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class AlgorithmConfig(TrainingConfig):
-    """Flags of experiments that have every training algorithm."""
+    """Flags of experiments that offer every training algorithm."""
 
     algorithm: Literal[
         "alternating",

@@ -213,7 +213,7 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
 def translate(args: arguments.Translate) -> None:
     """Translates images of any size into PNG files of the same names.
 
-    Images are padded by reflection to one of few sizes that the network supports, and the outputs
+    Images are padded by reflection to the multiples that the network supports, and the outputs
     cropped to the original size.
 
     Raises:
@@ -230,13 +230,13 @@ def translate(args: arguments.Translate) -> None:
     translation = translations[args.way or next(iter(translations))]
     pictures = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
     outputs = _outputs(args, pictures)
-    apply = jax.jit(translation.apply)  # recompiled for every padded size
+    apply = jax.jit(translation.apply)  # recompiled for every size
     pairs = 0
     for i in track(range(len(pictures)), "translating"):
         image = as_float(_half(pictures.read(i), args.side, pictures.names[i]))
         height, width, _ = image.shape
         pairs += width == 2 * height
-        padding = [(0, padded_side(n, translation.multiple) - n) for n in (height, width)]
+        padding = [(0, -side % translation.multiple) for side in (height, width)]
         padded = np.pad(image, [*padding, (0, 0)], mode="reflect")
         output = apply(run.params, run.model_state, padded[None])[0, :height, :width]
         make_folder(outputs[i].parent)
@@ -252,20 +252,6 @@ def translate(args: arguments.Translate) -> None:
             "all images are twice as wide as high, and were translated as a whole; if they are "
             "pairs side by side, give --side left or --side right"
         )
-
-
-def padded_side(side: int, multiple: int) -> int:
-    """A multiple that is at least `side`, and at most an eighth larger once that is possible.
-
-    Of all sides between two powers of two there are eight, so that few programs are compiled for
-    a folder of pictures of many sizes.
-
-    Example:
-      >>> [padded_side(side, 4) for side in (21, 256, 375, 500, 1000)]
-      [24, 256, 384, 512, 1024]
-    """
-    coarse = multiple * 2 ** max((side // (8 * multiple)).bit_length() - 1, 0)
-    return -(-side // coarse) * coarse
 
 
 def neighbours(args: arguments.Neighbours) -> None:

@@ -150,8 +150,9 @@ def check_bounds(config: Config) -> None:
 def check_same_config(directory: Path, config: Config, name: str) -> None:
     """Checks that the directory's run has the same experiment and configuration.
 
-    Fields that do not affect the result of a training step may differ (`resumable_fields`). A field
-    that did not exist when the run was started has its default value there.
+    Fields that affect neither the result of a training step nor which scores can be compared may
+    differ (`resumable_fields`). A field that did not exist when the run was started has its default
+    value there.
 
     Raises:
       RunError: the experiment or the configuration differs.

@@ -29,8 +29,8 @@ def flag(
 
     Args:
       default: default value.
-      resumable: whether the value may change when a run is resumed, because the result of a
-        training step does not depend on it.
+      resumable: whether the value may change when a run is resumed, because neither the result of
+        a training step nor which scores can be compared depends on it.
       at_least: smallest allowed value.
       below: number that the value must be below.
     """
@@ -54,8 +54,8 @@ class Config:
     They are evaluated and drawn at the last step."""
     data: str = flag("auto", resumable=True)  # on resume, fingerprints are compared
     """auto (MNIST, or scikit-learn's digits where it is not available), mnist, digits, any TFDS
-    image set, or folder (image files in --data-dir, in train/ and test/ if it has these; folders in
-    them are classes)."""
+    image set, or folder (image files in --data-dir, in train/ and test/ or val/ if it has these;
+    folders in them are classes)."""
     data_dir: str | None = flag(None, resumable=True)
     """Directory to search for data first; $JAXGAN_DATA_DIR by default."""
     run_dir: str | None = flag(None, resumable=True)
@@ -106,8 +106,8 @@ class Config:
     health: bool = flag(True, resumable=True)
     """Look for signs of failing, such as a collapse, and say in words what people do about them."""
     evaluate_samples: int | None = flag(10_000, at_least=1)
-    """Number of samples per evaluation. Results for different numbers are not comparable, so that a
-    run keeps it; `jaxgan evaluate RUN --num-samples N` has any other."""
+    """Number of samples per evaluation. Results for different numbers are not comparable, so it
+    cannot change when a run is resumed; `jaxgan evaluate RUN --num-samples N` takes any other."""
 
     def load_data(self) -> Any:
         """The data that `make` takes, here a `data.Dataset`; an experiment may load its own."""

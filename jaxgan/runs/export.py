@@ -147,7 +147,7 @@ def _averaged(run: Run, player: str) -> bool:
 
 
 def _configuration(run: Run) -> dict[str, Any]:
-    """What the result of a training step depends on: no paths and no intervals."""
+    """What a training step and its score depend on: no paths and no intervals."""
     resumable = resumable_fields(Config)
     config = run.record["config"].items()
     return {name: x for name, x in config if name == "data" or name not in resumable}

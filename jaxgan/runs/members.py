@@ -17,6 +17,7 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,8 +83,7 @@ def train(
         _check_newcomers(members)
         for one in members:
             if not (one.directory / "config.json").exists():  # other files mean that there is a run
-                if one.config.init_from is not None:
-                    initial(one, Console(quiet=True))  # its errors come before it is recorded
+                _check_start(one)  # errors come before it is recorded
                 write_config_json(one.directory, one.config, name, one.experiment)
         training = _Training(members, console, exits)
         if training.start > training.last and not passed:
@@ -101,6 +101,13 @@ def train(
         return training.finish()
 
 
+def _check_start(one: Member) -> None:
+    """A `RunError` if a member cannot begin: `--freeze` or `--init-from` does not fit its state."""
+    check_frozen(one.config, lambda: jax.eval_shape(partial(fresh, one)).params)
+    if one.config.init_from is not None:
+        initial(one, Console(quiet=True))
+
+
 def fresh(one: Member) -> TrainState:
     """A member's state with random parameters."""
     key = jax.random.key(one.config.seed)
@@ -110,7 +117,6 @@ def fresh(one: Member) -> TrainState:
 def initial(one: Member, console: Console) -> TrainState:
     """The state that a member begins with, that of another run if its config asks for it."""
     state = fresh(one)
-    check_frozen(one.config, state.params)
     return state if one.config.init_from is None else initialised(state, one.config, console)
 
 

@@ -97,7 +97,7 @@ def _first_state(
     """The initial state: without checkpoints, that of another run if the config asks for it."""
     algorithm, key = in_parallel(experiment.algorithm, config), jax.random.key(config.seed)
     state = loop.first_state(algorithm, experiment.minibatches, key=key)
-    check_frozen(config, state.params)
+    check_frozen(config, lambda: state.params)
     if config.init_from is None or checkpoint.newest_step(directory / "checkpoints"):
         return state
     return initialised(state, config, console)

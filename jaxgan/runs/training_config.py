@@ -12,7 +12,7 @@ Nothing here imports jax before one of these functions is called.
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from jaxgan.errors import RunError
@@ -135,13 +135,13 @@ def frozen(
     }
 
 
-def check_frozen(config: Config, params: Mapping[str, Any]) -> None:
-    """A `RunError` if the flag `--freeze` matches no layer of any player."""
+def check_frozen(config: Config, params: Callable[[], Mapping[str, Any]]) -> None:
+    """A `RunError` if the flag `--freeze` matches no layer of any player's `params()`."""
     if not isinstance(config, TrainingConfig) or config.freeze is None:
         return
     from jaxgan.checkpoint import by_path
 
-    names = list(by_path(params))
+    names = list(by_path(params()))
     if not any(re.search(config.freeze, name) for name in names):
         raise RunError(
             f"--freeze is {config.freeze}, which matches no layer; expected a regular expression "

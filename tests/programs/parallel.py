@@ -51,6 +51,8 @@ LEFT_OUT = ("simultaneous", "generator_first", "three_discriminator_turns", "dcg
 LEFT_OUT += ("autoencoder_adam_ema", "accumulated", "accumulated_cyclegan")
 # (Under `sharded` the program is that of one device, partitioned by the compiler.)
 MORE = (
+    "dcgan",
+    "vae_free_bits",
     "relativistic_average",
     "extragradient_from_the_past",
     "normalised_vae_gan",
@@ -63,7 +65,7 @@ ALL = {
         if f"normalised_{name}" not in games.CASES and name not in LEFT_OUT
     ),
     "sharded": games.QUICK + MORE,
-    "sharded fsdp": (*games.TRANSFORMED, "normalised_cyclegan"),
+    "sharded fsdp": (*games.TRANSFORMED, "dcgan", "path_length", "normalised_cyclegan"),
 }
 
 

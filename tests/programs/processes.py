@@ -20,7 +20,7 @@ from tests import games
 from tests.programs.common import KEY, difference, train
 
 CASES = (  # each kind of statistic over devices
-    *("minimax", "lecam", "normalised_cyclegan"),
+    *("minimax", "lecam", "dcgan", "path_length", "normalised_cyclegan"),
     *games.TRANSFORMED,
 )
 
