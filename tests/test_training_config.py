@@ -169,8 +169,13 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "experiments.mixture" else pytest.param(name, marks=pytest.mark.slow)
+        for name in EXPERIMENTS
+    ],
+)
 def test_every_experiment_follows_the_flags(name, monkeypatch):
     """Its algorithm accumulates, and its networks compute in bfloat16 and are rematerialised."""
     load = data.load
