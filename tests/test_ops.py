@@ -301,7 +301,7 @@ def test_bfloat16_to_its_precision(name):
     ours, plain = pair_of(name, (2, 2), "SAME")
     low = jax.jit(ours)(x.astype(jnp.bfloat16), w.astype(jnp.bfloat16))
     assert low.dtype == jnp.bfloat16
-    assert_close(np.float32(low), jax.jit(plain)(x, w), 2e-2)
+    assert_close(np.float32(low), jax.jit(plain)(x, w), 8e-3)
 
 
 @pytest.mark.slow
@@ -322,7 +322,7 @@ def test_every_choice_in_bfloat16(name):
     ):
         assert {leaf.dtype for leaf in jax.tree.leaves(computed)} == {jnp.dtype(jnp.bfloat16)}
         computed = jax.tree.map(lambda a: a.astype(jnp.float32), computed)
-        assert_close(computed, reference, 2e-2)
+        assert_close(computed, reference, 8e-3)
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -40,16 +40,18 @@ def sum_of_taps(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pai
 
     It is for images of few channels, where the taps do not take much more memory than `g`.
     """
-    taps = jnp.einsum("nhwo,abio->nhwabi", g, w)
+    # Of 16 bits, too, the sum over taps is in float32.
+    dtype = jnp.promote_types(g.dtype, jnp.float32)
+    taps = jnp.einsum("nhwo,abio->nhwabi", g, w, preferred_element_type=dtype)
 
     def phase_output(row: _Phase, column: _Phase) -> Array:
-        zero = jnp.zeros((), g.dtype)
+        zero = jnp.zeros((), dtype)
         shifted = [
             jax.lax.pad(taps[:, :, :, i, j], zero, ((0, 0, 0), (*top, 0), (*left, 0), (0, 0, 0)))
             for i, top in row.shifts()
             for j, left in column.shifts()
         ]
-        return sum(shifted[1:], start=shifted[0])
+        return sum(shifted[1:], start=shifted[0]).astype(g.dtype)
 
     return _interleave(phase_output, g, w, stride, padding, size)
 
