@@ -125,7 +125,7 @@ def test_help_is_in_groups_and_in_paragraphs(capsys, monkeypatch):
     assert one("Directory of the run; or a generator that `export` wrote, or the name of one that")
     assert one("--batch-size INT", "over all devices. (default: 64)")
     assert one("Adversarial loss of the players. (default: relativistic_paired)")
-    assert one("any TFDS image set, or folder", "in train/ and test/ if it has these; folders in")
+    assert one("any TFDS image set, or folder", "in train/ and test/ or val/ if it has these;")
     titles = [found[1] for line in lines if (found := re.match(r"\W+([a-z-]+) options\W+$", line))]
     groups = ["experiment", "training", "algorithm", "picture", "sized-picture", "images"]
     assert titles == groups
