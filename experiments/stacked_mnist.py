@@ -20,7 +20,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Literal
 
-from jaxgan.errors import DataError
 from jaxgan.experiments import images
 from jaxgan.runs import Experiment, flag, main
 
@@ -53,9 +52,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     from jaxgan import Evaluation, features, metrics
 
     pictures = ("size", "resize", "background", "channels", "held_out", "skip_bad")
-    for name in ("evaluate_features", *pictures):
-        if getattr(config, name) != getattr(Config(), name):
-            raise DataError(f"--{name.replace('_', '-')} does not apply to stacked digits")
+    config.refuse("evaluate_features", *pictures, data="stacked digits")
     digits = features.per_channel(features.mnist_classifier())
     evaluation = Evaluation(
         {

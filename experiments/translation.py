@@ -97,7 +97,8 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
     from jaxgan import data
 
     if config.data == "recoloured":
-        _check_recoloured(config)
+        pictures = ("background", "channels", "held_out", "skip_bad")
+        config.refuse(*pictures, "preprocess", "load_size", "flip", data="recoloured digits")
         return _recoloured(config, names, paired=paired)
     if config.data != "folder" and config.picture_options() != data.PictureOptions():
         raise DataError(
@@ -144,14 +145,6 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
             "image_shapes": {name: list(images.shape[1:]) for name, images in examples.items()},
         },
     )
-
-
-def _check_recoloured(config: Config) -> None:
-    """A `DataError` if there are flags of pictures, which recoloured digits are not."""
-    pictures = ("background", "channels", "held_out", "skip_bad")
-    for name in (*pictures, "preprocess", "load_size", "flip"):
-        if getattr(config, name) != getattr(Config(), name):
-            raise DataError(f"--{name.replace('_', '-')} does not apply to recoloured digits")
 
 
 def blank(config: Config, record: Mapping[str, Any]) -> Data:

@@ -30,6 +30,13 @@ class PictureFlags(Config):
     skip_bad: bool = False
     """Image files: leave out those that cannot be read, instead of ending with an error."""
 
+    def refuse(self, *names: str, data: str) -> None:
+        """A `DataError` if one of these flags, which have no meaning for some data, is given."""
+        defaults = type(self)()
+        for name in names:
+            if getattr(self, name) != getattr(defaults, name):
+                raise DataError(f"--{name.replace('_', '-')} does not apply to {data}")
+
     def picture_options(self) -> "PictureOptions":
         """The flags as `data.load_pairs` and `data.load_sets` take them."""
         from jaxgan.data import PictureOptions
