@@ -93,7 +93,7 @@ def waits(folder: Path, repeat: int) -> dict[str, tuple[Sequence[list[str]], lis
             torch_program("sample", folder),
         ),
         f"`translate`, {NUM_PICTURES} pictures of 64 pixels": (
-            one("translate", folder / "pix2pix", "--input", pictures, "--output", folder / "ours"),
+            one("translate", folder / "pix2pix", "--input", pictures, "--out", folder / "ours"),
             torch_program("translate", folder),
         ),
         f"`anomalies` of {NUM_PICTURES} pictures": (

@@ -5,7 +5,7 @@ Commands:
     python -m experiments.restoration --task denoise --noise 0.5 --run-dir runs/denoise
     python -m experiments.restoration --task colorize --data cifar10 --run-dir runs/colorize
     python -m experiments.restoration --task colorize --data folder --data-dir DIR
-    python -m jaxgan translate runs/denoise --input NOISY --output FOLDER
+    python -m jaxgan translate runs/denoise --input NOISY --out FOLDER
 
 A U-Net receives images with added noise or without colour and learns to restore them; its skip
 connections carry the intact content. Such a run translates folders of images of any size.

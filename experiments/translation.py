@@ -48,7 +48,7 @@ class Config(PictureFlags, TrainingConfig):
     """Side length to which images are resized before cropping; default: 1.12 times the crop."""
     crop_size: int = flag(256, at_least=1)
     """Side length of the square training crops."""
-    flip: bool = True
+    x_flips: bool = True
     """Mirror images horizontally with probability 1/2."""
     num_steps: int | None = None
     """Total number of training steps; default: those of all epochs."""
@@ -98,7 +98,7 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
 
     if config.data == "recoloured":
         pictures = ("background", "channels", "held_out", "skip_bad")
-        config.refuse(*pictures, "preprocess", "load_size", "flip", data="recoloured digits")
+        config.refuse(*pictures, "preprocess", "load_size", "x_flips", data="recoloured digits")
         return _recoloured(config, names, paired=paired)
     if config.data != "folder" and config.picture_options() != data.PictureOptions():
         raise DataError(
@@ -124,7 +124,7 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
                 f"images {test[name].channels}; give --channels 1 or --channels 3"
             )
     load_size = config.load_size or math.ceil(config.crop_size * 286 / 256)
-    jitter = data.Jitter(load_size, config.crop_size, config.flip, config.preprocess)
+    jitter = data.Jitter(load_size, config.crop_size, config.x_flips, config.preprocess)
     examples = data.resized_examples(test, jitter)
     return Data(
         minibatches=data.translation_minibatches(

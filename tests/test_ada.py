@@ -115,7 +115,8 @@ def test_resampling_is_scipys():
 def test_flips_turns_and_whole_shifts_move_pixels_unchanged():
     square = IMAGES[:, :, :8]
     drawn = draws_of(64)
-    drawn |= {name: jax.tree.map(np.zeros_like, drawn[name]) for name in {*NAMES} - {*BLIT}}
+    others = {name: jax.tree.map(np.zeros_like, drawn[name]) for name in {*NAMES} - {*BLIT}}
+    drawn = drawn | others  # not in place: other tests have the same ones
     maps = jax.jit(jax.vmap(lambda d: inverse_affine(d, 8, 8)))(jax.tree.map(jnp.float32, drawn))
     ours = jax.jit(jax.vmap(resampled, in_axes=(None, 0)))(square[0], maps)
     pad = [(HEIGHT, HEIGHT), (HEIGHT, HEIGHT), (0, 0)]

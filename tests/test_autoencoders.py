@@ -130,7 +130,7 @@ def test_denoising_beats_the_noise(tmp_path):
     noisy = np.clip(digits + noise, 0, 255).astype(np.uint8)
     padded = np.pad(noisy, [(0, 0), (0, 5), (0, 2), (0, 0)])  # sides that no network halves
     write_images(tmp_path / "in", padded)
-    command("translate", directory, input=tmp_path / "in", output=tmp_path / "out")
+    command("translate", directory, input=tmp_path / "in", out=tmp_path / "out")
     with Image.open(tmp_path / "out" / "0000.png") as picture:
         assert picture.size == (30, 33)
         cleaned = np.asarray(picture)[:28, :28]
@@ -156,7 +156,7 @@ def test_colours_that_follow_from_grey_are_learned(tmp_path):
     )  # fmt: skip
     assert values["mse"] < 0.3 * values["mean_colour/mse"]
     write_images(tmp_path / "grey", coloured(1, 2)[..., :1])
-    command("translate", tmp_path / "run", input=tmp_path / "grey", output=tmp_path / "out")
+    command("translate", tmp_path / "run", input=tmp_path / "grey", out=tmp_path / "out")
     with Image.open(tmp_path / "out" / "0000.png") as picture:
         assert picture.mode == "RGB"
     config = dataclasses.replace(restoration.Config(), task="colorize", data="digits")

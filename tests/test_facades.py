@@ -161,7 +161,7 @@ def test_outputs_of_a_run_are_those_of_its_translate_command(tmp_path):
     train(pix2pix, run, data_dir=str(folder), direction="b2a", evaluate_every=0, **small)
     _, label_maps = data.load_pairs(folder, "test")
     outputs = fcn_score.Judge(read_colour, label_maps, CLASSES, {}, {}).outputs(run)
-    command("translate", run, input=folder / "test", output=tmp_path / "out", side="right")
+    command("translate", run, input=folder / "test", out=tmp_path / "out", side="right")
     written = data.load_folder(tmp_path / "out")
     expected = [fcn_score.resized(written.read(i), (8, 8)) for i in range(3)]
     np.testing.assert_array_equal(outputs, data.as_float(np.stack(expected)))

@@ -195,7 +195,7 @@ def test_flags_that_digits_have_not():
         message = f"--{flag.replace('_', '-')} does not apply to stacked digits"
         with pytest.raises(DataError, match=message):
             stacked_mnist.make(config, config.load_data())
-    flags = {"channels": 1, "skip_bad": True, "preprocess": "crop", "load_size": 40, "flip": False}
+    flags = {"channels": 1, "skip_bad": True, "preprocess": "crop", "load_size": 40, "x_flips": False}
     for module, (flag, value) in itertools.product((pix2pix, cyclegan), flags.items()):
         config = module.Config(data="recoloured", **{flag: value})
         message = f"--{flag.replace('_', '-')} does not apply to recoloured digits"

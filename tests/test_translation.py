@@ -370,7 +370,7 @@ def test_sets_without_pairs_have_orders_of_their_own(side_by_side):
     a, b = load_pairs(side_by_side, "train")
     short = data.Pictures(b.names[:2], 3, b.read, b.fingerprint)
     draw = translation_minibatches(
-        {"x": a, "y": short}, paired=False, batch_size=1, jitter=Jitter(20, 20, flip=False)
+        {"x": a, "y": short}, paired=False, batch_size=1, jitter=Jitter(20, 20, x_flips=False)
     )
     batch, orders = draw(0, 10), {}
     for name, pictures in (("x", a), ("y", short)):
@@ -468,7 +468,7 @@ def test_pictures_of_any_size_are_translated(trained, tmp_path):
     directory = trained[1]
     write(tmp_path / "in" / "a.png", noise(7, height=21, width=50))
     write(tmp_path / "in" / "b.png", noise(8, height=16, width=16))
-    command("translate", directory, input=tmp_path / "in", output=tmp_path / "out")
+    command("translate", directory, input=tmp_path / "in", out=tmp_path / "out")
     live = jaxgan.load_run(directory)
     padding = [(0, -side % 16) for side in (21, 50)]
     padded = np.pad(data.as_float(np.uint8(noise(7, 21, 50))), [*padding, (0, 0)], mode="reflect")
@@ -515,7 +515,7 @@ def test_what_is_translated_is_converted_and_said(trained, tmp_path, capsys):
     ):
         (tmp_path / "in").mkdir(exist_ok=True)
         Image.fromarray(image.astype(np.uint8)).save(tmp_path / "in" / name, **flags)
-    command("translate", directory, input=tmp_path / "in", output=tmp_path / "out")
+    command("translate", directory, input=tmp_path / "in", out=tmp_path / "out")
     said = capsys.readouterr().out
     assert "4 images" in said
     assert "converted: 1 grey made RGB, 1 rotated by EXIF" in said
@@ -525,10 +525,10 @@ def test_what_is_translated_is_converted_and_said(trained, tmp_path, capsys):
     np.testing.assert_array_equal(out["turned"], out["plain"])
     # A single file, of which a half.
     file = tmp_path / "in" / "plain.png"
-    command("translate", directory, input=file, output=tmp_path / "half", side="left")
+    command("translate", directory, input=file, out=tmp_path / "half", side="left")
     assert [path.name for path in (tmp_path / "half").iterdir()] == ["plain.png"]
     np.testing.assert_array_equal(pixels(tmp_path / "half" / "plain.png"), out["left"])
-    command("translate", directory, input=file, output=tmp_path / "half")
+    command("translate", directory, input=file, out=tmp_path / "half")
     assert "give --side left or --side right" in capsys.readouterr().out
 
 
@@ -537,17 +537,17 @@ def test_translations_overwrite_nothing(trained, tmp_path):
     directory = trained[1]
     write(tmp_path / "in" / "a.png", noise(7))
     translate = lambda **flags: refused(command, "translate", directory, **flags)
-    text = translate(input=tmp_path / "in", output=tmp_path / "in" / ".." / "in")
-    assert "--output is the folder of --input" in text
-    assert "is the folder" in translate(input=tmp_path / "in" / "a.png", output=tmp_path / "in")
+    text = translate(input=tmp_path / "in", out=tmp_path / "in" / ".." / "in")
+    assert "--out is the folder of --input" in text
+    assert "is the folder" in translate(input=tmp_path / "in" / "a.png", out=tmp_path / "in")
     write(tmp_path / "in" / "b" / "a.png", noise(7))
-    assert "is an input" in translate(input=tmp_path / "in", output=tmp_path / "in" / "b")
+    assert "is an input" in translate(input=tmp_path / "in", out=tmp_path / "in" / "b")
     Image.fromarray(noise(7).astype(np.uint8)).save(tmp_path / "in" / "a.jpg")
-    text = translate(input=tmp_path / "in", output=tmp_path / "out")
+    text = translate(input=tmp_path / "in", out=tmp_path / "out")
     assert "a.jpg and" in text
     assert "rename one of them" in text
     (tmp_path / "in" / "a.jpg").write_bytes(b"hello")
-    assert "give --skip-bad" in translate(input=tmp_path / "in", output=tmp_path / "out")
+    assert "give --skip-bad" in translate(input=tmp_path / "in", out=tmp_path / "out")
 
 
 @pytest.mark.slow
@@ -562,7 +562,7 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
     with Image.open(tmp_path / "run" / "samples" / "step_0000003.png") as grid:
         assert grid.size == (6 * 18 + 2, 3 * 18 + 2)
     command(
-        "translate", tmp_path / "run", input=tmp_path / "testB", output=tmp_path / "out", way="y2x"
+        "translate", tmp_path / "run", input=tmp_path / "testB", out=tmp_path / "out", way="y2x"
     )
     assert len(list((tmp_path / "out").iterdir())) == 4
 

@@ -31,12 +31,12 @@ Preprocess = Literal[
 
 @dataclasses.dataclass(frozen=True)
 class Jitter:
-    """Random jitter of training images (resize, crop, flip), sampled anew for each use.
+    """Random jitter of training images (resize, crop, mirror), sampled anew for each use.
 
     Attributes:
       load_size: side in pixels that images are resized to.
       crop_size: side in pixels of the square crop at a random position.
-      flip: whether to flip images left to right with probability 1/2.
+      x_flips: whether to mirror images horizontally with probability 1/2.
       preprocess: how images are resized, and whether they are cropped afterwards. The names are
         those of the authors' code, and of code that builds on it (`scale_shortside`).
         `resize_and_crop`: to squares of `load_size`, whatever their aspect.
@@ -56,7 +56,7 @@ class Jitter:
 
     load_size: int = 286
     crop_size: int = 256
-    flip: bool = True
+    x_flips: bool = True
     preprocess: Preprocess = "resize_and_crop"
 
 
@@ -205,7 +205,7 @@ def _cropped(
         height, width = _room(picture, name, crop)
         top, left = rng.integers(0, [height + 1, width + 1])
         picture = picture[top : top + crop, left : left + crop]
-    return picture[:, ::-1] if jitter.flip and rng.random() < 0.5 else picture
+    return picture[:, ::-1] if jitter.x_flips and rng.random() < 0.5 else picture
 
 
 def _scaled(picture: np.ndarray, jitter: Jitter) -> np.ndarray:

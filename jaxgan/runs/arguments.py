@@ -140,7 +140,7 @@ class Translate(CheckpointArguments):
 
     input: Path
     """Folder of images, or one image."""
-    output: Path
+    out: Path
     """Folder for the outputs, PNG files of the same names; created if needed."""
     way: str | None = None
     """Direction, such as y2x, if the run translates in both."""

@@ -220,7 +220,7 @@ def translate(args: arguments.Translate) -> None:
       UserError: an error of `load_run`; the run does not translate images, or not in this
         direction; an image cannot be read; or an output would overwrite an input or another output.
     """
-    make_folder(args.output)
+    make_folder(args.out)
     run = restore(args)
     translations = run.experiment.translations
     if not translations:
@@ -242,7 +242,7 @@ def translate(args: arguments.Translate) -> None:
         make_folder(outputs[i].parent)
         images.save_grid(outputs[i], output[None], margin=0)
     print(
-        f"{args.output}: {len(pictures)} images of {args.input} translated by {args.run} at step "
+        f"{args.out}: {len(pictures)} images of {args.input} translated by {args.run} at step "
         f"{run.step}"
         + (f", their {args.side} halves" if args.side else "")
         + _what_was_done(pictures)
@@ -334,17 +334,17 @@ def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictur
 def _outputs(args: arguments.Translate, pictures: Pictures) -> list[Path]:
     """Files to write, none of them an input, and no two of them the same."""
     if (
-        args.output.resolve()
+        args.out.resolve()
         == (args.input if args.input.is_dir() else args.input.parent).resolve()
     ):
-        raise RunError(f"--output is the folder of --input, {args.output}; choose another")
-    outputs = [args.output / f"{name}.png" for name in pictures.names]
+        raise RunError(f"--out is the folder of --input, {args.out}; choose another")
+    outputs = [args.out / f"{name}.png" for name in pictures.names]
     inputs = {file.resolve() for file in pictures.files}
     first: dict[Path, Path] = {}
     for file, output in zip(pictures.files, outputs, strict=True):
         if output.resolve() in inputs:
             raise RunError(
-                f"{output} is an input, and would be overwritten; choose another --output"
+                f"{output} is an input, and would be overwritten; choose another --out"
             )
         if output in first:
             raise RunError(
