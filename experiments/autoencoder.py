@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from jaxgan.types import Examples
 
 
-NORMAL = 5000  # number of training images whose codes are the normal ones
-
-
 @dataclasses.dataclass(frozen=True)
 class Config(SizedPictureFlags, TrainingConfig):
     """Train an autoencoder, for reconstruction or for anomaly detection."""
@@ -113,7 +110,7 @@ def anomaly_detection(config: Config, dataset: Dataset, game: Game) -> tuple[Exa
             "data set with labels"
         )
     train = {"image": dataset.train["image"][dataset.train["label"] != config.anomaly]}
-    normal = data.as_float(train["image"][:NORMAL])
+    normal = data.as_float(train["image"][: latent_space.NUM_NORMAL])
     test = {
         "image": dataset.test["image"],
         "anomalous": (dataset.test["label"] == config.anomaly).astype("i4"),

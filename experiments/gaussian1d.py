@@ -36,7 +36,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import tyro
 
-from jaxgan.errors import RunError
 from jaxgan.runs import Experiment, TrainingConfig, flag, main
 from jaxgan.runs.training_config import adam, frozen, network
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from jaxgan import Game, Network
     from jaxgan.data import Mixture
     from jaxgan.evaluation import Evaluation
-    from jaxgan.penalties import Penalty
     from jaxgan.training import TrainState
     from jaxgan.types import Array, PRNGKey
 
@@ -168,37 +166,24 @@ def make(config: Config, mixture: Mixture) -> Experiment:
 def make_game(config: Config) -> tuple[Game, Network]:
     """The game and its discriminator; it trains on quasi-random latents and samples random ones."""
     import jax.numpy as jnp
+    from jaxgan.experiments.mixture import fading_r1
 
     import jaxgan
     from jaxgan import latents, losses, networks
 
     generator = network(config, networks.MLP((64, 64), output_shape=(1,), activation=jnp.tanh))
     discriminator = network(config, networks.MLP((128, 128), activation=jnp.tanh))
+    r1 = (config.r1, config.r1_last, config.decay_steps)
     game_with = lambda latent: jaxgan.gan(
         generator,
         discriminator,
         latent=latent,
         loss=getattr(losses, config.loss)(),
-        penalty=fading_r1(config) if config.r1 else None,
+        penalty=fading_r1(*r1) if config.r1 else None,
     )
     random = game_with(latents.normal(1))
     trained = game_with(quasi_normal)
     return trained._replace(sample=random.sample, prior=random.prior), discriminator
-
-
-def fading_r1(config: Config) -> Penalty:
-    """R1 penalty whose weight decays exponentially from `r1` to `r1_last`."""
-    import optax
-
-    from jaxgan import penalties
-
-    if config.r1_last <= 0.0:
-        raise RunError(
-            f"--r1-last is {config.r1_last}, expected above 0, the limit of an exponential decay"
-        )
-    decay, last = config.r1_last / config.r1, config.r1_last
-    weight = optax.exponential_decay(config.r1, config.decay_steps, decay, end_value=last)
-    return penalties.weighted((weight, penalties.r1))
 
 
 def quasi_normal(key: PRNGKey, n: int) -> Array:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from jaxgan.errors import DataError
 from jaxgan.experiments import presets
 from jaxgan.runs import AlgorithmConfig, Experiment, SizedPictureFlags, flag, main
-from jaxgan.runs.algorithms import optimizer, play
+from jaxgan.runs.algorithms import eps_root, optimizer, play, updates_per_turn
 from jaxgan.runs.training_config import frozen, learning_rates
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FEW = 20_000  # images; ADA's authors see overfitting with fewer
 
 DCGANS = ("dcgan", "infogan")
+WITH_ZERO = ("minimax", "non_saturating", "hinge")  # losses by which D(x) > 0 means real
 WITHOUT_FEATURES = ("mlp", "maxout", "fastgan")  # discriminators that cannot have a head
 
 
@@ -125,7 +126,9 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Weight of the generator's orthogonal regularisation; 1e-4 in the paper."""
     augment: Literal["auto", "none", "diff_augment", "ada"] = "auto"
     """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
-    fewer than 20 000 training images, and none otherwise."""
+    fewer than 20 000 training images, and none otherwise. The probability of ada follows the signs
+    of the logits; of losses without a zero (wasserstein, least_squares, relativistic) it rises to
+    0.3 in --burn-in-steps or --decay-steps, with R3GAN's transformations."""
     instance_noise: float = flag(0.0, at_least=0.0)
     """Standard deviation of normal noise on all images that the discriminator receives, which falls
     linearly to 0 in --decay-steps; with it, --augment auto is none."""
@@ -143,7 +146,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Steps until the learning rates are 0, with --lr-decay."""
     burn_in_steps: int = flag(0, at_least=0)
     """Steps of R3GAN's schedules, along cosines: the gammas fall to a tenth, learning rates to a
-    quarter, and b2 rises to 0.99; 0 for constants."""
+    quarter, and b2 goes to 0.99; 0 for constants."""
     ema: float = flag(0.998, at_least=0.0)
     """Decay of the moving average of the generator for sampling, after a warm-up; 0 for none."""
     evaluate_features: str = flag("auto", resumable=True)
@@ -311,12 +314,22 @@ def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
 
     from jaxgan import augment
 
-    named = {"none": None, "diff_augment": augment.diff_augment(), "ada": augment.ada()}[name]
+    named = {"none": None, "diff_augment": augment.diff_augment(), "ada": make_ada(config)}[name]
     if not config.instance_noise:
         return named
     schedule = optax.linear_schedule(config.instance_noise, 0.0, config.decay_steps)
     noise = augment.instance_noise(schedule)
     return noise if named is None else augment.chain(named, noise)
+
+
+def make_ada(config: Config) -> Augmentation:
+    """ADA whose p follows the signs of D's logits, or R3GAN's schedule if they have no zero."""
+    from jaxgan import augment, schedules
+
+    if config.loss in WITH_ZERO:
+        return augment.ada()
+    rising = schedules.cosine(0.0, 0.3, config.burn_in_steps or config.decay_steps)
+    return augment.ada(augment.R3GAN_POLICY, p=rising, target=None)
 
 
 def learning_rates_of(config: Config) -> dict[str, float]:
@@ -350,11 +363,12 @@ def make_optimizer(config: Config, rate: float, *, turns: int) -> Any:
 
     if not config.burn_in_steps:
         return optimizer(config, rate, decay_steps=config.decay_steps, turns=turns)
-    steps, rate = turns * config.burn_in_steps, rate * config.lr_scale
+    steps, rate = turns * updates_per_turn(config) * config.burn_in_steps, rate * config.lr_scale
     adam = optax.inject_hyperparams(optax.adam)(
         schedules.cosine(rate, rate / 4, steps),
         b1=config.b1,
         b2=schedules.cosine(config.b2, 0.99, steps),
+        eps_root=eps_root(config),
     )
     if config.clip_norm:
         return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)

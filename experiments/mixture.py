@@ -130,7 +130,7 @@ def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
         network(config, networks.MLP(widths, output_shape=(2,), activation=jax.nn.relu)),
         network(config, networks.MLP(widths)),
         latent=latents.uniform(2),
-        penalty=fading_r1(config) if config.r1 else None,
+        penalty=fading_r1(config.r1, config.r1_last, config.decay_steps) if config.r1 else None,
     )
     rate = {"learning_rate": config.learning_rate, "decay_steps": config.decay_steps}
     algorithm = play(
@@ -143,20 +143,16 @@ def make_gan(config: Config) -> tuple[Game, TrainingAlgorithm]:
     return game, algorithm
 
 
-def fading_r1(config: Config) -> Penalty:
-    """R1 penalty whose weight decays exponentially from `r1` to `r1_last`."""
+def fading_r1(r1: float, last: float, decay_steps: int) -> Penalty:
+    """R1 penalty whose weight decays exponentially from `r1` to `last`, where it stays."""
     import optax
 
     from jaxgan import penalties
 
-    if config.r1_last <= 0.0:
-        raise RunError(
-            f"--r1-last is {config.r1_last}, expected above 0, the limit of an exponential decay"
-        )
-    decay = config.r1_last / config.r1
-    return penalties.weighted(
-        (optax.exponential_decay(config.r1, config.decay_steps, decay), penalties.r1)
-    )
+    if last <= 0.0:
+        raise RunError(f"--r1-last is {last}, expected above 0, the limit of an exponential decay")
+    weight = optax.exponential_decay(r1, decay_steps, last / r1, end_value=last)
+    return penalties.weighted((weight, penalties.r1))
 
 
 def make_evaluation(mixture: Mixture) -> Evaluation:

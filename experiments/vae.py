@@ -58,11 +58,11 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Binarise pixels stochastically: training images at every step, test images once."""
     bound: Literal["elbo", "importance_weighted"] = "elbo"
     """Bound of the log-likelihood that is maximised."""
-    num_samples: int = 1
+    num_samples: int = flag(1, at_least=1)
     """Latent samples per image in training."""
-    beta: float = 1.0
+    beta: float = flag(1.0, at_least=0.0)
     """Weight of the KL divergence from the prior."""
-    free_bits: float = 0.0
+    free_bits: float = flag(0.0, at_least=0.0)
     """Nats per latent dimension that are free of cost."""
     learning_rate: float = flag(1e-3, at_least=0.0)
     """Initial learning rate of Adam."""
@@ -70,7 +70,7 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Decay of the learning rate to 0."""
     decay_steps: int = flag(30_000, at_least=1)
     """Steps until the learning rate is 0."""
-    bound_samples: int = 500
+    bound_samples: int = flag(500, at_least=1)
     """Latent samples per image, k, of the importance-weighted bound in evaluation."""
     evaluate_features: str = flag("auto", resumable=True)
     """Features of the metrics: digits, random, pixels, or the path of Inception's weight file; auto

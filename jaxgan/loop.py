@@ -57,8 +57,8 @@ def fit(
       The final state.
 
     Raises:
-      ValueError: the key is a raw one (`jax.random.PRNGKey`), or the number of remaining steps is
-        not a multiple of the algorithm's `steps_per_update`.
+      ValueError: the key is a raw one (`jax.random.PRNGKey`), the state is of a later step, or the
+        number of remaining steps is not a multiple of the algorithm's `steps_per_update`.
 
     Example:
       >>> state = fit(
@@ -74,6 +74,11 @@ def fit(
         state = first_state(algorithm, minibatches, key=key)
     key_run = _folded(key, 1)
     first = int(state.step)
+    if num_steps < first:
+        raise ValueError(
+            f"num_steps is {num_steps}, and the state is of step {first}; num_steps counts the "
+            "steps already done"
+        )
     if (num_steps - first) % algorithm.steps_per_update:
         raise ValueError(
             f"{num_steps - first} steps remain, expected a multiple of the algorithm's "

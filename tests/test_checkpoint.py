@@ -1,10 +1,13 @@
 """Checkpoints: what is written is what comes back, or it is not used."""
 
+import math
 import os
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import jaxgan
@@ -101,6 +104,27 @@ def test_the_oldest_goes_and_a_second_save_of_a_step_is_none(algorithm, tmp_path
             checkpoint.save(manager, play(algorithm, num_steps))
         manager.wait_until_finished()
         assert list(manager.all_steps()) == [2, 3]
+
+
+def test_the_best_is_kept_and_a_score_of_nan_is_none(algorithm, tmp_path):
+    with checkpoint.open_manager(str(tmp_path), newest=1) as manager:
+        for num_steps, score in enumerate((math.nan, 5.0, 1.0, math.nan), start=1):
+            checkpoint.save(manager, play(algorithm, num_steps), score=score)
+        manager.wait_until_finished()
+        assert list(manager.all_steps()) == [2, 4]
+        best = checkpoint.restore(manager, play(algorithm, 0), best=True)
+    assert int(best.step) == 2
+
+
+def test_another_dtype_is_another_configuration(two_checkpoints, algorithm):
+    """Not a damaged checkpoint."""
+    state = play(algorithm, 0)
+    half = state._replace(params=optax.tree.cast(state.params, jnp.bfloat16))
+    with (
+        checkpoint.open_manager(two_checkpoints) as manager,
+        pytest.raises(CheckpointError, match=r"float32, this program expects .*, bfloat16"),
+    ):
+        checkpoint.restore(manager, half)
 
 
 def test_digest_is_over_names_shapes_dtypes_and_bytes():

@@ -47,7 +47,7 @@ REFUSED = {
     "--format is for a folder": ("export", "RUN", "--out", "m.onnx", "--format", "onnx"),
     "--distance is nan, expected": ("directions", "RUN", "--distance", "nan"),
     "--minibatch is -1, expected": ("spectrum", "RUN", "--minibatch", "-1"),
-    "give the directory of a run": ("spectrum", "FILE"),
+    "without the parameters of the discriminator; give": ("spectrum", "mixture-ring"),
     "--grid seeds: the number of seeds": ("sweep", "mixture", "--grid", "seeds", "2", "3"),
     "--halvings compares evaluations": (
         *("sweep", "mixture", "--grid", "r1", "0", "1", "--halvings", "1"),

@@ -368,6 +368,25 @@ def test_streams_that_are_refused():
     uneven = [{"x": np.zeros((2, 1))}, {"x": np.zeros((1, 1))}]
     with pytest.raises(DataError, match="drop the last batch of an epoch"):
         data.streamed(lambda n: uneven)(0, 2)
+    one_by_one = data.streamed(lambda n: uneven)
+    one_by_one(0, 1)
+    with pytest.raises(DataError, match="drop the last batch of an epoch"):
+        one_by_one(1, 1)
+    with pytest.raises(DataError, match="expected floats in"):
+        data.streamed(lambda n: [{"image": np.full((1, 8, 8, 1), 200.0)}])(0, 1)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_labels_in_bytes_stay_labels(on_device):
+    """As the files of MNIST have them; only images become floats in [-1, 1]."""
+    rows = {"image": np.full((6, 4, 4, 1), 255, np.uint8), "label": np.arange(6, dtype=np.uint8)}
+    batch = data.minibatches(rows, batch_size=6, on_device=on_device)(0, 1)
+    assert batch["label"].dtype == np.uint8
+    assert sorted(batch["label"][0].tolist()) == list(range(6))
+    np.testing.assert_array_equal(batch["image"], np.ones((1, 6, 4, 4, 1), np.float32))
+    streamed = data.streamed(lambda n: [rows])(0, 1)
+    np.testing.assert_array_equal(streamed["label"][0], rows["label"])
+    assert streamed["image"].max() == 1.0
 
 
 def test_pictures_in_a_folder_are_a_set(tmp_path):

@@ -122,6 +122,34 @@ def test_what_cannot_be_evaluated():
         evaluator(gaussian_game(), Evaluation(FRECHET, normal(0)))(state_of(np.nan))
 
 
+def test_two_features_of_one_name_are_refused():
+    """Their records would have one name, too."""
+    of = lambda factor: metrics.Features("mine", lambda x: {"features": factor * x})
+    measures = {
+        "a": metrics.frechet_distance(of(1.0)),
+        "b": metrics.sliced_wasserstein(of(2.0)),
+    }
+    with pytest.raises(ValueError, match="two features have the name mine; share one"):
+        evaluator(gaussian_game(), Evaluation(measures, normal(0)))(state_of(0.0))
+    random = features.random_convolutions
+    images = {"image": np.random.default_rng(0).uniform(-1, 1, (8, 8, 8, 1)).astype("f4")}
+    copies = jaxgan.Game(lambda *_: ({}, {}), {}, lambda p, m, batch, key: batch["image"])
+    twice = {"a": metrics.frechet_distance(random()), "b": metrics.sliced_wasserstein(random())}
+    records = evaluator(copies, Evaluation(twice, images))(state_of(0.0))
+    assert records["fid_random_convolutions"].value == pytest.approx(0.0, abs=1e-3)
+
+
+def test_parts_of_parts_are_evaluated():
+    def mean(name):
+        record = lambda _, generated: {name: metrics.MetricRecord(name, float(generated.mean()))}
+        return {name: metrics.collecting(record, features=metrics.RAW, min_real=0)}
+
+    inner = Evaluation(mean("c"), normal(0))
+    middle = Evaluation({}, normal(0), parts={"q": inner})
+    evaluated = Evaluation(mean("a"), normal(0), parts={"p": middle})
+    assert set(evaluator(gaussian_game(), evaluated)(state_of(0.0))) == {"a", "p/q/c"}
+
+
 def test_networks_are_computed_once_for_all_metrics():
     """Three metrics share a network, one of which reads its logits: XLA merges the passes."""
     weight = jnp.ones((3, 100, 100))

@@ -114,6 +114,14 @@ def test_the_minimal_loop(tmp_path, monkeypatch, capsys):
 # ---- data of mixtures
 
 
+def test_the_weight_of_r1_decays_to_its_last_value():
+    """At the critic `3 x`, whose R1 penalty is 9 / 2."""
+    penalty, x = mixture.fading_r1(0.5, 0.02, decay_steps=10), jnp.ones((4, 1))
+    weighted = jax.jit(lambda step: penalty(lambda x: 3.0 * x[:, 0], x, x, jax.random.key(0), step))
+    for step, expected in ((0, 0.5), (5, 0.1), (10, 0.02), (30, 0.02)):
+        np.testing.assert_allclose(weighted(step), 4.5 * expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["ring", "grid", "spiral", "swiss_roll"])
 def test_densities_of_mixtures(name):
     """The log density is scipy's, and samples have the mean of it that they should have."""

@@ -84,8 +84,11 @@ def test_a_discriminator_that_is_certain_for_long(health, real, fake, sign):
     assert health.notes[0]["step"] == 100 + LOGS - 1
 
 
-def test_losses_without_outputs_have_no_such_sign(health):
+def test_losses_without_probabilities_have_no_such_sign(health):
+    """A hinge or Wasserstein critic is not certain at 1.2 and -1.1."""
     log(health, range(2 * LOGS), loss=1.0)
+    log(health, range(50, 50 + 2 * LOGS), real_output=1.2, fake_output=-1.1)
+    log(health, range(100, 100 + 2 * LOGS), real_output=-3.0, fake_output=4.0)
     assert signs(health) == []
 
 

@@ -118,6 +118,11 @@ def test_samples_of_seeds_are_the_first_of_each_seed(conditional):
     samples = run.sample_seeds([7, 2], label=3)
     for sample, seed in zip(samples, (7, 2), strict=True):
         np.testing.assert_array_equal(sample, run.sample(1, seed=seed, label=3)[0])
+    turns = run.sample_seeds([7, 12])  # without a label, a seed has its class
+    np.testing.assert_allclose(turns, run.sample_seeds([12, 7])[::-1], atol=1e-6)
+    np.testing.assert_allclose(turns[1], run.sample(1, seed=12, label=2)[0], atol=1e-6)
+    with pytest.raises(RunError, match="the number of samples is 0"):
+        run.sample(0, start=5)
 
 
 @pytest.mark.slow

@@ -270,6 +270,8 @@ def test_labels_matter_and_are_asked_for(module):
     assert not np.allclose(logits(labels), logits(labels[::-1]))
     with pytest.raises(ValueError, match="num_classes=3 and was called without labels"):
         network.init(KEY, x)
+    with pytest.raises(ValueError, match="labels are float32, expected integers 0 to 2"):
+        network.init(KEY, x, jnp.float32([0, 1, 2]))
 
 
 def test_bfloat16_computes_and_keeps_float32_outside():

@@ -127,18 +127,42 @@ def test_instance_noise_comes_after_the_named_augmentation():
         assert len(jax.tree.leaves(state)) == len(jax.tree.leaves(ada().init())) * (name == "ada")
 
 
-def test_schedules_of_a_burn_in():
-    """R3GAN's: learning rate to a quarter, b2 to 0.99, along cosines."""
-    config = images.Config(burn_in_steps=10, b1=0.0, b2=0.9)
+@pytest.mark.parametrize("loss", ["wasserstein", "least_squares", "relativistic_paired"])
+def test_ada_of_losses_without_a_zero_has_a_schedule(loss):
+    """Their logits' signs say nothing: there is no state, and R3GAN's p rises to 0.3."""
+    config = images.Config(loss=loss, burn_in_steps=10)
+    assert images.make_augment(config, "ada").init() == ()
+    assert set(images.make_augment(images.Config(loss="hinge"), "ada").init()) == set(ada().init())
+    x = np.random.default_rng(0).uniform(-1, 1, (2000, 8, 8, 1)).astype("f4")
+    apply = jax.jit(images.make_augment(config, "ada").apply)
+    changed = lambda step: np.mean(
+        np.abs(apply((), jax.random.key(0), x, step) - x).max(axis=(1, 2, 3)) > 1e-6
+    )
+    assert changed(0) == 0.0
+    assert 0.5 < changed(10) < 1.0
+    assert changed(10) == changed(20)
+
+
+@pytest.mark.parametrize(("algorithm", "updates"), [("alternating", 1), ("extragradient", 2)])
+def test_schedules_of_a_burn_in(algorithm, updates):
+    """R3GAN's: learning rate to a quarter, b2 to 0.99, along cosines of the training steps."""
+    config = images.Config(burn_in_steps=10, b1=0.0, b2=0.9, algorithm=algorithm)
     adam = images.make_optimizer(config, 1.0, turns=1)
     params = jnp.zeros(())
     state, used = adam.init(params), []
-    for _ in range(11):
+    for _ in range(10 * updates + 1):
         _, state = adam.update(jnp.ones(()), state, params)
         used.append((state.hyperparams["learning_rate"], state.hyperparams["b2"]))
-    cosine = (1 - np.cos(np.pi * np.arange(11) / 10)) / 2
+    cosine = (1 - np.cos(np.pi * np.linspace(0, 1, 10 * updates + 1))) / 2
     expected = np.stack([1 - 0.75 * cosine, 0.9 + 0.09 * cosine], axis=1)
     np.testing.assert_allclose(used, expected, rtol=1e-5)
+
+
+def test_a_burn_in_of_unrolled_descent_has_a_derivative_at_a_gradient_of_zero():
+    config = images.Config(burn_in_steps=10, algorithm="unrolled")
+    adam = images.make_optimizer(config, 1.0, turns=1)
+    step = lambda gradient: adam.update(gradient, adam.init(gradient), gradient)[0]
+    assert np.isfinite(jax.grad(step)(jnp.zeros(())))
 
 
 def test_channels_of_stacked_digits_are_digits():

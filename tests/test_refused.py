@@ -78,6 +78,12 @@ REFUSED = {
     "of is 'fakes', expected real, fake or both": lambda: penalties.auxiliary_classifier(
         of="fakes"
     ),
+    "penalty is a Regularizer, which gan takes": lambda: jaxgan.games.pix2pix(
+        MLP, MLP, penalty=penalties.lecam()
+    ),
+    "the augmentation has state, which this penalty does not keep": lambda: penalties.consistency(
+        augment.ada()
+    ),
     r"of is \(\), expected real, fake or both": lambda: penalties.consistency(MLP, of=()),
     "loss is the function wasserstein; call it": lambda: jaxgan.games.pix2pix(
         MLP, MLP, loss=losses.wasserstein
@@ -184,8 +190,9 @@ def test_clipped_gradients_with_a_burn_in():
 
 @pytest.mark.parametrize("module", [mixture, gaussian1d])
 def test_an_exponential_decay_does_not_reach_0(module):
+    config = module.Config(r1_last=0.0, r1=1.0)
     with pytest.raises(RunError, match=r"--r1-last is 0.0, expected above 0"):
-        module.fading_r1(module.Config(r1_last=0.0, r1=1.0))
+        module.make(config, config.load_data())
 
 
 def test_flags_that_digits_have_not():
@@ -195,7 +202,13 @@ def test_flags_that_digits_have_not():
         message = f"--{flag.replace('_', '-')} does not apply to stacked digits"
         with pytest.raises(DataError, match=message):
             stacked_mnist.make(config, config.load_data())
-    flags = {"channels": 1, "skip_bad": True, "preprocess": "crop", "load_size": 40, "x_flips": False}
+    flags = {
+        "channels": 1,
+        "skip_bad": True,
+        "preprocess": "crop",
+        "load_size": 40,
+        "x_flips": False,
+    }
     for module, (flag, value) in itertools.product((pix2pix, cyclegan), flags.items()):
         config = module.Config(data="recoloured", **{flag: value})
         message = f"--{flag.replace('_', '-')} does not apply to recoloured digits"

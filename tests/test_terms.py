@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 
 import jaxgan
-from jaxgan import latents, losses, networks, penalties, schedules
+from jaxgan import augment, latents, losses, networks, penalties, schedules
 from jaxgan.parallel import axis
 from jaxgan.penalties import ForwardPass
 from tests import games
@@ -53,6 +53,14 @@ def test_consistency_of_a_linear_critic(of):
     scaled = value(penalties.consistency(lambda key, x: 3.0 * x, of=of))
     logits = getattr(forward(), f"{of}_logits")
     np.testing.assert_allclose(scaled, 4.0 * np.square(logits), rtol=1e-4)
+
+
+def test_consistency_takes_augmentations_without_state():
+    """Those of `augment.chain` and of a schedule, which the step reaches."""
+    double = augment.stateless(lambda key, x, step: 2.0 * x)
+    chained = augment.chain(double, lambda key, x: x - 1.0)
+    expected = value(penalties.consistency(lambda key, x: 2.0 * x - 1.0))
+    np.testing.assert_allclose(value(penalties.consistency(chained)), expected, rtol=1e-6)
 
 
 def test_consistency_is_that_of_the_discriminator_in_its_game():

@@ -446,3 +446,6 @@ def test_fit_checks_that_the_steps_come_out_even():
     minibatches = lambda start, count: {"image": jnp.zeros((count, 1))}
     with pytest.raises(ValueError, match="6 steps remain, expected a multiple"):
         jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=6)
+    state = algorithm.init(KEY, {"image": jnp.zeros((1,))})._replace(step=jnp.int32(8))
+    with pytest.raises(ValueError, match="num_steps is 4, and the state is of step 8"):
+        jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=4, state=state)

@@ -13,7 +13,7 @@ from PIL import Image
 
 import jaxgan
 from experiments import cyclegan, pix2pix, translation
-from jaxgan import data, images, networks, penalties
+from jaxgan import data, images, losses, networks, penalties
 from jaxgan.data import Jitter, load_pairs, load_sets, translation_minibatches
 from jaxgan.data.pictures import resized
 from jaxgan.errors import DataError
@@ -119,6 +119,25 @@ def test_losses_of_cyclegan():
     for batch, fake in ((BATCH, F(x)), ({"y": y}, G(y))):
         samples = jax.jit(game.sample)(params, state, batch, KEY)
         np.testing.assert_allclose(samples, fake, atol=1e-6)
+
+
+def test_losses_may_follow_the_step():
+    """A loss that grows as 1 + step, without the terms that do not."""
+    half = losses.least_squares()
+    scheduled = lambda step: half._replace(
+        discriminator=lambda r, f: (1.0 + step) * half.discriminator(r, f),
+        generator=lambda r, f: (1.0 + step) * half.generator(r, f),
+    )
+    generator = jaxgan.from_linen(networks.UNetGenerator(1, features=2, norm="none"))
+    discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
+    for game in (
+        jaxgan.pix2pix(generator, discriminator, loss=scheduled, l1_weight=0.0),
+        games.cyclegan(loss=scheduled, cycle_weight=0.0, pool_size=0),
+    ):
+        params, state = jax.jit(game.init)(KEY, BATCH)
+        for loss in map(jax.jit, game.losses.values()):
+            first, third = (loss(params, state, BATCH, KEY, step)[0] for step in (0, 2))
+            np.testing.assert_allclose(third, 3.0 * first, rtol=1e-5)
 
 
 def test_networks_of_cyclegan_have_names():

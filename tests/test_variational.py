@@ -229,6 +229,8 @@ def test_beta_and_free_bits(ppca):
 def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="num_samples is 0"):
         linear_vae(num_samples=0)
+    with pytest.raises(ValueError, match=r"beta is -1.0, expected at least 0"):
+        linear_vae(beta=-1.0)
     with pytest.raises(ValueError, match="no beta and no free_bits"):
         linear_vae(bound="importance_weighted", beta=0.5)
     with pytest.raises(ValueError, match="num_samples is 0"):

@@ -47,6 +47,7 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
       >>> int(restored.step), restored.params["g"]["w"].tolist()
       (7, [1.0, 1.0])
     """
+    directory = Path(directory)
     options = ocp.CheckpointManagerOptions(
         preservation_policy=NewestAndBest(directory, newest),
         lightweight_initialize=True,  # reads no metadata, of which one damaged file would be fatal
@@ -67,7 +68,8 @@ def save(
     Args:
       manager: from `open_manager`.
       state: the state; nothing is done if its step is saved already.
-      score: evaluation score, higher is better; minus infinity if the state was not evaluated.
+      score: evaluation score, higher is better; minus infinity if the state was not evaluated, as
+        which NaN counts.
       rollbacks: number of times that the run went back to an earlier state (`read_record`).
 
     Raises:
@@ -83,7 +85,7 @@ def save(
         "step": step,
         "digest": digest(state),
         "structure": structure(state),
-        "score": None if score == -math.inf else score,
+        "score": score if score > -math.inf else None,  # nor a NaN
         "rollbacks": rollbacks,
     }
     saved = manager.save(
@@ -92,7 +94,7 @@ def save(
             state=ocp.args.StandardSave(without_empty(state)),
             record=ocp.args.JsonSave(sealed(record)),
         ),
-        metrics={"score": score},  # for the policy; not written
+        metrics={"score": score if score > -math.inf else -math.inf},  # for the policy; not written
     )
     if not saved:
         raise CheckpointError(
@@ -305,7 +307,7 @@ def _check_structure(
 ) -> None:
     """Raises a one-line `CheckpointError` if the structure differs (Orbax prints hundreds)."""
     actual, expected = (
-        {name: tuple(leaf.shape) for name, leaf in by_path(without_empty(tree)).items()}
+        {name: _in_words(leaf) for name, leaf in by_path(without_empty(tree)).items()}
         for tree in (saved, abstract)
     )
     for name in sorted(actual.keys() | expected.keys()):
@@ -315,3 +317,8 @@ def _check_structure(
                 f"{actual.get(name, 'none')}, this program expects {expected.get(name, 'none')}: "
                 "it was written by another configuration or another version of the program"
             )
+
+
+def _in_words(leaf: Any) -> str:
+    """Shape and dtype of a leaf."""
+    return f"{tuple(leaf.shape)}, {leaf.dtype}"

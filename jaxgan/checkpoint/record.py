@@ -63,7 +63,7 @@ def score_of(directory: Path, step: int) -> float:
         score = read_record(directory, step)["score"]
     except ValueError:
         return -math.inf
-    return -math.inf if score is None else score
+    return -math.inf if score is None or math.isnan(score) else score
 
 
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:

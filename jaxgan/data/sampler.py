@@ -105,6 +105,28 @@ def as_float(image: Any) -> Any:
     return (image.astype(np.float32) - np.float32(127.5)) * np.float32(1 / 127.5)
 
 
+def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
+    """The batch with its `uint8` images as floats in [-1, 1]; other entries are unchanged.
+
+    Images are entries of three axes or more after the leading ones. Labels may be `uint8`, too,
+    and are no images.
+
+    Args:
+      batch: `{name: array}`.
+      leading: number of axes in front of those of an example.
+
+    Example:
+      >>> batch = {"image": np.zeros((2, 8, 8, 1), np.uint8), "label": np.array([3, 7], np.uint8)}
+      >>> batch = with_float_images(batch)
+      >>> float(batch["image"].min()), batch["label"].tolist()
+      (-1.0, [3, 7])
+    """
+    return {
+        name: as_float(array) if array.ndim >= leading + 3 else array
+        for name, array in batch.items()
+    }
+
+
 def check_range(name: str, images: Any) -> None:
     """Checks that images are floats in [-1, 1]; warns if they seem to lie in [0, 1].
 
@@ -158,7 +180,7 @@ def _gathered(arrays: Mapping[str, Any], indices: Any, flips: Any) -> Batch:
     batch = {name: array[indices] for name, array in arrays.items()}
     if flips is not None:
         batch["image"] = _mirrored(batch["image"], flips)
-    return {name: as_float(array) for name, array in batch.items()}
+    return with_float_images(batch, leading=2)
 
 
 def _mirrored(images: Any, flips: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgan.data.sampler import as_float
+from jaxgan.data.sampler import check_range, with_float_images
 from jaxgan.errors import DataError
 from jaxgan.types import Batch
 
@@ -21,8 +21,8 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
 
     Args:
       epoch: `n -> batches` of epoch n = 0, 1, ..., each `{name: [batch, ...]}` of equal shapes;
-        `uint8` images are converted to float32 in [-1, 1]. With several processes, those of this
-        process.
+        images are `uint8`, and are converted to float32 in [-1, 1], or floats in that range. With
+        several processes, those of this process.
 
     Returns:
       `(start, count) -> batches`: minibatches `start` to `start + count - 1`, with leaves
@@ -30,7 +30,8 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
 
     Raises:
       DataError: raised by the returned function: an epoch yields no batch, or batches of unequal
-        shapes (drop the last one of an epoch if it is smaller).
+        shapes (drop the last one of an epoch if it is smaller); or the first images are neither
+        `uint8` nor floats in [-1, 1].
 
     Example:
       >>> loader = [{"image": np.zeros((2, 8, 8, 1), np.uint8)}] * 3
@@ -38,14 +39,28 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
       >>> batches(0, 4)["image"].shape
       (4, 2, 8, 8, 1)
     """
-    position: dict[str, Any] = {"next": None, "stream": None}
+    position: dict[str, Any] = {"next": None, "stream": None, "shapes": None}
+
+    def checked(batch: Batch) -> Batch:
+        shapes = {name: array.shape for name, array in batch.items()}
+        if position["shapes"] is None:
+            position["shapes"] = shapes
+            for name, array in batch.items():
+                if array.ndim == 4 and array.dtype != np.uint8:
+                    check_range(name, array)
+        if shapes != position["shapes"]:
+            raise DataError(
+                f"batches have the shapes {position['shapes']} and {shapes}, expected equal ones; "
+                "drop the last batch of an epoch if it is smaller"
+            )
+        return with_float_images(batch)
 
     def batches(start: int, count: int) -> Batch:
         if position["next"] != start:
             position["stream"] = itertools.islice(_epochs(epoch), start, None)
-        taken = list(itertools.islice(position["stream"], count))
+        taken = [checked(batch) for batch in itertools.islice(position["stream"], count)]
         position["next"] = start + count
-        return jax.tree.map(_stacked, *taken)
+        return jax.tree.map(lambda *rows: np.stack(rows), *taken)
 
     return batches
 
@@ -55,16 +70,6 @@ def _epochs(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Iterator[Bat
         empty = True
         for batch in epoch(n):
             empty = False
-            yield {name: as_float(np.asarray(rows)) for name, rows in batch.items()}
+            yield {name: np.asarray(rows) for name, rows in batch.items()}
         if empty:
             raise DataError(f"epoch {n} has no batches, expected at least one")
-
-
-def _stacked(*rows: np.ndarray) -> np.ndarray:
-    shapes = {array.shape for array in rows}
-    if len(shapes) > 1:
-        raise DataError(
-            f"batches have the shapes {sorted(shapes)}, expected equal ones; drop the last batch "
-            "of an epoch if it is smaller"
-        )
-    return np.stack(rows)

@@ -12,8 +12,20 @@ Outputs = dict[str, Any]  # {features/output: rows}
 
 
 def outputs_of(metrics: Sequence[Metric], images: Array) -> Outputs:
-    """Features that the metrics need of images; XLA computes a shared network only once."""
-    needed = {f"{m.features.name}/{m.output}": m for m in metrics}
+    """Features that the metrics need of images; XLA computes a shared network only once.
+
+    Raises:
+      ValueError: two features have one name, by which they are shared, and are not the same.
+    """
+    needed: dict[str, Metric] = {}
+    for m in metrics:
+        other = needed.setdefault(f"{m.features.name}/{m.output}", m).features
+        same_weights = None is not other.sha256 == m.features.sha256
+        if other.apply is not m.features.apply and not same_weights:
+            raise ValueError(
+                f"two features have the name {other.name}; share one Features between the metrics, "
+                "or give each a name of its own"
+            )
     return {name: m.features.apply(images)[m.output] for name, m in needed.items()}
 
 

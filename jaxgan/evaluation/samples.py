@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxgan import parallel
-from jaxgan.data import as_float, shuffled
+from jaxgan.data import shuffled, with_float_images
 from jaxgan.evaluation.outputs import Outputs, first, outputs_of, selected
 from jaxgan.game import Game
 from jaxgan.metrics import Metric, MetricRecord, Records
@@ -90,13 +90,11 @@ def evaluator(
       ... )  # doctest: +SKIP
       >>> print(evaluate(state)["fid_pixels"])  # doctest: +SKIP
     """
-    parts = {"": evaluation._replace(parts={})} if evaluation.metrics else {}
-    parts |= {f"{name}/": part for name, part in evaluation.parts.items()}
     evaluators = {
         prefix: _Evaluator(
             _sample_function(game, part), part, _num_samples(part, num_samples), seed, average
         )
-        for prefix, part in parts.items()
+        for prefix, part in _with_parts(evaluation)
     }
 
     def evaluate(state: TrainState) -> Records:
@@ -108,6 +106,14 @@ def evaluator(
         return {record.name: record for record in records}
 
     return evaluate
+
+
+def _with_parts(evaluation: Evaluation, prefix: str = "") -> Iterator[tuple[str, Evaluation]]:
+    """Yields an evaluation and its parts that have metrics, each after its records' prefix."""
+    if evaluation.metrics:
+        yield prefix, evaluation
+    for name, part in evaluation.parts.items():
+        yield from _with_parts(part, f"{prefix}{name}/")
 
 
 def trace(game: Game, evaluation: Evaluation, state: TrainState) -> None:
@@ -286,5 +292,5 @@ def _batches(examples: Examples, num_rows: int, seed: int) -> Iterator[tuple[Bat
     for start in range(0, num_rows, step):
         position = (start + np.arange(size)) % n
         rows = shuffled(position, n=n, seed=seed, epoch=0)
-        batch = {name: as_float(array[rows]) for name, array in examples.items()}
+        batch = with_float_images({name: array[rows] for name, array in examples.items()})
         yield batch, min(step, num_rows - start)

@@ -33,19 +33,19 @@ def random_convolutions() -> Features:
       >>> random_convolutions().apply(jnp.zeros((2, 32, 32, 3)))["features"].shape
       (2, 448)
     """
+    return Features("random_convolutions", _apply)
 
-    @jax.jit
-    def apply(images: Array) -> dict[str, Array]:
-        x, features = images, []
-        for i, width in enumerate(WIDTHS):
-            x = _convolved(x, _filters(i, x.shape[-1], width))
-            features += [jnp.mean(x, axis=(1, 2)), jnp.std(x, axis=(1, 2))]
-            n, height, columns = x.shape[0], x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-            x = x[:, :height, :columns].reshape(n, height // 2, 2, columns // 2, 2, width)
-            x = x.mean(axis=(2, 4))
-        return {"features": jnp.concatenate(features, axis=1)}
 
-    return Features("random_convolutions", apply)
+@jax.jit
+def _apply(images: Array) -> dict[str, Array]:
+    x, features = images, []
+    for i, width in enumerate(WIDTHS):
+        x = _convolved(x, _filters(i, x.shape[-1], width))
+        features += [jnp.mean(x, axis=(1, 2)), jnp.std(x, axis=(1, 2))]
+        n, height, columns = x.shape[0], x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+        x = x[:, :height, :columns].reshape(n, height // 2, 2, columns // 2, 2, width)
+        x = x.mean(axis=(2, 4))
+    return {"features": jnp.concatenate(features, axis=1)}
 
 
 def _filters(scale: int, channels: int, width: int) -> Array:

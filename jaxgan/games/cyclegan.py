@@ -1,7 +1,7 @@
 """CycleGAN: unpaired image-to-image translation with cycle consistency (Zhu et al., 2017)."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -14,9 +14,10 @@ from jaxgan.games.shared import (
     check_batch,
     check_like,
     check_logits,
-    checked_loss,
+    checked_penalty,
     logits_and_features,
     mean_outputs,
+    scheduled_loss,
 )
 from jaxgan.penalties import Penalty
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
@@ -26,7 +27,7 @@ def cyclegan(
     generators: Mapping[str, Network],
     discriminators: Mapping[str, Network],
     *,
-    loss: losses.AdversarialLoss | None = None,
+    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
     penalty: Penalty | None = None,
     cycle_weight: float = 10.0,
     identity_weight: float = 0.5,
@@ -47,8 +48,9 @@ def cyclegan(
       discriminators: `x` and `y`, `image -> logits`, `[batch]` or `[batch, rows, columns]`.
       loss: from `jaxgan.losses`. By default the squared error, `(D(fake) - 1)^2` of the generators
         and `(D(real) - 1)^2 + D(fake)^2` of the discriminators, which is *twice*
-        `least_squares()`; the paper's weights are relative to it. Relativistic losses are refused:
-        the generators' loss has no logits of real images.
+        `least_squares()`; the paper's weights are relative to it. Or a function of the training
+        step that returns a loss. Relativistic losses are refused: the generators' loss has no
+        logits of real images.
       penalty: penalty on each discriminator, from `jaxgan.penalties`, such as
         `penalties.weighted((1.0, penalties.r1))`; generated images are those of the buffer. The
         paper has none.
@@ -65,7 +67,8 @@ def cyclegan(
       "generators")]`, which also translates once for both.
 
     Raises:
-      ValueError: the networks have other names, or the loss is relativistic or was not called; in
+      ValueError: the networks have other names, or the loss is relativistic or was not
+        called, or `penalty` is a `Regularizer`; in
         a loss, translations have another shape than the images of their domain, or logits are
         neither `[batch]` nor `[batch, height, width]`.
       KeyError: the batch has no `x` or no `y`.
@@ -84,13 +87,13 @@ def cyclegan(
     for networks, expected in ((generators, {"x2y", "y2x"}), (discriminators, {"x", "y"})):
         if set(networks) != expected:
             raise ValueError(f"networks are named {sorted(networks)}, expected {sorted(expected)}")
-    loss = _squared_error() if loss is None else checked_loss(loss)
-    _check_without_real(loss)
+    adversarial = scheduled_loss(_squared_error() if loss is None else loss)
+    _check_without_real(adversarial(jnp.int32(0)))
     game = _CycleGAN(
         generators=generators,
         discriminators=discriminators,
-        adversarial=loss,
-        penalty=penalty,
+        adversarial=adversarial,
+        penalty=checked_penalty(penalty),
         cycle_weight=cycle_weight,
         identity_weight=identity_weight,
         pool_size=pool_size,
@@ -145,7 +148,7 @@ class _CycleGAN:
 
     generators: Mapping[str, Network]
     discriminators: Mapping[str, Network]
-    adversarial: losses.AdversarialLoss
+    adversarial: Callable[[Array], losses.AdversarialLoss]
     penalty: Penalty | None
     cycle_weight: float
     identity_weight: float
@@ -175,7 +178,7 @@ class _CycleGAN:
         for i, (name, (source, target)) in enumerate(DIRECTIONS.items()):
             inverse = "y2x" if name == "x2y" else "x2y"
             logits, _ = self.discriminate(params, model_state, target, fakes[target], keys.fake)
-            adversarial += jnp.mean(self.adversarial.generator(logits, logits))
+            adversarial += jnp.mean(self.adversarial(step).generator(logits, logits))
             output, state[inverse] = self.apply(own, state, inverse, fakes[target], keys.cycle, i)
             cycle += jnp.mean(jnp.abs(output - batch[source]))
             if self.identity_weight:
@@ -192,15 +195,15 @@ class _CycleGAN:
         own = model_state["discriminators"]
         networks, buffers = dict(own["networks"]), dict(own["buffers"])
         fakes, _ = self.translate(params["generators"], model_state["generators"], batch, keys)
-        value, metrics = jnp.zeros(()), dict[str, Array]()
+        adversarial, value, metrics = self.adversarial(step), jnp.zeros(()), dict[str, Array]()
         for i, name in enumerate(("x", "y")):
             key_buffer = jax.random.fold_in(keys.buffer, i)
             fake, buffers[name] = image_buffer.query(buffers[name], fakes[name], key_buffer)
             state = {"discriminators": {"networks": networks}}
             r, networks[name] = self.discriminate(params, state, name, batch[name], keys.real)
             f, networks[name] = self.discriminate(params, state, name, fake, keys.fake)
-            value += 0.5 * jnp.mean(self.adversarial.discriminator(r, f))
-            outputs = mean_outputs(self.adversarial, r, f)
+            value += 0.5 * jnp.mean(adversarial.discriminator(r, f))
+            outputs = mean_outputs(adversarial, r, f)
             if self.penalty is not None:
                 outputs["penalty"] = self.mean_penalty(
                     params, model_state, name, batch[name], fake, keys, step

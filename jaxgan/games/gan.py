@@ -1,7 +1,7 @@
 """Generative adversarial network (Goodfellow et al., 2014)."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import chex
@@ -75,9 +75,9 @@ def gan(
     Raises:
       KeyError: the batch has no `image`, or lacks a condition.
       ValueError: `loss` is a function of `jaxgan.losses` that was not called; in a loss, generated
-        images have another shape than real ones, logits are neither
-        `[batch]` nor `[batch, height, width]`, or `one_pass` is set and the discriminator has batch
-        statistics or `minibatch_stddev`; in `joint_gradients`, its requirements are not met.
+        images have another shape than real ones, logits are neither `[batch]` nor `[batch, height,
+        width]`, or `one_pass` is set and the discriminator has `minibatch_stddev` or model state,
+        such as batch statistics; in `joint_gradients`, its requirements are not met.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661;
@@ -413,6 +413,8 @@ def _has_aux_state(state: _State) -> bool:
 
 def _check_no_state(state: ModelState, what: str) -> None:
     if jax.tree.leaves(state):
+        names = f" ({', '.join(state)})" if isinstance(state, Mapping) else ""
         raise ValueError(
-            f"{what} needs a discriminator without batch statistics, and this one has some"
+            f"{what} needs a discriminator without model state, and this one has some{names}, such "
+            "as batch statistics or vectors of spectral normalisation"
         )

@@ -1,6 +1,7 @@
 """pix2pix: paired image-to-image translation with a conditional GAN (Isola et al., 2017)."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -12,9 +13,10 @@ from jaxgan.games.shared import (
     check_batch,
     check_like,
     check_logits,
-    checked_loss,
+    checked_penalty,
     logits_and_features,
     mean_outputs,
+    scheduled_loss,
 )
 from jaxgan.parallel import axis
 from jaxgan.penalties import Penalty
@@ -25,7 +27,7 @@ def pix2pix(
     generator: Network,
     discriminator: Network,
     *,
-    loss: losses.AdversarialLoss | None = None,
+    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
     penalty: Penalty | None = None,
     l1_weight: float = 100.0,
     conditional: bool = True,
@@ -42,7 +44,8 @@ def pix2pix(
       generator: `source -> target`, such as `networks.UNetGenerator`; its dropout acts as noise.
       discriminator: `(target, source) -> logits`, `[batch]` or `[batch, rows, columns]`, or
         `-> (logits, features)`; without the source if it is unconditional.
-      loss: from `jaxgan.losses`; `non_saturating()` by default.
+      loss: from `jaxgan.losses`, or a function of the training step that returns one;
+        `non_saturating()` by default.
       penalty: penalty on the discriminator as a function of the target, from `jaxgan.penalties`,
         such as `penalties.weighted((1.0, penalties.r1))`; the source is held fixed. The paper has
         none.
@@ -61,8 +64,8 @@ def pix2pix(
 
     Raises:
       KeyError: the batch has no `source` or no `target`.
-      ValueError: `noise_channels` is negative, or `loss` is a function of `jaxgan.losses` that was
-        not called; in a loss, the output has another shape than the
+      ValueError: `noise_channels` is negative, `loss` is a function of `jaxgan.losses` that was not
+        called, or `penalty` is a `Regularizer`; in a loss, the output has another shape than the
         target, or logits are neither `[batch]` nor `[batch, height, width]`.
 
     Reference:
@@ -83,8 +86,8 @@ def pix2pix(
     game = _Pix2Pix(
         generator=generator,
         discriminator=discriminator,
-        adversarial=checked_loss(loss),
-        penalty=penalty,
+        adversarial=scheduled_loss(loss),
+        penalty=checked_penalty(penalty),
         l1_weight=l1_weight,
         conditional=conditional,
         noise_channels=noise_channels,
@@ -114,7 +117,7 @@ class _Pix2Pix:
 
     generator: Network
     discriminator: Network
-    adversarial: losses.AdversarialLoss
+    adversarial: Callable[[Array], losses.AdversarialLoss]
     penalty: Penalty | None
     l1_weight: float
     conditional: bool
@@ -139,8 +142,9 @@ class _Pix2Pix:
         keys = split_key(key, _Keys)
         fake, _ = self.translate(params["generator"], model_state["generator"], batch, keys)
         r, f, state = self.discriminate(params, model_state, batch, fake, keys)
-        value = 0.5 * jnp.mean(self.adversarial.discriminator(r, f))
-        metrics = mean_outputs(self.adversarial, r, f)
+        adversarial = self.adversarial(step)
+        value = 0.5 * jnp.mean(adversarial.discriminator(r, f))
+        metrics = mean_outputs(adversarial, r, f)
         if self.penalty is not None:
             critic = lambda y: self.logits(params, model_state, batch, y, keys.critic)[0]
             values = self.penalty(critic, batch["target"], fake, keys.penalty, step)
@@ -154,7 +158,7 @@ class _Pix2Pix:
         keys = split_key(key, _Keys)
         fake, state = self.translate(params["generator"], model_state["generator"], batch, keys)
         r, f, _ = self.discriminate(params, model_state, batch, fake, keys)
-        adversarial = jnp.mean(self.adversarial.generator(r, f))
+        adversarial = jnp.mean(self.adversarial(step).generator(r, f))
         l1 = jnp.mean(jnp.abs(fake - batch["target"]))
         metrics = {"adversarial": adversarial, "l1": l1}
         return adversarial + self.l1_weight * l1, LossAux(state, metrics)

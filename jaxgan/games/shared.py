@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxgan import latents, losses
 from jaxgan.latents import Latent
 from jaxgan.ops import at_least_float32
+from jaxgan.penalties import Penalty, Regularizer
 from jaxgan.types import Array, Batch, ByPlayer, PRNGKey, PyTree
 
 Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
@@ -52,6 +53,16 @@ def checked_loss(loss: Any) -> losses.AdversarialLoss:
         name = getattr(loss, "__name__", type(loss).__name__)
         raise ValueError(f"loss is the function {name}; call it: {name}()")
     return loss
+
+
+def checked_penalty(penalty: Penalty | None) -> Penalty | None:
+    """The penalty; raises a `ValueError` if it is a `Regularizer`, which may have state."""
+    if isinstance(penalty, Regularizer):
+        raise ValueError(
+            "penalty is a Regularizer, which gan takes; expected a function (critic, real, fake, "
+            "key, step), such as penalties.r1 or penalties.weighted((1.0, penalties.r1))"
+        )
+    return penalty
 
 
 def scheduled_loss(

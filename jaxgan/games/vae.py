@@ -59,9 +59,9 @@ def vae(
       of p(x|z) for z from the prior; `encode` returns means of q(z|x), `decode` means of p(x|z).
 
     Raises:
-      ValueError: `bound` is another name, `num_samples` is below 1, `free_bits` is below 0, or
-        `beta` or `free_bits` is used with the importance-weighted bound, which has neither; in a
-        loss, the decoder's output has another shape than the images.
+      ValueError: `bound` is another name, `num_samples` is below 1, `beta` or `free_bits` is below
+        0, or `beta` or `free_bits` is used with the importance-weighted bound, which has neither;
+        in a loss, the decoder's output has another shape than the images.
       KeyError: the batch has no `image`.
 
     Reference:
@@ -86,6 +86,8 @@ def vae(
         raise ValueError(
             f"num_samples is {num_samples} and free_bits {free_bits}, expected at least 1 and 0"
         )
+    if not callable(beta) and beta < 0.0:
+        raise ValueError(f"beta is {beta}, expected at least 0")
     if bound == "importance_weighted" and (beta != 1.0 or free_bits):
         raise ValueError("the importance-weighted bound has no beta and no free_bits; omit them")
     game = _VAE(

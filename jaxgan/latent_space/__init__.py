@@ -1,6 +1,7 @@
 """Latent space of a trained game: codes of images, inversion of a generator, and directions."""
 
 from jaxgan.latent_space.codes import ANOMALY_SCORES as ANOMALY_SCORES
+from jaxgan.latent_space.codes import NUM_NORMAL as NUM_NORMAL
 from jaxgan.latent_space.codes import analogy as analogy
 from jaxgan.latent_space.codes import anomaly_scores as anomaly_scores
 from jaxgan.latent_space.codes import code_distance as code_distance

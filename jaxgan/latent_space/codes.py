@@ -185,6 +185,7 @@ def code_distance(codes: Array, normal: Array, *, k: int = 5) -> Array:
 
 
 ANOMALY_SCORES = ("reconstruction", "latent")
+NUM_NORMAL = 5000  # training images whose codes are the normal ones, in experiments and commands
 
 
 def anomaly_scores(

@@ -29,14 +29,18 @@ def check_widths(**widths: int | Sequence[int]) -> None:
 
 
 def checked_label(label: Array | None, num_classes: int) -> Array:
-    """Labels, after checking that there are some.
+    """Labels, after checking that there are some, and that they are integers.
 
     Raises:
-      ValueError: there are none.
+      ValueError: there are none, or they are not.
     """
     if label is None:
         raise ValueError(
             f"the network has num_classes={num_classes} and was called without labels; pass labels"
+        )
+    if not jnp.issubdtype(jnp.result_type(label), jnp.integer):
+        raise ValueError(
+            f"labels are {jnp.result_type(label)}, expected integers 0 to {num_classes - 1}"
         )
     return label
 

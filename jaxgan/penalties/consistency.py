@@ -1,11 +1,12 @@
 """Consistency regularisation: CR, balanced (bCR) and in the latents (zCR)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from jaxgan.augment import Augment
+from jaxgan.augment import Augment, Augmentation, as_augmentation
 from jaxgan.parallel import axis
 from jaxgan.penalties.penalty import (
     Critic,
@@ -19,7 +20,9 @@ from jaxgan.penalties.penalty import (
 from jaxgan.types import Array, PRNGKey
 
 
-def consistency(augment: Augment, *, of: Side | Sequence[Side] = ("real",)) -> Regularizer:
+def consistency(
+    augment: Augment | Augmentation, *, of: Side | Sequence[Side] = ("real",)
+) -> Regularizer:
     """CR: squared change of the logits under an augmentation, `(D(x) - D(T(x)))^2`, `[batch]`.
 
     A term of the discriminator. On real examples alone it is CR, weighted by 10 in the paper. bCR
@@ -28,11 +31,12 @@ def consistency(augment: Augment, *, of: Side | Sequence[Side] = ("real",)) -> R
     adversarial loss sees the images without T.
 
     Args:
-      augment: T, `(key, images) -> images`; the papers shift by a few pixels and flip.
+      augment: T, from `jaxgan.augment` or a function `(key, images) -> images`, without state; the
+        papers shift by a few pixels and flip.
       of: the examples x: `real`, `fake` or both, of which the sum is taken.
 
     Raises:
-      ValueError: `of` names something else.
+      ValueError: `of` names something else, or the augmentation has state, as an adaptive one.
 
     Reference:
       Zhang, Zhang, Odena and Lee, *Consistency Regularization for Generative Adversarial Networks*,
@@ -45,9 +49,15 @@ def consistency(augment: Augment, *, of: Side | Sequence[Side] = ("real",)) -> R
       >>> shift = diff_augment(("translation",))
       >>> bcr = weighted((10.0, consistency(shift, of=("real", "fake"))))
     """
-    sides = checked_sides(of)
+    sides, augmentation = checked_sides(of), as_augmentation(augment)
+    if jax.tree.leaves(augmentation.init()):
+        raise ValueError(
+            "the augmentation has state, which this penalty does not keep; give one without, such "
+            "as diff_augment() or ada(p=0.2, target=None)"
+        )
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
+        transform = partial(augmentation.apply, augmentation.init())
         examples = {
             "real": (forward.real, forward.real_logits, forward.discriminator),
             "fake": (forward.fake, forward.fake_logits, _of_fake(forward)),
@@ -55,7 +65,7 @@ def consistency(augment: Augment, *, of: Side | Sequence[Side] = ("real",)) -> R
         value = jnp.zeros(())
         for side, key_side in zip(sides, jax.random.split(key, len(sides)), strict=True):
             x, logits, discriminator = examples[side]
-            value += mean_per_example((logits - discriminator(augment(key_side, x))) ** 2)
+            value += mean_per_example((logits - discriminator(transform(key_side, x, step))) ** 2)
         return value
 
     return stateless(term)

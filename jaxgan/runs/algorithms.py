@@ -58,6 +58,16 @@ class AlgorithmConfig(TrainingConfig):
     """Part of the way that is kept at a synchronisation, of lookahead."""
 
 
+def updates_per_turn(config: AlgorithmConfig) -> int:
+    """Number of updates of the optimizer in a player's turn, by which its schedules count."""
+    return 2 if config.algorithm in ("extragradient", "past_extragradient") else 1
+
+
+def eps_root(config: AlgorithmConfig) -> float:
+    """Adam's `eps_root`: its derivative is not finite at a gradient of 0 without one."""
+    return 1e-16 if config.algorithm == "unrolled" else 0.0
+
+
 def optimizer(
     config: AlgorithmConfig, learning_rate: float, *, decay_steps: int, turns: int = 1
 ) -> "optax.GradientTransformation":
@@ -69,12 +79,10 @@ def optimizer(
     """
     import optax
 
-    turns *= 2 if config.algorithm in ("extragradient", "past_extragradient") else 1
+    turns *= updates_per_turn(config)
     rates: dict[str, Any] = {"decay_steps": decay_steps, "turns": turns}
     if config.optimizer == "adam":
-        # Its derivative is not finite at a gradient of 0 otherwise.
-        eps_root = 1e-16 if config.algorithm == "unrolled" else 0.0
-        return adam(config, learning_rate, eps_root=eps_root, **rates)
+        return adam(config, learning_rate, eps_root=eps_root(config), **rates)
     if config.weight_decay:
         raise RunError(
             f"--weight-decay is for --optimizer adam; leave it out with {config.optimizer}"

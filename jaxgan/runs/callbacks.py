@@ -7,6 +7,7 @@ signal handlers) are context managers.
 import contextlib
 import dataclasses
 import json
+import math
 import signal
 import time
 import warnings
@@ -190,8 +191,11 @@ class Evaluations:
         return self._best_by or "", found
 
     def _score(self, entry: dict[str, Any]) -> float:
+        if not self._best_by:
+            return float(entry["step"])
         values = {record["name"]: record["value"] for record in entry["records"]}
-        return self._sign * values[self._best_by] if self._best_by else float(entry["step"])
+        score = self._sign * values[self._best_by]
+        return -math.inf if math.isnan(score) else score
 
 
 class StopOnSignal:

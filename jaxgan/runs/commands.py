@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxgan.data import PictureOptions, Pictures, as_float, conversions_in_words
 from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
-from jaxgan.metrics import Metric, Records, nearest
+from jaxgan.metrics import Records, nearest
 from jaxgan.runs import arguments, compiled, exported, find
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.files import check_place, make_folder, write_atomically
@@ -160,7 +160,7 @@ def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
     if args.features is not None:
         spec = evaluation.over(spec, features.by_name(args.features, resize=args.resize))
     if args.metrics:
-        spec = spec._replace(metrics=_selected(spec, args.metrics))
+        spec = _selected(spec, args.metrics)
     if not has_metrics(spec):
         num = len(spec.examples[spec.target])
         raise RunError(f"{args.run} has {num} held-out examples, too few for the default metrics")
@@ -333,19 +333,14 @@ def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictur
 
 def _outputs(args: arguments.Translate, pictures: Pictures) -> list[Path]:
     """Files to write, none of them an input, and no two of them the same."""
-    if (
-        args.out.resolve()
-        == (args.input if args.input.is_dir() else args.input.parent).resolve()
-    ):
+    if args.out.resolve() == (args.input if args.input.is_dir() else args.input.parent).resolve():
         raise RunError(f"--out is the folder of --input, {args.out}; choose another")
     outputs = [args.out / f"{name}.png" for name in pictures.names]
     inputs = {file.resolve() for file in pictures.files}
     first: dict[Path, Path] = {}
     for file, output in zip(pictures.files, outputs, strict=True):
         if output.resolve() in inputs:
-            raise RunError(
-                f"{output} is an input, and would be overwritten; choose another --out"
-            )
+            raise RunError(f"{output} is an input, and would be overwritten; choose another --out")
         if output in first:
             raise RunError(
                 f"{first[output]} and {file} would both become {output}; rename one of them"
@@ -376,15 +371,30 @@ def _what_was_done(pictures: Pictures) -> str:
     return words
 
 
-def _selected(spec: Evaluation, names: Sequence[str]) -> Mapping[str, Metric]:
-    available = [*spec.metrics, *spec.more]
+def _selected(spec: Evaluation, names: Sequence[str]) -> Evaluation:
+    """The evaluation with metrics of these names alone, in itself and in all of its parts."""
+    available = dict.fromkeys(_names_of(spec))  # parts have some in common
     if unknown := sorted(set(names) - set(available)):
         raise RunError(
             f"--metrics has {', '.join(unknown)}, expected some of {', '.join(available)}"
         )
-    return {
-        name: spec.metrics[name] if name in spec.metrics else spec.more[name]() for name in names
+    return _only(spec, names)
+
+
+def _names_of(spec: Evaluation) -> list[str]:
+    of_parts = (name for part in spec.parts.values() for name in _names_of(part))
+    return [*spec.metrics, *spec.more, *of_parts]
+
+
+def _only(spec: Evaluation, names: Sequence[str]) -> Evaluation:
+    own = {
+        name: spec.metrics[name] if name in spec.metrics else spec.more[name]()
+        for name in names
+        if name in spec.metrics or name in spec.more
     }
+    parts = {name: _only(part, names) for name, part in spec.parts.items()}
+    parts = {name: part for name, part in parts.items() if has_metrics(part)}
+    return spec._replace(metrics=own, parts=parts)
 
 
 def _records(

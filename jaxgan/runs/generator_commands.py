@@ -99,11 +99,12 @@ def directions(args: arguments.Directions) -> None:
         raise RunError(f"--distance is {args.distance}, expected a positive number")
     check_place(args.out, endings=SUFFIXES)
     run = commands.restore(args)
-    found = find_directions(args, run, label=args.label)
+    label = _one_class(run, args.label)
+    found = find_directions(args, run, label=label)
     distances = np.linspace(-args.distance, args.distance, args.steps, dtype=np.float32)
     start = run.latents(1, seed=args.seed)
     codes = start[None] + found.vectors[:, None] * distances[None, :, None]
-    decoded = run.decode(codes.reshape(-1, codes.shape[-1]), label=_one_class(run, args.label))
+    decoded = run.decode(codes.reshape(-1, codes.shape[-1]), label=label)
     images.save_grid(args.out, commands.as_images(run, decoded), columns=args.steps)
     file = args.out.with_suffix(".npz")
     np.savez_compressed(file, directions=found.vectors, strengths=found.strengths)
@@ -122,7 +123,8 @@ def find_directions(
     Args:
       args: the arguments.
       run: the run.
-      label: class of the samples of a conditional run, for principal components.
+      label: class of the samples of a conditional run, for principal components; by default all
+        classes, whose means, which no latent changes, are subtracted.
 
     Raises:
       UserError: the game has no latents, or the first layer is not found.
@@ -130,8 +132,13 @@ def find_directions(
     if args.method == "sefa":
         return _sefa(args, run)
     codes = run.latents(NUM_CODES, seed=args.seed)
-    decoded = jnp.asarray(run.decode(codes, label=label))
-    return jax.device_get(latent_space.principal_components(jnp.asarray(codes), decoded, args.num))
+    decoded = run.decode(codes, label=label)
+    if run.game.conditions == ("label",) and label is None:
+        (classes,) = run.conditions(NUM_CODES)
+        for each in np.unique(classes):
+            decoded[classes == each] -= decoded[classes == each].mean(axis=0)
+    found = latent_space.principal_components(jnp.asarray(codes), jnp.asarray(decoded), args.num)
+    return jax.device_get(found)
 
 
 # ---- helpers of the above

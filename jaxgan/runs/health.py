@@ -97,8 +97,10 @@ class Health:
         """Callback: looks for signs in metrics with norms (`with_norms`)."""
         for player, values in jax.device_get(metrics).items():
             real, fake = (values.get(f"{side}_output", math.nan) for side in ("real", "fake"))
-            self._in_a_row(step, "certain", player, real > 1 - PINNED and fake < PINNED)
-            self._in_a_row(step, "wrong", player, real < PINNED and fake > 1 - PINNED)
+            # Outputs beyond 0 and 1 are no probabilities, and say nothing about certainty.
+            one, zero = (lambda p: 1 - PINNED < p <= 1), (lambda p: 0 <= p < PINNED)
+            self._in_a_row(step, "certain", player, one(real) and zero(fake))
+            self._in_a_row(step, "wrong", player, zero(real) and one(fake))
             self._in_a_row(step, "no gradient", player, values.get("gradient_norm") == 0)
             for name, sign in (("gradient_norm", "exploding"), ("parameter_norm", "growing")):
                 if name in values:

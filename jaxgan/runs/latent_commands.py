@@ -30,7 +30,6 @@ from jaxgan.runs.run import Run
 from jaxgan.types import Array, ByPlayer, Examples
 
 BATCH = 500  # images per batch
-NORMAL = 5000  # number of training images whose codes define what is normal
 TABLE_ROWS = 20
 
 
@@ -124,7 +123,7 @@ def anomalies(args: arguments.Anomalies) -> None:
     pictures = open_pictures(run, args.input)
     inputs = read_pictures(pictures)
     assert run.game.encode is not None
-    training = as_float(_training_images(run)[:NORMAL])
+    training = as_float(_training_images(run)[: latent_space.NUM_NORMAL])
     normal = jnp.asarray(_batched(run.game.encode, run, training))
     compute_scores = lambda x: _batched(
         lambda params, model_state, x: latent_space.anomaly_scores(

@@ -189,22 +189,29 @@ class Run:
         Example:
           >>> run.sample(64, seed=1)  # doctest: +SKIP
         """
+        check_num(num)
         codes = self.latents(start + num, seed=seed, truncation=truncation)[start:]
         return self.decode(codes, label=label, start=start)
 
     def sample_seeds(
         self, seeds: Sequence[int], *, label: int | None = None, truncation: float | None = None
     ) -> np.ndarray:
-        """The first sample of each seed, `float32[len(seeds), ...]`; arguments as of `sample`."""
+        """The first sample of each seed, `float32[len(seeds), ...]`; arguments as of `sample`.
+
+        Without a label, the class of a conditional game is the seed's, in turn: an image depends on
+        its seed alone.
+        """
         prior = self._prior(truncation)
         keys = jnp.stack([jax.random.key(seed) for seed in seeds])
         first = jax.jit(jax.vmap(lambda key: prior(key, 1)[0]))
-        return self.decode(np.asarray(first(keys)), label=label)
+        period = self.record["data"].get("num_classes") or CHUNK
+        turns = np.asarray(seeds) % period
+        conditions = [rows[turns] for rows in self.conditions(period, label)]
+        return self.decode_given(np.asarray(first(keys)), conditions)
 
     def latents(self, num: int, *, seed: int = 0, truncation: float | None = None) -> np.ndarray:
         """The first `num` codes of a seed from the game's prior, `float32[num, dim]`."""
-        if num < 1:
-            raise RunError(f"the number of samples is {num}, expected at least 1")
+        check_num(num)
         prior = jax.jit(self._prior(truncation), static_argnums=1)
         return np.asarray(prior(jax.random.key(seed), num))
 
@@ -264,6 +271,12 @@ class Run:
             return prior if truncation is None else truncated(prior, truncation)
         except ValueError as error:
             raise RunError(f"the truncation is {truncation}: {error}") from None
+
+
+def check_num(num: int) -> None:
+    """Raises a `RunError` if a number of samples is below 1."""
+    if num < 1:
+        raise RunError(f"the number of samples is {num}, expected at least 1")
 
 
 def _blank_data(directory: Path, config: Config, record: Mapping[str, Any]) -> Any:

@@ -56,7 +56,7 @@ def negative_momentum(
     momentum, and does not without it.
 
     Args:
-      game, optimizers, turns, ema, accumulate: as in `alternating`; of Adam, set `b1=0`.
+      game, optimizers, turns, ema, accumulate: as in `alternating`; with Adam, set `b1=0`.
       momentum: beta, in (-1, 1).
 
     Returns:
