@@ -241,6 +241,17 @@ def test_noise_is_half_normal_in_its_deviation():
     assert np.mean(np.square(noise)) == pytest.approx(0.01, rel=0.1)
 
 
+def test_corruptions_of_a_policy_are_those_of_the_example():
+    """At p = 1, each with the numbers and the key of its image, in their order."""
+    ours = fixed(("filter", "noise", "cutout"))(KEY, IMAGES, 1.0)
+    for i, key in enumerate(axis.example_keys(KEY, N)):
+        key_draws, key_noise = jax.random.split(key)
+        drawn = draw(key_draws, dict.fromkeys(("filter", "noise", "cutout"), 1.0))
+        image = filtered(jnp.asarray(IMAGES[i]), drawn["filter"])
+        image = cut(noisy(image, drawn["noise"][0], key_noise), drawn["cutout"][0])
+        np.testing.assert_allclose(ours[i], image, atol=1e-5)
+
+
 def test_cutout_is_a_rectangle_of_half_the_sides():
     """A pixel is cut if it is within a quarter of the sides of the centre, which is uniform."""
     drawn = jax.tree.map(jnp.float32, draws_of(4000)["cutout"][0])

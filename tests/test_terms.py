@@ -279,28 +279,6 @@ def test_terms_say_what_they_lack():
         value(penalties.auxiliary_classifier(), forward(real_features=REAL, fake_features=FAKE))
 
 
-def test_codes_have_their_distributions():
-    z = np.asarray(jax.jit(CODE, static_argnums=1)(KEY, 4000))
-    parts = CODE.split(z)
-    np.testing.assert_array_equal(CODE.join(parts), z)
-    assert [part.shape[1] for part in (parts.noise, *parts.categories, parts.continuous)] == [
-        2, 3, 2, 2,
-    ]  # fmt: skip
-    for uniform in (parts.noise, parts.continuous):
-        assert abs(uniform.mean()) < 0.04
-        assert uniform.min() >= -1.0
-        assert abs(uniform.var() - 1 / 3) < 0.02
-    for one_hot in parts.categories:
-        np.testing.assert_array_equal(np.sort(one_hot, axis=1)[:, -2:], [[0.0, 1.0]] * 4000)
-        k = one_hot.shape[1]
-        assert abs(one_hot.mean(axis=0) - 1 / k).max() < 4 * np.sqrt(1 / k / 4000)
-    assert abs(np.corrcoef(z[:, [0, 2, 5, 7, 8]].T) - np.eye(5)).max() < 0.07
-    np.testing.assert_allclose(jax.jit(CODE, static_argnums=1)(KEY, 5), z[:5], rtol=1e-5)
-    for wrong in ({"noise": -1, "continuous": 1}, {"noise": 3}, {"noise": 3, "categorical": (1,)}):
-        with pytest.raises(ValueError, match="expected at least one code"):
-            latents.Codes(**wrong)
-
-
 # ---- parameters
 
 

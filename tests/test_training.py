@@ -15,6 +15,7 @@ from jaxgan import Game, LossAux, losses, penalties
 from jaxgan.game import own_gradient
 from jaxgan.networks import MLP, MaxoutMLP, PatchDiscriminator, StyleGAN2Discriminator
 from jaxgan.training import play_turn
+from jaxgan.training.state import strongly_typed
 from jaxgan.training.turns import group_turns
 from tests import games
 
@@ -439,6 +440,13 @@ def test_fit_stops_when_a_callback_says_so():
     algorithm = jaxgan.alternating(GAME, OPTIMIZERS)
     minibatches = lambda start, count: {"image": jnp.zeros((count, 1))}
     assert int(jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=9, callbacks=[stop]).step) == 3
+
+
+def test_weakly_typed_arrays_become_any_others():
+    leaves = strongly_typed([jnp.array(1.5), 2, jnp.int8([3])])
+    assert [x.weak_type for x in leaves] == 3 * [False]
+    assert [x.dtype for x in leaves] == [jnp.float32, jnp.int32, jnp.int8]
+    assert [np.ravel(x).tolist() for x in leaves] == [[1.5], [2], [3]]
 
 
 def test_fit_checks_that_the_steps_come_out_even():

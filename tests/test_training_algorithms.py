@@ -213,6 +213,8 @@ def test_lookahead():
     for _ in range(3):
         theta = theta - H * field(theta)
     np.testing.assert_allclose(first[5], slow + 0.25 * (theta - slow), rtol=0, atol=1e-8)
+    unchanged = jaxgan.lookahead(jaxgan.simultaneous(GAME, SGD), every=3, weight=1.0)
+    np.testing.assert_allclose(steps(unchanged, 3), fast, rtol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", [optax.sgd(H), optax.adam(H, b1=0.5, eps_root=1e-16)])
@@ -334,6 +336,7 @@ def rate(algorithm, count=4):
             "regularization names z; the players are x, y",
         ),
         (lambda: jaxgan.lookahead(RATES["alternating"][0], weight=1.5), "weight is 1.5"),
+        (lambda: jaxgan.lookahead(RATES["alternating"][0], weight=0.0), "weight is 0.0"),
         (
             lambda: jaxgan.lookahead(jaxgan.scan_steps(RATES["alternating"][0], 2), every=3),
             "every is 3, expected a multiple of the algorithm's steps_per_update, 2",
