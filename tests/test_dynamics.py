@@ -194,7 +194,8 @@ def test_path_through_a_minimum_and_through_a_centre():
     rotation = lambda p: {"x": p["y"], "y": -p["x"]}
     around = dynamics.path_angle(rotation, start, end, [0.0, 1.0, 1.5])
     np.testing.assert_allclose(around.cosines, 0.0, atol=1e-12)
-    assert dynamics.path_angle(rotation, start, end).positions.shape == (41,)
+    expected = np.linspace(0.0, 1.5, 41)
+    np.testing.assert_array_equal(dynamics.path_angle(rotation, start, end).positions, expected)
     with pytest.raises(ValueError, match="the same"):
         dynamics.path_angle(rotation, start, start)
 
