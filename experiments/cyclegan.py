@@ -106,8 +106,8 @@ def make(config: Config, sets: translation.Data) -> Experiment:
         draw=grids.draw_columns(columns(x2y, y2x), sets.test, rows=8),
         num_steps=translation.num_steps(config, sets.num_train),
         translations={
-            "x2y": Translation(x2y, sets.channels["x"], multiple=4),
-            "y2x": Translation(y2x, sets.channels["y"], multiple=4),
+            "x2y": Translation(x2y, sets.channels["x"], multiple=4, smallest=8),
+            "y2x": Translation(y2x, sets.channels["y"], multiple=4, smallest=8),
         },
     )
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "neighbours": (arguments.Neighbours, "commands"),
     "translate": (arguments.Translate, "commands"),
     "reconstruct": (arguments.Reconstruct, "latent_commands"),
+    "encode": (arguments.Encode, "latent_commands"),
     "interpolate": (arguments.Interpolate, "generator_commands"),
     "project": (arguments.Project, "generator_commands"),
     "directions": (arguments.Directions, "generator_commands"),

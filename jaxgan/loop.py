@@ -65,6 +65,8 @@ def fit(
       ...     jit(algorithm), batches, key=jax.random.key(0), num_steps=1000
       ... )  # doctest: +SKIP
     """
+    if not hasattr(key, "dtype"):
+        raise ValueError(f"key is {key!r}, expected a key: jax.random.key(seed)")
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise ValueError(
             f"key is {key.dtype}{list(key.shape)}, a raw key, expected a typed one: "

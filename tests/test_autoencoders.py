@@ -99,16 +99,27 @@ def test_anomaly_detection(tmp_path, capsys):
     out = tmp_path / "anomalies.json"
     command("anomalies", directory, input=tmp_path / "in", out=out, score="reconstruction")
     listed = json.loads(out.read_text(encoding="utf-8"))["pictures"]
-    assert listed[0]["name"] == "strange"
+    assert listed[0]["name"] == "strange.png"
     assert listed[0]["reconstruction_share_above"] == 0.0
-    assert "strange" in capsys.readouterr().out
+    assert "strange.png" in capsys.readouterr().out
+    (tmp_path / "in" / "bad.png").write_bytes(b"no picture")
+    assert "bad.png cannot be read" in refused(
+        command, "encode", directory, input=tmp_path / "in", out=tmp_path / "codes.npz"
+    )
+    command("encode", directory, "--skip-bad", input=tmp_path / "in", out=tmp_path / "codes.npz")
+    assert "left out, since they cannot be read: bad.png" in capsys.readouterr().out
+    with np.load(tmp_path / "codes.npz") as file:
+        order = [[f"digit{i}.png" for i in range(30)].index(name) for name in file["names"][:30]]
+        codes = experiment.game.encode(state.params, state.model_state, data.as_float(images))
+        np.testing.assert_allclose(file["codes"][:30], codes[np.array(order)], atol=1e-5)
+        assert file["names"][30] == "strange.png"
     normal = experiment.game.encode(state.params, state.model_state, data.as_float(kept))
     expected = latent_space.anomaly_scores(
         experiment.game, state.params, state.model_state, data.as_float(images), jnp.asarray(normal)
     )
     by_name = {record["name"]: record for record in listed}
     for kind in latent_space.ANOMALY_SCORES:
-        listed_scores = [by_name[f"digit{i}"][kind] for i in range(30)]
+        listed_scores = [by_name[f"digit{i}.png"][kind] for i in range(30)]
         np.testing.assert_allclose(listed_scores, expected[kind][:30], rtol=1e-3, atol=1e-5)
 
 

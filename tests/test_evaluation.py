@@ -116,6 +116,9 @@ def test_what_cannot_be_evaluated():
         evaluator(gaussian_game(), Evaluation(FRECHET, normal(0)), num_samples=0)
     with pytest.raises(ValueError, match="the examples have image and no target"):
         evaluator(gaussian_game(), Evaluation(FRECHET, normal(0), target="target"))
+    few = Evaluation({"memorization": metrics.memorization(np.zeros((5, 2)))}, normal(0, n=13))
+    with pytest.raises(ValueError, match="13 real examples, and memorization needs at least 100"):
+        evaluator(gaussian_game(), few)
     with pytest.raises(ValueError, match="no sample"):
         evaluator(gaussian_game()._replace(sample=None), Evaluation(FRECHET, normal(0)))
     with pytest.raises(MetricError, match="500 of 500 generated rows are not finite"):
@@ -202,6 +205,32 @@ def write_pictures(folder, arrays):
     folder.mkdir()
     for i, array in enumerate(arrays):
         Image.fromarray(array).save(folder / f"{i:03}.png")
+
+
+@pytest.mark.slow
+def test_folders_that_cannot_be_compared(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    pictures = lambda n, *size: [rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(n)]
+    write_pictures(tmp_path / "real", pictures(8, 12, 12))
+    write_pictures(tmp_path / "thin", [*pictures(7, 12, 12), *pictures(1, 3, 40)])
+    write_pictures(tmp_path / "few", pictures(3, 12, 12))
+    folders = lambda name: ("evaluate", tmp_path / name, tmp_path / "real")
+    text = refused(command, *folders("thin"), metrics="fid")
+    assert "007 of the generated images: an image has 3 x 40 pixels, expected at least" in text
+    assert "few has 3 pictures, and prdc needs at least 6; choose" in refused(
+        command, *folders("few"), metrics="prdc"
+    )
+    capsys.readouterr()
+    write_pictures(tmp_path / "larger", pictures(8, 12, 16))
+    command(*folders("larger"), metrics="fid")
+    assert "WARNING: the pictures have different sizes, such as 12 x 12 and 12 x 16 pixels" in (
+        capsys.readouterr().out
+    )
+    (tmp_path / "larger" / "bad.png").write_bytes(b"no picture")
+    command(*folders("larger"), "--skip-bad", metrics="fid", size=12)
+    text = capsys.readouterr().out
+    assert "WARNING" not in text
+    assert "bad.png" in text
 
 
 @pytest.mark.slow

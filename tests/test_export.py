@@ -122,7 +122,7 @@ def test_nothing_in_the_card_is_markup(run, tmp_path):
     path = run / "evaluation.json"
     path.write_text(json.dumps({"best_by": None, "best_step": 2, "evaluations": [entry]}))
     try:
-        exports.write_card(tmp_path, loaded, "generator", ["safetensors"], "unknown")
+        exports.write_card(tmp_path, loaded, "generator", ["safetensors"], "unknown", None)
     finally:
         path.unlink()
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
@@ -231,11 +231,12 @@ def test_what_the_converter_gets_wrong_is_not_written(run, tmp_path, monkeypatch
 
 def test_the_player_of_a_game_without_a_generator():
     """Programs need none; weights need to be told, where there are several."""
-    losses = dict.fromkeys(["discriminators", "generators"])
-    run = SimpleNamespace(game=SimpleNamespace(losses=losses))
-    assert exports._player(run, None, needed=False) == "generators"
-    assert exports._player(run, "discriminators", needed=True) == "discriminators"
-    with pytest.raises(RunError, match=r"which player\? give --player, one of discriminators, gen"):
-        exports._player(run, None, needed=True)
+    of = lambda *players: SimpleNamespace(game=SimpleNamespace(losses=dict.fromkeys(players)))
+    cyclegan = of("discriminators", "generators")
+    assert exports._player(cyclegan, None, needed=True) == "generators"
+    assert exports._player(cyclegan, "discriminators", needed=True) == "discriminators"
     with pytest.raises(RunError, match="--player is critic, expected one of discriminators, gene"):
-        exports._player(run, "critic", needed=False)
+        exports._player(cyclegan, "critic", needed=False)
+    assert exports._player(of("x", "y"), None, needed=False) == "y"
+    with pytest.raises(RunError, match=r"which player\? give --player, one of x, y"):
+        exports._player(of("x", "y"), None, needed=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxgan import checkpoint
-from tests.support import one_line, train_mnist
+from tests.support import command, one_line, train_mnist
 
 pytestmark = pytest.mark.slow
 SMALL = {"num_steps": 2, "ema": 0.5}
@@ -105,3 +105,15 @@ def test_what_cannot_be_taken(pretrained, tmp_path, monkeypatch, capsys, words, 
     words = words if "--init-from" in words else ("--init-from", str(pretrained), *words)
     assert train_mnist(monkeypatch, tmp_path / "new", *words, **SMALL) == 2
     assert message in one_line(capsys.readouterr().err)
+
+
+def test_from_an_exported_generator(pretrained, started, tmp_path):
+    command("export", pretrained, out=tmp_path / "g.safetensors")
+    after, text = started("--init-from", str(tmp_path / "g.safetensors"))
+    averages = {
+        path.removeprefix("ema_"): array
+        for path, array in arrays(pretrained).items()
+        if path.startswith("ema_params/generator/")
+    }
+    assert equal(after, averages, "params/generator/")
+    assert "g.safetensors at step 2; new: discriminator/" in text

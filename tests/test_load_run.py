@@ -1,5 +1,6 @@
 """Runs that are read far from where they were trained: without data, without clone, by wheel."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -53,6 +54,40 @@ def test_the_checkpoint_of_a_step(trained, conditional):
         load_run(trained / "run", step=7)
     with pytest.raises(RunError, match=r"no evaluated checkpoint: .* \(--evaluate-every 0\)"):
         load_run(conditional, step="best")
+    for wrong in ("bset", "2", None):
+        with pytest.raises(RunError, match=f"step is {wrong!r}, expected newest, best, or"):
+            load_run(conditional, step=wrong)
+
+
+@pytest.mark.slow
+def test_classes_have_names(conditional):
+    run = load_run(conditional)
+    names = ["bird", "cat", "3", *map(str, range(13, 20))]
+    named = dataclasses.replace(run, record={**run.record, "data": run.record["data"] | {
+        "classes": names
+    }})  # fmt: skip
+    assert [named.class_of(label) for label in (1, "1", "cat", "3", 3)] == [1, 1, 1, 2, 3]
+    with pytest.raises(RunError, match=r"label is dog, expected 0 to 9 .bird, cat, 3, 13"):
+        named.class_of("dog")
+    np.testing.assert_array_equal(named.sample(2, label="cat"), run.sample(2, label=1))
+    with pytest.raises(RunError, match=r"codes have the shape \(3, 5\), expected \(n, 4\)"):
+        run.decode(np.zeros((3, 5)))
+
+
+@pytest.mark.slow
+def test_an_exported_model_of_a_folder_asks_for_it(trained, tmp_path, monkeypatch):
+    """It is not searched for in $JAXGAN_DATA_DIR, where other pictures are."""
+    command("export", trained / "run", out=tmp_path / "g.safetensors")
+    monkeypatch.setenv("JAXGAN_DATA_DIR", str(tmp_path))
+    with pytest.raises(RunError, match="of the pictures in a folder, folder data; give --data-dir"):
+        load_run(tmp_path / "g.safetensors", with_data=True)
+    load_run(tmp_path / "g.safetensors", with_data=True, data_dir=trained / "data")
+
+
+@pytest.mark.slow
+def test_a_folder_of_runs_is_no_run(conditional):
+    with pytest.raises(RunError, match=r"no config.json; it holds the runs run: give one of them"):
+        load_run(conditional.parent)
 
 
 # ---- without data

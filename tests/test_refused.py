@@ -55,6 +55,27 @@ REFUSED = {
         loss=losses.least_squares
     ),
     "loss is the function hinge; call it": lambda: gan(loss=losses.hinge),
+    "loss is 'hinge', expected one of jaxgan.losses": lambda: gan(loss="hinge"),
+    "generator is a MLP, expected a jaxgan.Network: jaxgan.from_linen": lambda: jaxgan.gan(
+        networks.MLP((4,), output_shape=(2,)), MLP, latent=latents.normal(2)
+    ),
+    "x is a MLP, expected a jaxgan.Network": lambda: jaxgan.cyclegan(
+        {"x2y": MLP, "y2x": MLP}, {"x": networks.MLP((4,)), "y": MLP}
+    ),
+    "latent is 4, expected a prior": lambda: jaxgan.gan(POINTS, MLP, latent=4),
+    "latent is normal, expected a prior": lambda: jaxgan.gan(POINTS, MLP, latent=latents.normal),
+    "penalty is lecam, .* call it": lambda: gan(penalty=penalties.lecam),
+    "penalty is weighted, .* call it": lambda: gan(penalty=penalties.weighted),
+    r'condition is "label", expected a tuple: \("label",\)': lambda: gan(condition="label"),
+    "optimizers is a GradientTransformation.*, expected a dict with one": lambda: (
+        jaxgan.alternating(gan(), SGD)
+    ),
+    "key is 0, expected a key": lambda: jaxgan.fit(
+        jaxgan.alternating(gan(), {"discriminator": SGD, "generator": SGD}),
+        minibatches,
+        key=0,
+        num_steps=1,
+    ),
     "of the generators depends on the logits of real images": lambda: cyclegan_of(
         losses.relativistic_paired()
     ),

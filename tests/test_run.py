@@ -104,6 +104,8 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
     status, text = start(directory, num_steps=14, latent=5, **flags)
     assert status == 2
     assert "holds a run with latent=4, and this one has latent=5" in text
+    _, text = start(directory, num_steps=14, latent=5, evaluate_samples=20, **flags)
+    assert "evaluate_samples=10000, latent=4, and this one has evaluate_samples=20, lat" in text
     status, text = start(directory, num_steps=14, evaluate_samples=20, **flags)
     assert status == 2  # scores of different numbers of samples are not comparable
     assert "holds a run with evaluate_samples=10000, and this one has evaluate_samples=20" in text

@@ -371,6 +371,20 @@ def test_a_loss_may_follow_the_step():
     assert float(joint["generator"][0][0]) == pytest.approx(float(own), rel=1e-6)
 
 
+def test_joint_losses_are_those_of_the_players():
+    """With the penalties of both."""
+    game = linear_gan(
+        penalty=penalties.weighted((0.5, penalties.r1)),
+        generator_penalty=penalties.feature_matching(),
+    )
+    params, state = jax.jit(game.init)(KEY, {"image": REAL})
+    joint = jax.jit(game.joint_gradients)(params, state, {"image": REAL}, KEY, 0)
+    for player, loss in game.losses.items():
+        own, aux = jax.jit(loss)(params, state, {"image": REAL}, KEY, 0)
+        assert abs(float(aux.metrics["penalty"])) > 0.01
+        np.testing.assert_allclose(joint[player][0][0], own, rtol=1e-5)
+
+
 # ---- discriminators made of others
 
 

@@ -1,6 +1,7 @@
 """pix2pix and CycleGAN: losses, buffer, networks, pictures in folders, and the commands."""
 
 import dataclasses
+import os
 from functools import partial
 
 import jax
@@ -319,7 +320,7 @@ def test_folders_that_are_wrong(tmp_path, side_by_side):
     case = lambda name: tmp_path / name
     with pytest.raises(DataError, match=r"has neither train/ with pairs side by side"):
         load_pairs(case("empty"), "train")
-    with pytest.raises(DataError, match=r"trainA does not exist"):
+    with pytest.raises(DataError, match=r"has neither trainA/ and trainB/, nor train/ with pairs"):
         load_sets(case("empty"), "train")
     case("none/trainA").mkdir(parents=True)
     with pytest.raises(DataError, match=r"trainA holds no image files"):
@@ -501,7 +502,7 @@ def test_pictures_of_any_size_are_translated(trained, tmp_path):
         ("in", {"way": "y2x"}, "--way is y2x, expected one of source2target"),
         ("nowhere", {}, "nowhere does not exist"),
     ):
-        flags |= {"input": tmp_path / folder, "output": tmp_path / "out"}
+        flags |= {"input": tmp_path / folder, "out": tmp_path / "out"}
         assert message in refused(command, "translate", directory, **flags)
 
 
@@ -584,6 +585,23 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
         "translate", tmp_path / "run", input=tmp_path / "testB", out=tmp_path / "out", way="y2x"
     )
     assert len(list((tmp_path / "out").iterdir())) == 4
+    write(tmp_path / "tiny.png", noise(0, 3, 5))
+    command("translate", tmp_path / "run", input=tmp_path / "tiny.png", out=tmp_path / "tiny")
+    with Image.open(tmp_path / "tiny" / "tiny.png") as tiny:
+        assert tiny.size == (5, 3)
+    command("export", tmp_path / "run", out=tmp_path / "model", way="y2x")
+    assert {"model.stablehlo", "generators.safetensors"} <= set(os.listdir(tmp_path / "model"))
+    model = jax.export.deserialize(bytearray((tmp_path / "model/model.stablehlo").read_bytes()))
+    live = jaxgan.load_run(tmp_path / "run")
+    pictures = np.random.default_rng(0).uniform(-1, 1, (2, 8, 12, 3)).astype(np.float32)
+    apply = jax.jit(live.experiment.translations["y2x"].apply)
+    np.testing.assert_array_equal(
+        model.call(pictures), apply(live.params, live.model_state, pictures)
+    )
+    assert "--way is up, expected one of x2y, y2x" in refused(
+        command, "export", tmp_path / "run", out=tmp_path / "none", way="up"
+    )
+    assert not (tmp_path / "none").exists()
 
 
 def test_experiments_report_missing_data(tmp_path):

@@ -129,6 +129,11 @@ def load_sets(
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
     """
     folder = Path(folder).expanduser()
+    if not any(place(folder, split, letter) for letter in ("", "A", "B")):
+        raise DataError(
+            f"{folder} has neither {split}A/ and {split}B/, nor {split}/ with pairs side by side; "
+            "see docs/pictures.md"
+        )
     if place(folder, split) is not None and place(folder, split, "A") is None:
         a, b = _side_by_side(folder, split, options)
     else:

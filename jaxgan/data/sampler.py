@@ -61,6 +61,11 @@ def minibatches(
       >>> batches(0, 2)["image"].shape
       (2, 4, 28, 28, 1)
     """
+    if not isinstance(examples, Mapping):
+        raise DataError(
+            f"the examples are a {type(examples).__name__}, expected a dict of arrays, such as "
+            '{"image": images}'
+        )
     n = _num_examples(examples)
     if batch_size < 1:
         raise ValueError(f"batch size is {batch_size}, expected at least 1")

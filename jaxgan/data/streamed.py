@@ -70,6 +70,6 @@ def _epochs(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Iterator[Bat
         empty = True
         for batch in epoch(n):
             empty = False
-            yield {name: np.asarray(rows) for name, rows in batch.items()}
+            yield {name: np.asarray(rows) for name, rows in batch.items()}  # type: ignore[misc]
         if empty:
             raise DataError(f"epoch {n} has no batches, expected at least one")

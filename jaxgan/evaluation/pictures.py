@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxgan.data import Pictures, as_float, shuffled
+from jaxgan.errors import SizeError
 from jaxgan.evaluation.outputs import first, outputs_of, selected
 from jaxgan.metrics import Metric, Records
 
@@ -32,6 +33,7 @@ def of_pictures(
     Raises:
       MetricError: there are too few images for a metric, or the features are not those of images of
         these sizes.
+      SizeError: an image is too small for the features.
 
     Example:
       >>> of_pictures(
@@ -41,8 +43,11 @@ def of_pictures(
     outputs = jax.jit(partial(outputs_of, measures))
     accs = [metric.init() for metric in measures]
     for side, pictures in (("real", real), ("generated", generated)):
-        for images, count in _batches_by_shape(pictures, limit):
-            rows = first(count, outputs(images))
+        for images, names in _batches_by_shape(pictures, limit):
+            try:
+                rows = first(len(names), outputs(images))
+            except SizeError as error:
+                raise SizeError(f"{names[0]} of the {side} images: {error}") from None
             accs = [
                 metric.update(acc, **{side: selected(metric, rows)})
                 for metric, acc in zip(measures, accs, strict=True)
@@ -51,18 +56,21 @@ def of_pictures(
     return {name: record for records in computed for name, record in records.items()}
 
 
-def _batches_by_shape(pictures: Pictures, limit: int | None) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields images of equal shapes in batches of one size, and the number of rows to keep."""
-    waiting: dict[tuple[int, ...], list[np.ndarray]] = {}
+def _batches_by_shape(
+    pictures: Pictures, limit: int | None
+) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Yields images of equal shapes in batches of one size, and the names of those to keep."""
+    waiting: dict[tuple[int, ...], tuple[list[np.ndarray], list[str]]] = {}
     full = lambda images: np.stack(images + [images[0]] * (BATCH - len(images)))
     # Metrics of pairs and splits of rows need a random order: names often begin with a class.
     order = shuffled(np.arange(len(pictures)), n=len(pictures), seed=0, epoch=0)
     for i in order[:limit].tolist():
         image = as_float(pictures.read(i))
-        images = waiting.setdefault(image.shape, [])
+        images, names = waiting.setdefault(image.shape, ([], []))
         images.append(image)
+        names.append(pictures.names[i])
         if len(images) == BATCH:
-            yield full(images), BATCH
-            images.clear()
-    for images in filter(None, waiting.values()):
-        yield full(images), len(images)
+            yield full(images), names
+            del waiting[image.shape]
+    for images, names in waiting.values():
+        yield full(images), names

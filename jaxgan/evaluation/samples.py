@@ -280,6 +280,11 @@ def _num_samples(evaluation: Evaluation, requested: int | None) -> int:
             raise ValueError(
                 f"num_samples is {num_samples}, and {name} needs at least {metric.min_generated}"
             )
+        if n < metric.min_real:
+            raise ValueError(
+                f"there are {n} real examples, and {name} needs at least {metric.min_real}; leave "
+                "it out"
+            )
     return num_samples
 
 

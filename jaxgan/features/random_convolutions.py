@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxgan.errors import SizeError
 from jaxgan.metrics import Features
 from jaxgan.types import Array
 
@@ -25,6 +26,9 @@ def random_convolutions() -> Features:
       Features of images `[n, height, width, channels]` in [-1, 1], at least 4 x 4 pixels:
       `features` `[n, 448]`.
 
+    Raises:
+      SizeError: in a call, images are smaller.
+
     Reference:
       Saxe et al., *On Random Weights and Unsupervised Feature Learning*, 2011,
       https://icml.cc/2011/papers/551_icmlpaper.pdf.
@@ -38,6 +42,9 @@ def random_convolutions() -> Features:
 
 @jax.jit
 def _apply(images: Array) -> dict[str, Array]:
+    height, width = images.shape[1:3]
+    if min(height, width) < 4:
+        raise SizeError(f"an image has {height} x {width} pixels, expected at least 4 x 4")
     x, features = images, []
     for i, width in enumerate(WIDTHS):
         x = _convolved(x, _filters(i, x.shape[-1], width))

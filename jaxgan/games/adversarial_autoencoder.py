@@ -12,6 +12,7 @@ from jaxgan.games.shared import (
     check_batch,
     check_like,
     check_logits,
+    check_networks,
     checked_loss,
     logits_and_features,
     mean_outputs,
@@ -73,6 +74,7 @@ def adversarial_autoencoder(
       >>> list(game.losses)
       ['discriminator', 'autoencoder']
     """
+    check_networks(encoder=encoder, decoder=decoder, discriminator=discriminator)
     game = _AdversarialAutoencoder(
         encoder=encoder,
         decoder=decoder,

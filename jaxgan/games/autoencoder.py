@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxgan import losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like
+from jaxgan.games.shared import check_batch, check_like, check_networks
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 PLAYER = "autoencoder"
@@ -58,6 +58,7 @@ def autoencoder(
       >>> list(game.losses)
       ['autoencoder']
     """
+    check_networks(encoder=encoder, decoder=decoder or encoder)
     game = _Autoencoder(encoder=encoder, decoder=decoder, error=error, corruption=corruption)
     return Game(
         init=game.init,

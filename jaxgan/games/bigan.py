@@ -12,6 +12,7 @@ from jaxgan.games.shared import (
     check_batch,
     check_like,
     check_logits,
+    check_networks,
     checked_loss,
     logits_and_features,
     mean_outputs,
@@ -76,6 +77,7 @@ def bigan(
     """
     adversarial = checked_loss(loss)
     _check_symmetric(adversarial)
+    check_networks(encoder=encoder, generator=generator, discriminator=discriminator)
     game = _BiGAN(encoder, generator, discriminator, latent, adversarial)
     prior = lambda *_: latent
     return Game(

@@ -14,6 +14,7 @@ from jaxgan.games.shared import (
     check_batch,
     check_like,
     check_logits,
+    check_networks,
     checked_penalty,
     logits_and_features,
     mean_outputs,
@@ -87,6 +88,7 @@ def cyclegan(
     for networks, expected in ((generators, {"x2y", "y2x"}), (discriminators, {"x", "y"})):
         if set(networks) != expected:
             raise ValueError(f"networks are named {sorted(networks)}, expected {sorted(expected)}")
+    check_networks(**generators, **discriminators)
     adversarial = scheduled_loss(_squared_error() if loss is None else loss)
     _check_without_real(adversarial(jnp.int32(0)))
     game = _CycleGAN(

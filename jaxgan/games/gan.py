@@ -15,6 +15,9 @@ from jaxgan.games.shared import (
     check_batch,
     check_like,
     check_logits,
+    check_networks,
+    checked_condition,
+    checked_latent,
     logits_and_features,
     mean_outputs,
     scheduled_loss,
@@ -74,7 +77,8 @@ def gan(
 
     Raises:
       KeyError: the batch has no `image`, or lacks a condition.
-      ValueError: `loss` is a function of `jaxgan.losses` that was not called; in a loss, generated
+      ValueError: a network is no `Network`, `loss` is a function of `jaxgan.losses` that was not
+        called, or `latent` no prior; in a loss, generated
         images have another shape than real ones, logits are neither `[batch]` nor `[batch, height,
         width]`, or `one_pass` is set and the discriminator has `minibatch_stddev` or model state,
         such as batch statistics; in `joint_gradients`, its requirements are not met.
@@ -94,15 +98,16 @@ def gan(
       >>> sorted(game.losses)
       ['discriminator', 'generator']
     """
+    check_networks(generator=generator, discriminator=discriminator)
     penalties = {"discriminator": penalty, "generator": generator_penalty}
     game = _GAN(
         generator=generator,
         discriminator=discriminator,
-        latent=latent,
+        latent=checked_latent(latent),
         adversarial=scheduled_loss(loss),
         penalties={name: as_regularizer(p) for name, p in penalties.items() if p is not None},
         augmentation=as_augmentation(augment),
-        condition=condition,
+        condition=checked_condition(condition),
         one_pass=one_pass,
     )
     return Game(

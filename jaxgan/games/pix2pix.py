@@ -13,6 +13,7 @@ from jaxgan.games.shared import (
     check_batch,
     check_like,
     check_logits,
+    check_networks,
     checked_penalty,
     logits_and_features,
     mean_outputs,
@@ -81,6 +82,7 @@ def pix2pix(
       >>> sorted(game.losses)
       ['discriminator', 'generator']
     """
+    check_networks(generator=generator, discriminator=discriminator)
     if noise_channels < 0:
         raise ValueError(f"noise_channels is {noise_channels}, expected at least 0")
     game = _Pix2Pix(

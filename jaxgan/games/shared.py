@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import latents, losses
+from jaxgan.game import Network
 from jaxgan.latents import Latent
 from jaxgan.ops import at_least_float32
 from jaxgan.penalties import Penalty, Regularizer
+from jaxgan.penalties.penalty import takes
 from jaxgan.types import Array, Batch, ByPlayer, PRNGKey, PyTree
 
 Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
@@ -33,6 +35,33 @@ def check_like(output: Array, like: Array, *, network: str, of: str = "images") 
         )
 
 
+def check_networks(**networks: Any) -> None:
+    """Raises a `ValueError` if any is no `Network`, such as a module that was not wrapped."""
+    for name, network in networks.items():
+        if not isinstance(network, Network):
+            raise ValueError(
+                f"{name} is a {type(network).__name__}, expected a jaxgan.Network: "
+                "jaxgan.from_linen(module), or jaxgan.from_nnx"
+            )
+
+
+def checked_condition(condition: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of conditions; raises a `ValueError` if they are one string."""
+    if isinstance(condition, str):
+        raise ValueError(f'condition is "{condition}", expected a tuple: ("{condition}",)')
+    return condition
+
+
+def checked_latent(latent: Any) -> Latent:
+    """The prior; raises a `ValueError` if it is none, such as a function that was not called."""
+    if not takes(latent, 2):
+        name = getattr(latent, "__name__", repr(latent))
+        raise ValueError(
+            f"latent is {name}, expected a prior (key, n) -> [n, dim], such as latents.normal(64)"
+        )
+    return latent
+
+
 def check_logits(logits: Array) -> None:
     """Raises a `ValueError` unless logits are `[batch]` or `[batch, height, width]`.
 
@@ -49,6 +78,8 @@ def checked_loss(loss: Any) -> losses.AdversarialLoss:
     """The loss, `non_saturating()` by default; raises a `ValueError` if it was not called."""
     if loss is None:
         return losses.non_saturating()
+    if not isinstance(loss, losses.AdversarialLoss) and not callable(loss):
+        raise ValueError(f"loss is {loss!r}, expected one of jaxgan.losses, such as losses.hinge()")
     if not isinstance(loss, losses.AdversarialLoss):
         name = getattr(loss, "__name__", type(loss).__name__)
         raise ValueError(f"loss is the function {name}; call it: {name}()")

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxgan import latents, losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, normal_prior, sample_prior
+from jaxgan.games.shared import check_batch, check_like, check_networks, normal_prior, sample_prior
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
 from jaxgan.parallel import axis
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
@@ -80,6 +80,7 @@ def vae(
       >>> list(game.losses)
       ['autoencoder']
     """
+    check_networks(encoder=encoder, decoder=decoder)
     if bound not in ("elbo", "importance_weighted"):
         raise ValueError(f"bound is {bound!r}, expected elbo or importance_weighted")
     if num_samples < 1 or free_bits < 0.0:

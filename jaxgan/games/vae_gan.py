@@ -12,6 +12,7 @@ from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.games.shared import (
     check_batch,
     check_like,
+    check_networks,
     logits_and_features,
     normal_prior,
     sample_prior,
@@ -85,6 +86,7 @@ def vae_gan(
       >>> list(game.losses)
       ['encoder', 'decoder', 'discriminator']
     """
+    check_networks(encoder=encoder, decoder=decoder, discriminator=discriminator)
     game = _VAEGAN(
         encoder=encoder,
         decoder=decoder,

@@ -107,6 +107,7 @@ class Metric(NamedTuple):
       paired: whether generated rows correspond to the real rows that they are passed with;
         evaluations then use each example at most once.
       min_generated: minimum number of generated rows.
+      min_real: minimum number of real rows.
     """
 
     init: Callable[[], Any]
@@ -118,6 +119,7 @@ class Metric(NamedTuple):
     takes_real: bool = True
     paired: bool = False
     min_generated: int = 1
+    min_real: int = 0
 
 
 class Collected(NamedTuple):
@@ -227,6 +229,7 @@ def collecting(
         output,
         takes_real,
         min_generated=min_generated,
+        min_real=min_real,
     )
 
 

@@ -15,6 +15,7 @@ either player, and may have state, which is part of that player's model state an
     gan(..., generator_penalty=weighted((2.0, lazily(path_length(), every=4))))
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, overload
 
@@ -100,17 +101,38 @@ def stateless(term: Callable[[ForwardPass, PRNGKey, Array], Array]) -> Regulariz
 def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
     """Converts a penalty to a stateless regulariser; a regulariser is returned unchanged.
 
+    Raises:
+      ValueError: it is neither, such as a function of this package that was not called.
+
     Example:
       >>> as_regularizer(lambda critic, real, fake, key, step: critic(real)).init()
       ()
     """
     if isinstance(penalty, Regularizer):
         return penalty
+    combinator: Any = weighted  # which takes any number
+    if penalty is combinator or not takes(penalty, 5):
+        name = getattr(penalty, "__name__", repr(penalty))
+        raise ValueError(
+            f"the penalty is {name}, expected a function (critic, real, fake, key, step), such as "
+            f"penalties.r1, or a Regularizer; if it makes one, call it: {name}(...)"
+        )
     return stateless(
         lambda forward, key, step: penalty(
             forward.discriminator, forward.real, forward.fake, key, step
         )
     )
+
+
+def takes(function: Any, num: int) -> bool:
+    """Whether a function can be called with this number of positional arguments."""
+    try:
+        inspect.signature(function).bind(*range(num))
+    except TypeError:
+        return False
+    except ValueError:  # of a builtin, which has no signature
+        return True
+    return True
 
 
 @overload

@@ -84,8 +84,8 @@ class Sample(CheckpointArguments):
     """Seed of the samples."""
     seeds: str | None = None
     """A sample for each of these seeds, such as 0-63 or 3,7,11, in place of --num and --seed."""
-    label: int | None = None
-    """Class of all samples, of a conditional run."""
+    label: str | None = None
+    """Class of all samples, of a conditional run, by number or name."""
     truncation: float | None = None
     """Largest absolute value of the latents' coordinates: smaller values trade variety for
     fidelity."""
@@ -104,9 +104,15 @@ class Evaluate(DataArguments):
     real: Annotated[Positional[Path | None], arg(metavar="[REAL]")] = None
     """Folder of real pictures, if RUN is a folder of generated ones."""
     metrics: tuple[str, ...] = ()
-    """Names of metrics, such as fid kid prdc; by default those that the run evaluates."""
+    """Names of metrics, such as fid, kid, prdc, swd, ms_ssim and memorization (a wrong one is
+    answered with all that there are); by default those that the run evaluates."""
     num_samples: int | None = None
     """Number of samples; by default as in the run's evaluations. Of a folder, all pictures."""
+    size: str | None = None
+    """Folders: size in pixels that all pictures are scaled to and cut in the centre, N or
+    HEIGHTxWIDTH; by default each keeps its own."""
+    skip_bad: bool = False
+    """Folders: leave out files that cannot be read, instead of ending with an error."""
     seed: int = 0
     """Seed of the samples."""
     parameters: Literal["average", "last", "both"] = "average"
@@ -168,6 +174,18 @@ class Reconstruct(DataArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Encode(CheckpointArguments):
+    """Encode images by an autoencoder or another game that encodes, and write their codes."""
+
+    input: Path
+    """Folder of images, or one image, resized as for the run."""
+    out: Path = Path("codes.npz")
+    """Archive to write: names [n] of the files, and codes [n, dim]."""
+    skip_bad: bool = False
+    """Leave out files that cannot be read, instead of ending with an error."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Interpolate(DataArguments):
     """Interpolate between pairs of latents, or of codes of images if the run's game encodes."""
 
@@ -180,8 +198,8 @@ class Interpolate(DataArguments):
     """Number of images per interpolation."""
     path: Literal["lerp", "slerp"] | None = None
     """Linear or spherical interpolation; by default spherical between latents from a prior."""
-    label: int | None = None
-    """Class of all images, of a conditional run."""
+    label: str | None = None
+    """Class of all images, of a conditional run, by number or name."""
     out: Path = Path("interpolation.png")
     """Image file for a row per pair; or an animation of all pairs, .gif, .webp or .mp4."""
     seed: int = 0
@@ -226,6 +244,8 @@ class Anomalies(DataArguments):
     """Folder of images, or one image, resized as for the run."""
     score: Literal["latent", "reconstruction"] = "latent"
     """Sort by distance to the codes of training images, or by reconstruction error."""
+    skip_bad: bool = False
+    """Leave out files that cannot be read, instead of ending with an error."""
     out: Path = Path("anomalies.json")
     """JSON file for both scores of every image, and the share of held-out images above each."""
 
@@ -236,8 +256,8 @@ class Project(CheckpointArguments):
 
     input: Path
     """Folder of images of the run's size."""
-    label: int | None = None
-    """Class of all images, of a conditional run."""
+    label: str | None = None
+    """Class of all images, of a conditional run, by number or name."""
     num_steps: int = 500
     """Number of steps of the optimisation, with Adam."""
     restarts: int = 8
@@ -272,8 +292,8 @@ class Directions(DirectionArguments):
     """Number of images per direction."""
     distance: float = 3.0
     """Largest distance from the sample, in standard deviations of the prior."""
-    label: int | None = None
-    """Class of all images, of a conditional run."""
+    label: str | None = None
+    """Class of all images, of a conditional run, by number or name."""
     out: Path = Path("directions.png")
     """Image file to write; the directions are written beside it, as .npz."""
 
@@ -314,6 +334,8 @@ class Export(CheckpointArguments):
     player: str | None = None
     """Name of the player whose weights are written; the generator, or the only player, by
     default."""
+    way: str | None = None
+    """Direction of the program, such as y2x, if the run translates in both."""
     license: str = "unknown"
     """License of the model, for the model card, such as apache-2.0."""
 

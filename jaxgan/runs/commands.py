@@ -16,9 +16,10 @@ from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import PictureError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Records, nearest
-from jaxgan.runs import arguments, compiled, exported, find
+from jaxgan.runs import arguments, compiled, exported, find, programs
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.files import check_place, make_folder, write_atomically
+from jaxgan.runs.pictures import parse_size
 from jaxgan.runs.run import CHUNK, Run, load_run
 from jaxgan.runs.session import has_metrics
 
@@ -90,7 +91,7 @@ def _check_origin(args: arguments.Sample, run: Run) -> None:
     own = {
         "model": checkpoint.digest(run.params),  # wherever its run is
         "seed": args.seed if args.seeds is None else "each of --seeds",
-        "label": args.label,
+        "label": None if args.label is None else run.class_of(args.label),
         "truncation": args.truncation,
     }
     origin = {"run": str(args.run), "step": run.step, **own}
@@ -193,11 +194,7 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
     chosen = features.by_name(args.features or "random", resize=args.resize)
     if args.num_samples is not None and args.num_samples < 1:
         raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")
-    real, generated = load_folder(args.real), load_folder(args.run)
-    if real.channels != generated.channels:  # features of grey and of colour are not comparable
-        colour = PictureOptions(channels=3)
-        real, generated = load_folder(args.real, colour), load_folder(args.run, colour)
-    folders = {"real": real, "generated": generated}
+    real, generated = _opened_folders(args, args.real)
     one = real.read(0)
     available = evaluation.measurable(chosen, np.broadcast_to(one, (len(real), *one.shape)))
     names = args.metrics or [name for name in ("fid", "kid", "prdc") if name in available]
@@ -206,8 +203,45 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
             f"--metrics has {', '.join(unknown)}, expected some of {', '.join(available)}"
         )
     measures = [evaluation.MEASURES[name](chosen) for name in names]
-    records = evaluation.of_pictures(measures, **folders, limit=args.num_samples)
+    for name, metric in zip(names, measures, strict=True):
+        _check_enough(args.run, generated, name, metric.min_generated)
+        _check_enough(args.real, real, name, metric.min_real)
+    records = evaluation.of_pictures(
+        measures, real=real, generated=generated, limit=args.num_samples
+    )
     return {"title": f"{args.run} against {args.real}", "real": str(args.real), "records": records}
+
+
+def _opened_folders(args: arguments.Evaluate, real_folder: Path) -> tuple[Pictures, Pictures]:
+    """Real and generated pictures, with equal numbers of channels."""
+    options = PictureOptions(size=parse_size(args.size), skip_bad=args.skip_bad)
+    real, generated = (load_folder(folder, options) for folder in (real_folder, args.run))
+    if real.channels != generated.channels:  # features of grey and of colour are not comparable
+        colour = dataclasses.replace(options, channels=3)
+        real, generated = (load_folder(folder, colour) for folder in (real_folder, args.run))
+    if left_out := [*real.left_out, *generated.left_out]:
+        print(f"left out, since they cannot be read: {', '.join(left_out)}")
+    if args.size is None and len(sizes := _first_sizes(real, generated)) > 1:
+        print(
+            f"WARNING: the pictures have different sizes, such as {' and '.join(sizes[:2])} "
+            "pixels, which features see; give one size to all, such as --size 64"
+        )
+    return real, generated
+
+
+def _check_enough(folder: Path, pictures: Pictures, name: str, least: int) -> None:
+    """Raises a `RunError` if there are too few pictures for a metric."""
+    if len(pictures) < least:
+        raise RunError(
+            f"{folder} has {len(pictures)} pictures, and {name} needs at least {least}; choose "
+            "others by --metrics"
+        )
+
+
+def _first_sizes(*sets: Pictures) -> list[str]:
+    """Different sizes among the first pictures of some folders."""
+    shapes = [pictures.read(i).shape for pictures in sets for i in range(min(len(pictures), 8))]
+    return list(dict.fromkeys(f"{height} x {width}" for height, width, _ in shapes))
 
 
 def translate(args: arguments.Translate) -> None:
@@ -222,12 +256,9 @@ def translate(args: arguments.Translate) -> None:
     """
     make_folder(args.out)
     run = restore(args)
-    translations = run.experiment.translations
-    if not translations:
+    if not run.experiment.translations:
         raise RunError(f"{args.run} is a run of an experiment that does not translate images")
-    if args.way is not None and args.way not in translations:
-        raise RunError(f"--way is {args.way}, expected one of {', '.join(translations)}")
-    translation = translations[args.way or next(iter(translations))]
+    translation = programs.translation_of(run, args.way)
     pictures = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
     outputs = _outputs(args, pictures)
     apply = jax.jit(translation.apply)  # recompiled for every size
@@ -236,7 +267,11 @@ def translate(args: arguments.Translate) -> None:
         image = as_float(_half(pictures.read(i), args.side, pictures.names[i]))
         height, width, _ = image.shape
         pairs += width == 2 * height
-        padding = [(0, -side % translation.multiple) for side in (height, width)]
+        sides = [max(side, translation.smallest) for side in (height, width)]
+        padding = [
+            (0, full + -full % translation.multiple - side)
+            for full, side in zip(sides, (height, width), strict=True)
+        ]
         padded = np.pad(image, [*padding, (0, 0)], mode="reflect")
         output = apply(run.params, run.model_state, padded[None])[0, :height, :width]
         make_folder(outputs[i].parent)

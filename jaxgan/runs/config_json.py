@@ -43,7 +43,9 @@ def read_config_json(directory: Path) -> dict[str, Any]:
     if not directory.exists():
         raise RunError(f"{directory} holds no run: it does not exist")
     if not path.is_file():
-        raise RunError(f"{directory} holds no run: it has no config.json")
+        members = sorted(path.parent.name for path in directory.glob("*/config.json"))
+        runs = f"; it holds the runs {', '.join(members[:8])}: give one of them" if members else ""
+        raise RunError(f"{directory} holds no run: it has no config.json{runs}")
     try:
         record = json.loads(path.read_bytes())
         check_parts(record)
@@ -166,12 +168,18 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     stored, current = defaults | record["config"], dataclasses.asdict(config)
     fields = (stored.keys() | current.keys()) - resumable_fields(type(config))
-    for field in sorted(fields, key=lambda field: (field != "preset", field)):  # which sets others
-        if stored.get(field) != current.get(field):
-            raise RunError(
-                f"{directory} holds a run with {field}={stored.get(field)}, and this one has "
-                f"{field}={current.get(field)}; choose another --run-dir, or give the same flags"
-            )
+    differ = [field for field in sorted(fields) if stored.get(field) != current.get(field)]
+    if "preset" in differ:  # which sets the others
+        differ = ["preset"]
+    if differ:
+        before, now = (
+            ", ".join(f"{field}={values.get(field)}" for field in differ)
+            for values in (stored, current)
+        )
+        raise RunError(
+            f"{directory} holds a run with {before}, and this one has {now}; choose another "
+            "--run-dir, or give the same flags"
+        )
 
 
 def check_same_data(directory: Path, recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -189,7 +197,7 @@ def check_same_data(directory: Path, recorded: Mapping[str, Any], found: Mapping
             raise RunError(
                 f"the {part} data of {directory} were {recorded['name']} ({recorded['source']}), "
                 f"and those found now have other contents: {found['name']} ({found['source']}); "
-                "use the same data (--data-dir), or choose another --run-dir"
+                "use the same data (--data-dir), or begin another run"
             )
 
 

@@ -61,8 +61,9 @@ class Config:
     run_dir: str | None = flag(None, resumable=True)
     """Directory of the run; runs/EXPERIMENT by default."""
     init_from: str | None = None
-    """Directory of a run to start from: arrays of its state with equal names and shapes are taken,
-    the others, such as the embedding of other classes, are new."""
+    """Run to start from, or a generator that `export` wrote, or the name of one that comes with the
+    package: arrays of its state with equal names and shapes are taken, the others, such as the
+    embedding of other classes, are new."""
     init_step: Literal["newest", "best"] = "newest"
     """Start from the newest checkpoint of that run, or from the one with the best evaluation."""
     init_layers: str | None = None
@@ -192,8 +193,10 @@ class Translation(NamedTuple):
       apply: `(params, model_state, images) -> images`, `[n, height, width, channels]` in [-1, 1].
       channels: number of channels of the input images.
       multiple: divisor of the heights and widths that the network supports.
+      smallest: smallest height and width.
     """
 
     apply: "Callable[[ByPlayer, ByPlayer, Array], Array]"
     channels: int
     multiple: int = 1
+    smallest: int = 1

@@ -37,21 +37,25 @@ def export(args: arguments.Export) -> None:
         raise RunError(f"--format is for a folder, and the ending of {args.out} is the format")
     if is_file:
         check_place(args.out, endings={".safetensors", *(f".{name}" for name in PROGRAMS)})
-    else:
-        make_folder(args.out)
     run = commands.restore(args)
     formats = (args.out.suffix[1:].lower(),) if is_file else args.formats
     player = _player(run, args.player, needed="safetensors" in formats)
+    program, contents = None, {}
+    if wanted := [name for name in formats if name in PROGRAMS]:
+        program = programs.program_of(run, num=NUM_EXAMPLES, seed=0, way=args.way)
+        contents = {name: PROGRAMS[name](program) for name in wanted}
+    if not is_file:
+        make_folder(args.out)
     for name in formats:
         stem = player if name == "safetensors" else "model"
         path = args.out if is_file else args.out / f"{stem}.{name}"
         if name == "safetensors":
             write_safetensors(path, run, player, args.license)
         else:
-            path.write_bytes(PROGRAMS[name](programs.program_of(run, num=NUM_EXAMPLES, seed=0)))
+            path.write_bytes(contents[name])
         print(f"{path}: {run.directory} at step {run.step}, {path.stat().st_size:,} bytes")
     if not is_file:
-        write_card(args.out, run, player, formats, args.license)
+        write_card(args.out, run, player, formats, args.license, program)
         print(f"{args.out}/README.md: its data, training, scores, and how to load it")
 
 
@@ -78,7 +82,12 @@ def write_safetensors(path: Path, run: Run, player: str, license_name: str) -> N
 
 
 def write_card(
-    folder: Path, run: Run, player: str, formats: Sequence[str], license_name: str
+    folder: Path,
+    run: Run,
+    player: str,
+    formats: Sequence[str],
+    license_name: str,
+    program: programs.Program | None,
 ) -> None:
     """Writes the model card, `README.md`, and example inputs with their images.
 
@@ -91,8 +100,9 @@ def write_card(
       player: the player whose weights are exported.
       formats: formats of the files in the folder.
       license_name: license of the weights.
+      program: the program that is exported, if there is one.
     """
-    shapes, output = _write_examples(folder, run) if PROGRAMS.keys() & set(formats) else ({}, ())
+    shapes, output = ({}, ()) if program is None else _write_examples(folder, program)
     text = render(
         "card.md",
         run=run,
@@ -116,9 +126,10 @@ def write_card(
 # ---- helpers of the above
 
 
-def _write_examples(folder: Path, run: Run) -> tuple[Mapping[str, str], tuple[int, ...]]:
+def _write_examples(
+    folder: Path, program: programs.Program
+) -> tuple[Mapping[str, str], tuple[int, ...]]:
     """Writes inputs and their images; the shapes of the inputs by name, and that of one output."""
-    program = programs.program_of(run, num=NUM_EXAMPLES, seed=0)
     inputs: dict[str, Any] = dict(zip(program.shapes, program.examples, strict=True))
     np.savez(folder / "examples.npz", **inputs)
     output = jax.jit(program.apply)(program.params, program.model_state, *program.examples)
@@ -128,16 +139,17 @@ def _write_examples(folder: Path, run: Run) -> tuple[Mapping[str, str], tuple[in
 
 
 def _player(run: Run, name: str | None, *, needed: bool) -> str:
-    """The player of that name; by default the generator, the only player, or the last one.
+    """The player of that name; by default the generator or generators, or the last player.
 
     Raises:
       RunError: there is none of that name, or it is `needed` and there are several.
     """
     players = list(run.game.losses)
-    player = name or ("generator" if "generator" in players else players[-1])
+    generators = [player for player in players if player.startswith("generator")]
+    player = name or [*players, *generators][-1]
     if player not in players:
         raise RunError(f"--player is {name}, expected one of {', '.join(players)}")
-    if needed and not name and player != "generator" and len(players) > 1:
+    if needed and not name and not generators and len(players) > 1:
         raise RunError(f"the weights of which player? give --player, one of {', '.join(players)}")
     return player
 

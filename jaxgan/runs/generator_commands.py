@@ -116,7 +116,7 @@ def directions(args: arguments.Directions) -> None:
 
 
 def find_directions(
-    args: arguments.DirectionArguments, run: Run, *, label: int | None = None
+    args: arguments.DirectionArguments, run: Run, *, label: int | str | None = None
 ) -> latent_space.Directions:
     """Directions in the run's latent space by the method of a command's arguments.
 
@@ -175,14 +175,14 @@ def _between_images(args: arguments.Interpolate, run: Run) -> np.ndarray:
     return np.concatenate([start[:, None], between, end[:, None]], axis=1)
 
 
-def _decoder(run: Run, n: int, label: int | None) -> Callable[[Array], Array]:
+def _decoder(run: Run, n: int, label: int | str | None) -> Callable[[Array], Array]:
     """`[n, dim] -> [n, ...]`, the run's decoder at its parameters."""
     decode, conditions = run.game.decode, run.conditions(n, label)
     assert decode is not None
     return lambda codes: decode(run.params, run.model_state, codes, *conditions)
 
 
-def _one_class(run: Run, label: int | None) -> int | None:
+def _one_class(run: Run, label: int | str | None) -> int | str | None:
     """The label, or the first class of a conditional run, so that a row shows one class."""
     return 0 if label is None and run.game.conditions else label
 

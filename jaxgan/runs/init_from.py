@@ -2,13 +2,15 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from jaxgan import checkpoint
+from jaxgan import checkpoint, weights
 from jaxgan.errors import RunError
+from jaxgan.runs import exported
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Config
 from jaxgan.training import TrainState
@@ -32,11 +34,10 @@ def initialised(state: TrainState, config: Config, console: Console) -> TrainSta
       UserError: there is no such run, it has no intact checkpoint, or nothing of it agrees.
     """
     assert config.init_from is not None
-    directory = Path(config.init_from).expanduser()
-    read_config_json(directory)
-    pattern = _pattern(config.init_layers)
-    saved = checkpoint.restore_plain(directory / "checkpoints", best=config.init_step == "best")
-    found = checkpoint.by_path(saved)
+    directory, pattern = Path(config.init_from).expanduser(), _pattern(config.init_layers)
+    if not directory.exists() and config.init_from in exported.names():
+        directory = exported.path_of(config.init_from)
+    step, found = _arrays(directory, best=config.init_step == "best")
     parts = LEARNED if config.reset_optimizers else (*LEARNED, "opt_state")
     taken, left = [], []
 
@@ -63,9 +64,23 @@ def initialised(state: TrainState, config: Config, console: Console) -> TrainSta
         )
     console.print(
         f"{len(taken)} of {len(taken) + len(left)} arrays of parameters are those of {directory} "
-        f"at step {int(saved['step'])}" + (f"; new: {', '.join(left)}" if left else "")
+        f"at step {step}" + (f"; new: {', '.join(left)}" if left else "")
     )
     return new
+
+
+def _arrays(directory: Path, *, best: bool) -> tuple[int, dict[str, Any]]:
+    """Step and arrays of a run, or of a model that was exported, by their paths in a state."""
+    if directory.is_file():
+        record = exported.read_record(directory)
+        found = {}
+        for name, array in weights.load_arrays(directory).items():
+            part, _, layer = name.partition("/")
+            found[f"{part}/{record['player']}/{layer}"] = array
+        return record["step"], found
+    read_config_json(directory)
+    saved = checkpoint.restore_plain(directory / "checkpoints", best=best)
+    return int(saved["step"]), checkpoint.by_path(saved)
 
 
 def _pattern(text: str | None) -> re.Pattern[str]:

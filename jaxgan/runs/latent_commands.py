@@ -52,6 +52,23 @@ def reconstruct(args: arguments.Reconstruct) -> None:
     )
 
 
+def encode(args: arguments.Encode) -> None:
+    """Writes the codes of all images of a folder, beside the names of their files.
+
+    Raises:
+      UserError: an error of `load_run`; the game does not encode; or an image cannot be read.
+    """
+    check_place(args.out, endings={".npz"})
+    run = commands.restore(args)
+    pictures = open_pictures(run, args.input, skip_bad=args.skip_bad)
+    codes = run.encode(read_pictures(pictures))
+    with args.out.open("wb") as file:  # NumPy would append .npz to other spellings of it
+        np.savez_compressed(file, names=np.array(_file_names(pictures)), codes=codes)
+    print(
+        f"{args.out}: codes {codes.shape} of {len(codes)} images by {args.run} at step {run.step}"
+    )
+
+
 def latent_map(args: arguments.LatentMap) -> None:
     """Writes the decoded grid over a two-dimensional latent space.
 
@@ -120,7 +137,7 @@ def anomalies(args: arguments.Anomalies) -> None:
     """
     check_place(args.out)
     run = _restore(args, with_data=True)
-    pictures = open_pictures(run, args.input)
+    pictures = open_pictures(run, args.input, skip_bad=args.skip_bad)
     inputs = read_pictures(pictures)
     assert run.game.encode is not None
     training = as_float(_training_images(run)[: latent_space.NUM_NORMAL])
@@ -140,7 +157,7 @@ def anomalies(args: arguments.Anomalies) -> None:
             f"{kind}_share_above": float(np.mean(held_out_scores[kind] > values[i]))
             for kind, values in scores.items()
         }
-        for i, name in enumerate(pictures.names)
+        for i, name in enumerate(_file_names(pictures))
     ]
     records.sort(key=lambda record: -record[args.score])
     content = {"run": str(args.run), "step": run.step, "pictures": records}
@@ -193,7 +210,7 @@ def save_pairs(path: Path, above: np.ndarray, below: np.ndarray) -> int:
     return num_shown
 
 
-def open_pictures(run: Run, folder: Path) -> Pictures:
+def open_pictures(run: Run, folder: Path, *, skip_bad: bool = False) -> Pictures:
     """Images of a folder in the shape of the run's images, resized as its training images were."""
     height, width, channels = run.experiment.sample_batch(1)["image"].shape[1:]
     record = run.record["data"]
@@ -204,16 +221,25 @@ def open_pictures(run: Run, folder: Path) -> Pictures:
             channels=1 if channels == 1 else 3,
             resize=record.get("resize", "cover"),
             background=record.get("background", "white"),
+            skip_bad=skip_bad,
         ),
     )
     if pictures.conversions:
         print(f"{folder}: converted: {conversions_in_words(pictures.conversions)}")
+    if pictures.left_out:
+        print(f"{folder}: left out, since they cannot be read: {', '.join(pictures.left_out)}")
     return pictures
 
 
 def read_pictures(pictures: Pictures, num: int | None = None) -> np.ndarray:
     """The first images, or all."""
     return np.stack([as_float(pictures.read(i)) for i in range(len(pictures))[:num]])
+
+
+def _file_names(pictures: Pictures) -> list[str]:
+    """Paths of the files in their folder."""
+    pairs = zip(pictures.names, pictures.files, strict=True)
+    return [f"{name}{file.suffix}" for name, file in pairs]
 
 
 def _held_out(run: Run) -> np.ndarray:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from jaxgan.errors import RunError
+from jaxgan.runs.experiment import Translation
 from jaxgan.runs.run import Run
 from jaxgan.types import Array, ByPlayer
 
@@ -20,6 +21,7 @@ class Program(NamedTuple):
       apply: `(params, model_state, *inputs) -> images` in [-1, 1].
       params, model_state: by player, of `Run`.
       shapes: shape of each input by name, such as `b, 64`; letters stand for any number.
+      constraints: of the letters, such as `h >= 2`.
       examples: an array for each input: latents of the prior, or noise for a translation.
     """
 
@@ -28,26 +30,45 @@ class Program(NamedTuple):
     model_state: ByPlayer
     shapes: Mapping[str, str]
     examples: tuple[np.ndarray, ...]
+    constraints: tuple[str, ...] = ()
 
 
-def program_of(run: Run, *, num: int, seed: int) -> Program:
+def translation_of(run: Run, way: str | None) -> Translation:
+    """The translation of a run of that name, or its first.
+
+    Raises:
+      RunError: there is none of that name.
+    """
+    translations = run.experiment.translations
+    if way is not None and way not in translations:
+        raise RunError(f"--way is {way}, expected one of {', '.join(translations)}")
+    return translations[way or next(iter(translations))]
+
+
+def program_of(run: Run, *, num: int, seed: int, way: str | None = None) -> Program:
     """The translation of a run, or the decoder of its latents and conditions.
 
     Args:
       run: the run.
       num: number of rows of the examples.
       seed: seed of the examples.
+      way: name of the translation, the first by default.
 
     Raises:
-      RunError: the run has neither a translation nor latents.
+      RunError: the run has neither a translation nor latents, or no such translation.
     """
+    if way is not None and not run.experiment.translations:
+        raise RunError(f"--way is {way}, and {run.directory} does not translate images")
     if run.experiment.translations:
-        translation = next(iter(run.experiment.translations.values()))
+        translation = translation_of(run, way)
         side, channels = translation.multiple, translation.channels
         shapes = {"images": f"b, {side}*h, {side}*w, {channels}"}
         size = (num, max(side, 32), max(side, 32), channels)
         noise = np.random.default_rng(seed).uniform(-1.0, 1.0, size).astype(np.float32)
-        return Program(translation.apply, run.params, run.model_state, shapes, (noise,))
+        smallest = -(-translation.smallest // side)
+        at_least = tuple(f"{letter} >= {smallest}" for letter in "hw")
+        model = (translation.apply, run.params, run.model_state)
+        return Program(*model, shapes, (noise,), at_least)
     if run.game.prior is None or run.game.decode is None:
         raise RunError(
             f"{run.directory} is a run of a game without latents and translations, which is no "
@@ -76,7 +97,7 @@ def to_stablehlo(program: Program) -> bytes:
         params, model_state = jax.lax.optimization_barrier((program.params, program.model_state))
         return program.apply(params, model_state, *inputs)
 
-    scope = jax.export.SymbolicScope()
+    scope = jax.export.SymbolicScope(program.constraints)
     specs = [
         jax.ShapeDtypeStruct(jax.export.symbolic_shape(shape, scope=scope), rows.dtype)
         for shape, rows in zip(program.shapes.values(), program.examples, strict=True)

@@ -62,12 +62,19 @@ def load_run(
     """
     directory = Path(directory)
     is_file = directory.is_file()
+    if type(step) is not int and step not in ("newest", "best"):
+        raise RunError(f"step is {step!r}, expected newest, best, or the number of a step")
     record = (exported.read_record if is_file else read_config_json)(directory)
     named = None if experiment is None else str(experiment)
     module = find.of_run(directory, record["experiment"], named=named)
     config, make = read_config(directory, record, module.Config), module.make
     if data_dir is not None:
         config = dataclasses.replace(config, data_dir=str(data_dir))
+    elif is_file and with_data and getattr(config, "data", None) == "folder":
+        raise RunError(
+            f"{directory} is a model of the pictures in a folder, {record['data']['name']}; give "
+            "--data-dir, that folder"
+        )
     data = config.load_data() if with_data else _blank_data(directory, config, record)
     try:
         built = launch.build(make, config, data)
@@ -163,7 +170,7 @@ class Run:
         num: int,
         *,
         seed: int = 0,
-        label: int | None = None,
+        label: int | str | None = None,
         truncation: float | None = None,
         start: int = 0,
     ) -> np.ndarray:
@@ -174,7 +181,8 @@ class Run:
         Args:
           num: number of samples, at least 1.
           seed: seed of the latents.
-          label: class of all samples, of a conditional game; all classes in turn if `None`.
+          label: class of all samples, of a conditional game, by number or name; all classes in
+            turn if `None`.
           truncation: bound of the latents' coordinates (`latents.truncated`); not truncated if
             `None`.
           start: number of the first sample.
@@ -194,7 +202,11 @@ class Run:
         return self.decode(codes, label=label, start=start)
 
     def sample_seeds(
-        self, seeds: Sequence[int], *, label: int | None = None, truncation: float | None = None
+        self,
+        seeds: Sequence[int],
+        *,
+        label: int | str | None = None,
+        truncation: float | None = None,
     ) -> np.ndarray:
         """The first sample of each seed, `float32[len(seeds), ...]`; arguments as of `sample`.
 
@@ -215,16 +227,18 @@ class Run:
         prior = jax.jit(self._prior(truncation), static_argnums=1)
         return np.asarray(prior(jax.random.key(seed), num))
 
-    def decode(self, codes: np.ndarray, *, label: int | None = None, start: int = 0) -> np.ndarray:
+    def decode(
+        self, codes: np.ndarray, *, label: int | str | None = None, start: int = 0
+    ) -> np.ndarray:
         """Images of codes, `float32[n, ...]`, decoded by `params`.
 
         Args:
           codes: `[n, dim]`.
-          label: class of all images, of a conditional game; all classes in turn if `None`.
+          label: class of all images, as of `sample`.
           start: number of the first code, by which the turn of its class is counted.
 
         Raises:
-          RunError: the game does not decode, or has no such class.
+          RunError: the game does not decode, or has no such class; or the codes have another shape.
         """
         return self.decode_given(
             codes, [rows[start:] for rows in self.conditions(start + len(codes), label)]
@@ -234,26 +248,76 @@ class Run:
         """Images of codes with one row of every condition each, as of `conditions`."""
         if self.game.decode is None:
             raise RunError(f"{self.directory} is a run of a game that has no codes to decode")
+        self._check_codes(codes)
         pieces = []
         for first in range(0, len(codes), CHUNK):
             piece = [rows[first : first + CHUNK] for rows in (codes, *conditions)]
             pieces.append(self._decode(*map(_padded, piece))[: len(piece[0])])
         return np.concatenate(pieces)
 
-    def conditions(self, num: int, label: int | None = None) -> list[np.ndarray]:
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Codes of images, `float32[n, dim]`, of a game that encodes, such as an autoencoder.
+
+        Args:
+          images: `[n, height, width, channels]` in [-1, 1], of the shape of the run's.
+
+        Raises:
+          RunError: the game does not encode, or the images have another shape.
+        """
+        if self.game.encode is None:
+            raise RunError(f"{self.directory} is a run of a game that does not encode images")
+        shape = self.experiment.sample_batch(1)["image"].shape[1:]
+        if np.shape(images)[1:] != shape:
+            raise RunError(
+                f"the images have the shape {np.shape(images)}, expected (n, "
+                f"{', '.join(map(str, shape))})"
+            )
+        params, model_state, encode = self.params, self.model_state, jax.jit(self.game.encode)
+        pieces = []
+        for first in range(0, len(images), CHUNK):
+            piece = np.asarray(images[first : first + CHUNK])
+            codes = multihost.to_host(encode(params, model_state, _padded(piece)))
+            pieces.append(codes[: len(piece)])
+        return np.concatenate(pieces)
+
+    def class_of(self, label: int | str) -> int:
+        """The number of a class, of a conditional run, by its number or its name.
+
+        Where a name is a number, too, the name comes first.
+
+        Raises:
+          RunError: the run has no such class, or is not conditional.
+        """
+        data = self.record["data"]
+        classes, names = data.get("num_classes"), data.get("classes") or []
+        if self.game.conditions != ("label",) or classes is None:
+            raise RunError(f"the label is {label}, and {self.directory} is not conditional")
+        text = str(label)
+        if isinstance(label, str) and label in names:
+            return int(names.index(label))
+        if text.isdecimal() and int(text) < classes:
+            return int(text)
+        listed = f" ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})" if names else ""
+        raise RunError(f"the label is {label}, expected 0 to {classes - 1}{listed}")
+
+    def conditions(self, num: int, label: int | str | None = None) -> list[np.ndarray]:
         """The conditions that `decode` takes, of `num` rows; arguments and errors of `decode`."""
         names = self.game.conditions
         if label is None:
             batch = self.experiment.sample_batch(num) if names else {}
             return [np.asarray(batch[name]) for name in names]
-        classes = self.record["data"].get("num_classes")
-        if names != ("label",) or classes is None:
-            raise RunError(f"the label is {label}, and {self.directory} is not conditional")
-        if not 0 <= label < classes:
-            raise RunError(f"the label is {label}, expected 0 to {classes - 1}")
-        return [np.full(num, label, np.int32)]
+        return [np.full(num, self.class_of(label), np.int32)]
 
     # ---- helpers of the above
+
+    def _check_codes(self, codes: np.ndarray) -> None:
+        """Raises a `RunError` if codes have another dimension than those of the prior."""
+        if self.game.prior is None:
+            return
+        _, *dim = jax.eval_shape(lambda key: self._prior(None)(key, 1), jax.random.key(0)).shape
+        if [*np.shape(codes)[1:]] != dim:
+            expected = ", ".join(["n", *map(str, dim)])
+            raise RunError(f"the codes have the shape {np.shape(codes)}, expected ({expected})")
 
     @cached_property
     def _decode(self) -> Any:

@@ -208,6 +208,11 @@ def check_players(
     decays: dict[str, float | Schedule],
 ) -> None:
     players = ", ".join(game.losses)
+    if not isinstance(optimizers, Mapping):
+        raise ValueError(
+            f"optimizers is a {type(optimizers).__name__}, expected a dict with one for each "
+            f"player: {players}"
+        )
     named = {"turns": {name for turn in turns for name in turn}, "optimizers": set(optimizers)}
     for where, names in {**named, "ema": set(decays)}.items():
         if unknown := sorted(names - set(game.losses)):
