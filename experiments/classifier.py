@@ -72,7 +72,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         minibatches=data.minibatches(
             dataset.train, batch_size=config.batch_size, seed=config.seed, x_flips=config.x_flips
         ),
-        sample_batch=lambda n: {name: data.as_float(x[:n]) for name, x in dataset.test.items()},
+        sample_batch=lambda n: data.with_float_images(
+            {name: x[:n] for name, x in dataset.test.items()}
+        ),
         data=dataset.record,
         evaluation=Evaluation(
             {"accuracy": metrics.accuracy()},
@@ -151,7 +153,7 @@ def hardest_digits(game: Game, test):
     from jaxgan import data, images, with_ema
     from jaxgan.parallel import multihost
 
-    batch = {name: data.as_float(array) for name, array in test.items()}
+    batch = data.with_float_images(test)
     logits = jax.jit(lambda params, state: game.sample(params, state, batch, jax.random.key(0)))
 
     def draw(path: Path, state: TrainState) -> None:

@@ -39,7 +39,7 @@ def draw_columns(
     from jaxgan import data, images
     from jaxgan.parallel import multihost
 
-    first = {name: data.as_float(array[: rows * abreast]) for name, array in test.items()}
+    first = data.with_float_images({name: x[: rows * abreast] for name, x in test.items()})
     compute = jax.jit(columns)
 
     def draw(path: Path, state: TrainState) -> None:

@@ -127,8 +127,9 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     augment: Literal["auto", "none", "diff_augment", "ada"] = "auto"
     """Augmentation of all images that the discriminator receives; auto is diff_augment if there are
     fewer than 20 000 training images, and none otherwise. The probability of ada follows the signs
-    of the logits; of losses without a zero (wasserstein, least_squares, relativistic) it rises to
-    0.3 in --burn-in-steps or --decay-steps, with R3GAN's transformations."""
+    of the logits; of losses whose logits have no threshold at 0 (wasserstein, least_squares,
+    relativistic) it rises to 0.3 in --burn-in-steps or --decay-steps, with R3GAN's
+    transformations."""
     instance_noise: float = flag(0.0, at_least=0.0)
     """Standard deviation of normal noise on all images that the discriminator receives, which falls
     linearly to 0 in --decay-steps; with it, --augment auto is none."""

@@ -48,7 +48,10 @@ MUTATED = (
 # test files, and cases of the contract.
 TESTS = {
     "jaxgan/game.py": ("test_training test_dirac", ""),
-    "jaxgan/training/": ("test_training test_memory test_dirac test_training_algorithms", ""),
+    "jaxgan/training/": (
+        "test_calls test_training test_memory test_dirac test_training_algorithms",
+        "",
+    ),
     "jaxgan/dynamics/": ("test_dynamics test_training_algorithms", ""),
     "jaxgan/latents.py": ("test_latents test_latent_space", ""),
     "jaxgan/losses/variational.py": ("test_variational", ""),

@@ -90,13 +90,15 @@ def test_every_shift_is_equally_likely():
     assert (abs(counts - 3000 / 9) < 4 * np.sqrt(3000 / 9)).all()  # no shift among them
 
 
-def test_cutout_hits_a_pixel_as_often_as_its_neighbours_are_centres():
-    """By enumeration of the centres, of which the outer ones cut less."""
-    ones = np.ones((4000, 8, 8, 1), np.float32)
+@pytest.mark.parametrize("side", [8, 6])
+def test_cutout_hits_a_pixel_as_often_as_its_neighbours_are_centres(side):
+    """By enumeration of the centres, of which the outer ones cut less; squares of even and odd."""
+    ones, square = np.ones((4000, side, side, 1), np.float32), side // 2
     cut = np.asarray(jax.jit(diff_augment(("cutout",)))(KEY, ones))[..., 0] == 0
-    expected = np.zeros(8)
-    for centre in range(9):
-        expected[max(centre - 2, 0) : centre + 2] += 1 / 9
+    expected, centres = np.zeros(side), side + 1 - square % 2
+    for centre in range(centres):
+        top = centre - square // 2
+        expected[max(top, 0) : top + square] += 1 / centres
     expected = np.outer(expected, expected)
     error = np.sqrt(expected * (1 - expected) / 4000)
     assert (np.abs(cut.mean(axis=0) - expected) < 4.5 * error).all()

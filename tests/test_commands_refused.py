@@ -42,6 +42,8 @@ REFUSED = {
     "scores.png ends with none of .json": ("evaluate", "RUN", "--out", "scores.png"),
     "--resize is for the network of --features": ("evaluate", "RUN", "--resize", "legacy_pytorch"),
     "run is a run, whose images are curves and grids": ("evaluate", "RUN", "SAMPLES"),
+    "--size and --skip-bad are for two folders": ("evaluate", "RUN", "--size", "8"),
+    "--way is up, and ": ("export", "RUN", "--out", "g.safetensors", "--way", "up"),
     "--step and --parameters are of a run": ("evaluate", "SAMPLES", "SAMPLES", "--step", "best"),
     "mnist-dcgan has the state of one step": ("sample", "mnist-dcgan", "--step", "5"),
     "--format is for a folder": ("export", "RUN", "--out", "m.onnx", "--format", "onnx"),

@@ -387,6 +387,8 @@ def test_labels_in_bytes_stay_labels(on_device):
     streamed = data.streamed(lambda n: [rows])(0, 1)
     np.testing.assert_array_equal(streamed["label"][0], rows["label"])
     assert streamed["image"].max() == 1.0
+    flat = {"image": np.full((6, 16), 255, np.uint8)}  # images, too
+    assert data.minibatches(flat, batch_size=6, on_device=on_device)(0, 1)["image"].max() == 1.0
 
 
 def test_pictures_in_a_folder_are_a_set(tmp_path):

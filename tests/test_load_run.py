@@ -13,13 +13,23 @@ import numpy as np
 import pytest
 
 import jaxgan
+from experiments import vae_gan
 from jaxgan import images
 from jaxgan.__main__ import main
 from jaxgan.errors import CheckpointError, RunError
 from jaxgan.runs import find
 from jaxgan.runs.run import load_run
 from tests.conftest import ROOT
-from tests.support import command, exit_status, one_line, pixels, refused, train_mnist, write_images
+from tests.support import (
+    command,
+    exit_status,
+    one_line,
+    pixels,
+    refused,
+    train,
+    train_mnist,
+    write_images,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -82,6 +92,27 @@ def test_an_exported_model_of_a_folder_asks_for_it(trained, tmp_path, monkeypatc
     with pytest.raises(RunError, match="of the pictures in a folder, folder data; give --data-dir"):
         load_run(tmp_path / "g.safetensors", with_data=True)
     load_run(tmp_path / "g.safetensors", with_data=True, data_dir=trained / "data")
+
+
+@pytest.mark.slow
+def test_what_is_refused_leaves_no_folder(conditional, tmp_path):
+    """Nor a record of samples that were never made, which would refuse the corrected command."""
+    out = tmp_path / "out"
+    assert "truncation is -1.0" in refused(command, "sample", conditional, out=out, truncation=-1.0)
+    assert "does not translate" in refused(
+        command, "translate", conditional, input=tmp_path, out=out
+    )
+    assert not out.exists()
+    command("sample", conditional, num=2, out=out, truncation=0.5)
+
+
+@pytest.mark.slow
+def test_an_exported_player_does_not_encode(tmp_path):
+    train(vae_gan, tmp_path / "run", game="bigan", data="digits", num_steps=1, features=4)
+    command("export", tmp_path / "run", out=tmp_path / "g.safetensors")
+    assert "exported, without the parameters of the" in refused(
+        command, "encode", tmp_path / "g.safetensors", input=tmp_path
+    )
 
 
 @pytest.mark.slow

@@ -64,6 +64,16 @@ REFUSED = {
     ),
     "latent is 4, expected a prior": lambda: jaxgan.gan(POINTS, MLP, latent=4),
     "latent is normal, expected a prior": lambda: jaxgan.gan(POINTS, MLP, latent=latents.normal),
+    "latent is uniform, expected a prior": lambda: jaxgan.games.bigan(
+        MLP, MLP, MLP, latent=latents.uniform
+    ),
+    "latent is truncated, expected a prior": lambda: jaxgan.games.adversarial_autoencoder(
+        MLP, MLP, MLP, latent=latents.truncated
+    ),
+    "the penalty is lecam, expected a function .* call it": lambda: jaxgan.games.pix2pix(
+        MLP, MLP, penalty=penalties.lecam
+    ),
+    r"the penalty is 1.0, expected a function .*, or a Regularizer$": lambda: gan(penalty=1.0),
     "penalty is lecam, .* call it": lambda: gan(penalty=penalties.lecam),
     "penalty is weighted, .* call it": lambda: gan(penalty=penalties.weighted),
     r'condition is "label", expected a tuple: \("label",\)': lambda: gan(condition="label"),

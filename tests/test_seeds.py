@@ -209,6 +209,7 @@ def test_the_better_half():
         "diverged": values(0.1, None),
         "all diverged": values(None, None),
         "fair": values(2.0, 2.0),
+        "no number": values(math.nan, 0.5),
     }
     assert sweep._better_half(results, experiment) == ["good", "fair", "bad"]
 

@@ -51,7 +51,7 @@ def listed(folder: Path) -> list[Row]:
     if folder.is_file():
         return [Row(_nfc(folder.stem), (folder,))]
     if not folder.is_dir():
-        raise DataError(f"the folder {folder} does not exist; create it, or pass another")
+        raise DataError(f"the folder {folder} does not exist; check its path")
     rows = [
         Row(_nfc(file.relative_to(folder).with_suffix("").as_posix()), (file,))
         for file in files_in(folder)

@@ -113,8 +113,7 @@ def as_float(image: Any) -> Any:
 def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
     """The batch with its `uint8` images as floats in [-1, 1]; other entries are unchanged.
 
-    Images are entries of three axes or more after the leading ones. Labels may be `uint8`, too,
-    and are no images.
+    Labels, entries with one number per example, may be `uint8`, too, and are no images.
 
     Args:
       batch: `{name: array}`.
@@ -127,8 +126,7 @@ def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
       (-1.0, [3, 7])
     """
     return {
-        name: as_float(array) if array.ndim >= leading + 3 else array
-        for name, array in batch.items()
+        name: as_float(array) if array.ndim > leading else array for name, array in batch.items()
     }
 
 

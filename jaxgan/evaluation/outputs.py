@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from jaxgan.metrics import Metric
+from jaxgan.metrics import Features, Metric
 from jaxgan.types import Array
 
 Outputs = dict[str, Any]  # {features/output: rows}
@@ -17,10 +17,11 @@ def outputs_of(metrics: Sequence[Metric], images: Array) -> Outputs:
     Raises:
       ValueError: two features have one name, by which they are shared, and are not the same.
     """
-    needed: dict[str, Metric] = {}
+    needed = {f"{m.features.name}/{m.output}": m for m in metrics}
+    by_name: dict[str, Features] = {}
     for m in metrics:
-        other = needed.setdefault(f"{m.features.name}/{m.output}", m).features
-        same_weights = None is not other.sha256 == m.features.sha256
+        other = by_name.setdefault(m.features.name, m.features)
+        same_weights = other.sha256 is not None and other.sha256 == m.features.sha256
         if other.apply is not m.features.apply and not same_weights:
             raise ValueError(
                 f"two features have the name {other.name}; share one Features between the metrics, "

@@ -13,6 +13,7 @@ from jaxgan.games.shared import (
     check_like,
     check_logits,
     check_networks,
+    checked_latent,
     checked_loss,
     logits_and_features,
     mean_outputs,
@@ -79,7 +80,7 @@ def adversarial_autoencoder(
         encoder=encoder,
         decoder=decoder,
         discriminator=discriminator,
-        latent=latent,
+        latent=checked_latent(latent),
         adversarial=checked_loss(loss),
         adversarial_weight=adversarial_weight,
     )

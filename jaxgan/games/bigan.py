@@ -13,6 +13,7 @@ from jaxgan.games.shared import (
     check_like,
     check_logits,
     check_networks,
+    checked_latent,
     checked_loss,
     logits_and_features,
     mean_outputs,
@@ -78,6 +79,7 @@ def bigan(
     adversarial = checked_loss(loss)
     _check_symmetric(adversarial)
     check_networks(encoder=encoder, generator=generator, discriminator=discriminator)
+    latent = checked_latent(latent)
     game = _BiGAN(encoder, generator, discriminator, latent, adversarial)
     prior = lambda *_: latent
     return Game(

@@ -420,6 +420,5 @@ def _check_no_state(state: ModelState, what: str) -> None:
     if jax.tree.leaves(state):
         names = f" ({', '.join(state)})" if isinstance(state, Mapping) else ""
         raise ValueError(
-            f"{what} needs a discriminator without model state, and this one has some{names}, such "
-            "as batch statistics or vectors of spectral normalisation"
+            f"{what} needs a discriminator without model state, and this one has some{names}"
         )

@@ -11,7 +11,7 @@ from jaxgan.game import Network
 from jaxgan.latents import Latent
 from jaxgan.ops import at_least_float32
 from jaxgan.penalties import Penalty, Regularizer
-from jaxgan.penalties.penalty import takes
+from jaxgan.penalties.penalty import check_penalty, takes
 from jaxgan.types import Array, Batch, ByPlayer, PRNGKey, PyTree
 
 Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
@@ -49,12 +49,13 @@ def checked_condition(condition: tuple[str, ...]) -> tuple[str, ...]:
     """The names of conditions; raises a `ValueError` if they are one string."""
     if isinstance(condition, str):
         raise ValueError(f'condition is "{condition}", expected a tuple: ("{condition}",)')
-    return condition
+    return tuple(condition)
 
 
 def checked_latent(latent: Any) -> Latent:
     """The prior; raises a `ValueError` if it is none, such as a function that was not called."""
-    if not takes(latent, 2):
+    not_called = getattr(latents, getattr(latent, "__name__", ""), None) is latent
+    if not_called or not takes(latent, 2):
         name = getattr(latent, "__name__", repr(latent))
         raise ValueError(
             f"latent is {name}, expected a prior (key, n) -> [n, dim], such as latents.normal(64)"
@@ -93,6 +94,8 @@ def checked_penalty(penalty: Penalty | None) -> Penalty | None:
             "penalty is a Regularizer, which gan takes; expected a function (critic, real, fake, "
             "key, step), such as penalties.r1 or penalties.weighted((1.0, penalties.r1))"
         )
+    if penalty is not None:
+        check_penalty(penalty)
     return penalty
 
 

@@ -110,18 +110,23 @@ def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
     """
     if isinstance(penalty, Regularizer):
         return penalty
-    combinator: Any = weighted  # which takes any number
-    if penalty is combinator or not takes(penalty, 5):
-        name = getattr(penalty, "__name__", repr(penalty))
-        raise ValueError(
-            f"the penalty is {name}, expected a function (critic, real, fake, key, step), such as "
-            f"penalties.r1, or a Regularizer; if it makes one, call it: {name}(...)"
-        )
+    check_penalty(penalty)
     return stateless(
         lambda forward, key, step: penalty(
             forward.discriminator, forward.real, forward.fake, key, step
         )
     )
+
+
+def check_penalty(penalty: Any) -> None:
+    """Raises a `ValueError` if it is no penalty, such as a function that was not called."""
+    if penalty is weighted or not takes(penalty, 5):  # weighted takes any number
+        name = getattr(penalty, "__name__", None)
+        raise ValueError(
+            f"the penalty is {name or repr(penalty)}, expected a function (critic, real, fake, "
+            "key, step), such as penalties.r1, or a Regularizer"
+            + (f"; if it makes one, call it: {name}(...)" if name else "")
+        )
 
 
 def takes(function: Any, num: int) -> bool:

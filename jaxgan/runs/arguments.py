@@ -85,7 +85,7 @@ class Sample(CheckpointArguments):
     seeds: str | None = None
     """A sample for each of these seeds, such as 0-63 or 3,7,11, in place of --num and --seed."""
     label: str | None = None
-    """Class of all samples, of a conditional run, by number or name."""
+    """Class of all samples, of a conditional run, by the name of its folder, or by number."""
     truncation: float | None = None
     """Largest absolute value of the latents' coordinates: smaller values trade variety for
     fidelity."""
@@ -199,7 +199,7 @@ class Interpolate(DataArguments):
     path: Literal["lerp", "slerp"] | None = None
     """Linear or spherical interpolation; by default spherical between latents from a prior."""
     label: str | None = None
-    """Class of all images, of a conditional run, by number or name."""
+    """Class of all images, of a conditional run, by the name of its folder, or by number."""
     out: Path = Path("interpolation.png")
     """Image file for a row per pair; or an animation of all pairs, .gif, .webp or .mp4."""
     seed: int = 0
@@ -257,7 +257,7 @@ class Project(CheckpointArguments):
     input: Path
     """Folder of images of the run's size."""
     label: str | None = None
-    """Class of all images, of a conditional run, by number or name."""
+    """Class of all images, of a conditional run, by the name of its folder, or by number."""
     num_steps: int = 500
     """Number of steps of the optimisation, with Adam."""
     restarts: int = 8
@@ -293,7 +293,7 @@ class Directions(DirectionArguments):
     distance: float = 3.0
     """Largest distance from the sample, in standard deviations of the prior."""
     label: str | None = None
-    """Class of all images, of a conditional run, by number or name."""
+    """Class of all images, of a conditional run, by the name of its folder, or by number."""
     out: Path = Path("directions.png")
     """Image file to write; the directions are written beside it, as .npz."""
 

@@ -59,15 +59,14 @@ def sample(args: arguments.Sample) -> None:
 
 def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: Any) -> None:
     """Writes a file per sample, named by its number or its seed; files that exist are kept."""
-    make_folder(args.out)
     run = restore(args)
-    _check_origin(args, run)
     numbers = range(args.num) if seeds is None else seeds
+    codes = run.latents(args.num, seed=args.seed, truncation=args.truncation)
+    conditions = run.conditions(args.num, args.label)
+    make_folder(args.out)
+    _check_origin(args, run)
     path = lambda number: args.out / f"{number:06d}.png"
     missing = [number for number in numbers if not path(number).exists()]
-    if seeds is None:
-        codes = run.latents(args.num, seed=args.seed, truncation=args.truncation)
-        conditions = run.conditions(args.num, args.label)
     for first in track(range(0, len(missing), CHUNK), "sampling"):
         chunk = missing[first : first + CHUNK]
         if seeds is None:
@@ -143,7 +142,8 @@ def evaluate(args: arguments.Evaluate) -> None:
     for entry in evaluations:
         print(entry["title"])
         for record in entry["records"].values():
-            print(f"  {record}  of {record.num_generated} samples and {record.num_real} real")
+            real = f" and {record.num_real} real" if record.num_real else ""
+            print(f"  {record}  of {record.num_generated} samples{real}")
     if args.out is not None:
         for entry in evaluations:
             del entry["title"]
@@ -154,6 +154,8 @@ def evaluate(args: arguments.Evaluate) -> None:
 
 def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
     """Records of the averaged or the last parameters of a run, or of both."""
+    if args.size is not None or args.skip_bad:
+        raise RunError("--size and --skip-bad are for two folders, and there is a run")
     run = restore(args, with_data=True)
     spec = run.experiment.evaluation
     if spec is None:
@@ -215,12 +217,17 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
 def _opened_folders(args: arguments.Evaluate, real_folder: Path) -> tuple[Pictures, Pictures]:
     """Real and generated pictures, with equal numbers of channels."""
     options = PictureOptions(size=parse_size(args.size), skip_bad=args.skip_bad)
-    real, generated = (load_folder(folder, options) for folder in (real_folder, args.run))
+    try:
+        real, generated = (load_folder(folder, options) for folder in (real_folder, args.run))
+    except PictureError as error:
+        raise error.with_flag() from None
     if real.channels != generated.channels:  # features of grey and of colour are not comparable
         colour = dataclasses.replace(options, channels=3)
         real, generated = (load_folder(folder, colour) for folder in (real_folder, args.run))
-    if left_out := [*real.left_out, *generated.left_out]:
-        print(f"left out, since they cannot be read: {', '.join(left_out)}")
+    for folder, pictures in ((real_folder, real), (args.run, generated)):
+        if pictures.left_out:
+            names = ", ".join(pictures.left_out)
+            print(f"{folder}: left out, since they cannot be read: {names}")
     if args.size is None and len(sizes := _first_sizes(real, generated)) > 1:
         print(
             f"WARNING: the pictures have different sizes, such as {' and '.join(sizes[:2])} "
@@ -254,13 +261,13 @@ def translate(args: arguments.Translate) -> None:
       UserError: an error of `load_run`; the run does not translate images, or not in this
         direction; an image cannot be read; or an output would overwrite an input or another output.
     """
-    make_folder(args.out)
     run = restore(args)
     if not run.experiment.translations:
         raise RunError(f"{args.run} is a run of an experiment that does not translate images")
     translation = programs.translation_of(run, args.way)
     pictures = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
     outputs = _outputs(args, pictures)
+    make_folder(args.out)
     apply = jax.jit(translation.apply)  # recompiled for every size
     pairs = 0
     for i in track(range(len(pictures)), "translating"):

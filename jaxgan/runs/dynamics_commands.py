@@ -22,12 +22,9 @@ def spectrum(args: arguments.Spectrum) -> None:
     if args.minibatch < 0:
         raise RunError(f"--minibatch is {args.minibatch}, expected at least 0")
     check_place(args.out, endings=SUFFIXES)
+    if not args.run.is_dir():  # before data are searched for
+        restore(args).check_complete()
     run = restore(args, with_data=True)
-    if missing := run.game.losses.keys() - run.state.params.keys():
-        raise RunError(
-            f"{args.run} is exported, without the parameters of the {', '.join(sorted(missing))}; "
-            "give the directory of a run"
-        )
     state, key = run.state, jax.random.key(run.config.seed)
     batch = jax.tree.map(lambda x: x[0], run.experiment.minibatches(args.minibatch, 1))
     field = dynamics.vector_field(run.game, state.model_state, batch, key, state.step)

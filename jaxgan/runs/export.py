@@ -40,6 +40,8 @@ def export(args: arguments.Export) -> None:
     run = commands.restore(args)
     formats = (args.out.suffix[1:].lower(),) if is_file else args.formats
     player = _player(run, args.player, needed="safetensors" in formats)
+    if args.way is not None:
+        programs.translation_of(run, args.way)
     program, contents = None, {}
     if wanted := [name for name in formats if name in PROGRAMS]:
         program = programs.program_of(run, num=NUM_EXAMPLES, seed=0, way=args.way)
@@ -114,6 +116,7 @@ def write_card(
         records=_evaluation(run),
         formats=formats,
         shapes=shapes,
+        way=None if program is None else program.way,
         output=output,
         is_image=len(output) == 3,
         normal=run.has_normal_prior,

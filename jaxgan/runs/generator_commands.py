@@ -124,7 +124,7 @@ def find_directions(
       args: the arguments.
       run: the run.
       label: class of the samples of a conditional run, for principal components; by default all
-        classes, whose means, which no latent changes, are subtracted.
+        classes, after subtracting each class's mean image.
 
     Raises:
       UserError: the game has no latents, or the first layer is not found.

@@ -72,6 +72,8 @@ def initialised(state: TrainState, config: Config, console: Console) -> TrainSta
 def _arrays(directory: Path, *, best: bool) -> tuple[int, dict[str, Any]]:
     """Step and arrays of a run, or of a model that was exported, by their paths in a state."""
     if directory.is_file():
+        if best:
+            raise RunError(f"{directory} has the state of one step; leave out --init-step")
         record = exported.read_record(directory)
         found = {}
         for name, array in weights.load_arrays(directory).items():

@@ -22,7 +22,7 @@ from jaxgan.data import (
     shuffled,
 )
 from jaxgan.data.decode import SUFFIXES
-from jaxgan.errors import RunError
+from jaxgan.errors import PictureError, RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import arguments, commands
 from jaxgan.runs.files import check_place, write_atomically
@@ -182,6 +182,7 @@ def _restore(args: arguments.CheckpointArguments, *, with_data: bool = False) ->
         raise RunError(
             f"{args.run} is a run of a game that learns no codes; this command is for autoencoders"
         )
+    run.check_complete()
     return run
 
 
@@ -210,20 +211,24 @@ def save_pairs(path: Path, above: np.ndarray, below: np.ndarray) -> int:
     return num_shown
 
 
-def open_pictures(run: Run, folder: Path, *, skip_bad: bool = False) -> Pictures:
-    """Images of a folder in the shape of the run's images, resized as its training images were."""
+def open_pictures(run: Run, folder: Path, *, skip_bad: bool | None = None) -> Pictures:
+    """Images of a folder in the shape of the run's images, resized as its training images were.
+
+    `skip_bad` is the flag of the command, `None` if it has none.
+    """
     height, width, channels = run.experiment.sample_batch(1)["image"].shape[1:]
     record = run.record["data"]
-    pictures = load_folder(
-        folder,
-        PictureOptions(
-            size=(height, width),
-            channels=1 if channels == 1 else 3,
-            resize=record.get("resize", "cover"),
-            background=record.get("background", "white"),
-            skip_bad=skip_bad,
-        ),
+    options = PictureOptions(
+        size=(height, width),
+        channels=1 if channels == 1 else 3,
+        resize=record.get("resize", "cover"),
+        background=record.get("background", "white"),
+        skip_bad=bool(skip_bad),
     )
+    try:
+        pictures = load_folder(folder, options)
+    except PictureError as error:
+        raise error if skip_bad is None else error.with_flag() from None
     if pictures.conversions:
         print(f"{folder}: converted: {conversions_in_words(pictures.conversions)}")
     if pictures.left_out:

@@ -22,6 +22,7 @@ class Program(NamedTuple):
       params, model_state: by player, of `Run`.
       shapes: shape of each input by name, such as `b, 64`; letters stand for any number.
       constraints: of the letters, such as `h >= 2`.
+      way: name of the translation; `None` for a decoder of latents.
       examples: an array for each input: latents of the prior, or noise for a translation.
     """
 
@@ -31,6 +32,7 @@ class Program(NamedTuple):
     shapes: Mapping[str, str]
     examples: tuple[np.ndarray, ...]
     constraints: tuple[str, ...] = ()
+    way: str | None = None
 
 
 def translation_of(run: Run, way: str | None) -> Translation:
@@ -40,6 +42,8 @@ def translation_of(run: Run, way: str | None) -> Translation:
       RunError: there is none of that name.
     """
     translations = run.experiment.translations
+    if not translations:
+        raise RunError(f"--way is {way}, and {run.directory} does not translate images")
     if way is not None and way not in translations:
         raise RunError(f"--way is {way}, expected one of {', '.join(translations)}")
     return translations[way or next(iter(translations))]
@@ -57,8 +61,6 @@ def program_of(run: Run, *, num: int, seed: int, way: str | None = None) -> Prog
     Raises:
       RunError: the run has neither a translation nor latents, or no such translation.
     """
-    if way is not None and not run.experiment.translations:
-        raise RunError(f"--way is {way}, and {run.directory} does not translate images")
     if run.experiment.translations:
         translation = translation_of(run, way)
         side, channels = translation.multiple, translation.channels
@@ -68,7 +70,8 @@ def program_of(run: Run, *, num: int, seed: int, way: str | None = None) -> Prog
         smallest = -(-translation.smallest // side)
         at_least = tuple(f"{letter} >= {smallest}" for letter in "hw")
         model = (translation.apply, run.params, run.model_state)
-        return Program(*model, shapes, (noise,), at_least)
+        name = way or next(iter(run.experiment.translations))
+        return Program(*model, shapes, (noise,), at_least, name)
     if run.game.prior is None or run.game.decode is None:
         raise RunError(
             f"{run.directory} is a run of a game without latents and translations, which is no "

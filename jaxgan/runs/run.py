@@ -62,6 +62,8 @@ def load_run(
     """
     directory = Path(directory)
     is_file = directory.is_file()
+    if isinstance(step, np.integer):
+        step = int(step)
     if type(step) is not int and step not in ("newest", "best"):
         raise RunError(f"step is {step!r}, expected newest, best, or the number of a step")
     record = (exported.read_record if is_file else read_config_json)(directory)
@@ -197,7 +199,7 @@ class Run:
         Example:
           >>> run.sample(64, seed=1)  # doctest: +SKIP
         """
-        check_num(num)
+        _check_num(num)
         codes = self.latents(start + num, seed=seed, truncation=truncation)[start:]
         return self.decode(codes, label=label, start=start)
 
@@ -217,13 +219,13 @@ class Run:
         keys = jnp.stack([jax.random.key(seed) for seed in seeds])
         first = jax.jit(jax.vmap(lambda key: prior(key, 1)[0]))
         period = self.record["data"].get("num_classes") or CHUNK
-        turns = np.asarray(seeds) % period
-        conditions = [rows[turns] for rows in self.conditions(period, label)]
+        rows = self.conditions(period, label)
+        conditions = [each[np.asarray(seeds) % len(each)] for each in rows]
         return self.decode_given(np.asarray(first(keys)), conditions)
 
     def latents(self, num: int, *, seed: int = 0, truncation: float | None = None) -> np.ndarray:
         """The first `num` codes of a seed from the game's prior, `float32[num, dim]`."""
-        check_num(num)
+        _check_num(num)
         prior = jax.jit(self._prior(truncation), static_argnums=1)
         return np.asarray(prior(jax.random.key(seed), num))
 
@@ -238,7 +240,8 @@ class Run:
           start: number of the first code, by which the turn of its class is counted.
 
         Raises:
-          RunError: the game does not decode, or has no such class; or the codes have another shape.
+          RunError: the game does not decode, or has no such class; or the codes are no rows of the
+            size of its prior's.
         """
         return self.decode_given(
             codes, [rows[start:] for rows in self.conditions(start + len(codes), label)]
@@ -266,6 +269,7 @@ class Run:
         """
         if self.game.encode is None:
             raise RunError(f"{self.directory} is a run of a game that does not encode images")
+        self.check_complete()
         shape = self.experiment.sample_batch(1)["image"].shape[1:]
         if np.shape(images)[1:] != shape:
             raise RunError(
@@ -308,6 +312,14 @@ class Run:
             return [np.asarray(batch[name]) for name in names]
         return [np.full(num, self.class_of(label), np.int32)]
 
+    def check_complete(self) -> None:
+        """Raises a `RunError` if the run is an exported player, without the others' parameters."""
+        if missing := self.game.losses.keys() - self.state.params.keys():
+            raise RunError(
+                f"{self.directory} is exported, without the parameters of the "
+                f"{', '.join(sorted(missing))}; give the directory of a run"
+            )
+
     # ---- helpers of the above
 
     def _check_codes(self, codes: np.ndarray) -> None:
@@ -337,7 +349,7 @@ class Run:
             raise RunError(f"the truncation is {truncation}: {error}") from None
 
 
-def check_num(num: int) -> None:
+def _check_num(num: int) -> None:
     """Raises a `RunError` if a number of samples is below 1."""
     if num < 1:
         raise RunError(f"the number of samples is {num}, expected at least 1")

@@ -151,7 +151,8 @@ def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState
     try:
         return evaluator(experiment.game, experiment.evaluation, num_samples=num_samples)
     except ValueError as error:
-        raise RunError(f"--evaluate-samples: {error}") from None
+        flag = "--evaluate-samples: " if "num_samples" in str(error) else ""
+        raise RunError(f"{flag}{error}") from None
 
 
 def is_evaluated(experiment: Experiment, config: Config, console: Console) -> bool:

@@ -13,6 +13,7 @@ sweep.
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -145,7 +146,8 @@ def _better_half(
     sign = -1.0 if evaluation.mode == "max" else 1.0
 
     def rank(label: str) -> tuple[int, float]:
-        finished = [run[metric] for run in results[label] if run is not None]
+        values = [run[metric] for run in results[label] if run is not None]
+        finished = [value for value in values if not math.isnan(value)]
         mean, _ = tables.mean_and_error(finished)
         return len(results[label]) - len(finished), sign * mean if finished else 0.0
 
