@@ -903,6 +903,6 @@ def test_pairs_of_traps_are_trained_on(tmp_path, monkeypatch, capsys):
     assert record["data"]["left_out"] == ["bad.jpg", "text.png"]
     assert record["data"]["conversions"]["source"]["rotated by EXIF"] == 2
     command("translate", tmp_path / "run", input=tmp_path / "train" / "deep.png",
-            output=tmp_path / "out", side="right")  # fmt: skip
+            out=tmp_path / "out", side="right")  # fmt: skip
     assert size_of(tmp_path / "out" / "deep.png") == (32, 24)
     assert "1 grey made RGB" in capsys.readouterr().out
