@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "train": (arguments.Train, "cli"),  # for --help: `main` runs it, with the experiment's flags
     "sweep": (arguments.Sweep, "sweep"),  # for --help: `main` runs it, with the experiment's flags
     "sample": (arguments.Sample, "commands"),
-    "evaluate": (arguments.Evaluate, "commands"),
+    "evaluate": (arguments.Evaluate, "evaluation_commands"),
     "neighbours": (arguments.Neighbours, "commands"),
     "translate": (arguments.Translate, "commands"),
     "reconstruct": (arguments.Reconstruct, "latent_commands"),

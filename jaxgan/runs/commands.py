@@ -1,6 +1,5 @@
-"""Commands on a run: sample, evaluate, translate, neighbours, digest."""
+"""Commands on a run: sample, translate, neighbours, digest."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,18 +9,15 @@ import jax
 import numpy as np
 from rich.progress import track
 
-from jaxgan import checkpoint, evaluation, features, images
+from jaxgan import checkpoint, images
 from jaxgan.data import PictureOptions, Pictures, as_float, conversions_in_words, load_folder
 from jaxgan.data.decode import SUFFIXES
 from jaxgan.errors import PictureError, RunError
-from jaxgan.evaluation import Evaluation
-from jaxgan.metrics import Records, nearest
+from jaxgan.metrics import nearest
 from jaxgan.runs import arguments, compiled, exported, find, programs
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.files import check_place, make_folder, write_atomically
-from jaxgan.runs.pictures import parse_size
 from jaxgan.runs.run import CHUNK, Run, load_run
-from jaxgan.runs.session import has_metrics
 
 
 def sample(args: arguments.Sample) -> None:
@@ -125,130 +121,6 @@ def as_images(run: Run, samples: np.ndarray) -> np.ndarray:
             "no images; write them as an array, --out samples.npz"
         )
     return samples
-
-
-def evaluate(args: arguments.Evaluate) -> None:
-    """Evaluates a run or a folder of pictures, prints the records, and writes them if asked to.
-
-    Raises:
-      UserError: an error of `load_run` or `load_folder`, unknown features or metrics, or the
-        experiment has no evaluation.
-    """
-    if args.out is not None:
-        check_place(args.out, endings={".json"})
-    if args.resize != "clean" and args.features is None:
-        raise RunError("--resize is for the network of --features; give both")
-    evaluations = _evaluated_run(args) if args.real is None else [_evaluated_folder(args)]
-    for entry in evaluations:
-        print(entry["title"])
-        for record in entry["records"].values():
-            real = f" and {record.num_real} real" if record.num_real else ""
-            print(f"  {record}  of {record.num_generated} samples{real}")
-    if args.out is not None:
-        for entry in evaluations:
-            del entry["title"]
-            entry["records"] = [dataclasses.asdict(r) for r in entry["records"].values()]
-        content = {"run": str(args.run), "evaluations": evaluations}
-        write_atomically(args.out, json.dumps(content, indent=2) + "\n")
-
-
-def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
-    """Records of the averaged or the last parameters of a run, or of both."""
-    if args.size is not None or args.skip_bad:
-        raise RunError("--size and --skip-bad are for two folders, and there is a run")
-    run = restore(args, with_data=True)
-    spec = run.experiment.evaluation
-    if spec is None:
-        raise RunError(f"{args.run} is a run of an experiment without evaluation")
-    if args.features is not None:
-        spec = evaluation.over(spec, features.by_name(args.features, resize=args.resize))
-    if args.metrics:
-        spec = _selected(spec, args.metrics)
-    if not has_metrics(spec):
-        num = len(spec.examples[spec.target])
-        raise RunError(f"{args.run} has {num} held-out examples, too few for the default metrics")
-    num_samples = args.num_samples
-    if num_samples is None:
-        num_samples = run.config.evaluate_samples
-    parameters = ("average", "last") if args.parameters == "both" else (args.parameters,)
-    return [
-        {
-            "title": f"{args.run} at step {run.step}, {kind} parameters",
-            "step": run.step,
-            "parameters": kind,
-            "records": _records(run, spec, num_samples, args.seed, average=kind == "average"),
-        }
-        for kind in parameters
-    ]
-
-
-def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
-    """Records of a folder of generated pictures against a folder of real ones."""
-    assert args.real is not None
-    for folder in (args.run, args.real):
-        if (folder / "config.json").exists():
-            raise RunError(
-                f"{folder} is a run, whose images are curves and grids; write samples with `jaxgan "
-                "sample RUN --out FOLDER`, and compare that folder"
-            )
-    if args.step != "newest" or args.parameters != "average":
-        raise RunError("--step and --parameters are of a run, and there are two folders")
-    chosen = features.by_name(args.features or "random", resize=args.resize)
-    if args.num_samples is not None and args.num_samples < 1:
-        raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")
-    real, generated = _opened_folders(args, args.real)
-    one = real.read(0)
-    available = evaluation.measurable(chosen, np.broadcast_to(one, (len(real), *one.shape)))
-    names = args.metrics or [name for name in ("fid", "kid", "prdc") if name in available]
-    if unknown := sorted(set(names) - set(available)):
-        raise RunError(
-            f"--metrics has {', '.join(unknown)}, expected some of {', '.join(available)}"
-        )
-    measures = [evaluation.MEASURES[name](chosen) for name in names]
-    for name, metric in zip(names, measures, strict=True):
-        _check_enough(args.run, generated, name, metric.min_generated)
-        _check_enough(args.real, real, name, metric.min_real)
-    records = evaluation.of_pictures(
-        measures, real=real, generated=generated, limit=args.num_samples
-    )
-    return {"title": f"{args.run} against {args.real}", "real": str(args.real), "records": records}
-
-
-def _opened_folders(args: arguments.Evaluate, real_folder: Path) -> tuple[Pictures, Pictures]:
-    """Real and generated pictures, with equal numbers of channels."""
-    options = PictureOptions(size=parse_size(args.size), skip_bad=args.skip_bad)
-    try:
-        real, generated = (load_folder(folder, options) for folder in (real_folder, args.run))
-    except PictureError as error:
-        raise error.with_flag() from None
-    if real.channels != generated.channels:  # features of grey and of colour are not comparable
-        colour = dataclasses.replace(options, channels=3)
-        real, generated = (load_folder(folder, colour) for folder in (real_folder, args.run))
-    for folder, pictures in ((real_folder, real), (args.run, generated)):
-        if pictures.left_out:
-            names = ", ".join(pictures.left_out)
-            print(f"{folder}: left out, since they cannot be read: {names}")
-    if args.size is None and len(sizes := _first_sizes(real, generated)) > 1:
-        print(
-            f"WARNING: the pictures have different sizes, such as {' and '.join(sizes[:2])} "
-            "pixels, which features see; give one size to all, such as --size 64"
-        )
-    return real, generated
-
-
-def _check_enough(folder: Path, pictures: Pictures, name: str, least: int) -> None:
-    """Raises a `RunError` if there are too few pictures for a metric."""
-    if len(pictures) < least:
-        raise RunError(
-            f"{folder} has {len(pictures)} pictures, and {name} needs at least {least}; choose "
-            "others by --metrics"
-        )
-
-
-def _first_sizes(*sets: Pictures) -> list[str]:
-    """Different sizes among the first pictures of some folders."""
-    shapes = [pictures.read(i).shape for pictures in sets for i in range(min(len(pictures), 8))]
-    return list(dict.fromkeys(f"{height} x {width}" for height, width, _ in shapes))
 
 
 def translate(args: arguments.Translate) -> None:
@@ -411,46 +283,3 @@ def _what_was_done(pictures: Pictures) -> str:
     if pictures.left_out:
         words += f"; left out, since they cannot be read: {', '.join(pictures.left_out)}"
     return words
-
-
-def _selected(spec: Evaluation, names: Sequence[str]) -> Evaluation:
-    """The evaluation with metrics of these names alone, in itself and in all of its parts."""
-    available = dict.fromkeys(_names_of(spec))  # parts have some in common
-    if unknown := sorted(set(names) - set(available)):
-        raise RunError(
-            f"--metrics has {', '.join(unknown)}, expected some of {', '.join(available)}"
-        )
-    return _only(spec, names)
-
-
-def _names_of(spec: Evaluation) -> list[str]:
-    of_parts = (name for part in spec.parts.values() for name in _names_of(part))
-    return [*spec.metrics, *spec.more, *of_parts]
-
-
-def _only(spec: Evaluation, names: Sequence[str]) -> Evaluation:
-    own = {
-        name: spec.metrics[name] if name in spec.metrics else spec.more[name]()
-        for name in names
-        if name in spec.metrics or name in spec.more
-    }
-    parts = {name: _only(part, names) for name, part in spec.parts.items()}
-    parts = {name: part for name, part in parts.items() if has_metrics(part)}
-    return spec._replace(metrics=own, parts=parts)
-
-
-def _records(
-    run: Run,
-    spec: Evaluation,
-    num_samples: int | None,
-    seed: int,
-    *,
-    average: bool,
-) -> Records:
-    try:
-        evaluate = evaluation.evaluator(
-            run.game, spec, num_samples=num_samples, seed=seed, average=average
-        )
-    except ValueError as error:
-        raise RunError(str(error)) from None
-    return evaluate(run.state)
