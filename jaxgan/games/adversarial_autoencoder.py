@@ -56,9 +56,9 @@ def adversarial_autoencoder(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: `loss` is a function of `jaxgan.losses` that was not called; in a loss, codes and
-        prior have different dimensions, or logits are neither `[batch]` nor `[batch, height,
-        width]`.
+      ValueError: a network is no `Network`, `latent` no prior, or `loss` a function of
+        `jaxgan.losses` that was not called; in a loss, codes and prior have different dimensions,
+        or logits are neither `[batch]` nor `[batch, height, width]`.
 
     Reference:
       Makhzani, Shlens, Jaitly, Goodfellow and Frey, *Adversarial Autoencoders*, 2015,

@@ -41,6 +41,7 @@ def autoencoder(
 
     Raises:
       KeyError: the batch has no `image`.
+      ValueError: a network is no `Network`.
 
     Reference:
       Rumelhart, Hinton and Williams, *Learning Internal Representations by Error Propagation*,

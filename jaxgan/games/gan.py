@@ -78,10 +78,10 @@ def gan(
     Raises:
       KeyError: the batch has no `image`, or lacks a condition.
       ValueError: a network is no `Network`, `loss` is a function of `jaxgan.losses` that was not
-        called, or `latent` no prior; in a loss, generated
-        images have another shape than real ones, logits are neither `[batch]` nor `[batch, height,
-        width]`, or `one_pass` is set and the discriminator has `minibatch_stddev` or model state,
-        such as batch statistics; in `joint_gradients`, its requirements are not met.
+        called, or `latent` no prior; in a loss, generated images have another shape than real ones,
+        logits are neither `[batch]` nor `[batch, height, width]`, or `one_pass` is set and the
+        discriminator has `minibatch_stddev` or model state, such as batch statistics; in
+        `joint_gradients`, its requirements are not met.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661;

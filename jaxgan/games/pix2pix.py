@@ -65,9 +65,10 @@ def pix2pix(
 
     Raises:
       KeyError: the batch has no `source` or no `target`.
-      ValueError: `noise_channels` is negative, `loss` is a function of `jaxgan.losses` that was not
-        called, or `penalty` is a `Regularizer`; in a loss, the output has another shape than the
-        target, or logits are neither `[batch]` nor `[batch, height, width]`.
+      ValueError: a network is no `Network`, `noise_channels` is negative, `loss` is a function of
+        `jaxgan.losses` that was not called, or `penalty` is a `Regularizer` or no penalty; in a
+        loss, the output has another shape than the target, or logits are neither `[batch]` nor
+        `[batch, height, width]`.
 
     Reference:
       Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial

@@ -68,9 +68,9 @@ def vae_gan(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: in a loss, the encoder's output is not `[batch, 2, dim]`, the decoder's has
-        another shape than the images, the discriminator returns no features, or its logits are not
-        `[batch]`.
+      ValueError: a network is no `Network`; in a loss, the encoder's output is not `[batch, 2,
+        dim]`, the decoder's has another shape than the images, the discriminator returns no
+        features, or its logits are not `[batch]`.
 
     Reference:
       Larsen, Sønderby, Larochelle and Winther, *Autoencoding beyond pixels using a learned

@@ -16,6 +16,7 @@ from jaxgan.errors import PictureError, RunError
 from jaxgan.metrics import nearest
 from jaxgan.runs import arguments, compiled, exported, find, programs
 from jaxgan.runs.config_json import read_config_json
+from jaxgan.runs.experiment import Translation
 from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.run import CHUNK, Run, load_run
 
@@ -146,11 +147,7 @@ def translate(args: arguments.Translate) -> None:
         image = as_float(_half(pictures.read(i), args.side, pictures.names[i]))
         height, width, _ = image.shape
         pairs += width == 2 * height
-        sides = [max(side, translation.smallest) for side in (height, width)]
-        padding = [
-            (0, full + -full % translation.multiple - side)
-            for full, side in zip(sides, (height, width), strict=True)
-        ]
+        padding = [(0, _supported(side, translation) - side) for side in (height, width)]
         padded = np.pad(image, [*padding, (0, 0)], mode="reflect")
         output = apply(run.params, run.model_state, padded[None])[0, :height, :width]
         make_folder(outputs[i].parent)
@@ -261,6 +258,12 @@ def _outputs(args: arguments.Translate, pictures: Pictures) -> list[Path]:
             )
         first[output] = file
     return outputs
+
+
+def _supported(side: int, translation: Translation) -> int:
+    """The smallest side of at least this many pixels that a network supports."""
+    full = max(side, translation.smallest)
+    return full + -full % translation.multiple
 
 
 def _half(picture: np.ndarray, side: str | None, name: str) -> np.ndarray:

@@ -139,9 +139,8 @@ def anomalies(args: arguments.Anomalies) -> None:
     run = _restore(args, with_data=True)
     pictures = open_pictures(run, args.input, skip_bad=args.skip_bad)
     inputs = read_pictures(pictures)
-    assert run.game.encode is not None
     training = as_float(_training_images(run)[: latent_space.NUM_NORMAL])
-    normal = jnp.asarray(_batched(run.game.encode, run, training))
+    normal = jnp.asarray(run.encode(training))
     compute_scores = lambda x: _batched(
         lambda params, model_state, x: latent_space.anomaly_scores(
             run.game, params, model_state, x, normal
