@@ -46,8 +46,11 @@ def jit(algorithm: TrainingAlgorithm, *, max_traces: int | None = None) -> Train
     Example:
       >>> algorithm = jit(alternating(game, optimizers))  # doctest: +SKIP
     """
+    # With its sharding the first state is committed to the device, as one from a checkpoint is: one
+    # compilation of the update serves both.
+    default = jax.device_put(0).sharding
     return algorithm._replace(
-        init=jax.jit(algorithm.init),
+        init=jax.jit(algorithm.init, out_shardings=default),
         update=jax.jit(_guarded(algorithm.update, max_traces), donate_argnums=0),
     )
 

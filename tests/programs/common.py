@@ -1,5 +1,6 @@
 """What the programs have in common: five steps of training, and how much two results differ."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -15,15 +16,38 @@ SEEDS = (3, 4)
 NUM_STEPS = 5
 
 
+def count_compilations() -> Callable[[], int]:
+    """A function: how many programs jax has compiled, or taken from its cache on disk, since."""
+    events = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **more: events.append(event)
+    )
+    return lambda: sum("backend_compile" in event for event in events)
+
+
 def train(
     algorithm: jaxgan.TrainingAlgorithm,
     minibatches: Callable = games.minibatches,
     *,
     seed: int = SEEDS[0],
+    num_steps: int = NUM_STEPS,
+    state: jaxgan.TrainState | None = None,
     callbacks: tuple = (),
 ) -> jaxgan.TrainState:
     key = jax.random.key(seed)
-    return jaxgan.fit(algorithm, minibatches, key=key, num_steps=NUM_STEPS, callbacks=callbacks)
+    more = {"state": state, "callbacks": callbacks}
+    return jaxgan.fit(algorithm, minibatches, key=key, num_steps=num_steps, **more)
+
+
+@functools.cache
+def one_device(name: str, num_steps: int = NUM_STEPS) -> list[list[np.ndarray]]:
+    """Leaves of a case's state after so many steps of SGD on one device, for each of `SEEDS`.
+
+    The program is that of the contract's tests, and taken from the cache on disk.
+    """
+    algorithm = jaxgan.jit(games.CASES[name]().with_sgd.algorithm)
+    states = [train(algorithm, seed=seed, num_steps=num_steps) for seed in SEEDS]
+    return [jax.tree.leaves(jax.device_get(state)) for state in states]
 
 
 def difference(a, b) -> float:

@@ -5,7 +5,8 @@
                                                     and a few with sharded parameters
 
 Writes the states of each as `DIR/CASE MODE SEED.npz`, which the test compares with those of one
-device, and prints one line of JSON. All train with SGD, which shows a wrong scale of the gradients
+device, and prints one line of JSON. With `all` it begins with the states `DIR/CASE first SEED.npz`,
+and compiles nothing to make them. All train with SGD, which shows a wrong scale of the gradients
 that Adam would hide.
 """
 
@@ -24,7 +25,11 @@ from jaxgan import checkpoint
 from jaxgan.parallel import axis, multihost
 from jaxgan.parallel import modes as parallel_modes
 from tests import games
-from tests.programs.common import KEY, SEEDS, difference, train
+from tests.programs.common import KEY, SEEDS, count_compilations, difference, train
+
+
+def data_mesh():
+    return Mesh(np.array(jax.devices()), ("data",))
 
 
 def fsdp_mesh():
@@ -32,10 +37,11 @@ def fsdp_mesh():
 
 
 def modes():
+    """Each mode, and the mesh over which it shards the state."""
     return {
-        "pmap": jaxgan.pmap,
-        "sharded": jaxgan.sharded,
-        "sharded fsdp": partial(jaxgan.sharded, mesh=fsdp_mesh()),
+        "pmap": (jaxgan.pmap, data_mesh()),
+        "sharded": (jaxgan.sharded, data_mesh()),
+        "sharded fsdp": (partial(jaxgan.sharded, mesh=fsdp_mesh()), fsdp_mesh()),
     }
 
 
@@ -73,18 +79,22 @@ class Compilations:
     """A callback that counts the programs compiled after the first step."""
 
     def __init__(self) -> None:
-        self.events, self.before = [], None
-        jax.monitoring.register_event_duration_secs_listener(
-            lambda event, seconds, **more: self.events.append(event)
-        )
-
-    def count(self) -> int:
-        return sum("backend_compile" in event for event in self.events)
+        self.count, self.before = count_compilations(), None
 
     def __call__(self, step, state, metrics) -> None:
         if self.before is None:
             self.before = self.count()
         self.after = self.count() - self.before
+
+
+def read_state(path, algorithm, mesh):
+    """The state whose leaves are in a file, on a mesh; none if there is no file."""
+    if not path.exists():
+        return None
+    state = jax.eval_shape(algorithm.init, KEY, games.minibatch())
+    with np.load(path) as leaves:
+        host = jax.tree.unflatten(jax.tree.structure(state), leaves.values())
+    return jax.device_put(host, parallel_modes.state_shardings(mesh, state))
 
 
 def train_all(which, folder):
@@ -99,9 +109,11 @@ def train_all(which, folder):
             and (case.pmap_is_one_device or mode != "pmap")
         ]
         for mode in chosen:
-            algorithm, compilations = modes()[mode](case.algorithm), Compilations()
+            in_mode, mesh = modes()[mode]
+            algorithm, compilations = in_mode(case.algorithm), Compilations()
             for seed in SEEDS:
-                eight = train(algorithm, seed=seed, callbacks=(compilations,))
+                first = read_state(folder / f"{name} first {seed}.npz", case.algorithm, mesh)
+                eight = train(algorithm, seed=seed, state=first, callbacks=(compilations,))
                 assert len(jax.tree.leaves(eight)[0].sharding.device_set) == 8
                 leaves = jax.tree.leaves(multihost.to_host(eight))
                 np.savez(folder / f"{name} {mode} {seed}.npz", *leaves)
