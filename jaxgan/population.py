@@ -155,7 +155,7 @@ def over_devices(
     apart = NamedSharding(mesh, PartitionSpec(MEMBER_AXIS))
     shared = NamedSharding(mesh, PartitionSpec())
     shardings: PyTree = TrainState._make([shared] + [apart] * (len(TrainState._fields) - 1))
-    compiled = jax.jit(algorithm.init, out_shardings=shardings)
+    compiled = parallel.compiled_init(algorithm, shardings)
 
     def init(keys: PRNGKey, batch: Batch) -> TrainState:
         if len(keys) % len(devices):

@@ -2,6 +2,7 @@ from . import axis as axis
 from . import modes as modes
 from . import multihost as multihost
 from .modes import batch_sharding as batch_sharding
+from .modes import compiled_init as compiled_init
 from .modes import data_parallel as data_parallel
 from .modes import jit as jit
 from .modes import mapped_update as mapped_update

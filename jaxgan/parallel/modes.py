@@ -50,7 +50,7 @@ def jit(algorithm: TrainingAlgorithm, *, max_traces: int | None = None) -> Train
     # compilation of the update serves both.
     default = jax.device_put(0).sharding
     return algorithm._replace(
-        init=jax.jit(algorithm.init, out_shardings=default),
+        init=compiled_init(algorithm, default),
         update=jax.jit(_guarded(algorithm.update, max_traces), donate_argnums=0),
     )
 
@@ -104,7 +104,7 @@ def pmap(
             jax.block_until_ready(state)
         return state, metrics
 
-    return algorithm._replace(init=jax.jit(algorithm.init, out_shardings=replicated), update=update)
+    return algorithm._replace(init=compiled_init(algorithm, replicated), update=update)
 
 
 def sharded(
@@ -149,7 +149,7 @@ def sharded(
         # The result must not depend on the process, whose rows of the batch differ.
         shapes = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), batch)
         out = state_shardings(mesh, jax.eval_shape(algorithm.init, key, shapes))
-        return jax.jit(algorithm.init, out_shardings=out)(key, shapes)
+        return compiled_init(algorithm, out)(key, shapes)
 
     def to_global(x: Any) -> jax.Array:
         _check_divides(x.shape[1] * jax.process_count(), mesh.size)
@@ -207,6 +207,24 @@ def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
         return multihost.to_host(compiled(jax.tree.map(to_global, batch), *others))
 
     return call
+
+
+def compiled_init(algorithm: TrainingAlgorithm, shardings: PyTree) -> jax.stages.Wrapped:
+    """The jitted `init` of an algorithm, compiled quickly, since it runs once.
+
+    Args:
+      algorithm: any pure algorithm.
+      shardings: sharding of the state, or of its leaves.
+
+    Returns:
+      `(key, batch) -> state`, with the bits of a program that is optimised further.
+
+    Example:
+      >>> init = compiled_init(algorithm, jax.device_put(0).sharding)  # doctest: +SKIP
+    """
+    (device, *_) = jax.tree.leaves(shardings)[0].device_set
+    options = {"xla_backend_optimization_level": 1} if device.platform == "cpu" else None
+    return jax.jit(algorithm.init, out_shardings=shardings, compiler_options=options)
 
 
 def sharded_update(
