@@ -5,7 +5,8 @@
 
 Every command starts in a process of its own, as in a shell, in turn with the program that does the
 same in `benchmarks/torch_waits.py`; medians of some repetitions. *First* is with no compiled
-program cached, *again* with those of the first. PyTorch is needed: `pip install -e '.[bench]'`.
+program cached but, where a run is resumed, those of its first command; *again* with those of the
+first. PyTorch is needed: `pip install -e '.[bench]'`.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ import numpy as np
 import tyro
 
 NUM_PICTURES = 50
-TRAIN = ("--data", "digits", "--num-steps", "1", "--evaluate-every", "0")
+NO_EVALUATION = ("--evaluate-every", "0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,22 +65,23 @@ def prepare(folder: Path) -> None:
     for i in range(NUM_PICTURES):
         pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
         Image.fromarray(pixels).save(folder / "pictures" / f"{i:02}.png")
-    pairs = ("--data", "recoloured", "--crop-size", "32", "--num-steps", "1")
     for words in (
-        ("train", "mnist", *TRAIN),
-        ("train", "autoencoder", *TRAIN, "--task", "anomaly", "--anomaly", "3"),
-        ("train", "pix2pix", *pairs, "--evaluate-every", "0"),
+        ("mnist", "--data", "digits"),
+        ("autoencoder", "--data", "digits", "--task", "anomaly", "--anomaly", "3"),
+        ("pix2pix", "--data", "recoloured", "--crop-size", "32"),
     ):
-        timed(jaxgan(*words, "--run-dir", folder / words[1]), {})
+        run = ("--num-steps", 1, *NO_EVALUATION, "--run-dir", folder / words[0])
+        timed(jaxgan("train", *words, *run), {})
     timed(torch_program("prepare", folder), {})
 
 
 def waits(folder: Path, repeat: int) -> dict[str, tuple[Sequence[list[str]], list[str]]]:
     """Commands by what they do: ours, in two forms where they cannot be repeated, and PyTorch's."""
     new = [folder / f"new_{repeat}_{i}" for i in range(2)]
-    first_grid = [
-        jaxgan("train", "mnist", *TRAIN, "--sample-every", "1", "--run-dir", path) for path in new
-    ]
+    train = ("train", "mnist", "--data", "digits", *NO_EVALUATION, "--sample-every", 1)
+    first_grid, resumed = (
+        [jaxgan(*train, "--num-steps", last, "--run-dir", path) for path in new] for last in (1, 2)
+    )
     mnist, pictures = folder / "mnist", folder / "pictures"
     one = lambda *words: [jaxgan(*words)]
     return {
@@ -88,6 +90,7 @@ def waits(folder: Path, repeat: int) -> dict[str, tuple[Sequence[list[str]], lis
             [sys.executable, "-c", "import torch"],
         ),
         "a new run to its first grid": (first_grid, torch_program("train", folder)),
+        "that run, resumed for a step": (resumed, torch_program("train", folder)),
         "`sample`, 64 images": (
             one("sample", mnist, "--out", folder / "ours.png"),
             torch_program("sample", folder),

@@ -214,7 +214,10 @@ def test_any_prepared_image_set_comes_through_the_door(tmp_path, no_network, siz
         pkg_dir_path = tmp_path
 
         def _info(self):
-            features = {"image": tfds.features.Tensor(shape=(None, 6, 3), dtype=np.uint8)}
+            features = {
+                "image": tfds.features.Tensor(shape=(None, 6, 3), dtype=np.uint8),
+                "label": tfds.features.ClassLabel(names=["cat", "dog", "owl"]),
+            }
             return self.dataset_info_from_configs(
                 features=tfds.features.FeaturesDict(features), disable_shuffling=True
             )
@@ -223,7 +226,7 @@ def test_any_prepared_image_set_comes_through_the_door(tmp_path, no_network, siz
             return {split: self._generate_examples() for split in ("train", "test")}
 
         def _generate_examples(self):
-            yield from enumerate({"image": image} for image in images)
+            yield from enumerate({"image": image, "label": "dog"} for image in images)
 
     TinyPictures(data_dir=tmp_path, file_format="array_record").download_and_prepare()
     if len(set(sizes)) > 1:
@@ -232,8 +235,10 @@ def test_any_prepared_image_set_comes_through_the_door(tmp_path, no_network, siz
         return
     dataset = data.load("tiny_pictures", data_dir=tmp_path)
     assert dataset.source.startswith("TFDS tiny_pictures/1.0.0 in")
-    assert dataset.num_classes is None
     np.testing.assert_array_equal(dataset.train["image"], np.stack(images))
+    np.testing.assert_array_equal(dataset.train["label"], [1] * len(images))
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert (dataset.num_classes, dataset.record["classes"]) == (3, ["cat", "dog", "owl"])
     assert not no_network
 
 

@@ -31,7 +31,7 @@ class Dataset(NamedTuple):
       source: human-readable description of where the set was loaded from.
       stands_in: whether it is the fallback for a set that is not available.
       train, test: `image` `uint8[n, height, width, channels]`, and optionally `label` `int32[n]`.
-      classes: names of the classes by label, where folders are classes; otherwise empty.
+      classes: names of the classes by label, of folders and of TFDS sets; otherwise empty.
       details: more entries of the record, of image files.
       recorded: the record of the set of which this one has only the shapes (`blank`).
     """
@@ -302,7 +302,10 @@ def _from_tfds(name: str, folder: Path | None) -> Dataset:
         builder = tfds.builder(name, roots[0])
         tfds.prepare(builder)
     train, test = (tfds.read(builder, split) for split in ("train", "test"))
-    return Dataset(name, f"TFDS {builder.info.full_name} in {builder.data_dir}", train, test)
+    source = f"TFDS {builder.info.full_name} in {builder.data_dir}"
+    classes = tfds.class_names(builder)
+    details = {"classes": list(classes)} if classes else {}
+    return Dataset(name, source, train, test, classes=classes, details=details)
 
 
 def _prepared_folder(name: str, root: Path) -> bool:

@@ -168,6 +168,17 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
     return arrays
 
 
+def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    """Names of the classes by label; empty for a set without labels.
+
+    Args:
+      builder: builder of the set.
+    """
+    features = builder.info.features
+    labels = features["label"] if "label" in features else None
+    return tuple(labels.names) if isinstance(labels, tfds.features.ClassLabel) else ()
+
+
 def pictures(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
     """Opens one split of a prepared set as lazily decoded images of any sizes.
 
