@@ -175,8 +175,9 @@ def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
       builder: builder of the set.
     """
     features = builder.info.features
-    labels = features["label"] if "label" in features else None
-    return tuple(labels.names) if isinstance(labels, tfds.features.ClassLabel) else ()
+    if "label" not in features or not isinstance(features["label"], tfds.features.ClassLabel):
+        return ()
+    return tuple(features["label"].names)
 
 
 def pictures(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
