@@ -62,40 +62,49 @@ def conditional() -> list[Row]:
 
 def infogan() -> list[Row]:
     """InfoGAN without labels (`python -m experiments.mnist --data mnist --preset infogan --features
-    16 --num-steps 10000`; the paper has 64 channels, and 5000 steps of 128), three seeds. Purity:
-    share of 10 000 samples whose digit, as a classifier reads it, is that of their categorical
-    code, after the best matching of codes and digits. Monotonicity: largest rank correlation of a
-    continuous code at 21 values in [-1, 1] with the slant (the covariance of rows and columns over
-    the variance of rows) or the width (the standard deviation of columns) of the image, averaged
-    over 500 samples. Accuracy of the code: share of the 10 000 test images whose digit is that of
-    the category that Q reads from them, after the best matching; Chen et al., 2016,
-    https://arxiv.org/abs/1606.03657, section 7.2, report an error of 5 %.
+    16 --num-steps 10000 --infogan 0.2`; the paper has 64 channels, 5000 steps of 128, and a weight
+    of 1), three seeds. Purity: share of 10 000 samples whose digit, as a classifier reads it, is
+    that of their categorical code, after the best matching of codes and digits. Monotonicity:
+    largest rank correlation of a continuous code at 21 values in [-1, 1] with the slant (the
+    covariance of rows and columns over the variance of rows) or the width (the standard deviation
+    of columns) of the image, averaged over 500 samples. Accuracy of the code: share of the 10 000
+    test images whose digit is that of the category that Q reads from them, after the best matching;
+    Chen et al., 2016, https://arxiv.org/abs/1606.03657, section 7.2, report an error of 5 %. With
+    the paper's weight, codes are told apart before the images are digits, and some share a digit
+    or have several; a smaller weight lets them come later.
     """
     dataset = data.load("mnist")
-    found: dict[str, list[float]] = {f"purity by {name}": [] for name in judges()}
-    found |= {"monotonicity of slant": [], "monotonicity of width": [], ACCURACY: []}
-    for seed in SEEDS:
-        own = {"data": "mnist", "features": 16, "num_steps": 10_000, "seed": seed}
-        config = with_preset(mnist.Config, "infogan", **own)
-        experiment, prior = mnist.make(config, dataset), images.make_prior(config)
-        assert isinstance(prior, latents.Codes)
-        state = trained(experiment, config)
-        decode = decoder(experiment.game, state)
-        z = prior(jax.random.key(1), 10_000)
-        codes = np.argmax(prior.split(z).categories[0], axis=1)
-        samples = in_parts(decode, z)
-        for name, judge in judges().items():
-            found[f"purity by {name}"].append(purity(codes, read(judge, samples)))
-        for name, value in monotonicity(decode, prior).items():
-            found[f"monotonicity of {name}"].append(value)
-        categories = categories_by_q(discriminator_of(config, dataset, state), dataset)
-        found[ACCURACY].append(purity(categories, dataset.test["label"]))
-        print("infogan", seed, found, flush=True)
-    published = {ACCURACY: "0.95"}
+    found: dict[str, list[float]] = {}
+    for weight in (0.2, 1.0):
+        for seed in SEEDS:
+            for what, value in infogan_scores(dataset, weight, seed).items():
+                found.setdefault(f"weight {weight:g}: {what}", []).append(value)
+            print("infogan", weight, seed, found, flush=True)
     return [
-        Row(what, published.get(what, "none"), digits.median_of(values), "0 to 2")
+        Row(what, "0.95" if ACCURACY in what else "none", digits.median_of(values), "0 to 2")
         for what, values in found.items()
     ]
+
+
+def infogan_scores(dataset: data.Dataset, weight: float, seed: int) -> dict[str, float]:
+    """What the codes of one trained InfoGAN say about the digits, without labels."""
+    own = {"data": "mnist", "features": 16, "num_steps": 10_000, "infogan": weight, "seed": seed}
+    config = with_preset(mnist.Config, "infogan", **own)
+    experiment, prior = mnist.make(config, dataset), images.make_prior(config)
+    assert isinstance(prior, latents.Codes)
+    state = trained(experiment, config)
+    decode = decoder(experiment.game, state)
+    z = prior(jax.random.key(1), 10_000)
+    codes = np.argmax(prior.split(z).categories[0], axis=1)
+    samples = in_parts(decode, z)
+    purities = {
+        f"purity by {name}": purity(codes, read(judge, samples)) for name, judge in judges().items()
+    }
+    walks = {
+        f"monotonicity of {name}": value for name, value in monotonicity(decode, prior).items()
+    }
+    categories = categories_by_q(discriminator_of(config, dataset, state), dataset)
+    return purities | walks | {ACCURACY: purity(categories, dataset.test["label"])}
 
 
 def stacked_mnist() -> list[Row]:
