@@ -62,20 +62,21 @@ def conditional() -> list[Row]:
 
 def infogan() -> list[Row]:
     """InfoGAN without labels (`python -m experiments.mnist --data mnist --preset infogan --features
-    16 --num-steps 10000 --infogan 0.2`; the paper has 64 channels, 5000 steps of 128, and a weight
-    of 1), three seeds. Purity: share of 10 000 samples whose digit, as a classifier reads it, is
-    that of their categorical code, after the best matching of codes and digits. Monotonicity:
-    largest rank correlation of a continuous code at 21 values in [-1, 1] with the slant (the
-    covariance of rows and columns over the variance of rows) or the width (the standard deviation
-    of columns) of the image, averaged over 500 samples. Accuracy of the code: share of the 10 000
-    test images whose digit is that of the category that Q reads from them, after the best matching;
-    Chen et al., 2016, https://arxiv.org/abs/1606.03657, section 7.2, report an error of 5 %. With
-    the paper's weight, codes are told apart before the images are digits, and some share a digit
-    or have several; a smaller weight lets them come later.
+    16 --num-steps 10000`; the paper has 64 channels, and 5000 steps of 128), with the paper's
+    weight of the codes, 1, and with `--infogan 0.2`, three seeds each. Purity: share of 10 000
+    samples whose digit, as a classifier reads it, is that of their categorical code, after the best
+    matching of codes and digits. Monotonicity: largest rank correlation of a continuous code at 21
+    values in [-1, 1] with the slant (the covariance of rows and columns over the variance of rows)
+    or the width (the standard deviation of columns) of the image, averaged over 500 samples.
+    Accuracy of the code: share of the 10 000 test images whose digit is that of the category that Q
+    reads from them, after the best matching; Chen et al., 2016, https://arxiv.org/abs/1606.03657,
+    section 7.2, report an error of 5 %. Where purity is 0.7 to 0.8, some codes share a digit and
+    others have two; which seeds these are changes with the weight, and with the width as well: with
+    32 channels and weight 1, seeds 0 and 2 have 0.711 and 0.969 by LeNet-5.
     """
     dataset = data.load("mnist")
     found: dict[str, list[float]] = {}
-    for weight in (0.2, 1.0):
+    for weight in (1.0, 0.2):
         for seed in SEEDS:
             for what, value in infogan_scores(dataset, weight, seed).items():
                 found.setdefault(f"weight {weight:g}: {what}", []).append(value)
