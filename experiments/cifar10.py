@@ -32,7 +32,7 @@ class Config(images.Config):
     """cifar10, or another TFDS image set, or folder (image files in --data-dir, in train/ and test/
     or val/ if it has these; folders in them are classes)."""
     features: int = flag(64, at_least=1)
-    """Channels of the finest layer of convolutional networks; of all stages of r3gan."""
+    """Channels of the finest layer of convolutional networks."""
     x_flips: bool = True
     """Mirror training images horizontally with probability 1/2, anew in every epoch."""
 

@@ -8,8 +8,9 @@ Commands:
     python -m experiments.images --data-dir DIR --size 64 --conditional --loss hinge
 
 A preset is the flags that a paper gives (`experiments/presets.py`); any flag overrides it. With
-fewer than 20 000 images, and no `--instance-noise`, the discriminator sees them augmented
-(`--augment`), so that it cannot learn them by heart; `config.json` records it.
+fewer than 20 000 images, no `--instance-noise` and no preset that says otherwise (most have
+`--augment none`), the discriminator sees them augmented (`--augment`), so that it cannot learn them
+by heart; `config.json` records it.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     """Networks: of a paper (infogan: dcgan with a dense layer in both); or fully connected (mlp),
     or those of Goodfellow et al. (maxout)."""
     features: int = flag(32, at_least=1)
-    """Channels of the finest layer of convolutional networks; of all stages of r3gan."""
+    """Channels of the finest layer of convolutional networks."""
     discriminator_norm: Literal["none", "batch"] = "none"
     """Normalisation of the discriminator of dcgan and infogan, and of its head: batch as in the
     papers; none with gradient penalties, since batch statistics make the logit of an example depend
@@ -111,7 +112,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     penalty_every: int = flag(16, at_least=1)
     """Steps between gradient penalties, each weighted by that number (lazy regularisation)."""
     lecam: float = flag(0.0, at_least=0.0)
-    """Weight of LeCam regularisation, 0.3 or less in the paper; 0 for none."""
+    """Weight of LeCam regularisation, 0.3 in the authors' code for 10 000 images; 0 for none."""
     consistency: float = flag(0.0, at_least=0.0)
     """Weight of balanced consistency (bCR) under shifts by a few pixels; 10 in the paper."""
     latent_consistency: float = flag(0.0, at_least=0.0)

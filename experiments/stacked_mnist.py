@@ -12,7 +12,7 @@ evaluation classifies the digits of 26 000 samples: `modes` is the number of dif
 
 Hardware: two CPU cores. Results on MNIST: the first command has 901 modes after 2000 steps, 955
 after 4000 and all 1000 after 8000, some five minutes of a core, with a `reverse_kl` of 0.145 after
-10 000. The second ends with 0.106 (0.019 for a perfect generator; docs/results.md).
+10 000. The second ends with 0.103 (0.019 for a perfect generator; two seeds, docs/results.md).
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def population(
       own_data: whether every member has its own minibatches, with leaves
         `[num_minibatches, P, batch, ...]` (`stacked_minibatches`). If not, all have the same.
       chunk: number of members that are computed at once, the chunks one after the other, which
-        bounds memory; all at once if `None`. On a CPU, without convolutions: those are slow in
-        loops.
+        bounds memory; all at once if `None`. On a CPU, other libraries' convolutions are slow in
+        this loop.
 
     Returns:
       The algorithm, for `parallel.jit` or `over_devices`.

@@ -13,7 +13,7 @@ GEOMETRY = ("scale", "rotate", "aniso", "xfrac")
 COLOR = ("brightness", "contrast", "lumaflip", "hue", "saturation")
 CORRUPTION = ("filter", "noise", "cutout")
 NAMES = (*BLIT, *GEOMETRY, *COLOR, *CORRUPTION)
-TIMES = {"rotate": 2, "filter": 4}  # transformations of which there are several, 18 in all
+TIMES = {"rotate": 2, "filter": 4}  # several of a kind; the paper counts rotation once, 18 in all
 
 
 class Draw(NamedTuple):

@@ -195,7 +195,7 @@ class Interpolate(DataArguments):
     num: int = 8
     """Number of pairs."""
     steps: int = 8
-    """Number of images per interpolation."""
+    """Number of images per interpolation; between two images, which are added at its ends."""
     path: Literal["lerp", "slerp"] | None = None
     """Linear or spherical interpolation; by default spherical between latents from a prior."""
     label: str | None = None

@@ -38,8 +38,8 @@ def competitive(
       tolerance: relative residual of the normal equations at which the iteration ends.
 
     Returns:
-      The algorithm, with one minibatch a step. On a CPU, use it for networks without convolutions,
-      whose gradients XLA compiles to slow code inside loops.
+      The algorithm, with one minibatch a step. On a CPU, XLA compiles the gradients of other
+      libraries' convolutions to slow code in its loop.
 
     Raises:
       ValueError: `iterations` is below 1.

@@ -10,8 +10,8 @@ from jaxgan.types import Batch, Metrics, PRNGKey
 def scan_steps(algorithm: TrainingAlgorithm, steps_per_update: int) -> TrainingAlgorithm:
     """Several updates in one compiled `jax.lax.scan`: the same results with fewer dispatches.
 
-    Useful if an update takes less time than its dispatch. On a CPU, use it only for networks
-    without convolutions, whose gradients XLA compiles to slow code inside loops.
+    Useful if an update takes less time than its dispatch. On a CPU, XLA compiles the gradients of
+    other libraries' convolutions to slow code inside loops; `jaxgan.networks` has fast ones.
 
     Args:
       algorithm: any training algorithm.

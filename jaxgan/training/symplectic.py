@@ -37,7 +37,7 @@ def symplectic(
         positive.
 
     Returns:
-      The algorithm. A step takes one minibatch, and the time of about four simultaneous steps.
+      The algorithm. A step takes one minibatch, and the time of about five simultaneous steps.
 
     Reference:
       Balduzzi et al., *The Mechanics of n-Player Differentiable Games*, 2018,

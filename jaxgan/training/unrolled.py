@@ -36,8 +36,8 @@ def unrolled(
         discriminator of a GAN, by default.
 
     Returns:
-      The algorithm. A step takes the time of about 1 + k simultaneous steps. On a CPU, use it for
-      networks without convolutions, whose gradients XLA compiles to slow code inside loops.
+      The algorithm. A step takes the time of about 1 + k simultaneous steps. On a CPU, XLA compiles
+      the gradients of other libraries' convolutions to slow code in its loop.
 
     Raises:
       ValueError: `num_steps` is negative, or there is no such player.
