@@ -30,6 +30,7 @@ import tyro
 from jaxgan.runs import xla_flags
 
 Rows = list[dict[str, Any]]
+SCANNED = 50  # steps of an update of `unrolled` and `methods`, which divide theirs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +189,8 @@ def methods(config: Config) -> Rows:
     game, _ = mixture.make_gan(mixture.Config(features=64, r1=0.0))
     adam = lambda **more: optax.adam(1e-3, b1=0.0, b2=0.99, **more)
     play = (game, {"discriminator": adam(eps_root=1e-16), "generator": adam()})
+    # Whose own step is the optimizer's: with SGD they are the papers' algorithms.
+    plain = (game, dict.fromkeys(play[1], optax.sgd(0.1)))
     # Gradient evaluations of both players per step; a Jacobian product counts as two.
     ways = {
         "simultaneous": (jaxgan.simultaneous(*play), 1),
@@ -199,13 +202,13 @@ def methods(config: Config) -> Rows:
         "extragradient": (jaxgan.extragradient(*play), 2),
         "consensus, 0.1": (jaxgan.consensus(*play, strength=0.1), 3),
         "symplectic, 0.1": (jaxgan.symplectic(*play, strength=0.1), 5),
-        "ode, steps of 0.1": (jaxgan.ode(*play, step_size=0.1), 4),
+        "ode, steps of 0.1": (jaxgan.ode(*plain, step_size=0.1), 4),
         "unrolled, k = 5": (jaxgan.unrolled(*play, num_steps=5), 6),
-        "competitive, steps of 0.1": (jaxgan.competitive(*play, step_size=0.1, iterations=2), 15),
+        "competitive, steps of 0.1": (jaxgan.competitive(*plain, step_size=0.1, iterations=2), 15),
     }
     rows = []
     for name, (algorithm, evaluations) in ways.items():
-        num_steps = config.num_steps // evaluations
+        num_steps = config.num_steps // evaluations // SCANNED * SCANNED
         row = {"": name, "steps": num_steps}
         for points in (data.ring(), data.grid()):
             scores = _scores(game, algorithm, config, num_steps, points)
@@ -256,12 +259,14 @@ def _scores(
         data.sampled_minibatches(mixture.sample, batch_size=config.batch_size, seed=seed)
         for seed in seeds
     ]
-    members = jaxgan.jit(jaxgan.scan_steps(population.population(algorithm, own_data=True), 50))
+    members = jaxgan.jit(
+        jaxgan.scan_steps(population.population(algorithm, own_data=True), SCANNED)
+    )
     state = jaxgan.fit(
         members,
         population.stacked_minibatches(samplers),
         key=population.member_keys(seeds),
-        num_steps=num_steps - num_steps % 50,
+        num_steps=num_steps - num_steps % SCANNED,
     )
     metric = metrics.mode_coverage(mixture.centres, mixture.std)
     batch = {"image": np.zeros((2500, 2), np.float32)}
