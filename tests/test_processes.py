@@ -15,8 +15,7 @@ from tests.programs import processes
 from tests.programs.common import difference, one_device
 
 EXPERIMENT = ["--data", "digits", "--network", "mlp", "--batch-size", 16, "--r1", 0]
-EXPERIMENT += ["--log-every", 1, "--checkpoint-every", 10]
-EXPERIMENT += ["--evaluate-every", 0]
+EXPERIMENT += ["--log-every", 1, "--checkpoint-every", 10, "--evaluate-every", 0]
 EXPERIMENT += ["--b1", 0.5, "--b2", 0.999]  # by which rounding grows less than by the defaults
 
 

@@ -217,7 +217,8 @@ def compiled_init(algorithm: TrainingAlgorithm, shardings: PyTree) -> jax.stages
       shardings: sharding of the state, or of its leaves.
 
     Returns:
-      `(key, batch) -> state`, with the bits of a program that is optimised further.
+      `(key, batch) -> state`, with the bits of a program that is optimised further. On a CPU it is
+      not for use inside of another `jax.jit`, which takes no compiler options.
 
     Example:
       >>> init = compiled_init(algorithm, jax.device_put(0).sharding)  # doctest: +SKIP
