@@ -63,7 +63,8 @@ def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Latent:
     """
     if not low < high:
         raise ValueError(f"low is {low} and high is {high}, expected low < high")
-    return _per_example(lambda key: jax.random.uniform(key, (dim,), minval=low, maxval=high), dim)
+    sample = lambda key: jax.random.uniform(key, (dim,), jnp.float32, low, high)
+    return _per_example(sample, dim)
 
 
 def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
@@ -91,7 +92,7 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
     """
     if not bound > 0.0:
         raise ValueError(f"the bound of the truncation is {bound}, expected a positive number")
-    sample = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,))
+    sample = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,), jnp.float32)
     return _per_example(sample, dim)
 
 
@@ -192,11 +193,14 @@ class Codes:
     def _sample(self, key: PRNGKey) -> Array:
         key_noise, key_continuous, key_categories = jax.random.split(key, 3)
         one_hot = [
-            jax.nn.one_hot(jax.random.randint(jax.random.fold_in(key_categories, i), (), 0, k), k)
+            jax.nn.one_hot(
+                jax.random.randint(jax.random.fold_in(key_categories, i), (), 0, k), k, dtype="f4"
+            )
             for i, k in enumerate(self.categorical)
         ]
-        noise = jax.random.uniform(key_noise, (self.noise,), minval=-1.0)
-        continuous = jax.random.uniform(key_continuous, (self.continuous,), minval=-1.0)
+        uniform = lambda key, dim: jax.random.uniform(key, (dim,), jnp.float32, -1.0)
+        noise = uniform(key_noise, self.noise)
+        continuous = uniform(key_continuous, self.continuous)
         return jnp.concatenate([noise, *one_hot, continuous])
 
 
@@ -335,7 +339,7 @@ class _Normal:
         _check_dim(self.dim)
 
     def __call__(self, key: PRNGKey, n: int) -> Array:
-        return _per_example(lambda key: jax.random.normal(key, (self.dim,)), self.dim)(key, n)
+        return axis.normal(key, (n, self.dim))
 
 
 def _per_example(sample: Callable[[PRNGKey], Array], dim: int) -> Latent:

@@ -70,6 +70,10 @@ def population(
     sizes = {len(leaf) for leaf in leaves}
     if len(sizes) > 1:
         raise ValueError(f"the hyper-parameters are those of {sorted(sizes)} members")
+    if leaves and isinstance(make, TrainingAlgorithm):
+        raise ValueError(
+            "an algorithm has no hyper-parameters, expected a function of them that makes one"
+        )
     of = (lambda _: make) if isinstance(make, TrainingAlgorithm) else make
     first = of(jax.tree.map(lambda x: x[0], hyperparameters))
 

@@ -1,9 +1,22 @@
 """Schedules of learning rates, weights and moving-average decays, as optax schedules."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import optax
 
 from jaxgan.types import Array, Schedule
+
+
+def scheduled(value: float | Array | Schedule, step: Array) -> Any:
+    """The value at a step of a constant or a schedule.
+
+    Example:
+      >>> import optax
+      >>> scheduled(0.5, 10), float(scheduled(optax.linear_schedule(0.0, 1.0, 20), 10))
+      (0.5, 0.5)
+    """
+    return value(step) if callable(value) else value
 
 
 def constant_then_linear(learning_rate: float, *, constant: int, decay: int) -> Schedule:
@@ -109,11 +122,11 @@ def ema_half_life(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-    if not callable(half_life) and half_life < 0:
+    if isinstance(half_life, float | int) and half_life < 0:
         raise ValueError(f"half_life is {half_life}, expected at least 0 images")
 
     def decay(step: Array) -> Array:
-        images = half_life(step) if callable(half_life) else half_life
+        images = scheduled(half_life, step)
         if rampup is not None:
             images = jnp.minimum(images, rampup * batch_size * step)
         return 0.5 ** (batch_size / jnp.maximum(images, 1e-8))
@@ -146,6 +159,6 @@ def ema_warmup(decay: float) -> Schedule:
       >>> [round(float(schedule(step)), 3) for step in (0, 90, 890, 10_000)]
       [0.1, 0.91, 0.99, 0.999]
     """
-    if not 0.0 <= decay <= 1.0:
+    if isinstance(decay, float | int) and not 0.0 <= decay <= 1.0:  # an array may be traced
         raise ValueError(f"the decay of an average is {decay}, expected a value in [0, 1]")
     return lambda step: jnp.minimum(decay, (1.0 + step) / (10.0 + step))

@@ -283,6 +283,17 @@ def test_over_other_features():
     assert records["x2y/fid_toy"].details["width"] == 1
 
 
+def test_over_other_features_checkpoints_are_compared_by_the_fid():
+    """The lower the better, whatever they were compared by; pairs alone have no FID."""
+    network = metrics.Features("toy", lambda x: {"features": x[:, :1]})
+    images = {"image": np.zeros((10, 16, 16, 1), np.float32)}
+    sharp = Evaluation({"s": metrics.sharpness()}, images, best="sharpness", mode="max")
+    found = evaluation.over(sharp, network)
+    assert (found.best, found.mode) == ("fid_toy", "min")
+    pairs = Evaluation({"pairs": metrics.reconstruction()}, images, best="psnr", mode="max")
+    assert evaluation.over(pairs, network).best is None
+
+
 # ---- runs
 
 

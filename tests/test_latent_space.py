@@ -206,6 +206,13 @@ def test_psnr_of_a_known_error():
     """Of half the range, 20 log10 2."""
     found = latent_space.Projection(jnp.zeros((1, 2)), jnp.zeros((1, 2)), jnp.array([1.0]))
     np.testing.assert_allclose(found.psnr, [20 * np.log10(2)], rtol=1e-6)
+    assert found._replace(error=jnp.zeros(1)).psnr.tolist() == [100.0]  # as `metrics.psnr`
+
+
+def test_projection_of_images_of_other_channels_is_refused():
+    decode = lambda z: jnp.ones((len(z), 4, 4, 3)) * z[:, :1, None, None]
+    with pytest.raises(AssertionError, match="shape"):
+        latent_space.project(decode, jnp.zeros((2, 4, 4, 1)), jnp.zeros((1, 2, 2)))
 
 
 def test_sefa_finds_the_eigenvectors_of_the_first_layer():
@@ -231,6 +238,10 @@ def test_principal_components_are_those_of_ganspace():
     cosines = np.abs(np.sum(np.asarray(found.vectors) * expected, axis=1))
     np.testing.assert_allclose(cosines, 1.0, atol=1e-5)
     np.testing.assert_allclose(found.strengths, pca.explained_variance_, rtol=1e-4)
+    flat = jnp.asarray(features * (np.arange(7) == 6), jnp.float32)  # of rank 1
+    degenerate = latent_space.principal_components(jnp.asarray(z, jnp.float32), flat, 3)
+    assert np.isfinite(degenerate.vectors).all()
+    np.testing.assert_allclose(degenerate.strengths[1:], 0.0, atol=1e-6)
 
 
 def test_the_first_layer_takes_the_latent():

@@ -49,6 +49,39 @@ def values_of(metric, real, generated) -> dict[str, float]:
 # ---- what holds for every metric
 
 
+@pytest.mark.parametrize("name", TWO_SIDED | ONE_SIDED)
+def test_an_update_with_no_rows_changes_nothing(name):
+    metric, none = ALL[name], np.zeros((0, 4), np.float32)
+    expected = values_of(metric, rows(0), rows(1))
+    acc = metric.update(metric.init(), real=rows(0), generated=rows(1))
+    acc = metric.update(acc, real=none, generated=none)
+    found = {name: record.value for name, record in metric.compute(acc).items()}
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_a_metric_declares_how_many_rows_it_needs(name):
+    metric = ALL[name]
+    enough = rows(0, metric.min_real), rows(1, metric.min_generated)
+    assert np.isfinite(list(values_of(metric, *enough).values())).all()
+    with pytest.raises(MetricError, match=f"expected at least {metric.min_real}"):
+        values_of(metric, enough[0][1:], enough[1])
+    with pytest.raises(MetricError, match=f"expected at least {metric.min_generated}"):
+        values_of(metric, enough[0], enough[1][1:])
+
+
+def test_rows_of_other_features_are_refused():
+    frechet = metrics.frechet_distance()
+    real = frechet.update(frechet.init(), real=rows(0))
+    generated = frechet.update(frechet.init(), generated=rows(1, width=3))
+    with pytest.raises(MetricError, match="widths 4 and 3"):
+        frechet.merge(real, generated)
+    with pytest.raises(MetricError, match=r"training rows have shape \(4,\) and samples \(1,\)"):
+        values_of(TWO_SIDED["memorization"], rows(0, width=1), rows(1, width=1))
+    with pytest.raises(MetricError, match="0 validation rows"):
+        metrics.parzen_log_likelihood(np.zeros((0, 4)))
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_metric_declares_which_side_it_uses(name):
     """Of a one-sided metric real rows change nothing; a paired one takes each example once."""
@@ -443,6 +476,12 @@ def test_mode_coverage_counts():
     nowhere = values_of(metric, None, np.full((4, 2), 9.0))
     assert nowhere["reverse_kl"] == pytest.approx(np.log(3))
     assert nowhere["partition_kl"] == pytest.approx(4.5)
+    # Within 9 deviations are all but exp(-40.5) of the samples; within 50, all in float64.
+    for within in (9.0, 50.0):
+        wide = metrics.mode_coverage(MODES, std=0.1, within=within)
+        record = wide.compute(wide.update(wide.init(), generated=MODES))["partition_kl"]
+        assert record.value == pytest.approx(0.0, abs=1e-12)
+        assert record.floor == pytest.approx(metrics.reverse_kl_floor(3, 3))
 
 
 def test_a_perfect_generator_scores_the_floors():
@@ -474,6 +513,10 @@ def test_stacked_classes():
     assert found["modes_classes"] == 3
     shares = np.array([0.5, 0.25, 0.25])
     assert found["reverse_kl_classes"] == pytest.approx(np.sum(shares * np.log(1000 * shares)))
+    for digits, shape in ((1, (4, 3, 10)), (3, (4, 30)), (3, (4, 2, 15))):
+        metric = metrics.class_coverage(LOGITS, digits=digits)
+        with pytest.raises(MetricError, match=f"digits is {digits}"):
+            metric.update(metric.init(), generated=np.zeros(shape))
 
 
 # ---- sliced Wasserstein, Parzen windows, memorization
@@ -599,6 +642,25 @@ def test_ms_ssim_of_two_scales(side):
         fine, coarse = plain_ssim(a, b)[1], plain_ssim(halve(a), halve(b))[0]
         expected.append(np.mean(fine ** weights[0] * coarse ** weights[1]))  # over channels
     np.testing.assert_allclose(metrics.ms_ssim(x, y), expected, rtol=1e-3)
+
+
+def test_similarity_in_half_precision_is_that_of_the_values():
+    """E x^2 - m^2 cancels in bfloat16; the values themselves are what is compared."""
+    x = jnp.asarray(pictures(0, side=32), jnp.bfloat16)
+    y = jnp.asarray(0.9 * pictures(0, side=32) + 0.1 * pictures(1, side=32), jnp.bfloat16)
+    for similarity in (metrics.ssim, metrics.ms_ssim, metrics.psnr):
+        expected = similarity(x.astype(jnp.float32), y.astype(jnp.float32))
+        np.testing.assert_array_equal(similarity(x, y), expected)
+    metric = metrics.reconstruction()
+    found = values_of(metric, np.asarray(x), np.asarray(y))
+    assert found == values_of(metric, np.float32(x), np.float32(y))
+
+
+def test_images_below_the_window_have_no_similarity():
+    x = jnp.ones((2, 10, 28, 1))
+    for similarity in (metrics.ssim, metrics.ms_ssim):
+        with pytest.raises(ValueError, match="at least 11 x 11 pixels"):
+            similarity(x, -x)
 
 
 def test_ms_ssim_diversity_detects_a_collapse():

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 import jaxgan
-from jaxgan import checkpoint, penalties
+from jaxgan import augment, checkpoint, penalties, schedules
 from jaxgan.population import (
     diverged,
     in_turn,
@@ -166,9 +166,25 @@ def test_a_member_that_diverges_does_not_end_the_others():
     assert_close(member(state, 0), member(state, 2), 0.0)
 
 
+def test_hyperparameters_of_schedules_and_terms_may_be_traced():
+    """Numbers are checked where they are numbers; an array may be a member's."""
+
+    @jax.vmap
+    def made(x):
+        augment.ada(("brightness",), p=x, target=None)
+        penalties.lecam(x), penalties.path_length(x), penalties.mode_seeking(epsilon=x)
+        return schedules.ema_warmup(x)(0), schedules.ema_half_life(x, batch_size=1)(0)
+
+    warmup, half_life = made(jnp.array([0.05, 0.5]))
+    np.testing.assert_allclose(warmup, [0.05, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(half_life, [0.5**20, 0.25], rtol=1e-5)
+
+
 def test_what_is_refused():
     algorithm = games.CASES["minimax"]().algorithm
     with pytest.raises(ValueError, match="chunk is 0, expected at least 1 member"):
         population(algorithm, chunk=0)
+    with pytest.raises(ValueError, match="expected a function of them that makes one"):
+        population(algorithm, {"lr": jnp.array([1e-3, 1.0])})
     with pytest.raises(ValueError, match=r"are those of \[2, 3\] members"):
         population(make, {"lr": jnp.zeros(2), "r1": jnp.zeros(3)})

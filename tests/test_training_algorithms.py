@@ -198,8 +198,9 @@ def test_ode():
     assert_direction(jaxgan.ode(GAME, SGD, step_size=H), slope)
     square = lambda x: np.sum(field(np.concatenate([x, POINT[2:]]))[2:] ** 2)  # of the other player
     slope[:2] += 0.3 * slopes(square, POINT[:2])
-    algorithm = jaxgan.ode(GAME, SGD, step_size=H, regularization={"x": 0.3})
-    assert_direction(algorithm, slope)
+    for weight in (0.3, lambda step: 0.3 + step):
+        algorithm = jaxgan.ode(GAME, SGD, step_size=H, regularization={"x": weight})
+        assert_direction(algorithm, slope)
 
 
 def test_lookahead():

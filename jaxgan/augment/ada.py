@@ -12,6 +12,7 @@ from jaxgan.augment.color import color_map, recolored
 from jaxgan.augment.corruption import cut, filtered, noisy
 from jaxgan.augment.draws import BLIT, COLOR, GEOMETRY, NAMES, draw
 from jaxgan.parallel import axis
+from jaxgan.schedules import scheduled
 from jaxgan.types import Array, PRNGKey, PyTree, Schedule
 
 
@@ -86,17 +87,15 @@ def ada(
     factors = dict(policy) if isinstance(policy, Mapping) else dict.fromkeys(policy, 1.0)
     _check(factors, p, target, images, interval)
     transform = partial(_transformed, factors)
-    if callable(p):
-        return stateless(lambda key, x, step: transform(p(step), key, x))
     if target is None:
-        return stateless(lambda key, x, step: transform(p, key, x))
+        return stateless(lambda key, x, step: transform(scheduled(p, step), key, x))
 
     def init() -> PyTree:
         return {"p": jnp.float32(p), "signs": jnp.float32(0.0), "minibatches": jnp.int32(0)}
 
     def update(state: PyTree, real_logits: Array, batch_size: int) -> PyTree:
         before, minibatches = state["minibatches"], state["minibatches"] + 1
-        sign = axis.mean(jnp.mean(jnp.sign(real_logits)))
+        sign = axis.mean(jnp.mean(jnp.sign(real_logits).astype(jnp.float32)))
         signs = jnp.where(before % interval == 0, 0.0, state["signs"]) + sign
         size = interval * axis.num_shards() * batch_size / images
         change = jnp.where(minibatches % interval == 0, size, 0.0)
@@ -146,7 +145,7 @@ def _check(
         raise ValueError(f"policy has {', '.join(unknown)}, expected some of {', '.join(NAMES)}")
     if callable(p) and target is not None:
         raise ValueError("p is a schedule and adapts to a target; pass target=None")
-    if not callable(p) and not 0.0 <= p <= 1.0:
+    if isinstance(p, float | int) and not 0.0 <= p <= 1.0:
         raise ValueError(f"p is {p}, expected a probability in [0, 1]")
     if target is not None and not -1.0 < target < 1.0:
         raise ValueError(f"target is {target}, expected a mean of signs in (-1, 1)")

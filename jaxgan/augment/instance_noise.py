@@ -2,6 +2,7 @@
 
 from jaxgan.augment.augmentation import Augmentation, stateless
 from jaxgan.parallel import axis
+from jaxgan.schedules import scheduled
 from jaxgan.types import Array, PRNGKey, Schedule
 
 
@@ -25,6 +26,6 @@ def instance_noise(sigma: float | Schedule) -> Augmentation:
 
     def apply(key: PRNGKey, images: Array, step: Array) -> Array:
         noise = axis.normal(key, images.shape, images.dtype)
-        return images + (sigma(step) if callable(sigma) else sigma) * noise
+        return images + scheduled(sigma, step) * noise
 
     return stateless(apply)

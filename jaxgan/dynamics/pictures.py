@@ -29,6 +29,11 @@ def draw_field(
       players: their names, the one on the horizontal axis first.
       reach: both numbers go from `-reach` to `reach`.
       trajectories: by label, points `[steps, 2]` of training, drawn as lines.
+
+    Example:
+      >>> field = lambda params: {"x": params["y"], "y": -params["x"]}  # of the game x y
+      >>> figure, ax = matplotlib.pyplot.subplots()  # doctest: +SKIP
+      >>> draw_field(ax, field, ("x", "y"))  # doctest: +SKIP
     """
     first, second = players
     line = jnp.linspace(-reach, reach, 17)
@@ -49,6 +54,10 @@ def draw_spectrum(ax: Any, spectra: Mapping[str, Spectrum]) -> None:
     Args:
       ax: matplotlib axes.
       spectra: spectra by label.
+
+    Example:
+      >>> spectra = {"at the end": dynamics.spectrum(field, params)}  # doctest: +SKIP
+      >>> draw_spectrum(ax, spectra)  # doctest: +SKIP
     """
     ax.axvline(0.0, color="0.6", linewidth=0.8)
     ax.axhline(0.0, color="0.9", linewidth=0.8)
@@ -59,7 +68,16 @@ def draw_spectrum(ax: Any, spectra: Mapping[str, Spectrum]) -> None:
 
 
 def draw_path(axes: Sequence[Any], path: Path) -> None:
-    """Draws the cosine and the norm of the field along a line, on two matplotlib axes."""
+    """Draws the cosine and the norm of the field along a line.
+
+    Args:
+      axes: two matplotlib axes, for the cosine of the path angle and for the norm.
+      path: as `path_angle` returns it.
+
+    Example:
+      >>> figure, axes = matplotlib.pyplot.subplots(1, 2)  # doctest: +SKIP
+      >>> draw_path(axes, path_angle(field, start, end))  # doctest: +SKIP
+    """
     angle, norm = axes
     angle.plot(path.positions, path.cosines)
     angle.set(ylabel="cosine of the path angle", ylim=(-1.05, 1.05))

@@ -22,7 +22,6 @@ MEASURES: Mapping[str, Callable[[Features], Metric]] = {
 }
 """Metrics of generated images, as functions of the features, by their names in commands."""
 
-NEIGHBOURS = 5  # of precision, recall, density and coverage, by default
 OVER_NETWORKS = ("fid", "kid", "prdc", "inception_score")  # metrics over a network's features
 OVER_PIXELS = ("swd", "ms_ssim")
 
@@ -67,8 +66,8 @@ def of_images(
 def measurable(features: Features, images: np.ndarray) -> list[str]:
     """Names of the `MEASURES` over these features that these real images suffice for.
 
-    The Inception score needs features with logits; precision, recall, density and coverage need
-    more images than neighbours, distances two of them, and MS-SSIM images as large as its window.
+    The Inception score needs features with logits, MS-SSIM images as large as its window, and each
+    metric its `min_real` images.
 
     Example:
       >>> "inception_score" in measurable(metrics.PIXELS, np.zeros((1, 8, 8, 3)))
@@ -77,13 +76,13 @@ def measurable(features: Features, images: np.ndarray) -> list[str]:
     one = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.float32)
     has_logits = features.score_logits in jax.eval_shape(features.apply, one)
     missing = {"inception_score"} if not has_logits else set()
-    if len(images) <= NEIGHBOURS:
-        missing.add("prdc")
-    if len(images) < 2:
-        missing |= {"fid", "kid", "swd"}
     if min(images.shape[1:3]) < similarity.WINDOW:
         missing.add("ms_ssim")
-    return [name for name in MEASURES if name not in missing]
+    return [
+        name
+        for name, measure in MEASURES.items()
+        if name not in missing and measure(features).min_real <= len(images)
+    ]
 
 
 def over(evaluation: Evaluation, features: Features) -> Evaluation:
@@ -91,7 +90,7 @@ def over(evaluation: Evaluation, features: Features) -> Evaluation:
 
     The metrics of the evaluation and its parts are replaced by FID, KID, precision, recall, density
     and coverage, and, over a classifier, the Inception score. Parts with paired metrics only are
-    dropped.
+    dropped, and checkpoints are compared by the FID, the lower the better, or by nothing.
 
     Example:
       >>> over(evaluation, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
@@ -104,7 +103,8 @@ def over(evaluation: Evaluation, features: Features) -> Evaluation:
     return evaluation._replace(
         metrics=network_metrics if has_unpaired else {},
         more={},
-        best=best if has_unpaired else evaluation.best,
+        best=best if has_unpaired else None,
+        mode="min",
         parts={name: part for name, part in parts.items() if part.metrics or part.parts},
     )
 

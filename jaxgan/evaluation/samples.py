@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -50,7 +50,7 @@ class Evaluation(NamedTuple):
     target: str = "image"
     others: Examples | None = None
     best: str | None = None
-    mode: str = "min"
+    mode: Literal["min", "max"] = "min"
     more: Mapping[str, Callable[[], Metric]] = MappingProxyType({})
     sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array] | None = None
     parts: "Mapping[str, Evaluation]" = MappingProxyType({})

@@ -13,6 +13,7 @@ from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.games.shared import check_batch, check_like, check_networks, normal_prior, sample_prior
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
 from jaxgan.parallel import axis
+from jaxgan.schedules import scheduled
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
 
 PLAYER = "autoencoder"
@@ -234,8 +235,8 @@ class _VAE:
             bounds = jax.nn.logsumexp(log_w, axis=1) - jnp.log(self.num_samples)
             return -jnp.mean(bounds), LossAux(state, metrics)
         penalized = jnp.maximum(axis.mean(jnp.mean(divergence, axis=0)), self.free_bits)
-        beta = self.beta(step) if callable(self.beta) else self.beta
-        return beta * jnp.sum(penalized) - log_likelihood, LossAux(state, metrics)
+        loss = scheduled(self.beta, step) * jnp.sum(penalized) - log_likelihood
+        return loss, LossAux(state, metrics)
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params[PLAYER]["encoder"], model_state[PLAYER]["encoder"]

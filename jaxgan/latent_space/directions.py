@@ -26,13 +26,16 @@ def sefa(kernel: Array, num: int | None = None) -> Directions:
     """Closed-form factorisation of the generator's first layer (SeFa).
 
     The first layer maps a step `a n` along a unit vector n to `a A n`. The steps that it stretches
-    most are the eigenvectors of `A^T A` with the largest eigenvalues, which are the strengths.
+    most are the eigenvectors of `A^T A` with the largest eigenvalues, which are the strengths. The
+    authors' code normalises the rows of A first, their paper does not.
 
     Args:
       kernel: `A^T`, weights of the first layer as flax stores them, `[dim, features]`; the columns
         of several layers that take the latent may be concatenated.
-      num: number of directions, at most `dim`; `dim` if `None`. The authors' code normalises each
-        row of the kernel's transpose first, their paper does not.
+      num: number of directions, at most `dim`; `dim` if `None`.
+
+    Returns:
+      Directions, the strongest first.
 
     Raises:
       AssertionError: the kernel is no matrix.
@@ -64,7 +67,8 @@ def principal_components(codes: Array, features: Array, num: int) -> Directions:
     Args:
       codes: latents z, `[n, dim]`, sampled from the prior.
       features: features y of their images, or the images, `[n, ...]`.
-      num: number of components, at most n - 1 and the number of features.
+      num: number of components, at most n - 1 and the number of features. A component that the
+        features do not have, beyond their rank, has the strength 0 and an arbitrary direction.
 
     Returns:
       Directions; their strengths are the components' variances.
@@ -94,8 +98,8 @@ def principal_components(codes: Array, features: Array, num: int) -> Directions:
     left, singular, _ = jnp.linalg.svd(centred, full_matrices=False)
     left, singular = left[:, :num], singular[:num]
     # Coordinates are `left * singular`, with orthogonal columns: least squares is a projection.
-    vectors = left.T @ (codes - jnp.mean(codes, axis=0, keepdims=True)) / singular[:, None]
-    vectors = vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = left.T @ (codes - jnp.mean(codes, axis=0, keepdims=True))
+    vectors = vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
     return Directions(vectors, singular**2 / (features.shape[0] - 1))
 
 

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxgan.losses import squared_error
+from jaxgan.metrics.similarity import psnr_of
 from jaxgan.types import Array
 
 
@@ -27,8 +29,8 @@ class Projection(NamedTuple):
 
     @property
     def psnr(self) -> Array:
-        """Peak signal-to-noise ratio of each image in dB, `10 log10(4 / error)`, `[n]`."""
-        return 10.0 * jnp.log10(4.0 / self.error)
+        """Peak signal-to-noise ratio of each image in dB, as `metrics.psnr`, `[n]`."""
+        return psnr_of(self.error)
 
 
 def project(
@@ -58,6 +60,9 @@ def project(
     Returns:
       The best latents of each image by squared error, their images and errors.
 
+    Raises:
+      AssertionError: decoded images have another shape than the images, or `starts` other numbers.
+
     Reference:
       Zhu, Krähenbühl, Shechtman and Efros, *Generative Visual Manipulation on the Natural Image
       Manifold*, 2016, https://arxiv.org/abs/1609.03552; Creswell and Bharath, *Inverting the
@@ -73,8 +78,7 @@ def project(
     chex.assert_equal(starts.shape[1], images.shape[0])
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, num_steps))
 
-    def error(z: Array) -> Array:
-        return jnp.mean((decode(z) - images) ** 2, axis=tuple(range(1, images.ndim)))
+    error = lambda z: squared_error(decode(z), images)
 
     def objective(z: Array) -> Array:
         return jnp.sum(error(z) + prior_weight * jnp.mean(z**2, axis=1))

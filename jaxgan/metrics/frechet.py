@@ -72,15 +72,18 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
 
     def update(acc: Accumulator, *, real: Any = None, generated: Any = None) -> Accumulator:
         for side, rows in (("real", real), ("generated", generated)):
-            if rows is not None:
+            if rows is not None and len(rows):
                 new = moments(checked(rows, side))
                 acc = acc._replace(**{side: _merged(getattr(acc, side), new)})
+        return of_one_width(acc)
+
+    def merge(a: Accumulator, b: Accumulator) -> Accumulator:
+        return of_one_width(Accumulator(*map(_merged, a, b)))
+
+    def of_one_width(acc: Accumulator) -> Accumulator:
         if acc.real and acc.generated:
             _check_widths(acc.real, acc.generated)
         return acc
-
-    def merge(a: Accumulator, b: Accumulator) -> Accumulator:
-        return Accumulator(*map(_merged, a, b))
 
     def compute(acc: Accumulator) -> Records:
         real, generated = _at_least_two(acc.real, "real"), _at_least_two(acc.generated, "generated")
@@ -98,7 +101,7 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
         )
         return {name: record}
 
-    return Metric(Accumulator, update, merge, compute, features, min_generated=2)
+    return Metric(Accumulator, update, merge, compute, features, min_generated=2, min_real=2)
 
 
 def gaussian_frechet_distance(

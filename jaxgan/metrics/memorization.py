@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import (
     PIXELS,
     Features,
@@ -36,7 +37,8 @@ def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
       A metric with one record, `memorization_<features>`, whose `real` rows are held-out examples.
 
     Raises:
-      MetricError: rows are not finite, or there are fewer than 100 held-out rows.
+      MetricError: rows are not finite or of another shape than the training rows, there are no
+        training rows, or fewer than 100 held-out ones.
 
     Example:
       >>> rng = np.random.default_rng(0)
@@ -51,6 +53,11 @@ def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
     name = features.score_name("memorization")
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
+        if generated.shape[1:] != training.shape[1:]:
+            raise MetricError(
+                f"training rows have shape {training.shape[1:]} and samples {generated.shape[1:]}; "
+                "compute all rows with the same feature extractor"
+            )
         held_out = nearest(real, training)[0][:, 0]
         distances = nearest(generated, training)[0][:, 0]
         threshold = float(np.quantile(held_out, 0.01, method="weibull"))

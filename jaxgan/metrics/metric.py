@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.errors import MetricError
@@ -167,7 +168,7 @@ class Sums(NamedTuple):
 
     @property
     def deviation(self) -> np.ndarray:
-        """Unbiased standard deviation of each value, `[num_values]`, of at least two examples."""
+        """Sample standard deviation of each value (`ddof=1`), `[num_values]`, of two or more."""
         variance = np.maximum(np.asarray(self.second) / self.n - self.mean**2, 0.0)
         return np.sqrt(variance * self.n / (self.n - 1))
 
@@ -236,10 +237,14 @@ def collecting(
 def checked(rows: Any, side: str) -> np.ndarray:
     """Returns rows as a NumPy array after checking that all are finite, and images floats.
 
+    Rows of half precision become float32, in which metrics are computed.
+
     Raises:
       MetricError: rows are not finite (the message has their number), or images of integers.
     """
     rows = np.asarray(rows)
+    if jnp.issubdtype(rows.dtype, jnp.floating):  # NumPy does not know bfloat16
+        rows = rows.astype(np.promote_types(rows.dtype, np.float32))
     if rows.ndim == 4 and np.issubdtype(rows.dtype, np.integer):  # differences would wrap around
         raise MetricError(
             f"{side} images have the dtype {rows.dtype}, expected floats in [-1, 1]: "

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import gammainc, xlogy
+from scipy.special import gammainc, gammaincc, rel_entr, xlogy
 
 from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import (
@@ -35,8 +35,8 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
     (log K, its largest value, if there are none), and `reverse_kl_all` of all samples. Neither
     changes if a generator is sharp in all modes alike or blurred in all alike. `partition_kl` does:
     it is `sum p log(p / q)` over K + 1 cells, the high-quality samples of each mode and all other
-    samples, with the shares q of a perfect generator. Floors are the means of the scores of as many
-    samples of a perfect generator.
+    samples, with the shares q of a perfect generator. Floors, of all but `modes`, are the means of
+    the scores of as many samples of a perfect generator.
 
     Args:
       centres: `[K, d]`.
@@ -66,7 +66,8 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
         raise ValueError(f"std is {std} and within {within}, expected positive numbers")
     centres = np.asarray(centres, np.float64)
     num_modes, width = centres.shape
-    perfect = float(gammainc(width / 2, within**2 / 2))  # of the chi distribution
+    of_chi = width / 2, within**2 / 2  # the share within a distance, and the rest
+    perfect = float(gammainc(*of_chi)), float(gammaincc(*of_chi))
 
     def init() -> Counts:
         return Counts(np.zeros(num_modes, np.int64), np.zeros(num_modes, np.int64))
@@ -82,7 +83,7 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
         return Counts(acc.all + _count(mode, num_modes), acc.good + _count(mode[good], num_modes))
 
     def compute(acc: Counts) -> Records:
-        return _records(acc, RAW, high_quality_floor=perfect)
+        return _records(acc, RAW, perfect)
 
     return Metric(init, update, _merged, compute, RAW, takes_real=False)
 
@@ -104,7 +105,7 @@ def class_coverage(features: Features, *, digits: int = 1) -> Metric:
       relative to the uniform distribution, with the floor at this sample size.
 
     Raises:
-      MetricError: logits are not finite or change shape between updates, or there are none.
+      MetricError: logits are not finite, of another shape or number of classes, or there are none.
 
     Reference:
       Metz et al., *Unrolled Generative Adversarial Networks*, 2017,
@@ -122,8 +123,14 @@ def class_coverage(features: Features, *, digits: int = 1) -> Metric:
     def update(acc: Counts | None, *, real: Any = None, generated: Any = None) -> Counts | None:
         if generated is None:
             return acc
-        rows = checked(generated, "generated").reshape(len(generated), digits, -1)
-        classes = rows.shape[2]
+        rows = checked(generated, "generated")
+        if rows.shape[1:-1] != ((digits,) if digits > 1 else ()):
+            raise MetricError(
+                f"logits have shape {rows.shape}, expected [n, classes] with digits=1, and else "
+                f"[n, digits, classes]; digits is {digits}"
+            )
+        classes = rows.shape[-1]
+        rows = rows.reshape(-1, digits, classes)
         mode = np.ravel_multi_index(tuple(rows.argmax(axis=2).T), digits * (classes,))
         counts = _count(mode, classes**digits)
         if acc is not None and acc.all.shape != counts.shape:
@@ -158,25 +165,25 @@ def reverse_kl_floor(num_modes: int, n: int) -> float:
 
 
 def _records(
-    acc: Counts, features: Features, *, high_quality_floor: float | None = None
+    acc: Counts, features: Features, perfect: tuple[float, float] | None = None
 ) -> Records:
+    """Scores of counts; with a perfect generator's shares of good and other samples, of quality."""
     n, num_modes = int(acc.all.sum()), len(acc.all)
     check_enough(n, "generated", 1)
-    good = n if high_quality_floor is None else round(n * high_quality_floor)  # of a perfect one
+    good = n if perfect is None else round(n * perfect[0])
     scores: dict[str, tuple[float, float | None, float | None]] = {
         "modes": (float(np.sum(acc.good > 0)), None, None),
         "reverse_kl": (_reverse_kl(acc.good), None, reverse_kl_floor(num_modes, max(good, 1))),
     }
-    if high_quality_floor is not None:
+    if perfect is not None:
         share = float(acc.good.sum() / n)
         error = float(np.sqrt(share * (1.0 - share) / n))
         scores["reverse_kl_all"] = _reverse_kl(acc.all), None, reverse_kl_floor(num_modes, n)
-        scores["high_quality"] = share, error, high_quality_floor
-        perfect = np.append(
-            np.full(num_modes, high_quality_floor / num_modes), 1 - high_quality_floor
-        )
+        scores["high_quality"] = share, error, perfect[0]
+        expected = np.append(np.full(num_modes, perfect[0] / num_modes), perfect[1])
         bins = np.append(acc.good, n - acc.good.sum()) / n
-        scores["partition_kl"] = np.sum(xlogy(bins, bins / perfect)), None, _expected_kl(perfect, n)
+        partition_kl = float(np.sum(rel_entr(bins, expected)))
+        scores["partition_kl"] = partition_kl, None, _expected_kl(expected, n)
     return {
         features.score_name(name): MetricRecord(
             features.score_name(name),
@@ -205,8 +212,8 @@ def _expected_kl(expected: np.ndarray, n: int) -> float:
 
     counts = np.arange(n + 1)
     shares = counts / n
-    values, repeats = np.unique(expected, return_counts=True)
-    means = [np.sum(binom.pmf(counts, n, q) * xlogy(shares, shares / q)) for q in values]
+    values, repeats = np.unique(expected[expected > 0], return_counts=True)
+    means = [np.sum(binom.pmf(counts, n, q) * rel_entr(shares, q)) for q in values]
     return float(np.dot(means, repeats))
 
 

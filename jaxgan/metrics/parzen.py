@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.errors import MetricError
-from jaxgan.metrics.metric import PIXELS, Metric, MetricRecord, Records, checked, collecting
+from jaxgan.metrics.metric import (
+    PIXELS,
+    Metric,
+    MetricRecord,
+    Records,
+    check_enough,
+    checked,
+    collecting,
+)
 from jaxgan.metrics.neighbours import squared_distances
 from jaxgan.types import Array
 
@@ -53,6 +61,7 @@ def parzen_log_likelihood(
       >>> metric.compute(acc)["parzen_log_likelihood"].details["bandwidth"]
       0.1
     """
+    check_enough(len(validation), "validation", 1)
     held_out = _scaled(checked(validation, "validation")).reshape(len(validation), -1)
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:

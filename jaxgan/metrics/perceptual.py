@@ -80,7 +80,7 @@ def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
     weights = [jnp.asarray(head, jnp.float32).reshape(-1) for head in heads]
     if any(float(head.min()) < 0.0 for head in weights):
         raise MetricError("a head of lpips has a negative weight; expected weights of at least 0")
-    name = f"lpips_{backbone.name}"
+    name = backbone.score_name("lpips")
 
     def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
         if real is None or generated is None:

@@ -80,7 +80,7 @@ def roc_auc(*names: str) -> Metric:
             for title, column in zip(titles, columns, strict=True)
         }
 
-    return Metric(Scored, update, merge, compute, RAW, paired=True)
+    return Metric(Scored, update, merge, compute, RAW, paired=True, min_generated=4)
 
 
 def _area(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float]:

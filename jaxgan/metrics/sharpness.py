@@ -79,7 +79,9 @@ def sharpness() -> Metric:
         error = float(np.hypot(of_mean(generated), value * of_mean(real)) / real.mean[0])
         return {"sharpness": MetricRecord("sharpness", value, error, real.n, generated.n)}
 
-    return Metric(lambda: (Sums(), Sums()), update, merge, compute, RAW, min_generated=2)
+    return Metric(
+        lambda: (Sums(), Sums()), update, merge, compute, RAW, min_generated=2, min_real=2
+    )
 
 
 def _values(images: Any, side: str) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
+from jaxgan.ops import at_least_float32
 from jaxgan.types import Array
 
 RANGE = 2.0  # dynamic range of images in [-1, 1]
@@ -48,7 +49,7 @@ def ssim(x: Array, y: Array) -> Array:
       >>> ssim(image, image).tolist()
       [1.0]
     """
-    luminance, structure = _ssim_terms(x, y)
+    luminance, structure = _ssim_terms(*_as_windowed_pairs(x, y))
     return jnp.mean(luminance * structure, axis=(1, 2, 3))
 
 
@@ -79,6 +80,7 @@ def ms_ssim(x: Array, y: Array) -> Array:
       >>> ms_ssim(x, x).tolist()
       [1.0, 1.0]
     """
+    x, y = _as_windowed_pairs(x, y)
     weights = scale_weights(min(x.shape[1:3]))
     by_channel = jnp.ones((x.shape[0], x.shape[3]))
     for i, weight in enumerate(weights):
@@ -117,7 +119,17 @@ def psnr(x: Array, y: Array) -> Array:
       [20.0]
     """
     chex.assert_equal_shape([x, y])
-    error = jnp.mean((x - y) ** 2, axis=tuple(range(1, x.ndim)))
+    x, y = at_least_float32(x), at_least_float32(y)
+    return psnr_of(jnp.mean((x - y) ** 2, axis=tuple(range(1, x.ndim))))
+
+
+def psnr_of(error: Array) -> Array:
+    """Peak signal-to-noise ratio of mean squared errors of images in [-1, 1], at most 100 dB.
+
+    Example:
+      >>> psnr_of(jnp.array([0.04, 0.0])).tolist()
+      [20.0, 100.0]
+    """
     return jnp.minimum(10.0 * jnp.log10(RANGE**2 / jnp.maximum(error, 1e-30)), EQUAL)
 
 
@@ -227,14 +239,19 @@ def _has_windows(images: Array) -> bool:
     return images.ndim == 4 and min(images.shape[1:3]) >= WINDOW
 
 
-def _ssim_terms(x: Array, y: Array) -> tuple[Array, Array]:
-    """Luminance term and contrast-structure term, `[n, height - 10, width - 10, channels]` each."""
+def _as_windowed_pairs(x: Array, y: Array) -> tuple[Array, Array]:
+    """The images, in whose variances E x^2 - m^2 half precision would cancel, in float32."""
     chex.assert_equal_shape([x, y])
     if not _has_windows(x):
         raise ValueError(
             f"images have shape {x.shape}, expected [n, height, width, channels] with "
             f"at least {WINDOW} x {WINDOW} pixels"
         )
+    return at_least_float32(x), at_least_float32(y)
+
+
+def _ssim_terms(x: Array, y: Array) -> tuple[Array, Array]:
+    """Luminance term and contrast-structure term, `[n, height - 10, width - 10, channels]` each."""
     x, y = (x + 1.0) / 2.0, (y + 1.0) / 2.0
     m_x, m_y = _windowed(x), _windowed(y)
     s_xx, s_yy = _windowed(x * x) - m_x**2, _windowed(y * y) - m_y**2

@@ -38,7 +38,7 @@ def mode_seeking(epsilon: float = 1e-5) -> Regularizer:
       >>> generator_penalty = weighted((1.0, mode_seeking()))
     """
 
-    if epsilon <= 0.0:
+    if isinstance(epsilon, float | int) and epsilon <= 0.0:
         raise ValueError(f"epsilon is {epsilon}, expected a positive number")
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:

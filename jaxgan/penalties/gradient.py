@@ -157,7 +157,7 @@ def _flat_gradient(critic: Critic, x: Array) -> Array:
 
 
 def _squared_difference(critic: Critic, x: Array, key: PRNGKey, sigma: float) -> Array:
-    if sigma <= 0.0:
+    if isinstance(sigma, float | int) and sigma <= 0.0:
         raise ValueError(f"sigma is {sigma}, expected a positive number")
     direction = axis.normal(key, x.shape, x.dtype)
     difference = (critic(x + sigma * direction) - critic(x)) / sigma

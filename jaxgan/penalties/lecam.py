@@ -30,7 +30,7 @@ def lecam(decay: float = 0.99) -> Regularizer:
       >>> from jaxgan.penalties import weighted
       >>> penalty = weighted((0.3, lecam()))
     """
-    if not 0.0 <= decay < 1.0:
+    if isinstance(decay, float | int) and not 0.0 <= decay < 1.0:
         raise ValueError(f"the decay of LeCam's averages is {decay}, expected one in [0, 1)")
 
     def apply(

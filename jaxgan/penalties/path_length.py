@@ -33,7 +33,7 @@ def path_length(decay: float = 0.99) -> Regularizer:
       >>> from jaxgan.penalties import lazily, weighted
       >>> generator_penalty = weighted((2.0, lazily(path_length(), every=4)))
     """
-    if not 0.0 <= decay < 1.0:
+    if isinstance(decay, float | int) and not 0.0 <= decay < 1.0:
         raise ValueError(f"the decay of the path length is {decay}, expected one in [0, 1)")
 
     def apply(

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple, overload
 import jax
 import jax.numpy as jnp
 
+from jaxgan.schedules import scheduled
 from jaxgan.types import Array, Params, PRNGKey, PyTree, Schedule
 
 Critic = Callable[[Array], Array]
@@ -173,7 +174,7 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
         for i, ((weight, _), regularizer) in enumerate(zip(terms, regularizers, strict=True)):
             key_i = jax.random.fold_in(key, i)
             value, new_state = regularizer.apply(states[i], forward, key_i, step)
-            values.append((weight(step) if callable(weight) else weight) * value)
+            values.append(scheduled(weight, step) * value)
             new_states.append(new_state)
         if len({value.shape for value in values}) > 1:  # of images, and of packs of them
             values = [jnp.mean(value, keepdims=True) for value in values]
@@ -249,10 +250,10 @@ def checked_sides(of: Side | Sequence[Side]) -> tuple[Side, ...]:
     """The examples that a term is of, as a tuple: `real`, `fake` or both.
 
     Raises:
-      ValueError: there is another name, or none.
+      ValueError: there is another name, one twice, or none.
     """
     sides = (of,) if isinstance(of, str) else tuple(of)
-    if not sides or not {"real", "fake"}.issuperset(sides):
+    if not sides or len(set(sides)) < len(sides) or not {"real", "fake"}.issuperset(sides):
         raise ValueError(f"of is {of!r}, expected real, fake or both")
     return sides
 

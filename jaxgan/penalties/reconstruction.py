@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from jaxgan.penalties.penalty import ForwardPass, Regularizer
-from jaxgan.types import Array, PRNGKey, PyTree
+from jaxgan.penalties.penalty import ForwardPass, Regularizer, mean_per_example, stateless
+from jaxgan.types import Array, PRNGKey
 
 
 def reconstruction() -> Regularizer:
@@ -26,19 +26,15 @@ def reconstruction() -> Regularizer:
       >>> penalty = weighted((1.0, reconstruction()))  # with a `networks.FastGANDiscriminator`
     """
 
-    def apply(
-        state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
-    ) -> tuple[Array, PyTree]:
+    def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
         features = forward.real_features
         if not isinstance(features, dict) or "reconstructions" not in features:
             raise ValueError(
                 "the discriminator returns no reconstructions with its logits; "
                 "use networks.FastGANDiscriminator, or leave out penalties.reconstruction"
             )
-        errors = [
-            jnp.mean(jnp.abs(decoded - image).reshape(decoded.shape[0], -1), axis=1)
-            for decoded, image in features["reconstructions"]
-        ]
-        return jnp.sum(jnp.stack(errors), axis=0), state
+        pairs = features["reconstructions"]
+        errors = [mean_per_example(jnp.abs(decoded - image)) for decoded, image in pairs]
+        return jnp.sum(jnp.stack(errors), axis=0)
 
-    return Regularizer(tuple, apply)
+    return stateless(term)

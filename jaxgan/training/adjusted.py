@@ -44,11 +44,6 @@ def adjusted(
     return algorithm_of_one_turn(game, optimizers, ema, turn)
 
 
-def scheduled(value: float | Schedule, step: Array) -> Any:
-    """The value of a constant or a schedule."""
-    return value(step) if callable(value) else value
-
-
 def add_scaled(tree: Any, scale: Any, other: Any) -> Any:
     """`tree + scale * other`, in the dtypes of `tree`."""
     return jax.tree.map(lambda a, b: (a + scale * b).astype(a.dtype), tree, other)

@@ -6,15 +6,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from jaxgan.schedules import scheduled
 from jaxgan.training.state import TrainState
 from jaxgan.types import Array, ByPlayer, PyTree, Schedule
 
 
 def update_averages(state: TrainState, decays: Mapping[str, float | Schedule]) -> TrainState:
     """The state with moving averages updated; `state.step` is not yet incremented."""
-    weights = {
-        player: decay(state.step) if callable(decay) else decay for player, decay in decays.items()
-    }
+    weights = {player: scheduled(decay, state.step) for player, decay in decays.items()}
 
     def average(player: str, old: Array, new: Array) -> Array:
         if not jnp.issubdtype(old.dtype, jnp.inexact):

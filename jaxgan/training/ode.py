@@ -8,7 +8,8 @@ import optax
 
 from jaxgan.dynamics.field import Field, vjp
 from jaxgan.game import Game
-from jaxgan.training.adjusted import add_scaled, adjusted, scheduled
+from jaxgan.schedules import scheduled
+from jaxgan.training.adjusted import add_scaled, adjusted
 from jaxgan.training.state import TrainingAlgorithm
 from jaxgan.types import Array, ByPlayer, Schedule
 
@@ -18,7 +19,7 @@ def ode(
     optimizers: Mapping[str, optax.GradientTransformation],
     *,
     step_size: float | Schedule,
-    regularization: Mapping[str, float] | None = None,
+    regularization: Mapping[str, float | Schedule] | None = None,
     ema: Mapping[str, float | Schedule] | None = None,
 ) -> TrainingAlgorithm:
     """Training as the solution of `d theta / dt = -xi(theta)`, by steps of Runge and Kutta (RK4).
@@ -31,11 +32,12 @@ def ode(
       game, optimizers, ema: as in `alternating`.
       step_size: h, a number or a schedule of the training step; the optimizers' learning rate.
       regularization: by player, the weight of the squared norms of the other players' gradients,
-        `weight * sum_j |xi_j|^2`, which the player descends as well. The paper regularises the
-        discriminator, with weights of 0.002 to 0.04.
+        `weight * sum_j |xi_j|^2`, which the player descends as well; a number or a schedule. The
+        paper regularises the discriminator, with weights of 0.002 to 0.04.
 
     Returns:
-      The algorithm: four evaluations of the field a step, all on one minibatch.
+      The algorithm: four evaluations of the field a step, all on one minibatch, and a
+      vector-Jacobian product for each regularised player.
 
     Raises:
       ValueError: `regularization` names a player that the game does not have.
@@ -64,7 +66,7 @@ def ode(
         for player, weight in weights.items():
             others = {**xi, player: jax.tree.map(jnp.zeros_like, xi[player])}
             gradient = vjp(field, params, others)[player]  # of half the squared norms
-            slope[player] = add_scaled(slope[player], 2.0 * weight, gradient)
+            slope[player] = add_scaled(slope[player], 2.0 * scheduled(weight, step), gradient)
         return slope
 
     return adjusted(game, optimizers, direction, ema)

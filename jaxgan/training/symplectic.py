@@ -8,7 +8,8 @@ import optax
 
 from jaxgan.dynamics.field import Field, jvp, vjp
 from jaxgan.game import Game
-from jaxgan.training.adjusted import add_scaled, adjusted, scheduled
+from jaxgan.schedules import scheduled
+from jaxgan.training.adjusted import add_scaled, adjusted
 from jaxgan.training.state import TrainingAlgorithm
 from jaxgan.types import Array, ByPlayer, Schedule
 
