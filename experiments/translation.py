@@ -200,7 +200,7 @@ def _record(
     left_out = sorted(
         {file for split in (train, test) for p in split.values() for file in p.left_out}
     )
-    words = f"{config.data_dir} {config.direction}: " + " and ".join(
+    words = f"{config.data_dir or config.data} {config.direction}: " + " and ".join(
         f"{len(train[name])} + {len(test[name])} {name}"
         + (f" (converted: {data.conversions_in_words(counts)})" if counts else "")
         for name, counts in conversions.items()

@@ -41,6 +41,10 @@ class SizeError(UserError, ValueError):
     """Image size that a network does not support, or a width below 1."""
 
 
+class GameError(UserError, ValueError):
+    """Game that a training algorithm or an option cannot be combined with."""
+
+
 class MetricError(UserError):
     """Samples on which a metric cannot be computed."""
 

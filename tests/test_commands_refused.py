@@ -43,7 +43,17 @@ REFUSED = {
     "--resize is for the network of --features": ("evaluate", "RUN", "--resize", "legacy_pytorch"),
     "run is a run, whose images are curves and grids": ("evaluate", "RUN", "SAMPLES"),
     "--size and --skip-bad are for two folders": ("evaluate", "RUN", "--size", "8"),
-    "--way is up, and ": ("export", "RUN", "--out", "g.safetensors", "--way", "up"),
+    "--direction is up, and ": (*("export", "RUN", "--out", "g.safetensors", "--direction", "up"),),
+    "README.md is no model card of jaxgan": ("export", "RUN", "--out", "."),
+    "has averaged parameters alone; leave out --parameters last": (
+        *("evaluate", "mixture-ring", "--parameters", "last"),
+    ),
+    "scores.png ends with none of .json; choose one": (
+        *("anomalies", "RUN", "--input", ".", "--out", "scores.png"),
+    ),
+    "--num: num is 2000, expected 1 to": (
+        *("directions", "RUN", "--method", "pca", "--num", "2000"),
+    ),
     "--step and --parameters are of a run": ("evaluate", "SAMPLES", "SAMPLES", "--step", "best"),
     "mnist-dcgan has the state of one step": ("sample", "mnist-dcgan", "--step", "5"),
     "--format is for a folder": ("export", "RUN", "--out", "m.onnx", "--format", "onnx"),
@@ -63,6 +73,7 @@ REFUSED = {
 def test_refused(run, tmp_path, monkeypatch, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "generator.safetensors").touch()
+    (tmp_path / "README.md").write_text("# My project\n", encoding="utf-8")
     paths = {"RUN": run / "run", "SAMPLES": run / "samples", "FILE": "generator.safetensors"}
     words = []
     for word in REFUSED[message]:

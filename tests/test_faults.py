@@ -365,7 +365,7 @@ def test_what_a_kill_leaves_of_a_first_start_is_no_obstacle(tmp_path):
     ],
 )
 def test_failures_of_the_machine_are_one_line(tmp_path, error, message):
-    (tmp_path / "config.json").touch()
+    (tmp_path / ".lock").touch()
     with pytest.raises(RunError, match=message) as refusal, in_one_line(tmp_path):
         raise error
     assert "the same command resumes" in str(refusal.value)
@@ -391,10 +391,21 @@ for text in ("Event loop is closed", "another"):
 
 
 def test_other_errors_are_not_hidden(tmp_path):
-    (tmp_path / "config.json").touch()
-    for error in (ValueError("a bug"), KeyError("a")):
+    (tmp_path / ".lock").touch()
+    for error in (ValueError("a bug"), KeyError("a"), BrokenPipeError("a pipe")):
         with pytest.raises(type(error), match="a"), in_one_line(tmp_path):
             raise error
+        with pytest.raises(type(error), match="a"), in_one_line(tmp_path.parent, [tmp_path]):
+            raise error
+
+
+def test_a_directory_without_the_file_of_every_start_was_deleted(tmp_path):
+    with pytest.raises(RunError, match="was deleted while"), in_one_line(tmp_path):
+        raise FileNotFoundError("a")
+    (tmp_path / ".lock").touch()
+    runs = [tmp_path, tmp_path / "seed_1"]
+    with pytest.raises(RunError, match="was deleted while"), in_one_line(tmp_path, runs):
+        raise FileNotFoundError("a")
 
 
 @pytest.mark.slow
@@ -454,9 +465,15 @@ def test_a_grid_that_fails_costs_a_grid(tmp_path, capsys, monkeypatch):
 
 def test_the_animation_is_made_up_for(tmp_path):
     run(tmp_path / "run", num_steps=4, sample_every=2)
-    (tmp_path / "run" / "samples.gif").unlink()
+    gif = tmp_path / "run" / "samples.gif"
+    gif.unlink()
     run(tmp_path / "run", num_steps=4, sample_every=2)
-    assert (tmp_path / "run" / "samples.gif").exists()
+    content = gif.read_bytes()
+    gif.write_bytes(b"")
+    os.utime(gif, (0, 0))  # older than the grids, as after a kill that left it behind
+    run(tmp_path / "run", num_steps=4, sample_every=2)
+    assert gif.read_bytes() == content
+    assert not list(gif.parent.glob(".samples*"))
 
 
 @pytest.mark.slow
@@ -472,9 +489,15 @@ def test_a_run_goes_back_to_a_step_that_is_asked_for(tmp_path, capsys):
     assert "the checkpoints of steps 6 are set aside" in out
     assert "resumes from step 4" in out
     assert digest(directory) == before
-    assert [record["step"] for record in read_metrics(directory / "metrics.jsonl")] == [
-        *range(1, 7)
-    ]
+    steps = [record["step"] for record in read_metrics(directory / "metrics.jsonl")]
+    assert steps == [*range(1, 7)]
+    with pytest.raises(RunError, match="--from-step is 4 and --num-steps is 4: no steps are left"):
+        run(directory, **{**flags, "num_steps": 4}, from_step=4)
+    assert digest(directory) == before
+    grids = lambda: sorted(int(p.stem[5:]) for p in (directory / "samples").glob("step_*.png"))
+    assert grids() == [6]
+    assert run(directory, **{**flags, "num_steps": 5}, from_step=4) == 0
+    assert grids() == [5]
 
 
 @pytest.mark.slow

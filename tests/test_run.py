@@ -1,5 +1,6 @@
 """Runs as users start them: the run directory, exact resume, commands, and bad input."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -19,7 +20,9 @@ from experiments import mixture, mnist
 from jaxgan import UserError, checkpoint, images
 from jaxgan.data.decode import SUFFIXES
 from jaxgan.data.idx import write_idx
+from jaxgan.errors import RunError
 from jaxgan.runs import xla_flags
+from jaxgan.runs.config_json import check_same_config
 from jaxgan.runs.curves import save_curves
 from jaxgan.runs.files import check_place
 from jaxgan.runs.run import load_run
@@ -249,6 +252,10 @@ def test_stopped_and_started_again_is_never_stopped(uninterrupted, tmp_path, num
         ({"ema": 2}, "the decay of an average is 2.0, expected a value in"),
         ({"r1": 1, "penalty_every": 0}, "--penalty-every is 0, expected at least 1"),
         ({"data_dir": "/nowhere", "data": "mnist"}, "data directory /nowhere does not exist"),
+        ({"data": "./pictures"}, "there is no data set named './pictures'"),
+        ({"data": ROOT}, f"or --data folder --data-dir {ROOT}"),
+        ({"init_layers": "generator"}, "--init-layers is for runs that begin with another's"),
+        ({"seeds": 2, "parallel": "jit"}, "--parallel jit is for single runs"),
     ],
 )
 def test_bad_flags(start, tmp_path, flags, message):
@@ -256,6 +263,43 @@ def test_bad_flags(start, tmp_path, flags, message):
     assert status == 2
     assert message in one_line(text)
     assert not (tmp_path / "run" / "config.json").exists()
+
+
+@pytest.mark.slow
+def test_an_error_of_the_first_step_leaves_the_directory_to_the_corrected_command(start, tmp_path):
+    """Nothing was trained with the flags that are recorded."""
+    flags = {"algorithm": "one_stage", "discriminator_norm": "none", "num_steps": 1}
+    status, text = start(tmp_path / "run", loss="hinge", **flags)
+    assert status == 2
+    assert "this loss is not monotone in the fake logits" in one_line(text)
+    assert start(tmp_path / "run", loss="wasserstein", **flags)[0] == 0
+    status, text = start(tmp_path / "run", loss="minimax", **flags)
+    assert "holds a run with loss=wasserstein" in one_line(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class WithTuple(mixture.Config):
+    widths: tuple[int, ...] = (64, 64)
+
+
+def test_the_same_config_is_the_same_after_json(tmp_path):
+    """Tuples are lists there; and a file of one's own may have moved with its run."""
+    config = WithTuple(num_steps=2)
+    record = {
+        "experiment": "/old/own.py",
+        "config": dataclasses.asdict(config),
+        "data": dict.fromkeys(("name", "source", "fingerprint"), ""),
+        "sessions": [{"versions": {}}],
+    }
+    (tmp_path / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    other = dataclasses.replace(config, widths=(64,))
+    check_same_config(tmp_path, other, "/old/own.py")  # there is no step with the former
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n', encoding="utf-8")
+    check_same_config(tmp_path, config, "/new/own.py")
+    with pytest.raises(RunError, match=r"widths=\(64, 64\), and this one has widths=\(64,\)"):
+        check_same_config(tmp_path, other, "/old/own.py")
+    with pytest.raises(RunError, match=r"a run of /old/own.py, not of /new/other.py"):
+        check_same_config(tmp_path, config, "/new/other.py")
 
 
 def test_unknown_choices_are_named(monkeypatch, tmp_path, capsys):

@@ -115,6 +115,42 @@ def test_a_group_goes_on_only_together(seeds, tmp_path, capsys):
         digests = [checkpoint.digest(state_of(d / name)) for d in (seeds, directory)]
         assert digests[0] == digests[1]
 
+    shutil.rmtree(directory / "seed_5" / "checkpoints" / "2")
+    shutil.rmtree(directory / "seed_6" / "checkpoints" / "4")
+    logs = [(directory / name / "metrics.jsonl").read_bytes() for name in ("seed_5", "seed_6")]
+    argv = words(directory, seed=5, seeds=2, num_steps=6)
+    text = refused(cli.main, mixture.Config, mixture.make, argv=argv)
+    assert "no step has checkpoints of all members, whose newest are" in text
+    assert logs == [(directory / n / "metrics.jsonl").read_bytes() for n in ("seed_5", "seed_6")]
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_fails_or_is_ended_costs_no_state(tmp_path, monkeypatch, capsys):
+    """The next start makes up for it: nothing is trained again."""
+
+    def fails(*args):
+        raise MemoryError
+
+    def killed(*args):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    flags = {"seed": 5, "seeds": 2}
+    for evaluate, status in ((fails, 2), (killed, 128 + signal.SIGTERM)):
+        with monkeypatch.context() as context:
+            context.setattr(members.session, "evaluator_of", lambda *args, e=evaluate: e)
+            assert train(tmp_path / "seeds", **flags) == status
+        for name in ("seed_5", "seed_6"):
+            assert int(state_of(tmp_path / "seeds" / name)["step"]) == 4
+        assert not list(tmp_path.glob("seeds/*/evaluation.json"))
+    capsys.readouterr()
+    assert train(tmp_path / "seeds", **flags) == 0
+    assert "resume" not in capsys.readouterr().out
+    for path in tmp_path.glob("seeds/*/evaluation.json"):
+        (entry,) = json.loads(path.read_text(encoding="utf-8"))["evaluations"]
+        assert entry["step"] == 4
+        folder = path.parent / "checkpoints"
+        assert np.isfinite(checkpoint.read_record(folder, 4)["score"])
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2])
@@ -240,6 +276,10 @@ def test_command_lines_that_are_refused(seeds, tmp_path):
         (["sweep", "mixture", "--grid", "r1"], "--grid needs a flag and its values"),
         (["sweep", "mixture", *grid, "--seeds", "0"], "--seeds is 0 and --halvings is 0"),
         (["sweep", "nothing", *grid], "the experiment nothing cannot be imported"),
+        (
+            ["sweep", "mixture", *grid, "--run-dir", f"{tmp_path}/s", "--from-step", "1"],
+            "--from-step is for single runs",
+        ),
     ):
         assert message in refused(main, argv)
     assert exit_status(main, ["sweep", "mixture", "--grid", "no_such_flag", "1"]) == 2

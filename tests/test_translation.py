@@ -499,7 +499,7 @@ def test_pictures_of_any_size_are_translated(trained, tmp_path):
     )
     assert size_of(tmp_path / "out" / "b.png") == (16, 16)
     for folder, flags, message in (
-        ("in", {"way": "y2x"}, "--way is y2x, expected one of source2target"),
+        ("in", {"direction": "y2x"}, "--direction is y2x, expected one of source2target"),
         ("nowhere", {}, "nowhere does not exist"),
     ):
         flags |= {"input": tmp_path / folder, "out": tmp_path / "out"}
@@ -582,14 +582,18 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
     with Image.open(tmp_path / "run" / "samples" / "step_0000003.png") as grid:
         assert grid.size == (6 * 18 + 2, 3 * 18 + 2)
     command(
-        "translate", tmp_path / "run", input=tmp_path / "testB", out=tmp_path / "out", way="y2x"
+        "translate",
+        tmp_path / "run",
+        input=tmp_path / "testB",
+        out=tmp_path / "out",
+        direction="y2x",
     )
     assert len(list((tmp_path / "out").iterdir())) == 4
     write(tmp_path / "tiny.png", noise(0, 3, 5))
     command("translate", tmp_path / "run", input=tmp_path / "tiny.png", out=tmp_path / "tiny")
     with Image.open(tmp_path / "tiny" / "tiny.png") as tiny:
         assert tiny.size == (5, 3)
-    command("export", tmp_path / "run", out=tmp_path / "model", way="y2x")
+    command("export", tmp_path / "run", out=tmp_path / "model", direction="y2x")
     assert {"model.stablehlo", "generators.safetensors"} <= set(os.listdir(tmp_path / "model"))
     model = jax.export.deserialize(bytearray((tmp_path / "model/model.stablehlo").read_bytes()))
     live = jaxgan.load_run(tmp_path / "run")
@@ -598,8 +602,8 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
     np.testing.assert_array_equal(
         model.call(pictures), apply(live.params, live.model_state, pictures)
     )
-    assert "--way is up, expected one of x2y, y2x" in refused(
-        command, "export", tmp_path / "run", out=tmp_path / "none", way="up"
+    assert "--direction is up, expected one of x2y, y2x" in refused(
+        command, "export", tmp_path / "run", out=tmp_path / "none", direction="up"
     )
     assert not (tmp_path / "none").exists()
 

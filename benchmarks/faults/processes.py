@@ -1,6 +1,7 @@
 """Two processes in one run directory: the later one is refused, and the first one not disturbed."""
 
 import collections
+import signal
 import tempfile
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def processes(num: int, seed: int) -> dict[str, int]:
                 first.communicate()
                 counts["after a kill: " + same(directory, expected)] += 1
                 continue
+            first.send_signal(signal.SIGSTOP)  # so that it does not end before the second begins
             second = start(directory, **FLAGS)
             counts[f"meanwhile: {one_line(*finish(second))}"] += 1
+            first.send_signal(signal.SIGCONT)
             finish(first)
             counts["the first: " + same(directory, expected)] += 1
     return dict(counts)

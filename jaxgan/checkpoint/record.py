@@ -26,7 +26,7 @@ def read_record(directory: Path, step: int) -> dict[str, Any]:
 
 
 def set_score(directory: Path, step: int, score: float) -> None:
-    """Writes the score of a checkpoint that was saved without one; no manager may be open.
+    """Writes the score of a checkpoint that was saved without one; no manager may be saving it.
 
     Raises:
       ValueError: its record is damaged.

@@ -100,10 +100,12 @@ def builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
         return IdxMnist(data_dir=data_dir, file_format="array_record")
     try:
         return tfds.builder(name, data_dir=data_dir, file_format="array_record")
-    except tfds.core.DatasetNotFoundError:
+    except (tfds.core.DatasetNotFoundError, ValueError):  # the latter of a path, for example
+        is_folder = Path(name).expanduser().is_dir()
+        folder = f", or --data folder --data-dir {name}" if is_folder else ""
         raise DataError(
-            f"there is no data set named {name!r}; expected auto, mnist, digits or a name from "
-            "https://www.tensorflow.org/datasets/catalog"
+            f"there is no data set named {name!r}; expected auto, mnist, digits, a name from "
+            f"https://www.tensorflow.org/datasets/catalog{folder}"
         ) from None
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.augment import Augment, Augmentation, as_augmentation
+from jaxgan.errors import GameError
 from jaxgan.game import Game, LossAndGradient, LossAux, Network, split_key
 from jaxgan.games.shared import (
     check_batch,
@@ -117,7 +118,7 @@ def gan(
         joint_gradients=game.joint_gradients,
         decode=game.decode,
         prior=lambda *_: latent,
-        conditions=condition,
+        conditions=game.condition,
     )
 
 
@@ -240,7 +241,7 @@ class _GAN:
         """
         adversarial = self.adversarial(step)
         if not adversarial.monotone:
-            raise ValueError(
+            raise GameError(
                 "this loss is not monotone in the fake logits, which one_stage needs; "
                 "use simultaneous"
             )
@@ -258,9 +259,7 @@ class _GAN:
                 fake,
             )
         if f.shape != fake.shape[:1]:
-            raise ValueError(
-                f"the logits have the shape {f.shape}; one_stage needs one per example"
-            )
+            raise GameError(f"the logits have the shape {f.shape}; one_stage needs one per example")
         d_loss = lambda r, f: jnp.mean(adversarial.discriminator(r, f))
         g_loss = lambda f: jnp.mean(adversarial.generator(r, f))
         d_value, d_logits = jax.value_and_grad(d_loss, (0, 1))(r, f)
@@ -419,6 +418,6 @@ def _has_aux_state(state: _State) -> bool:
 def _check_no_state(state: ModelState, what: str) -> None:
     if jax.tree.leaves(state):
         names = f" ({', '.join(state)})" if isinstance(state, Mapping) else ""
-        raise ValueError(
+        raise GameError(
             f"{what} needs a discriminator without model state, and this one has some{names}"
         )

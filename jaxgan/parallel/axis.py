@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jax.typing import DTypeLike
 
+from jaxgan.errors import GameError
 from jaxgan.types import Array, PRNGKey, PyTree
 
 DATA_AXIS = "data"
@@ -105,7 +106,7 @@ def couple_examples(what: str) -> None:
       ValueError: the code is traced in the context of `independent_examples`.
     """
     if (why := _independent.value) is not None:
-        raise ValueError(
+        raise GameError(
             f"{why} needs a discriminator that treats examples independently, and {what} does not"
         )
 

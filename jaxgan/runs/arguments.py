@@ -148,7 +148,7 @@ class Translate(CheckpointArguments):
     """Folder of images, or one image."""
     out: Path
     """Folder for the outputs, PNG files of the same names; created if needed."""
-    way: str | None = None
+    direction: str | None = None
     """Direction, such as y2x, if the run translates in both."""
     side: Literal["left", "right"] | None = None
     """Half of each image to translate, of pairs side by side; the whole image by default."""
@@ -334,7 +334,7 @@ class Export(CheckpointArguments):
     player: str | None = None
     """Name of the player whose weights are written; the generator, or the only player, by
     default."""
-    way: str | None = None
+    direction: str | None = None
     """Direction of the program, such as y2x, if the run translates in both."""
     license: str = "unknown"
     """License of the model, for the model card, such as apache-2.0."""

@@ -15,7 +15,7 @@ from jaxgan import checkpoint, images, loop
 from jaxgan.errors import UserError
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
-from jaxgan.runs import callbacks, report, trackers
+from jaxgan.runs import callbacks, files, report, trackers
 from jaxgan.runs.compiled import in_parallel, scanned
 from jaxgan.runs.divergence import Divergence, check_state
 from jaxgan.runs.experiment import Config, Experiment
@@ -156,6 +156,10 @@ class Attempt:
         """The experiment's images, and the training curves; a failure costs these only."""
         folder = self.directory / "samples"
         folder.mkdir(exist_ok=True)
+        if multihost.is_main():
+            for grid in folder.glob("step_*.png"):
+                if int(grid.stem.removeprefix("step_")) > self.start:  # of steps that were given up
+                    grid.unlink()
         samples = callbacks.save_images(folder, drawn(self.experiment))
         curves = callbacks.curves(self.directory / "losses.png", self.directory / "metrics.jsonl")
         variation = prior_samples(self.experiment) if self.config.health else None
@@ -281,8 +285,10 @@ class Attempt:
             )
             return 128 + stop.received
         frames = sorted((self.directory / "samples").glob("step_*.png"))
-        if multihost.is_main() and frames and not (step == self.start and gif.exists()):
-            images.save_animation(gif, frames)
+        newer = lambda: gif.exists() and gif.stat().st_mtime >= frames[-1].stat().st_mtime
+        if multihost.is_main() and frames and not newer():
+            with files.replacing(gif) as part:
+                images.save_animation(part, frames)
         if step == self.start:
             self.console.print(f"{self.directory} is complete at step {step}: no steps are left")
         else:

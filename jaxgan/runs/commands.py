@@ -19,6 +19,7 @@ from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Translation
 from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.run import CHUNK, Run, load_run
+from jaxgan.runs.samples import columns_of_classes
 
 
 def sample(args: arguments.Sample) -> None:
@@ -48,8 +49,8 @@ def sample(args: arguments.Sample) -> None:
         with args.out.open("wb") as file:  # NumPy would append .npz to other spellings of it
             np.savez_compressed(file, samples=samples)
     else:
-        in_turn = run.game.conditions == ("label",) and args.label is None and seeds is None
-        columns = args.columns or (run.record["data"]["num_classes"] if in_turn else None)
+        in_turn = args.label is None and seeds is None
+        columns = args.columns or (columns_of_classes(run.experiment, num) if in_turn else None)
         images.save_grid(args.out, as_images(run, samples), columns=columns)
     print(f"{args.out}: {num} samples of {args.run} at step {run.step}")
 
@@ -137,7 +138,7 @@ def translate(args: arguments.Translate) -> None:
     run = restore(args)
     if not run.experiment.translations:
         raise RunError(f"{args.run} is a run of an experiment that does not translate images")
-    translation = programs.translation_of(run, args.way)
+    translation = programs.translation_of(run, args.direction)
     pictures = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
     outputs = _outputs(args, pictures)
     make_folder(args.out)
@@ -175,12 +176,7 @@ def neighbours(args: arguments.Neighbours) -> None:
         raise RunError(f"--num is {args.num} and --k is {args.k}, expected at least 1")
     check_place(args.out, endings=SUFFIXES)
     run = restore(args, with_data=True)
-    spec = run.experiment.evaluation
-    if spec is None or spec.others is None:
-        raise RunError(
-            f"{args.run} is a run of an experiment whose evaluation has no training images"
-        )
-    training = as_float(spec.others[spec.target])
+    training = as_float(training_images(run))
     if args.k > len(training):
         raise RunError(f"--k is {args.k}, and there are {len(training)} training images")
     samples = as_images(run, run.sample(args.num, seed=args.seed))
@@ -192,6 +188,17 @@ def neighbours(args: arguments.Neighbours) -> None:
         f"{args.out}: {args.num} samples of {args.run} at step {run.step}, each followed by "
         f"its {args.k} nearest training images, at distances from {distances[:, 0].min():.3g}; "
         "`evaluate --metrics memorization` tests whether that indicates memorisation"
+    )
+
+
+def training_images(run: Run) -> np.ndarray:
+    """Training images of the run, from its evaluation."""
+    evaluation = run.experiment.evaluation
+    for part in () if evaluation is None else (evaluation, *evaluation.parts.values()):
+        if part.others is not None:
+            return part.others["image"]
+    raise RunError(
+        f"{run.directory} is a run of an experiment whose evaluation has no training images"
     )
 
 

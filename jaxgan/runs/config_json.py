@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar, Union
 import jax
 
 import jaxgan
+from jaxgan.checkpoint import newest_step
 from jaxgan.errors import RunError
 from jaxgan.runs.experiment import (
     Config,
@@ -154,19 +155,22 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
 
     Fields that affect neither the result of a training step nor which scores can be compared may
     differ (`resumable_fields`). A field that did not exist when the run was started has its default
-    value there.
+    value there. Of a run that has no step, nothing has to be kept, and all may differ.
 
     Raises:
       RunError: the experiment or the configuration differs.
     """
     record = read_config_json(directory)
-    if record["experiment"] != name:
+    if not has_steps(directory):
+        return
+    if not _same_experiment(record["experiment"], name):
         raise RunError(
             f"{directory} holds a run of {record['experiment']}, not of {name}; "
             "choose another --run-dir"
         )
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    stored, current = defaults | record["config"], dataclasses.asdict(config)
+    recorded = {k: tuple(x) if isinstance(x, list) else x for k, x in record["config"].items()}
+    stored, current = defaults | recorded, dataclasses.asdict(config)
     fields = (stored.keys() | current.keys()) - resumable_fields(type(config))
     differ = [field for field in sorted(fields) if stored.get(field) != current.get(field)]
     if "preset" in differ:  # which sets the others
@@ -180,6 +184,22 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
             f"{directory} holds a run with {before}, and this one has {now}; choose another "
             "--run-dir, or give the same flags"
         )
+
+
+def has_steps(directory: Path) -> bool:
+    """Whether a run has been trained: it has a checkpoint, or a step in its log.
+
+    It has none after an error of the first step, or a kill before it.
+    """
+    log = directory / "metrics.jsonl"
+    return bool(newest_step(directory / "checkpoints")) or (log.exists() and log.stat().st_size > 0)
+
+
+def _same_experiment(recorded: str, name: str) -> bool:
+    """Whether names are of one experiment; a file may have moved with its run."""
+    if recorded.endswith(".py") and name.endswith(".py"):
+        return Path(recorded).name == Path(name).name
+    return recorded == name
 
 
 def check_same_data(directory: Path, recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -220,7 +240,7 @@ def write_config_json(directory: Path, config: Config, name: str, experiment: Ex
     """
     path = directory / "config.json"
     sessions = []
-    if path.exists():
+    if path.exists() and has_steps(directory):
         record = read_config_json(directory)
         sessions = record["sessions"]
         check_same_data(directory, record["data"], experiment.data)

@@ -51,6 +51,10 @@ def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
     if args.size is not None or args.skip_bad:
         raise RunError("--size and --skip-bad are for two folders, and there is a run")
     run = restore(args, with_data=True)
+    if run.record.get("averaged") and args.parameters != "average":
+        raise RunError(
+            f"{args.run} has averaged parameters alone; leave out --parameters {args.parameters}"
+        )
     spec = run.experiment.evaluation
     if spec is None:
         raise RunError(f"{args.run} is a run of an experiment without evaluation")

@@ -37,17 +37,17 @@ def export(args: arguments.Export) -> None:
         raise RunError(f"--format is for a folder, and the ending of {args.out} is the format")
     if is_file:
         check_place(args.out, endings={".safetensors", *(f".{name}" for name in PROGRAMS)})
+    else:
+        _check_folder(args.out)
     run = commands.restore(args)
     formats = (args.out.suffix[1:].lower(),) if is_file else args.formats
     player = _player(run, args.player, needed="safetensors" in formats)
-    if args.way is not None:
-        programs.translation_of(run, args.way)
+    if args.direction is not None:
+        programs.translation_of(run, args.direction)
     program, contents = None, {}
     if wanted := [name for name in formats if name in PROGRAMS]:
-        program = programs.program_of(run, num=NUM_EXAMPLES, seed=0, way=args.way)
+        program = programs.program_of(run, num=NUM_EXAMPLES, seed=0, direction=args.direction)
         contents = {name: PROGRAMS[name](program) for name in wanted}
-    if not is_file:
-        make_folder(args.out)
     for name in formats:
         stem = player if name == "safetensors" else "model"
         path = args.out if is_file else args.out / f"{stem}.{name}"
@@ -116,7 +116,7 @@ def write_card(
         records=_evaluation(run),
         formats=formats,
         shapes=shapes,
-        way=None if program is None else program.way,
+        direction=None if program is None else program.direction,
         output=output,
         is_image=len(output) == 3,
         normal=run.has_normal_prior,
@@ -127,6 +127,14 @@ def write_card(
 
 
 # ---- helpers of the above
+
+
+def _check_folder(folder: Path) -> None:
+    """Checks that a model card can be written: a README.md that is there is one."""
+    make_folder(folder)
+    card = folder / "README.md"
+    if card.exists() and "library_name: jaxgan" not in card.read_text(encoding="utf-8"):
+        raise RunError(f"{card} is no model card of jaxgan; choose another --out")
 
 
 def _write_examples(

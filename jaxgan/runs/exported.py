@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import weights
+from jaxgan.checkpoint.tree import by_path
 from jaxgan.errors import RunError, WeightsError
 from jaxgan.runs.config_json import check_parts
 from jaxgan.runs.experiment import Experiment
 from jaxgan.training import TrainState
-from jaxgan.types import PyTree
 
 ZOO = Path(__file__).parents[1] / "zoo"
 FILE = "generator.safetensors"
@@ -79,7 +79,7 @@ def read_state(path: Path, record: Mapping[str, Any], experiment: Experiment) ->
     params, model_state = jax.eval_shape(game.init, key, batch)
     expected = {"params": params.get(player), "model_state": model_state.get(player)}
     arrays = weights.load_arrays(path)
-    if {name: (x.shape, x.dtype) for name, x in _by_name(expected).items()} != {
+    if {name: (x.shape, x.dtype) for name, x in by_path(expected).items()} != {
         name: (x.shape, x.dtype) for name, x in arrays.items()
     }:
         raise WeightsError(
@@ -106,11 +106,6 @@ def read_state(path: Path, record: Mapping[str, Any], experiment: Experiment) ->
 
 
 # ---- helpers of the above
-
-
-def _by_name(tree: PyTree) -> dict[str, Any]:
-    """The leaves by the names that `weights.save` gives them."""
-    return {_name(at): leaf for at, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
 
 
 def _name(at: Any) -> str:

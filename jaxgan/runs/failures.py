@@ -5,10 +5,11 @@ import errno
 import functools
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jaxgan.errors import RunError, UserError
+from jaxgan.runs import lock
 
 DISK = {
     errno.ENOSPC: "the disk is full; free space",
@@ -49,11 +50,12 @@ def silence_echoes() -> None:
 
 
 @contextlib.contextmanager
-def in_one_line(directory: Path) -> Iterator[None]:
+def in_one_line(directory: Path, runs: Sequence[Path] = ()) -> Iterator[None]:
     """Reports a failure of the machine as a `RunError`; other errors pass.
 
     Args:
-      directory: directory of the run.
+      directory: directory of the run, or of several.
+      runs: directories of the runs in it, if there are several.
 
     Raises:
       RunError: disk, memory or the directory itself are gone.
@@ -63,7 +65,7 @@ def in_one_line(directory: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if (reason := _reason(error, directory)) is None:
+        if (reason := _reason(error, runs or [directory])) is None:
             raise
         raise RunError(
             f"{reason}. What was saved in {directory} is intact: the same command resumes from it"
@@ -81,7 +83,7 @@ def of_disk_in_one_line() -> Iterator[None]:
         raise RunError(f"{DISK[error.errno]}, and repeat the command") from None
 
 
-def _reason(error: BaseException, directory: Path) -> str | None:
+def _reason(error: BaseException, runs: Sequence[Path]) -> str | None:
     """What is wrong with the machine, by an error or those that it came from."""
     chain = list(_chain(error))
     for link in chain:
@@ -92,7 +94,8 @@ def _reason(error: BaseException, directory: Path) -> str | None:
         for text, reason in TEXTS.items():
             if text in str(link):
                 return reason
-    if not (directory / "config.json").exists() and any(isinstance(e, OSError) for e in chain):
+    deleted = any(not (run / lock.NAME).exists() for run in runs)  # which every start creates
+    if deleted and any(isinstance(link, OSError) for link in chain):
         return "the run directory was deleted while the run was training; restore it from a copy"
     return None
 

@@ -1,8 +1,9 @@
 """Output files: checks before they are computed, and atomic writes."""
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from jaxgan.errors import UserError
@@ -61,6 +62,19 @@ def write_atomically(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(path.with_name(path.name + PART), path)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Path of the same ending, whose file takes the place of `path` if the body ends well.
+
+    Whatever ends the program leaves the old file or the new one. A body that writes no file, as in
+    a process that is not the main one, replaces none.
+    """
+    part = path.with_name(f".{path.name}")
+    yield part
+    if part.exists():
+        os.replace(part, path)
 
 
 def put_aside(path: Path) -> Path:

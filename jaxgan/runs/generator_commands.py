@@ -132,12 +132,17 @@ def find_directions(
     if args.method == "sefa":
         return _sefa(args, run)
     codes = run.latents(NUM_CODES, seed=args.seed)
-    decoded = run.decode(codes, label=label)
+    decoded = commands.as_images(run, run.decode(codes, label=label))
     if run.game.conditions == ("label",) and label is None:
         (classes,) = run.conditions(NUM_CODES)
         for each in np.unique(classes):
             decoded[classes == each] -= decoded[classes == each].mean(axis=0)
-    found = latent_space.principal_components(jnp.asarray(codes), jnp.asarray(decoded), args.num)
+    try:
+        found = latent_space.principal_components(
+            jnp.asarray(codes), jnp.asarray(decoded), args.num
+        )
+    except ValueError as error:
+        raise RunError(f"--num: {error}") from None
     return jax.device_get(found)
 
 

@@ -135,11 +135,11 @@ def anomalies(args: arguments.Anomalies) -> None:
     Raises:
       UserError: an error of `reconstruct`, or the experiment's evaluation has no training images.
     """
-    check_place(args.out)
+    check_place(args.out, endings={".json"})
     run = _restore(args, with_data=True)
     pictures = open_pictures(run, args.input, skip_bad=args.skip_bad)
     inputs = read_pictures(pictures)
-    training = as_float(_training_images(run)[: latent_space.NUM_NORMAL])
+    training = as_float(commands.training_images(run)[: latent_space.NUM_NORMAL])
     normal = jnp.asarray(run.encode(training))
     compute_scores = lambda x: _batched(
         lambda params, model_state, x: latent_space.anomaly_scores(
@@ -254,17 +254,6 @@ def _held_out(run: Run) -> np.ndarray:
     if "anomalous" in examples:
         examples = {"image": examples["image"][examples["anomalous"] == 0]}
     return as_float(examples["image"])
-
-
-def _training_images(run: Run) -> np.ndarray:
-    """Training images of the run, from its evaluation."""
-    evaluation = run.experiment.evaluation
-    for part in () if evaluation is None else (evaluation, *evaluation.parts.values()):
-        if part.others is not None:
-            return part.others["image"]
-    raise RunError(
-        f"{run.directory} is a run of an experiment whose evaluation has no training images"
-    )
 
 
 def _apply(function: Callable[..., Any], run: Run, *inputs: Any) -> Any:

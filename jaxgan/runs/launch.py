@@ -79,6 +79,14 @@ def members_of(
     Raises:
       UserError: the directory of a member holds something else, or a flag is out of range.
     """
+    for flag, given in (
+        ("--distributed", config.distributed),
+        ("--from-step", config.from_step is not None),
+        ("--on-divergence rollback", config.on_divergence != "stop"),
+        (f"--parallel {config.parallel}", config.parallel != "auto"),
+    ):
+        if given:
+            raise RunError(f"{flag} is for single runs; leave it out with several seeds or points")
     group = []
     for seed in range(config.seed, config.seed + num_seeds):
         folder = directory / f"seed_{seed}"
@@ -137,18 +145,11 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
     """Trains several seeds at once, and reports means and standard errors over them."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     directory = Path(config.run_dir or f"runs/{short(name)}").expanduser()
-    for flag, given in (
-        ("--distributed", config.distributed),
-        ("--from-step", config.from_step is not None),
-        ("--on-divergence rollback", config.on_divergence != "stop"),
-    ):
-        if given:
-            raise RunError(f"{flag} is for single runs; leave it out with --seeds")
     if (directory / "config.json").exists():
         raise RunError(f"{directory} holds a single run; choose another --run-dir for --seeds")
     group = members_of(config, make, config.load_data(), directory, name, config.seeds)
     _print_data(console, name, group[0].experiment)
-    with failures.in_one_line(directory):
+    with failures.in_one_line(directory, [one.directory for one in group]):
         results = members.train(group, name, console)
     tables.print_table(console, {short(name): results})
     grids = [sorted((one.directory / "samples").glob("step_*.png")) for one in group]
@@ -178,6 +179,13 @@ def _check(config: Config) -> None:
         raise RunError("--coordinator, --num-processes and --process-id must be given together")
     if process != [None, None, None] and not config.distributed:
         raise RunError("--coordinator is for runs of several processes; add --distributed")
+    for flag, given in (
+        ("--init-layers", config.init_layers is not None),
+        ("--init-step", config.init_step != "newest"),
+        ("--reset-optimizers", config.reset_optimizers),
+    ):
+        if given and config.init_from is None:
+            raise RunError(f"{flag} is for runs that begin with another's weights; add --init-from")
 
 
 def _create(directory: Path) -> None:

@@ -13,7 +13,6 @@ A member that diverges is marked, and keeps the checkpoints from before.
 import contextlib
 import dataclasses
 import json
-import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -85,7 +84,7 @@ def train(
             if not (one.directory / "config.json").exists():  # other files mean that there is a run
                 _check_start(one)  # errors come before it is recorded
                 write_config_json(one.directory, one.config, name, one.experiment)
-        training = _Training(members, console, exits)
+        training = _Training(members, console, exits, stop)
         if training.start > training.last and not passed:
             raise RunError(
                 f"--num-steps is {training.last}, and the members are at step {training.start}; "
@@ -94,11 +93,12 @@ def train(
         if training.start <= training.last:
             for one in members:
                 write_config_json(one.directory, one.config, name, one.experiment)
-        training.go_on(stop)
+        training.go_on()
+        results = [] if stop.received else training.finish()
         if stop.received:
             console.print(f"stopped by {stop.received.name}; the same command resumes")
             sys.exit(128 + stop.received)
-        return training.finish()
+        return results
 
 
 def _check_start(one: Member) -> None:
@@ -130,7 +130,7 @@ def _check_newcomers(members: Sequence[Member]) -> None:
         seed, folder = new[0].config.seed, new[0].directory
         raise RunError(
             f"{folder} is new, and others of these runs are at step {max(steps)}; train it alone, "
-            f"--seed {seed} --run-dir {folder}, and then go on with all"
+            f"--seed {seed} --run-dir {folder} --num-steps {max(steps)}, and then go on with all"
         )
 
 
@@ -143,9 +143,13 @@ class _Training:
     """
 
     def __init__(
-        self, members: Sequence[Member], console: Console, exits: contextlib.ExitStack
+        self,
+        members: Sequence[Member],
+        console: Console,
+        exits: contextlib.ExitStack,
+        stop: callbacks.StopOnSignal,
     ) -> None:
-        self.members, self.console, self.first = members, console, members[0]
+        self.members, self.console, self.first, self.stop = members, console, members[0], stop
         evaluates = session.is_evaluated(self.first.experiment, self.first.config, console)
         self.evaluate = (
             session.evaluator_of(self.first.experiment, self.first.config) if evaluates else None
@@ -182,7 +186,14 @@ class _Training:
         ]
         if not folders:
             raise NonFiniteError("all members diverged; choose another --run-dir")
-        common = set.intersection(*(set(checkpoint.steps_of(folder)) for folder in folders))
+        saved = [set(checkpoint.steps_of(folder)) for folder in folders]
+        common = set.intersection(*saved)
+        if all(saved) and not common:
+            newest = ", ".join(f"{f.parent} {max(s)}" for f, s in zip(folders, saved, strict=True))
+            raise RunError(
+                f"no step has checkpoints of all members, whose newest are {newest}; train those "
+                "that are behind alone, up to a common step"
+            )
         for step in sorted(common, reverse=True):
             try:
                 states = [self.restored(i, step) for i in range(len(self.members))]
@@ -212,13 +223,14 @@ class _Training:
         assert restored is not None
         return restored
 
-    def go_on(self, stop: callbacks.StopOnSignal) -> None:
+    def go_on(self) -> None:
         """Trains to the last step, or until a signal is received."""
         if self.start >= self.last:
             return
         if self.start:
             self.console.print(f"{len(self.members)} members resume from step {self.start}")
-        config, experiment = self.first.config, self.first.experiment
+        config, experiment, stop = self.first.config, self.first.experiment, self.stop
+        samples.dry_run(experiment, self.states[0], self.console)
         logs = lambda step: step == self.last or step % config.log_every == 0
         saves = lambda step: (
             step == self.last or step % config.checkpoint_every == 0 or bool(stop.received)
@@ -264,7 +276,7 @@ class _Training:
         self.progress(step, state, jax.tree.map(lambda x: np.mean(x[self.alive]), metrics))
 
     def save(self, step: int, state: TrainState, metrics: Metrics) -> None:
-        """Callback that saves a checkpoint of every member that lives, evaluated at the end."""
+        """Callback that saves a checkpoint of every member that lives."""
         for i, manager in enumerate(self.managers):
             if self.alive[i]:
                 own = population.member(state, i)
@@ -273,32 +285,38 @@ class _Training:
                 except NonFiniteError:
                     self.leave_out(i, step)
                     continue
-                score = self.evaluated(i, own) if step == self.last else -math.inf
-                checkpoint.save(manager, own, score=score)
-
-    def evaluated(self, i: int, state: TrainState) -> float:
-        """Evaluates the last state of a member, and returns its score."""
-        spec = self.first.experiment.evaluation
-        if spec is None or self.evaluate is None:
-            return -math.inf
-        path, quiet = self.members[i].directory / "evaluation.json", Console(quiet=True)
-        evaluations = callbacks.Evaluations(path, self.evaluate, spec, quiet, step=self.last - 1)
-        return evaluations(self.last, state)
+                checkpoint.save(manager, own)
 
     def finish(self) -> list[Values | None]:
-        """Draws the members that live, and reads their evaluations."""
+        """Draws and evaluates the last states, which are saved, of the members that live."""
         draw = samples.drawn(self.first.experiment)
         results: list[Values | None] = []
-        for one, state, alive in zip(self.members, self.states, self.alive, strict=True):
-            if not alive:
+        for i, one in enumerate(self.members):
+            if not self.alive[i]:
                 results.append(None)
                 continue
             if self.start <= self.last:
                 grid = one.directory / "samples" / f"step_{self.last:07d}.png"
                 grid.parent.mkdir(exist_ok=True)
-                draw(grid, state)
+                draw(grid, self.states[i])
+                try:
+                    self.evaluated(i)
+                except callbacks.Interrupted:  # made up for by the next start
+                    break
             results.append(_values(one.directory / "evaluation.json", self.last))
         return results
+
+    def evaluated(self, i: int) -> None:
+        """Evaluates the last state of a member, unless it was, and adds the score to its record."""
+        directory, spec = self.members[i].directory, self.first.experiment.evaluation
+        path = directory / "evaluation.json"
+        if spec is None or self.evaluate is None or _values(path, self.last):
+            return
+        evaluate, quiet = self.stop.interruptible(self.evaluate), Console(quiet=True)
+        evaluations = callbacks.Evaluations(path, evaluate, spec, quiet, step=self.start)
+        score = evaluations(self.last, self.states[i])
+        self.managers[i].wait_until_finished()
+        checkpoint.set_score(directory / "checkpoints", self.last, score)
 
 
 def _when(due: Callable[[int], bool], callback: loop.Callback) -> loop.Callback:

@@ -22,7 +22,7 @@ class Program(NamedTuple):
       params, model_state: by player, of `Run`.
       shapes: shape of each input by name, such as `b, 64`; letters stand for any number.
       constraints: of the letters, such as `h >= 2`.
-      way: name of the translation; `None` for a decoder of latents.
+      direction: name of the translation; `None` for a decoder of latents.
       examples: an array for each input: latents of the prior, or noise for a translation.
     """
 
@@ -32,10 +32,10 @@ class Program(NamedTuple):
     shapes: Mapping[str, str]
     examples: tuple[np.ndarray, ...]
     constraints: tuple[str, ...] = ()
-    way: str | None = None
+    direction: str | None = None
 
 
-def translation_of(run: Run, way: str | None) -> Translation:
+def translation_of(run: Run, direction: str | None) -> Translation:
     """The translation of a run of that name, or its first.
 
     Raises:
@@ -43,26 +43,26 @@ def translation_of(run: Run, way: str | None) -> Translation:
     """
     translations = run.experiment.translations
     if not translations:
-        raise RunError(f"--way is {way}, and {run.directory} does not translate images")
-    if way is not None and way not in translations:
-        raise RunError(f"--way is {way}, expected one of {', '.join(translations)}")
-    return translations[way or next(iter(translations))]
+        raise RunError(f"--direction is {direction}, and {run.directory} does not translate images")
+    if direction is not None and direction not in translations:
+        raise RunError(f"--direction is {direction}, expected one of {', '.join(translations)}")
+    return translations[direction or next(iter(translations))]
 
 
-def program_of(run: Run, *, num: int, seed: int, way: str | None = None) -> Program:
+def program_of(run: Run, *, num: int, seed: int, direction: str | None = None) -> Program:
     """The translation of a run, or the decoder of its latents and conditions.
 
     Args:
       run: the run.
       num: number of rows of the examples.
       seed: seed of the examples.
-      way: name of the translation, the first by default.
+      direction: name of the translation, the first by default.
 
     Raises:
       RunError: the run has neither a translation nor latents, or no such translation.
     """
     if run.experiment.translations:
-        translation = translation_of(run, way)
+        translation = translation_of(run, direction)
         side, channels = translation.multiple, translation.channels
         shapes = {"images": f"b, {side}*h, {side}*w, {channels}"}
         size = (num, max(side, 32), max(side, 32), channels)
@@ -70,7 +70,7 @@ def program_of(run: Run, *, num: int, seed: int, way: str | None = None) -> Prog
         smallest = -(-translation.smallest // side)
         at_least = tuple(f"{letter} >= {smallest}" for letter in "hw")
         model = (translation.apply, run.params, run.model_state)
-        name = way or next(iter(run.experiment.translations))
+        name = direction or next(iter(run.experiment.translations))
         return Program(*model, shapes, (noise,), at_least, name)
     if run.game.prior is None or run.game.decode is None:
         raise RunError(

@@ -78,8 +78,11 @@ def load_run(
             "--data-dir, that folder"
         )
     data = config.load_data() if with_data else _blank_data(directory, config, record)
+    own = config
+    if not with_data and hasattr(config, "evaluate_features"):  # whose file may be elsewhere
+        own = dataclasses.replace(config, evaluate_features="auto")
     try:
-        built = launch.build(make, config, data)
+        built = launch.build(make, own, data)
     except UserError as error:
         raise RunError(f"the configuration of {directory} is refused: {error}") from None
     if with_data:

@@ -77,6 +77,16 @@ def _draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
     def draw(path: Path, state: TrainState) -> None:
         samples = sample(state)  # in all processes: parameters may be sharded over them
         if multihost.is_main():
-            images.save_grid(path, samples)
+            images.save_grid(path, samples, columns=columns_of_classes(experiment, GRID))
 
     return draw
+
+
+def columns_of_classes(experiment: Experiment, num: int) -> int | None:
+    """Columns of a grid of samples whose labels come in turn, a class each; `None` for others.
+
+    With fewer than two rows of so many columns, it is `None` too.
+    """
+    num_classes = experiment.data.get("num_classes") or 0
+    in_turn = experiment.game.conditions == ("label",)
+    return num_classes if in_turn and 1 < num_classes <= num // 2 else None

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from jaxgan import checkpoint, loop
 from jaxgan.data.sampler import check_range
-from jaxgan.errors import NonFiniteError, RunError
+from jaxgan.errors import CheckpointError, NonFiniteError, RunError
 from jaxgan.evaluation import Evaluation, evaluator
 from jaxgan.metrics import Records
 from jaxgan.runs import callbacks
@@ -52,12 +52,8 @@ def train(
       UserError: the run cannot be resumed, or training diverged.
     """
     last = num_steps_of(config, experiment)
-    newest = checkpoint.newest_step(directory / "checkpoints")
-    if config.from_step is None and last < newest:
-        raise RunError(
-            f"--num-steps is {last}, and {directory} is at step {newest}; give at least that many, "
-            "or --from-step to go back"
-        )
+    _check_steps(directory / "checkpoints", config, last)
+    _warn_of_decay(config, last, console)
     _check_minibatch(experiment)
     evaluate = None
     if is_evaluated(experiment, config, console):
@@ -89,6 +85,33 @@ def train(
             first = _first_state(directory, config, experiment, console)
             state, _ = _resumed(directory, first, console)
             attempt.rolled_back(why, to=int(state.step))
+
+
+def _check_steps(folder: Path, config: Config, last: int) -> None:
+    """Checks that training up to the last step begins at a checkpoint, and takes back none."""
+    newest, start = checkpoint.newest_step(folder), config.from_step
+    if start is None and last < newest:
+        raise RunError(
+            f"--num-steps is {last}, and {folder.parent} is at step {newest}; give at least that "
+            "many, or --from-step to go back"
+        )
+    if start is None:
+        return
+    if start not in (steps := checkpoint.steps_of(folder)):
+        known = ", ".join(map(str, sorted(steps))) or "none"
+        raise CheckpointError(f"{folder} has no checkpoint of step {start}; there is {known}")
+    if start >= last:
+        raise RunError(f"--from-step is {start} and --num-steps is {last}: no steps are left")
+
+
+def _warn_of_decay(config: Config, last: int, console: Console) -> None:
+    """Says if learning rates have decayed to 0 before the last step."""
+    decay_steps = getattr(config, "decay_steps", last)
+    if getattr(config, "lr_decay", "none") != "none" and last > decay_steps:
+        console.print(
+            f"WARNING: --num-steps is {last}, and learning rates are 0 from step {decay_steps} on "
+            "(--decay-steps)"
+        )
 
 
 def _first_state(

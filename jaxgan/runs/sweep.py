@@ -74,7 +74,11 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
             console.print(f"\n{label}")
             config = _shortened(points[label], 2**rung)
             group = launch.members_of(config, module.make, data, folder / label, name, args.seeds)
-            with failures.in_one_line(folder):
+            if rung and _metric(group[0].experiment) is None:
+                raise RunError(
+                    "--halvings needs an experiment whose evaluation has a metric to compare by"
+                )
+            with failures.in_one_line(folder, [one.directory for one in group]):
                 results[label] = _trained(group, name, console, passed=rung > 0)
         experiment = group[0].experiment
         if rung:
@@ -141,8 +145,8 @@ def _better_half(
 ) -> list[str]:
     """The points whose mean is better, half of them, rounded up; those that diverged come last."""
     metric, evaluation = _metric(experiment), experiment.evaluation
-    if metric is None or evaluation is None:
-        raise RunError("--halvings needs an experiment whose evaluation has a metric to compare by")
+    assert metric is not None
+    assert evaluation is not None
     sign = -1.0 if evaluation.mode == "max" else 1.0
 
     def rank(label: str) -> tuple[int, float]:
