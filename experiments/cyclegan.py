@@ -7,7 +7,7 @@ Commands:
         --num-blocks 9 --patch-layers 3 --epochs 100 --decay-epochs 100
     python -m experiments.cyclegan --data recoloured --crop-size 32 --features 16 --num-blocks 2 \
         --batch-size 8 --num-steps 2000 --epochs 1 --decay-epochs 1
-    python -m jaxgan translate runs/cyclegan --input DIR --out DIR --way y2x
+    python -m jaxgan translate runs/cyclegan --input DIR --out DIR --direction y2x
     python -m benchmarks.facades --data-dir facades --outputs runs/cyclegan
 
 A grid in `samples/` has one row per pair of test images: x, its translation to y and its

@@ -38,7 +38,7 @@ def export(args: arguments.Export) -> None:
     if is_file:
         check_place(args.out, endings={".safetensors", *(f".{name}" for name in PROGRAMS)})
     else:
-        _check_folder(args.out)
+        _check_card(args.out)
     run = commands.restore(args)
     formats = (args.out.suffix[1:].lower(),) if is_file else args.formats
     player = _player(run, args.player, needed="safetensors" in formats)
@@ -47,6 +47,9 @@ def export(args: arguments.Export) -> None:
     program, contents = None, {}
     if wanted := [name for name in formats if name in PROGRAMS]:
         program = programs.program_of(run, num=NUM_EXAMPLES, seed=0, direction=args.direction)
+    if not is_file:
+        make_folder(args.out)
+    if program is not None:
         contents = {name: PROGRAMS[name](program) for name in wanted}
     for name in formats:
         stem = player if name == "safetensors" else "model"
@@ -129,9 +132,8 @@ def write_card(
 # ---- helpers of the above
 
 
-def _check_folder(folder: Path) -> None:
-    """Checks that a model card can be written: a README.md that is there is one."""
-    make_folder(folder)
+def _check_card(folder: Path) -> None:
+    """Checks that a README.md in the folder is a model card, which may be replaced."""
     card = folder / "README.md"
     if card.exists() and "library_name: jaxgan" not in card.read_text(encoding="utf-8"):
         raise RunError(f"{card} is no model card of jaxgan; choose another --out")
