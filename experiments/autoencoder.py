@@ -52,8 +52,8 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Channels of the finest layer of the networks."""
     latent: int = flag(16, at_least=1)
     """Latent dimension."""
-    anomaly: int | None = None
-    """Label that the task anomaly leaves out of the training set and detects; 0 by default."""
+    anomaly: int = 0
+    """Label that the task anomaly leaves out of the training set, and detects."""
     sample_every: int = 500
     """Steps between grids of reconstructions."""
     evaluate_every: int = 1000
@@ -69,7 +69,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         network(config, networks.DCGANEncoder((config.latent,), config.features)),
         network(config, networks.DCGANGenerator(dataset.image_shape, config.features)),
     )
-    if config.anomaly is not None and config.task != "anomaly":
+    if config.anomaly and config.task != "anomaly":
         raise ValueError("--anomaly is for --task anomaly; add it, or leave out --anomaly")
     make_evaluation = anomaly_detection if config.task == "anomaly" else reconstruction
     train, evaluation = make_evaluation(config, dataset, game)
@@ -106,17 +106,16 @@ def anomaly_detection(config: Config, dataset: Dataset, game: Game) -> tuple[Exa
     import jaxgan
     from jaxgan import data, latent_space, metrics
 
-    anomaly = 0 if config.anomaly is None else config.anomaly
-    if anomaly not in dataset.train.get("label", ()):
+    if config.anomaly not in dataset.train.get("label", ()):
         raise DataError(
-            f"{dataset.name} has no label {anomaly} to leave out; choose --anomaly, and a data set "
-            "with labels"
+            f"{dataset.name} has no label {config.anomaly} to leave out; choose --anomaly, and a "
+            "data set with labels"
         )
-    train = {"image": dataset.train["image"][dataset.train["label"] != anomaly]}
+    train = {"image": dataset.train["image"][dataset.train["label"] != config.anomaly]}
     normal = data.as_float(train["image"][: latent_space.NUM_NORMAL])
     test = {
         "image": dataset.test["image"],
-        "anomalous": (dataset.test["label"] == anomaly).astype("i4"),
+        "anomalous": (dataset.test["label"] == config.anomaly).astype("i4"),
     }
 
     def scores(params, model_state, batch, key):

@@ -1,7 +1,9 @@
 """Image grids and animations as files."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,8 @@ def save_grid(
       >>> save_grid("samples.png", images)  # doctest: +SKIP
     """
     cells = grid(images, columns=columns, margin=margin)
-    Image.fromarray(cells[..., 0] if cells.shape[-1] == 1 else cells).save(path)
+    with _replacing(path) as part:
+        Image.fromarray(cells[..., 0] if cells.shape[-1] == 1 else cells).save(part)
 
 
 def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float = 10.0) -> None:
@@ -122,6 +125,17 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
 def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:
     if Path(path).suffix.lower() == ".gif":  # a palette of its own for every frame
         frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
-    )
+    more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
+    with _replacing(path) as part:
+        frames[0].save(part, save_all=True, loop=0, optimize=True, **more)
+
+
+@contextlib.contextmanager
+def _replacing(path: str | Path) -> Iterator[Path]:
+    """A path of the same ending, whose file takes the place of `path` when it is complete."""
+    part = Path(path).with_name(f".{Path(path).name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

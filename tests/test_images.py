@@ -50,6 +50,24 @@ def test_grids_survive_the_file(tmp_path):
         assert file.mode == "L"
 
 
+def test_a_file_that_cannot_be_completed_leaves_the_old_one(tmp_path, monkeypatch):
+    pictures = np.zeros((4, 5, 5, 3))
+    images.save_grid(tmp_path / "grid.png", pictures)
+    images.save_animation(tmp_path / "all.gif", 2 * [tmp_path / "grid.png"])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fails(image, path, **more):
+        path.write_bytes(b"half")
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Image.Image, "save", fails)
+    with pytest.raises(OSError, match="disk"):
+        images.save_grid(tmp_path / "grid.png", pictures + 1.0)
+    with pytest.raises(OSError, match="disk"):
+        images.save_animation(tmp_path / "all.gif", 3 * [tmp_path / "grid.png"])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def records(outputs):
     return [
         {

@@ -16,16 +16,18 @@ import jax
 import numpy as np
 import pytest
 
+import jaxgan
 from experiments import mixture, mnist
 from jaxgan import UserError, checkpoint, images
 from jaxgan.data.decode import SUFFIXES
 from jaxgan.data.idx import write_idx
 from jaxgan.errors import RunError
-from jaxgan.runs import xla_flags
+from jaxgan.runs import Experiment, xla_flags
 from jaxgan.runs.config_json import check_same_config
 from jaxgan.runs.curves import save_curves
 from jaxgan.runs.files import check_place
 from jaxgan.runs.run import load_run
+from jaxgan.runs.samples import columns_of_classes
 from tests import support
 from tests.conftest import ROOT
 from tests.support import (
@@ -253,7 +255,7 @@ def test_stopped_and_started_again_is_never_stopped(uninterrupted, tmp_path, num
         ({"r1": 1, "penalty_every": 0}, "--penalty-every is 0, expected at least 1"),
         ({"data_dir": "/nowhere", "data": "mnist"}, "data directory /nowhere does not exist"),
         ({"data": "./pictures"}, "there is no data set named './pictures'"),
-        ({"data": ROOT}, f"or --data folder --data-dir {ROOT}"),
+        ({"data": ROOT}, f"is a folder; give --data folder --data-dir {ROOT}"),
         ({"init_layers": "generator"}, "--init-layers is for runs that begin with another's"),
         ({"seeds": 2, "parallel": "jit"}, "--parallel jit is for single runs"),
     ],
@@ -296,10 +298,22 @@ def test_the_same_config_is_the_same_after_json(tmp_path):
     check_same_config(tmp_path, other, "/old/own.py")  # there is no step with the former
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n', encoding="utf-8")
     check_same_config(tmp_path, config, "/new/own.py")
-    with pytest.raises(RunError, match=r"widths=\(64, 64\), and this one has widths=\(64,\)"):
+    with pytest.raises(RunError, match=r"widths=\[64, 64\], and this one has widths=\[64\]"):
         check_same_config(tmp_path, other, "/old/own.py")
     with pytest.raises(RunError, match=r"a run of /old/own.py, not of /new/other.py"):
         check_same_config(tmp_path, config, "/new/other.py")
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "columns"), [(10, 10), (2, 10), (3, 9), (30, 30), (1000, None), (None, None)]
+)
+def test_a_column_of_a_grid_has_one_class(num_classes, columns):
+    """Labels come in turn, so that rows are as long as some repetitions of all."""
+    game = jaxgan.Game(init=None, losses={}, sample=None, conditions=("label",))
+    experiment = Experiment(game, None, None, None, {"num_classes": num_classes})
+    assert columns_of_classes(experiment, 100) == columns
+    unconditional = experiment._replace(game=game._replace(conditions=()))
+    assert columns_of_classes(unconditional, 100) is None
 
 
 def test_unknown_choices_are_named(monkeypatch, tmp_path, capsys):

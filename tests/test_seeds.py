@@ -115,6 +115,9 @@ def test_a_group_goes_on_only_together(seeds, tmp_path, capsys):
         digests = [checkpoint.digest(state_of(d / name)) for d in (seeds, directory)]
         assert digests[0] == digests[1]
 
+        # Evaluated again, since it was trained again.
+        assert np.isfinite(checkpoint.read_record(directory / name / "checkpoints", 4)["score"])
+
     shutil.rmtree(directory / "seed_5" / "checkpoints" / "2")
     shutil.rmtree(directory / "seed_6" / "checkpoints" / "4")
     logs = [(directory / name / "metrics.jsonl").read_bytes() for name in ("seed_5", "seed_6")]

@@ -27,9 +27,11 @@ def processes(num: int, seed: int) -> dict[str, int]:
                 counts["after a kill: " + same(directory, expected)] += 1
                 continue
             first.send_signal(signal.SIGSTOP)  # so that it does not end before the second begins
-            second = start(directory, **FLAGS)
-            counts[f"meanwhile: {one_line(*finish(second))}"] += 1
-            first.send_signal(signal.SIGCONT)
+            try:
+                second = start(directory, **FLAGS)
+                counts[f"meanwhile: {one_line(*finish(second))}"] += 1
+            finally:
+                first.send_signal(signal.SIGCONT)
             finish(first)
             counts["the first: " + same(directory, expected)] += 1
     return dict(counts)

@@ -100,12 +100,14 @@ def builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
         return IdxMnist(data_dir=data_dir, file_format="array_record")
     try:
         return tfds.builder(name, data_dir=data_dir, file_format="array_record")
-    except (tfds.core.DatasetNotFoundError, ValueError):  # the latter of a path, for example
-        is_folder = Path(name).expanduser().is_dir()
-        folder = f", or --data folder --data-dir {name}" if is_folder else ""
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        if Path(name).expanduser().is_dir():
+            raise DataError(f"{name} is a folder; give --data folder --data-dir {name}") from None
+        # A name that cannot be one, such as a path, or an unknown configuration of a set.
+        what = f" ({str(error).splitlines()[0]})" if type(error) is ValueError else ""
         raise DataError(
-            f"there is no data set named {name!r}; expected auto, mnist, digits, a name from "
-            f"https://www.tensorflow.org/datasets/catalog{folder}"
+            f"there is no data set named {name!r}{what}; expected auto, mnist, digits or a name "
+            "from https://www.tensorflow.org/datasets/catalog"
         ) from None
 
 

@@ -244,7 +244,7 @@ def checked(rows: Any, side: str) -> np.ndarray:
     """
     rows = np.asarray(rows)
     if jnp.issubdtype(rows.dtype, jnp.floating):  # NumPy does not know bfloat16
-        rows = rows.astype(np.promote_types(rows.dtype, np.float32))
+        rows = rows.astype(np.promote_types(rows.dtype, np.float32), copy=False)
     if rows.ndim == 4 and np.issubdtype(rows.dtype, np.integer):  # differences would wrap around
         raise MetricError(
             f"{side} images have the dtype {rows.dtype}, expected floats in [-1, 1]: "

@@ -90,7 +90,8 @@ class Sample(CheckpointArguments):
     """Largest absolute value of the latents' coordinates: smaller values trade variety for
     fidelity."""
     columns: int | None = None
-    """Number of samples per row of the grid; by default that of the classes, or of the rows."""
+    """Number of samples per row of the grid; by default the square root of their number, or, of a
+    conditional run, a multiple of the number of classes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,11 @@ from jaxgan import checkpoint, images, loop
 from jaxgan.errors import UserError
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
-from jaxgan.runs import callbacks, files, report, trackers
+from jaxgan.runs import callbacks, report, trackers
 from jaxgan.runs.compiled import in_parallel, scanned
 from jaxgan.runs.divergence import Divergence, check_state
 from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.runs.files import of_steps
 from jaxgan.runs.health import Health, with_norms
 from jaxgan.runs.logs import read_evaluations
 from jaxgan.runs.samples import drawn, prior_samples
@@ -157,9 +158,8 @@ class Attempt:
         folder = self.directory / "samples"
         folder.mkdir(exist_ok=True)
         if multihost.is_main():
-            for grid in folder.glob("step_*.png"):
-                if int(grid.stem.removeprefix("step_")) > self.start:  # of steps that were given up
-                    grid.unlink()
+            for file in of_steps(folder, ".*", after=self.start):  # which were given up
+                file.unlink()
         samples = callbacks.save_images(folder, drawn(self.experiment))
         curves = callbacks.curves(self.directory / "losses.png", self.directory / "metrics.jsonl")
         variation = prior_samples(self.experiment) if self.config.health else None
@@ -284,11 +284,10 @@ class Attempt:
                 "the same command resumes from it"
             )
             return 128 + stop.received
-        frames = sorted((self.directory / "samples").glob("step_*.png"))
+        frames = of_steps(self.directory / "samples", ".png")
         newer = lambda: gif.exists() and gif.stat().st_mtime >= frames[-1].stat().st_mtime
         if multihost.is_main() and frames and not newer():
-            with files.replacing(gif) as part:
-                images.save_animation(part, frames)
+            images.save_animation(gif, frames)
         if step == self.start:
             self.console.print(f"{self.directory} is complete at step {step}: no steps are left")
         else:

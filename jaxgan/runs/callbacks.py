@@ -25,7 +25,7 @@ from jaxgan.loop import Callback, StopTraining
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
 from jaxgan.runs.curves import save_curves
-from jaxgan.runs.files import put_aside, replacing, write_atomically
+from jaxgan.runs.files import put_aside, write_atomically
 from jaxgan.runs.logs import read_evaluations, read_metrics
 from jaxgan.runs.trackers import Logger
 from jaxgan.training import TrainState
@@ -102,20 +102,14 @@ def curves(path: Path, log: Path) -> Callback:
     def plot(step: int, state: TrainState, metrics: Metrics) -> None:
         records = read_metrics(log) if multihost.is_main() else []
         if records:
-            with replacing(path) as part:
-                save_curves(part, records)
+            save_curves(path, records)
 
     return plot
 
 
 def save_images(folder: Path, draw: Callable[[Path, TrainState], None]) -> Callback:
     """Callback that writes `step_<step>.png` into a folder with `draw(path, state)`."""
-
-    def save(step: int, state: TrainState, metrics: Metrics) -> None:
-        with replacing(folder / f"step_{step:07d}.png") as part:
-            draw(part, state)
-
-    return save
+    return lambda step, state, metrics: draw(folder / f"step_{step:07d}.png", state)
 
 
 class Evaluations:

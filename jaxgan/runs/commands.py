@@ -72,9 +72,7 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
         else:
             samples = run.sample_seeds(chunk, **choices)
         for number, image in zip(chunk, as_images(run, samples), strict=True):
-            part = path(number).with_suffix(".part.png")  # a file that exists is complete
-            images.save_grid(part, image[None], margin=0)
-            part.replace(path(number))
+            images.save_grid(path(number), image[None], margin=0)
     kept = len(numbers) - len(missing)
     print(
         f"{args.out}: {len(missing)} samples of {args.run} at step {run.step}"

@@ -169,8 +169,9 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
             "choose another --run-dir"
         )
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    recorded = {k: tuple(x) if isinstance(x, list) else x for k, x in record["config"].items()}
-    stored, current = defaults | recorded, dataclasses.asdict(config)
+    # Tuples are lists in JSON.
+    stored = json.loads(json.dumps(defaults)) | record["config"]
+    current = json.loads(json.dumps(dataclasses.asdict(config)))
     fields = (stored.keys() | current.keys()) - resumable_fields(type(config))
     differ = [field for field in sorted(fields) if stored.get(field) != current.get(field)]
     if "preset" in differ:  # which sets the others
@@ -187,9 +188,9 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
 
 
 def has_steps(directory: Path) -> bool:
-    """Whether a run has been trained: it has a checkpoint, or a step in its log.
+    """Whether anything of a run is kept: a checkpoint, or a logged step.
 
-    It has none after an error of the first step, or a kill before it.
+    After an error of the first step there is nothing.
     """
     log = directory / "metrics.jsonl"
     return bool(newest_step(directory / "checkpoints")) or (log.exists() and log.stat().st_size > 0)
@@ -197,7 +198,7 @@ def has_steps(directory: Path) -> bool:
 
 def _same_experiment(recorded: str, name: str) -> bool:
     """Whether names are of one experiment; a file may have moved with its run."""
-    if recorded.endswith(".py") and name.endswith(".py"):
+    if recorded.endswith(".py") and name.endswith(".py") and not Path(recorded).exists():
         return Path(recorded).name == Path(name).name
     return recorded == name
 

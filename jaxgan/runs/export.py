@@ -135,7 +135,7 @@ def write_card(
 def _check_card(folder: Path) -> None:
     """Checks that a README.md in the folder is a model card, which may be replaced."""
     card = folder / "README.md"
-    if card.exists() and "library_name: jaxgan" not in card.read_text(encoding="utf-8"):
+    if card.exists() and b"library_name: jaxgan" not in card.read_bytes():
         raise RunError(f"{card} is no model card of jaxgan; choose another --out")
 
 

@@ -94,7 +94,8 @@ def _reason(error: BaseException, runs: Sequence[Path]) -> str | None:
         for text, reason in TEXTS.items():
             if text in str(link):
                 return reason
-    deleted = any(not (run / lock.NAME).exists() for run in runs)  # which every start creates
+    of_every_run = (lock.NAME, "config.json")  # where locks are deleted with their release, one
+    deleted = any(not any((run / name).exists() for name in of_every_run) for run in runs)
     if deleted and any(isinstance(link, OSError) for link in chain):
         return "the run directory was deleted while the run was training; restore it from a copy"
     return None

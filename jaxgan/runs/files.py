@@ -1,9 +1,8 @@
 """Output files: checks before they are computed, and atomic writes."""
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 from jaxgan.errors import UserError
@@ -64,17 +63,17 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(path.with_name(path.name + PART), path)
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Path of the same ending, whose file takes the place of `path` if the body ends well.
+def of_steps(folder: Path, ending: str, *, after: int = -1) -> list[Path]:
+    """The files `step_<number><ending>` of a folder, in order, of steps after one.
 
-    Whatever ends the program leaves the old file or the new one. A body that writes no file, as in
-    a process that is not the main one, replaces none.
+    Args:
+      folder: the folder, which need not exist.
+      ending: such as `.png`, or `.*` for all.
+      after: the step.
     """
-    part = path.with_name(f".{path.name}")
-    yield part
-    if part.exists():
-        os.replace(part, path)
+    number = lambda path: path.stem.removeprefix("step_")
+    files = [path for path in folder.glob(f"step_*{ending}") if number(path).isdigit()]
+    return sorted((path for path in files if int(number(path)) > after), key=lambda p: p.name)
 
 
 def put_aside(path: Path) -> Path:

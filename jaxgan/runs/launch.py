@@ -27,7 +27,7 @@ from jaxgan.parallel import multihost
 from jaxgan.runs import attempt, compiled, failures, lock, members, session, tables
 from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment
-from jaxgan.runs.files import PART
+from jaxgan.runs.files import PART, of_steps
 from jaxgan.runs.lock import locked
 from jaxgan.runs.training_config import TrainingConfig
 
@@ -79,14 +79,6 @@ def members_of(
     Raises:
       UserError: the directory of a member holds something else, or a flag is out of range.
     """
-    for flag, given in (
-        ("--distributed", config.distributed),
-        ("--from-step", config.from_step is not None),
-        ("--on-divergence rollback", config.on_divergence != "stop"),
-        (f"--parallel {config.parallel}", config.parallel != "auto"),
-    ):
-        if given:
-            raise RunError(f"{flag} is for single runs; leave it out with several seeds or points")
     group = []
     for seed in range(config.seed, config.seed + num_seeds):
         folder = directory / f"seed_{seed}"
@@ -97,6 +89,22 @@ def members_of(
             check_same_config(folder, own, name)
         group.append(members.Member(folder, own, build(make, own, data)))
     return group
+
+
+def check_for_several(config: Config) -> None:
+    """Checks flags of several runs at once.
+
+    Raises:
+      RunError: a flag is for single runs.
+    """
+    for flag, given in (
+        ("--distributed", config.distributed),
+        ("--from-step", config.from_step is not None),
+        ("--on-divergence rollback", config.on_divergence != "stop"),
+        (f"--parallel {config.parallel}", config.parallel != "auto"),
+    ):
+        if given:
+            raise RunError(f"{flag} is for single runs; leave it out with several seeds or points")
 
 
 def build(make: Callable[[C, Any], Experiment], config: C, data: Any) -> Experiment:
@@ -145,6 +153,7 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
     """Trains several seeds at once, and reports means and standard errors over them."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     directory = Path(config.run_dir or f"runs/{short(name)}").expanduser()
+    check_for_several(config)
     if (directory / "config.json").exists():
         raise RunError(f"{directory} holds a single run; choose another --run-dir for --seeds")
     group = members_of(config, make, config.load_data(), directory, name, config.seeds)
@@ -152,7 +161,7 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
     with failures.in_one_line(directory, [one.directory for one in group]):
         results = members.train(group, name, console)
     tables.print_table(console, {short(name): results})
-    grids = [sorted((one.directory / "samples").glob("step_*.png")) for one in group]
+    grids = [of_steps(one.directory / "samples", ".png") for one in group]
     tables.save_side_by_side(directory / "samples.png", [own[-1] for own in grids if own])
     console.print(f"{directory} has a run for each seed; see {directory}/samples.png")
     return 0

@@ -13,6 +13,7 @@ A member that diverges is marked, and keeps the checkpoints from before.
 import contextlib
 import dataclasses
 import json
+import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,10 +27,11 @@ import numpy as np
 from rich.console import Console
 
 from jaxgan import checkpoint, loop, parallel, population
+from jaxgan.checkpoint.record import score_of
 from jaxgan.errors import CheckpointError, NonFiniteError, RunError
 from jaxgan.runs import callbacks, samples, session, trackers
 from jaxgan.runs.compiled import scanned
-from jaxgan.runs.config_json import write_config_json
+from jaxgan.runs.config_json import has_steps, write_config_json
 from jaxgan.runs.divergence import check_state
 from jaxgan.runs.experiment import Config, Experiment
 from jaxgan.runs.files import write_atomically
@@ -122,7 +124,11 @@ def initial(one: Member, console: Console) -> TrainState:
 
 def _check_newcomers(members: Sequence[Member]) -> None:
     """A `RunError` if some members are new and others have checkpoints: all have one step."""
-    new = [one for one in members if not (one.directory / "config.json").exists()]
+    new = [
+        one
+        for one in members
+        if not has_steps(one.directory) and not (one.directory / "diverged.json").exists()
+    ]
     steps = {
         step for one in members if (step := checkpoint.newest_step(one.directory / "checkpoints"))
     }
@@ -150,11 +156,13 @@ class _Training:
         stop: callbacks.StopOnSignal,
     ) -> None:
         self.members, self.console, self.first, self.stop = members, console, members[0], stop
+        self.draws = True
         evaluates = session.is_evaluated(self.first.experiment, self.first.config, console)
         self.evaluate = (
             session.evaluator_of(self.first.experiment, self.first.config) if evaluates else None
         )
         self.last = session.num_steps_of(self.first.config, self.first.experiment)
+        session.warn_of_decay(self.first.config, self.last, console)
         folders = [one.directory / "checkpoints" for one in members]
         self.alive = [not (one.directory / "diverged.json").exists() for one in members]
         self.start, self.states = self.resumed()
@@ -192,7 +200,7 @@ class _Training:
             newest = ", ".join(f"{f.parent} {max(s)}" for f, s in zip(folders, saved, strict=True))
             raise RunError(
                 f"no step has checkpoints of all members, whose newest are {newest}; train those "
-                "that are behind alone, up to a common step"
+                "that are behind alone, with --seed, --run-dir and --num-steps"
             )
         for step in sorted(common, reverse=True):
             try:
@@ -230,7 +238,8 @@ class _Training:
         if self.start:
             self.console.print(f"{len(self.members)} members resume from step {self.start}")
         config, experiment, stop = self.first.config, self.first.experiment, self.stop
-        samples.dry_run(experiment, self.states[0], self.console)
+        self.draws, evaluates = samples.dry_run(experiment, self.states[0], self.console)
+        self.evaluate = self.evaluate if evaluates else None
         logs = lambda step: step == self.last or step % config.log_every == 0
         saves = lambda step: (
             step == self.last or step % config.checkpoint_every == 0 or bool(stop.received)
@@ -288,7 +297,7 @@ class _Training:
                 checkpoint.save(manager, own)
 
     def finish(self) -> list[Values | None]:
-        """Draws and evaluates the last states, which are saved, of the members that live."""
+        """Evaluates and draws the last states, which are saved, of the members that live."""
         draw = samples.drawn(self.first.experiment)
         results: list[Values | None] = []
         for i, one in enumerate(self.members):
@@ -296,27 +305,31 @@ class _Training:
                 results.append(None)
                 continue
             if self.start <= self.last:
-                grid = one.directory / "samples" / f"step_{self.last:07d}.png"
-                grid.parent.mkdir(exist_ok=True)
-                draw(grid, self.states[i])
                 try:
                     self.evaluated(i)
                 except callbacks.Interrupted:  # made up for by the next start
                     break
+            if self.start <= self.last and self.draws:
+                grid = one.directory / "samples" / f"step_{self.last:07d}.png"
+                grid.parent.mkdir(exist_ok=True)
+                draw(grid, self.states[i])
             results.append(_values(one.directory / "evaluation.json", self.last))
         return results
 
     def evaluated(self, i: int) -> None:
         """Evaluates the last state of a member, unless it was, and adds the score to its record."""
         directory, spec = self.members[i].directory, self.first.experiment.evaluation
-        path = directory / "evaluation.json"
-        if spec is None or self.evaluate is None or _values(path, self.last):
+        path, folder = directory / "evaluation.json", directory / "checkpoints"
+        if spec is None or self.evaluate is None:
+            return
+        self.managers[i].wait_until_finished()
+        scored = spec.best is None or score_of(folder, self.last) > -math.inf
+        if self.start == self.last and scored and _values(path, self.last):
             return
         evaluate, quiet = self.stop.interruptible(self.evaluate), Console(quiet=True)
-        evaluations = callbacks.Evaluations(path, evaluate, spec, quiet, step=self.start)
-        score = evaluations(self.last, self.states[i])
-        self.managers[i].wait_until_finished()
-        checkpoint.set_score(directory / "checkpoints", self.last, score)
+        start = min(self.start, self.last - 1)
+        evaluations = callbacks.Evaluations(path, evaluate, spec, quiet, step=start)
+        checkpoint.set_score(folder, self.last, evaluations(self.last, self.states[i]))
 
 
 def _when(due: Callable[[int], bool], callback: loop.Callback) -> loop.Callback:

@@ -13,6 +13,7 @@ from jaxgan.errors import UserError
 from jaxgan.runs import find
 from jaxgan.runs.config_json import read_config_json
 from jaxgan.runs.experiment import Config
+from jaxgan.runs.files import of_steps
 from jaxgan.runs.logs import read_evaluations, read_metrics
 from jaxgan.runs.presets import with_preset
 
@@ -94,11 +95,7 @@ def read_run(directory: str | Path) -> RecordedRun:
         entries = read_evaluations(directory / "evaluation.json")
     except ValueError:
         entries, evaluation = [], {}
-    grids = [
-        grid
-        for grid in sorted((directory / "samples").glob("step_*.png"))
-        if grid.stem.removeprefix("step_").isdigit()
-    ]
+    grids = of_steps(directory / "samples", ".png")
     return RecordedRun(
         directory,
         record,

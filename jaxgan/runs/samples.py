@@ -1,5 +1,6 @@
 """Sample grids of a run, and a trial of what comes after many steps."""
 
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -83,10 +84,12 @@ def _draw_grid(experiment: Experiment) -> Callable[[Path, TrainState], None]:
 
 
 def columns_of_classes(experiment: Experiment, num: int) -> int | None:
-    """Columns of a grid of samples whose labels come in turn, a class each; `None` for others.
+    """Columns of a grid of samples whose labels come in turn, so that a column has one class.
 
-    With fewer than two rows of so many columns, it is `None` too.
+    The multiple of the number of classes next to the square root of `num`; `None` for games without
+    labels, and where a row would have to be longer than the grid.
     """
     num_classes = experiment.data.get("num_classes") or 0
-    in_turn = experiment.game.conditions == ("label",)
-    return num_classes if in_turn and 1 < num_classes <= num // 2 else None
+    if experiment.game.conditions != ("label",) or not 0 < num_classes <= num:
+        return None
+    return num_classes * max(1, round(math.sqrt(num) / num_classes))

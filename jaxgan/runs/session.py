@@ -53,7 +53,7 @@ def train(
     """
     last = num_steps_of(config, experiment)
     _check_steps(directory / "checkpoints", config, last)
-    _warn_of_decay(config, last, console)
+    warn_of_decay(config, last, console)
     _check_minibatch(experiment)
     evaluate = None
     if is_evaluated(experiment, config, console):
@@ -88,7 +88,7 @@ def train(
 
 
 def _check_steps(folder: Path, config: Config, last: int) -> None:
-    """Checks that training up to the last step begins at a checkpoint, and takes back none."""
+    """Checks that steps are left, from the newest checkpoint or that of `--from-step`."""
     newest, start = checkpoint.newest_step(folder), config.from_step
     if start is None and last < newest:
         raise RunError(
@@ -104,13 +104,14 @@ def _check_steps(folder: Path, config: Config, last: int) -> None:
         raise RunError(f"--from-step is {start} and --num-steps is {last}: no steps are left")
 
 
-def _warn_of_decay(config: Config, last: int, console: Console) -> None:
+def warn_of_decay(config: Config, last: int, console: Console) -> None:
     """Says if learning rates have decayed to 0 before the last step."""
-    decay_steps = getattr(config, "decay_steps", last)
-    if getattr(config, "lr_decay", "none") != "none" and last > decay_steps:
+    decay_steps = getattr(config, "decay_steps", None)
+    decays = getattr(config, "lr_decay", "none") != "none"
+    if decays and decay_steps is not None and last > decay_steps:
         console.print(
-            f"WARNING: --num-steps is {last}, and learning rates are 0 from step {decay_steps} on "
-            "(--decay-steps)"
+            f"WARNING: --num-steps is {last}, and learning rates that decay are 0 from step "
+            f"{decay_steps} on (--decay-steps)"
         )
 
 

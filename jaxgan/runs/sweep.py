@@ -56,6 +56,8 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
     if "seeds" in (flag for flag, *_ in args.grid):
         raise RunError("--grid seeds: the number of seeds of every point is --seeds of the sweep")
     points = _points(module, args, words, prog)
+    for config in points.values():
+        launch.check_for_several(config)
     base = next(iter(points.values()))
     if base.compilation_cache:
         compiled.enable_cache()
