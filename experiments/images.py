@@ -25,11 +25,13 @@ from jaxgan.runs.algorithms import eps_root, optimizer, play, updates_per_turn
 from jaxgan.runs.training_config import frozen, learning_rates
 
 if TYPE_CHECKING:
+    from jaxgan import Evaluation, Network
     from jaxgan.augment import Augment, Augmentation
     from jaxgan.data import Dataset
     from jaxgan.latents import Latent
     from jaxgan.losses import AdversarialLoss
     from jaxgan.penalties import Regularizer
+    from jaxgan.types import Array, Batch, ByPlayer, Examples, PRNGKey
 
 FEW = 20_000  # images; ADA's authors see overfitting with fewer
 
@@ -161,7 +163,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     import numpy as np
 
     import jaxgan
-    from jaxgan import data, evaluation, features, schedules
+    from jaxgan import data, schedules
     from jaxgan.experiments import grids, image_networks
 
     check(config, dataset)
@@ -198,11 +200,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
             "label": np.arange(n, dtype=np.int32) % (dataset.num_classes or 1),
         },
         data=dataset.record | {"augment": augmentation},
-        evaluation=evaluation.of_images(
-            dataset.test,
-            dataset.train,
-            features=features.by_name(config.evaluate_features, data=dataset.name),
-        ),
+        evaluation=make_evaluation(config, discriminator, dataset),
         draw=grids.draw_codes(game, prior) if config.infogan else None,
     )
 
@@ -339,6 +337,39 @@ def learning_rates_of(config: Config) -> dict[str, float]:
     default = config.DCGAN_LEARNING_RATE if config.network in DCGANS else 2e-4
     rates = {"discriminator": config.discriminator_lr, "generator": config.generator_lr}
     return {player: default if rate is None else rate for player, rate in rates.items()}
+
+
+def make_evaluation(config: Config, discriminator: Network, dataset: Dataset) -> Evaluation:
+    """The scores of generated images, and that of InfoGAN's codes."""
+    from jaxgan import evaluation, features
+
+    judge = features.by_name(config.evaluate_features, data=dataset.name)
+    of_images = evaluation.of_images(dataset.test, dataset.train, features=judge)
+    if not config.infogan:
+        return of_images
+    return of_images._replace(
+        parts={"codes": evaluation_of_codes(config, discriminator, dataset.test)}
+    )
+
+
+def evaluation_of_codes(config: Config, discriminator: Network, test: Examples) -> Evaluation:
+    """How certainly and evenly InfoGAN's Q reads a category from held-out images, without labels.
+
+    Their Inception score by Q, `exp(H(c) - E H(c | x))`, at most the number of categories. Among
+    runs of several seeds the largest belongs to the categories that are most clearly apart.
+    """
+    import jaxgan
+    from jaxgan import metrics
+
+    def logits(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        own, state = params["discriminator"], model_state["discriminator"]
+        state = state.get("network", state)  # which has those of penalties beside it
+        (_, outputs), _ = discriminator.apply(own, state, batch["image"], train=False)
+        return outputs[:, : config.categorical]
+
+    q = metrics.Features("q", lambda rows: {"logits": rows})
+    score = metrics.classifier_score(q, splits=1)
+    return jaxgan.Evaluation({"inception_score": score}, test, sample=logits)
 
 
 def make_optimizers(config: Config, rates: dict[str, float]) -> dict[str, Any]:

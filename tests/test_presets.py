@@ -214,6 +214,38 @@ def test_rows_of_the_grid_of_codes(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_score_of_codes_is_the_information_of_q_about_real_images():
+    """exp of `H(mean q) - mean H(q)` over the test images, with Q by hand."""
+    config = with_preset(mnist.Config, "infogan", **TINY, categorical=4)
+    dataset = config.load_data()
+    experiment = mnist.make(config, dataset)
+    state = experiment.algorithm.init(
+        jax.random.key(0), jax.tree.map(lambda x: x[0], experiment.minibatches(0, 1))
+    )
+    own = state.params["discriminator"]
+    own = jax.tree.map(lambda x: 5.0 * x, own)  # away from equal probabilities
+    state = state._replace(params={**state.params, "discriminator": own})
+    (part,) = experiment.evaluation.parts.values()
+    (record,) = evaluation.evaluator(experiment.game, part)(state).values()
+    _, discriminator = image_networks.make_networks(config, dataset)
+    (_, outputs), _ = discriminator.apply(
+        own,
+        state.model_state["discriminator"],
+        data.as_float(dataset.test["image"]),
+        train=False,
+    )
+    q = jax.nn.softmax(np.asarray(outputs, np.float64)[:, :4])
+    entropy = lambda p: -np.sum(p * np.log(p), axis=-1)
+    assert record.name == "inception_score_q"
+    assert record.value == pytest.approx(
+        np.exp(entropy(q.mean(axis=0)) - entropy(q).mean()), rel=1e-4
+    )
+    assert record.value > 1.05
+    conditional = mnist.make(mnist.Config(**TINY), dataset)
+    assert conditional.evaluation.parts == {}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_presets_resume_bit_for_bit(name, tmp_path):
     """From a checkpoint after the first of three steps; with one turn of D, to compile less."""
