@@ -9,14 +9,12 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"types", "errors"},
-    {"parallel/axis", "parallel/multihost", "weights"},
-    {"augment", "latents"},
+    {"parallel/axis", "parallel/multihost", "weights", "schedules"},
+    {"augment", "latents", "ops"},
     {
-        "ops",
         "losses",
         "penalties",
         "corruptions",
-        "schedules",
         "optimizers",
         "images",
         "live",
