@@ -67,16 +67,17 @@ def infogan() -> list[Row]:
     weight of the codes, 1, three seeds, and with `--infogan 0.2`, six. Purity: share of 10 000
     samples whose digit, as a classifier reads it, is that of their categorical code, after the best
     matching of codes and digits. Inception score by Q: `exp(H(c) - E H(c | x))` of Q's categories
-    of 20 000 training images, 10 at most, for which no label is needed; it ranks the seeds almost
-    as their purity does, so that of several runs the one with the largest score can be chosen
-    without labels. Monotonicity: largest rank correlation of a continuous code at 21
-    values in [-1, 1] with the slant (the covariance of rows and columns over the variance of rows)
-    or the width (the standard deviation of columns) of the image, averaged over 500 samples.
-    Accuracy of the code: share of the 10 000 test images whose digit is that of the category that Q
-    reads from them, after the best matching; Chen et al., 2016, https://arxiv.org/abs/1606.03657,
-    section 7.2, report an error of 5 %. Where purity is 0.7 to 0.8, some codes share a digit and
-    others have two; which seeds these are changes with the weight, and with the width as well: with
-    32 channels and weight 1, seeds 0 and 2 have 0.711 and 0.969 by LeNet-5.
+    of 20 000 training images, 10 at most, for which no label is needed; with `--infogan 0.2` it
+    ranks the six seeds almost as their purity does, so that of several runs the one with the
+    largest score can be chosen without labels. Monotonicity: largest rank correlation of a
+    continuous code at 21 values in [-1, 1] with the slant (the covariance of rows and columns over
+    the variance of rows) or the width (the standard deviation of columns) of the image, averaged
+    over 500 samples. Accuracy of the code: share of the 10 000 test images whose digit is that of
+    the category that Q reads from them, after the best matching; Chen et al., 2016,
+    https://arxiv.org/abs/1606.03657, section 7.2, report an error of 5 %. Where purity is 0.7 to
+    0.8, some codes share a digit and others have two; which seeds these are changes with the
+    weight, and with the width as well: with 32 channels and weight 1, seeds 0 and 2 have 0.711 and
+    0.969 by LeNet-5.
     """
     dataset = data.load("mnist")
     found: dict[str, list[float]] = {}

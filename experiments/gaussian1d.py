@@ -354,6 +354,8 @@ def plot(path: Path, steps: Sequence[Curves]) -> None:
     """Plots steps beside each other: the densities, D and the optimal D, and below them z to x."""
     from matplotlib.figure import Figure
 
+    from jaxgan import images
+
     figure = Figure(figsize=(1.4 + 4.6 * len(steps), 5), layout="constrained")
     axes = figure.subplots(2, len(steps), sharex=True, squeeze=False, height_ratios=(4, 1))
     for curves, (top, bottom) in zip(steps, axes.T, strict=True):
@@ -369,7 +371,8 @@ def plot(path: Path, steps: Sequence[Curves]) -> None:
     axes[0, 0].set_ylabel("density, probability")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small")
-    figure.savefig(path, dpi=90)
+    with images.replacing(path) as part:
+        figure.savefig(part, dpi=90)
 
 
 if __name__ == "__main__":

@@ -345,7 +345,7 @@ def make_evaluation(config: Config, discriminator: Network, dataset: Dataset) ->
 
     judge = features.by_name(config.evaluate_features, data=dataset.name)
     of_images = evaluation.of_images(dataset.test, dataset.train, features=judge)
-    if not config.infogan:
+    if not config.infogan or not of_images.metrics:  # of which few images have none
         return of_images
     return of_images._replace(
         parts={"codes": evaluation_of_codes(config, discriminator, dataset.test)}
@@ -368,7 +368,7 @@ def evaluation_of_codes(config: Config, discriminator: Network, test: Examples) 
         return outputs[:, : config.categorical]
 
     q = metrics.Features("q", lambda rows: {"logits": rows})
-    score = metrics.classifier_score(q, splits=1)
+    score = metrics.classifier_score(q, splits=1)._replace(paired=True)  # each image once
     return jaxgan.Evaluation({"inception_score": score}, test, sample=logits)
 
 

@@ -180,7 +180,7 @@ def plot_samples(game: Game, mixture: Mixture):
     import jax
     import numpy as np
 
-    from jaxgan import with_ema
+    from jaxgan import images, with_ema
     from jaxgan.parallel import multihost
 
     batch = {"image": np.zeros((2500, 2), np.float32)}
@@ -208,7 +208,8 @@ def plot_samples(game: Game, mixture: Mixture):
         )
         ax.scatter(*samples.T, s=3, c="tab:red", alpha=0.4, linewidths=0)
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), title=f"step {int(state.step)}")
-        figure.savefig(path, dpi=90)
+        with images.replacing(path) as part:
+            figure.savefig(part, dpi=90)
 
     return draw
 

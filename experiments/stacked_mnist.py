@@ -54,6 +54,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     pictures = ("size", "resize", "background", "channels", "held_out", "skip_bad")
     config.refuse("evaluate_features", *pictures, data="stacked digits")
     digits = features.per_channel(features.mnist_classifier())
+    experiment = images.make(config, dataset)
     evaluation = Evaluation(
         {
             "class_coverage": metrics.class_coverage(digits, digits=3),
@@ -61,8 +62,9 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         },
         dataset.test,
         best=digits.score_name("reverse_kl"),
+        parts=experiment.evaluation.parts,  # of codes
     )
-    return images.make(config, dataset)._replace(evaluation=evaluation)
+    return experiment._replace(evaluation=evaluation)
 
 
 if __name__ == "__main__":

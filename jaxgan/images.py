@@ -61,7 +61,7 @@ def save_grid(
       >>> save_grid("samples.png", images)  # doctest: +SKIP
     """
     cells = grid(images, columns=columns, margin=margin)
-    with _replacing(path) as part:
+    with replacing(path) as part:
         Image.fromarray(cells[..., 0] if cells.shape[-1] == 1 else cells).save(part)
 
 
@@ -122,20 +122,31 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
             writer.append_data(np.asarray(picture))
 
 
-def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:
-    if Path(path).suffix.lower() == ".gif":  # a palette of its own for every frame
-        frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
-    with _replacing(path) as part:
-        frames[0].save(part, save_all=True, loop=0, optimize=True, **more)
-
-
 @contextlib.contextmanager
-def _replacing(path: str | Path) -> Iterator[Path]:
-    """A path of the same ending, whose file takes the place of `path` when it is complete."""
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path of the same ending, whose file takes the place of `path` when it is complete.
+
+    Whatever ends the program leaves the old file or the new one. `save_grid` and `save_animation`
+    write in this way.
+
+    Args:
+      path: the file to write.
+
+    Example:
+      >>> with replacing("curves.png") as part:  # doctest: +SKIP
+      ...     figure.savefig(part)
+    """
     part = Path(path).with_name(f".{Path(path).name}")
     try:
         yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:
+    if Path(path).suffix.lower() == ".gif":  # a palette of its own for every frame
+        frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
+    with replacing(path) as part:
+        frames[0].save(part, save_all=True, loop=0, optimize=True, **more)

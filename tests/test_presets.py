@@ -12,7 +12,7 @@ import pytest
 
 import jaxgan
 from experiments import cifar10, grids, image_networks, images, mnist, presets, stacked_mnist
-from jaxgan import Game, checkpoint, data, evaluation, features, latents
+from jaxgan import Game, checkpoint, data, evaluation, features, latents, metrics
 from jaxgan.augment import ada
 from jaxgan.errors import DataError, RunError
 from jaxgan.runs import arguments, cli, sweep, with_preset
@@ -216,7 +216,7 @@ def test_rows_of_the_grid_of_codes(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_score_of_codes_is_the_information_of_q_about_real_images():
     """exp of `H(mean q) - mean H(q)` over the test images, with Q by hand."""
-    config = with_preset(mnist.Config, "infogan", **TINY, categorical=4)
+    config = with_preset(mnist.Config, "infogan", **TINY, categorical=4, augment="ada")
     dataset = config.load_data()
     experiment = mnist.make(config, dataset)
     state = experiment.algorithm.init(
@@ -225,24 +225,25 @@ def test_the_score_of_codes_is_the_information_of_q_about_real_images():
     own = state.params["discriminator"]
     own = jax.tree.map(lambda x: 5.0 * x, own)  # away from equal probabilities
     state = state._replace(params={**state.params, "discriminator": own})
-    (part,) = experiment.evaluation.parts.values()
-    (record,) = evaluation.evaluator(experiment.game, part)(state).values()
+    evaluate = evaluation.evaluator(experiment.game, experiment.evaluation, num_samples=1000)
+    record = evaluate(state)["codes/inception_score_q"]
+    assert record.num_generated == len(dataset.test["image"]) < 1000
     _, discriminator = image_networks.make_networks(config, dataset)
     (_, outputs), _ = discriminator.apply(
         own,
-        state.model_state["discriminator"],
+        state.model_state["discriminator"]["network"],
         data.as_float(dataset.test["image"]),
         train=False,
     )
     q = jax.nn.softmax(np.asarray(outputs, np.float64)[:, :4])
     entropy = lambda p: -np.sum(p * np.log(p), axis=-1)
-    assert record.name == "inception_score_q"
     assert record.value == pytest.approx(
         np.exp(entropy(q.mean(axis=0)) - entropy(q).mean()), rel=1e-4
     )
     assert record.value > 1.05
-    conditional = mnist.make(mnist.Config(**TINY), dataset)
-    assert conditional.evaluation.parts == {}
+    assert evaluation.over(experiment.evaluation, metrics.PIXELS).parts == {}
+    without_codes = mnist.make(mnist.Config(**TINY), dataset)
+    assert without_codes.evaluation.parts == {}
 
 
 @pytest.mark.slow

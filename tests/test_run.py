@@ -282,6 +282,7 @@ def test_an_error_of_the_first_step_leaves_the_directory_to_the_corrected_comman
 @dataclasses.dataclass(frozen=True)
 class WithTuple(mixture.Config):
     widths: tuple[int, ...] = (64, 64)
+    names: tuple[str, ...] = dataclasses.field(default_factory=lambda: ("a",))
 
 
 def test_the_same_config_is_the_same_after_json(tmp_path):
@@ -302,6 +303,16 @@ def test_the_same_config_is_the_same_after_json(tmp_path):
         check_same_config(tmp_path, other, "/old/own.py")
     with pytest.raises(RunError, match=r"a run of /old/own.py, not of /new/other.py"):
         check_same_config(tmp_path, config, "/new/other.py")
+    copies = [tmp_path / name / "own.py" for name in ("old", "new")]
+    for path in copies:
+        path.parent.mkdir()
+        path.write_text("1", encoding="utf-8")
+    record["experiment"] = str(copies[0])
+    (tmp_path / "config.json").write_text(json.dumps(record), encoding="utf-8")
+    check_same_config(tmp_path, config, str(copies[1]))
+    copies[1].write_text("2", encoding="utf-8")
+    with pytest.raises(RunError, match="choose another --run-dir"):
+        check_same_config(tmp_path, config, str(copies[1]))
 
 
 @pytest.mark.parametrize(

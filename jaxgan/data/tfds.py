@@ -6,6 +6,7 @@ with the builder below. Preparing most other sets needs it once (`pip install 'j
 
 import hashlib
 import importlib.util
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -101,13 +102,14 @@ def builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
     try:
         return tfds.builder(name, data_dir=data_dir, file_format="array_record")
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        if Path(name).expanduser().is_dir():
+        if os.sep in name and Path(name).expanduser().is_dir():
             raise DataError(f"{name} is a folder; give --data folder --data-dir {name}") from None
         # A name that cannot be one, such as a path, or an unknown configuration of a set.
-        what = f" ({str(error).splitlines()[0]})" if type(error) is ValueError else ""
+        why = "" if isinstance(error, tfds.core.DatasetNotFoundError) else str(error)
+        reason = f" ({why.partition(chr(10))[0]})" if why else ""
         raise DataError(
-            f"there is no data set named {name!r}{what}; expected auto, mnist, digits or a name "
-            "from https://www.tensorflow.org/datasets/catalog"
+            f"there is no data set named {name!r} that can be read{reason}; expected auto, mnist, "
+            "digits or a name from https://www.tensorflow.org/datasets/catalog"
         ) from None
 
 

@@ -168,7 +168,11 @@ def check_same_config(directory: Path, config: Config, name: str) -> None:
             f"{directory} holds a run of {record['experiment']}, not of {name}; "
             "choose another --run-dir"
         )
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(config)
+        if field.default is not dataclasses.MISSING
+    }
     # Tuples are lists in JSON.
     stored = json.loads(json.dumps(defaults)) | record["config"]
     current = json.loads(json.dumps(dataclasses.asdict(config)))
@@ -197,10 +201,11 @@ def has_steps(directory: Path) -> bool:
 
 
 def _same_experiment(recorded: str, name: str) -> bool:
-    """Whether names are of one experiment; a file may have moved with its run."""
-    if recorded.endswith(".py") and name.endswith(".py") and not Path(recorded).exists():
-        return Path(recorded).name == Path(name).name
-    return recorded == name
+    """Whether names are of one experiment; a file may have moved with its run, or been copied."""
+    old, new = Path(recorded), Path(name)
+    if recorded == name or {old.suffix, new.suffix} != {".py"} or old.name != new.name:
+        return recorded == name
+    return not old.exists() or old.read_bytes() == new.read_bytes()
 
 
 def check_same_data(directory: Path, recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxgan.images import replacing
+
 PLAYER_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 
 
@@ -40,7 +42,8 @@ def save_curves(path: str | Path, records: Sequence[Mapping[str, float]]) -> Non
         ax.legend(loc="upper right", fontsize="small")
         ax.grid(alpha=0.3)
     axes[-1].set_xlabel("step")
-    figure.savefig(path, dpi=110)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=110)
 
 
 def _curve(

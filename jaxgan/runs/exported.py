@@ -5,7 +5,7 @@ Generators that come with the package are such files, in `jaxgan/zoo`.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,13 @@ import jax.numpy as jnp
 from jaxgan import weights
 from jaxgan.checkpoint.tree import by_path
 from jaxgan.errors import RunError, WeightsError
+from jaxgan.game import Game
 from jaxgan.runs.config_json import check_parts
 from jaxgan.runs.experiment import Experiment
 from jaxgan.training import TrainState
+
+if TYPE_CHECKING:
+    from jaxgan.evaluation import Evaluation
 
 ZOO = Path(__file__).parents[1] / "zoo"
 FILE = "generator.safetensors"
@@ -103,6 +107,20 @@ def read_state(path: Path, record: Mapping[str, Any], experiment: Experiment) ->
             f"{path} has the weights of the {player} alone, and its samples take those of {error}"
         ) from None
     return state
+
+
+def computable(evaluation: "Evaluation", game: Game, state: TrainState) -> "Evaluation":
+    """An evaluation without the parts that need players which a file does not have."""
+    from jaxgan.evaluation import trace  # here, since importing metrics takes time
+
+    parts = {}
+    for name, part in evaluation.parts.items():
+        try:
+            trace(game, part, state)
+        except KeyError:
+            continue
+        parts[name] = part
+    return evaluation._replace(parts=parts)
 
 
 # ---- helpers of the above

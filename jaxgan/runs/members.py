@@ -122,17 +122,23 @@ def initial(one: Member, console: Console) -> TrainState:
     return state if one.config.init_from is None else initialised(state, one.config, console)
 
 
+def is_diverged(one: Member) -> bool:
+    """Whether a member was left out, since it diverged."""
+    return (one.directory / "diverged.json").exists()
+
+
 def _check_newcomers(members: Sequence[Member]) -> None:
     """A `RunError` if some members are new and others have checkpoints: all have one step."""
+    steps = [checkpoint.newest_step(one.directory / "checkpoints") for one in members]
+    # A kill while the first checkpoints are saved may leave some without: all begin again.
+    much = max(steps) > members[0].config.checkpoint_every
     new = [
         one
         for one in members
-        if not has_steps(one.directory) and not (one.directory / "diverged.json").exists()
+        if not (one.directory / "config.json").exists()
+        or (much and not has_steps(one.directory) and not is_diverged(one))
     ]
-    steps = {
-        step for one in members if (step := checkpoint.newest_step(one.directory / "checkpoints"))
-    }
-    if new and steps:
+    if new and any(steps):
         seed, folder = new[0].config.seed, new[0].directory
         raise RunError(
             f"{folder} is new, and others of these runs are at step {max(steps)}; train it alone, "
@@ -164,7 +170,7 @@ class _Training:
         self.last = session.num_steps_of(self.first.config, self.first.experiment)
         session.warn_of_decay(self.first.config, self.last, console)
         folders = [one.directory / "checkpoints" for one in members]
-        self.alive = [not (one.directory / "diverged.json").exists() for one in members]
+        self.alive = [not is_diverged(one) for one in members]
         self.start, self.states = self.resumed()
         self.managers = [exits.enter_context(checkpoint.open_manager(f)) for f in folders]
         self.logs = [self.metrics_log(one.directory, exits) for one in members]
@@ -233,13 +239,15 @@ class _Training:
 
     def go_on(self) -> None:
         """Trains to the last step, or until a signal is received."""
-        if self.start >= self.last:
+        if self.start > self.last:
+            return
+        self.draws, evaluates = samples.dry_run(self.first.experiment, self.states[0], self.console)
+        self.evaluate = self.evaluate if evaluates else None
+        if self.start == self.last:
             return
         if self.start:
             self.console.print(f"{len(self.members)} members resume from step {self.start}")
         config, experiment, stop = self.first.config, self.first.experiment, self.stop
-        self.draws, evaluates = samples.dry_run(experiment, self.states[0], self.console)
-        self.evaluate = self.evaluate if evaluates else None
         logs = lambda step: step == self.last or step % config.log_every == 0
         saves = lambda step: (
             step == self.last or step % config.checkpoint_every == 0 or bool(stop.received)
@@ -323,13 +331,17 @@ class _Training:
         if spec is None or self.evaluate is None:
             return
         self.managers[i].wait_until_finished()
-        scored = spec.best is None or score_of(folder, self.last) > -math.inf
-        if self.start == self.last and scored and _values(path, self.last):
+        values = _values(path, self.last)
+        best = math.nan if spec.best is None else values.get(spec.best, math.nan)
+        scored = math.isnan(best) or score_of(folder, self.last) > -math.inf
+        if self.start == self.last and scored and values:
             return
         evaluate, quiet = self.stop.interruptible(self.evaluate), Console(quiet=True)
         start = min(self.start, self.last - 1)
         evaluations = callbacks.Evaluations(path, evaluate, spec, quiet, step=start)
-        checkpoint.set_score(folder, self.last, evaluations(self.last, self.states[i]))
+        score = evaluations(self.last, self.states[i])
+        if score > -math.inf:
+            checkpoint.set_score(folder, self.last, score)
 
 
 def _when(due: Callable[[int], bool], callback: loop.Callback) -> loop.Callback:

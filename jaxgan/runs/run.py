@@ -92,6 +92,9 @@ def load_run(
         if is_file
         else _restored(directory, built, step)
     )
+    if is_file and built.evaluation is not None:
+        computable = exported.computable(built.evaluation, built.game, state)
+        built = built._replace(evaluation=computable)
     if not with_data:
         built = built._replace(minibatches=_no_minibatches, evaluation=None)
     return Run(directory, record, config, built, state)
