@@ -117,7 +117,8 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
             f"{path} is a video, which needs imageio and ffmpeg: pip install 'jaxgan[video]', or "
             "write a .gif or .webp"
         ) from None
-    with imageio.get_writer(path, fps=len(frames) / seconds, macro_block_size=2) as writer:
+    fps = len(frames) / seconds
+    with replacing(path) as part, imageio.get_writer(part, fps=fps, macro_block_size=2) as writer:
         for picture in pictures:
             writer.append_data(np.asarray(picture))
 

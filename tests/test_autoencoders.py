@@ -74,6 +74,8 @@ def test_codes_reconstruct_interpolate_and_add(tmp_path):
     assert "does not exist" in text
     text = refused(command, "latent-map", directory, out=out, side=2)
     assert "codes of the shape (16,)" in text
+    text = refused(command, "interpolate", directory, label=3, **common, input=tmp_path)
+    assert "--label is of latents from the prior, and --input has images" in text
     text = refused(command, "interpolate", directory, steps=1, **common)
     assert "--steps is 1" in text
 

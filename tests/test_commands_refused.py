@@ -54,7 +54,9 @@ REFUSED = {
     "--num: num is 2000, expected 1 to": (
         *("directions", "RUN", "--method", "pca", "--num", "2000"),
     ),
-    "--step and --parameters are of a run": ("evaluate", "SAMPLES", "SAMPLES", "--step", "best"),
+    "--step is of a run, and": ("evaluate", "SAMPLES", "SAMPLES", "--step", "best"),
+    "--seed is of a run, and": ("evaluate", "SAMPLES", "SAMPLES", "--seed", "1"),
+    "--data-dir is of a run, and": ("evaluate", "SAMPLES", "SAMPLES", "--data-dir", "SAMPLES"),
     "mnist-dcgan has the state of one step": ("sample", "mnist-dcgan", "--step", "5"),
     "--format is for a folder": ("export", "RUN", "--out", "m.onnx", "--format", "onnx"),
     "--distance is nan, expected": ("directions", "RUN", "--distance", "nan"),

@@ -350,7 +350,7 @@ def test_directories_that_cannot_be_used(start, tmp_path):
     (tmp_path / "file").touch()
     status, text = start(tmp_path / "file" / "run")
     assert status == 2
-    assert "cannot be written to (Not a directory); choose another --run-dir" in one_line(text)
+    assert "cannot be created (Not a directory); choose another --run-dir" in one_line(text)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     status, text = start(tmp_path / "mine")

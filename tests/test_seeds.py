@@ -180,7 +180,7 @@ def test_a_seed_that_diverges_is_left_out(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("jaxgan.runs.find.name_of", lambda make: "mixture")
     argv = words(tmp_path / "seeds", seed=5, seeds=2)
-    assert exit_status(cli.main, mixture.Config, infinite, argv=argv) == 0
+    assert exit_status(cli.main, mixture.Config, infinite, argv=argv) == 1
     assert "1 of 2" in capsys.readouterr().out
     assert json.loads(
         (tmp_path / "seeds" / "seed_6" / "diverged.json").read_text(encoding="utf-8")

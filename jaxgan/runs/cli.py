@@ -32,8 +32,8 @@ def main(
 ) -> NoReturn:
     """Entry point of an experiment: parses the command line, trains, and exits.
 
-    Exit status: 0 if all steps are done, 1 if training diverged, 2 with a one-line message for
-    errors that the user can fix, 128 + n if stopped by signal n.
+    Exit status: 0 if all steps are done, 1 if training diverged (with `--seeds`, of any seed), 2
+    with a one-line message for errors that the user can fix, 128 + n if stopped by signal n.
 
     Args:
       config_type: the experiment's `Config`; its docstring is the description in `--help`.

@@ -89,8 +89,15 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
                 f"{folder} is a run, whose images are curves and grids; write samples with `jaxgan "
                 "sample RUN --out FOLDER`, and compare that folder"
             )
-    if args.step != "newest" or args.parameters != "average":
-        raise RunError("--step and --parameters are of a run, and there are two folders")
+    for flag, given in (
+        ("--step", args.step != "newest"),
+        ("--parameters", args.parameters != "average"),
+        ("--seed", args.seed != 0),
+        ("--experiment", args.experiment is not None),
+        ("--data-dir", args.data_dir is not None),
+    ):
+        if given:
+            raise RunError(f"{flag} is of a run, and there are two folders; leave it out")
     chosen = features.by_name(args.features or "random", resize=args.resize)
     if args.num_samples is not None and args.num_samples < 1:
         raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")

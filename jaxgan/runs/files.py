@@ -28,11 +28,12 @@ def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
     make_folder(path.parent)
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, *, what: str = "path") -> None:
     """Creates a folder if needed, and checks that files can be written to it.
 
     Args:
       folder: the folder.
+      what: what the user is to change if that fails, such as the name of a flag.
 
     Raises:
       UserError: the folder cannot be created or written to.
@@ -41,13 +42,13 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"the folder {folder} cannot be created ({error.strerror}); choose another path"
+            f"the folder {folder} cannot be created ({error.strerror}); choose another {what}"
         ) from None
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be written to ({error.strerror}); choose another path"
+            f"{folder} cannot be written to ({error.strerror}); choose another {what}"
         ) from None
 
 

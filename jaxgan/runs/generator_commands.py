@@ -33,6 +33,8 @@ def interpolate(args: arguments.Interpolate) -> None:
         )
     check_place(args.out, endings={*SUFFIXES, *ANIMATIONS})
     run = commands.restore(args)
+    if run.game.encode is not None and None not in (args.input, args.label):
+        raise RunError("--label is of latents from the prior, and --input has images; give one")
     if run.game.encode is None or args.label is not None:
         paths, what = _between_latents(args, run), "latents"
     else:

@@ -15,19 +15,18 @@ runs/mnist/
 
 import contextlib
 import dataclasses
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 
-from jaxgan.errors import RunError
+from jaxgan.errors import NonFiniteError, RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs import attempt, compiled, failures, lock, members, session, tables
 from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment
-from jaxgan.runs.files import PART, of_steps
+from jaxgan.runs.files import PART, make_folder, of_steps
 from jaxgan.runs.lock import locked
 from jaxgan.runs.training_config import TrainingConfig
 
@@ -43,7 +42,8 @@ def launch(config: C, make: Callable[[C, Any], Experiment], *, name: str) -> int
       name: name of the experiment, by which commands on the run find it (`find`).
 
     Returns:
-      The exit status of the program: 0, or 128 + n if stopped by signal n.
+      The exit status of the program: 0, 1 if one of several seeds diverged, or 128 + n if stopped
+      by signal n.
 
     Raises:
       UserError: the run cannot be started or resumed, or training diverged.
@@ -164,7 +164,7 @@ def _run_seeds(config: C, make: Callable[[C, Any], Experiment], name: str) -> in
     grids = [of_steps(one.directory / "samples", ".png") for one in group]
     tables.save_side_by_side(directory / "samples.png", [own[-1] for own in grids if own])
     console.print(f"{directory} has a run for each seed; see {directory}/samples.png")
-    return 0
+    return NonFiniteError.exit_status if None in results else 0
 
 
 def short(name: str) -> str:
@@ -199,14 +199,7 @@ def _check(config: Config) -> None:
 
 def _create(directory: Path) -> None:
     """Creates the run directory, and checks that it can be written to and is empty or a run's."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=directory).close()
-    except OSError as error:
-        raise RunError(
-            f"the run directory {directory} cannot be written to ({error.strerror}); "
-            "choose another --run-dir"
-        ) from None
+    make_folder(directory, what="--run-dir")
     started = {lock.NAME, f"config.json{PART}"}  # by a start that was killed before its record
     others = {path.name for path in directory.iterdir()} - started
     if others and "config.json" not in others:
