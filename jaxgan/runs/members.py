@@ -131,13 +131,12 @@ def _check_newcomers(members: Sequence[Member]) -> None:
     """A `RunError` if some members are new and others have checkpoints: all have one step."""
     steps = [checkpoint.newest_step(one.directory / "checkpoints") for one in members]
     # A kill while the first checkpoints are saved may leave some without: all begin again.
-    much = max(steps) > members[0].config.checkpoint_every
-    new = [
-        one
-        for one in members
-        if not (one.directory / "config.json").exists()
-        or (much and not has_steps(one.directory) and not is_diverged(one))
-    ]
+    all_have_saved = max(steps) > members[0].config.checkpoint_every
+    is_new = lambda one: (
+        not (one.directory / "config.json").exists()
+        or (all_have_saved and not has_steps(one.directory) and not is_diverged(one))
+    )
+    new = [one for one in members if is_new(one)]
     if new and any(steps):
         seed, folder = new[0].config.seed, new[0].directory
         raise RunError(
@@ -333,8 +332,8 @@ class _Training:
         self.managers[i].wait_until_finished()
         values = _values(path, self.last)
         best = math.nan if spec.best is None else values.get(spec.best, math.nan)
-        scored = math.isnan(best) or score_of(folder, self.last) > -math.inf
-        if self.start == self.last and scored and values:
+        lacks_score = not math.isnan(best) and score_of(folder, self.last) == -math.inf
+        if self.start == self.last and values and not lacks_score:
             return
         evaluate, quiet = self.stop.interruptible(self.evaluate), Console(quiet=True)
         start = min(self.start, self.last - 1)
