@@ -94,6 +94,29 @@ def test_real_mnist(mnist_folder):
     assert data.load("auto", data_dir=mnist_folder).fingerprint == dataset.fingerprint
 
 
+def test_fingerprints_are_those_of_the_contents():
+    """One of each split: a pixel of a test image changes the second alone."""
+    digits = data.load("digits")
+    before = digits.record
+    assert before["fingerprint"] != before["test_fingerprint"]
+    changed = {name: array.copy() for name, array in digits.test.items()}
+    changed["image"][0, 14, 14] ^= 1
+    after = digits._replace(test=changed).record
+    assert after["fingerprint"] == before["fingerprint"]
+    assert after["test_fingerprint"] != before["test_fingerprint"]
+
+
+def test_stacked_digits_are_of_their_split():
+    digits = data.load("digits")
+    numbers = data.stacked(digits, num_train=50, num_test=50)
+    for stacked, split in ((numbers.train, digits.train), (numbers.test, digits.test)):
+        known = {image.tobytes() for image in split["image"]}
+        channels = [image[..., i].tobytes() for image in stacked["image"] for i in range(3)]
+        assert set(channels) <= known
+    held_out = {image.tobytes() for image in digits.test["image"]}
+    assert not held_out & {image[..., 0].tobytes() for image in numbers.train["image"]}
+
+
 def test_environment_variable(mnist_folder, monkeypatch):
     monkeypatch.setenv("JAXGAN_DATA_DIR", str(mnist_folder.parent))
     assert data.load().name == "mnist"

@@ -85,6 +85,43 @@ def test_the_seed_determines_the_value():
     assert evaluate(1) == evaluate(1) != evaluate(2)
 
 
+def unique_rows() -> metrics.Metric:
+    """The number of different generated rows."""
+    count = lambda _, rows: {"n": metrics.MetricRecord("n", float(len(np.unique(rows, axis=0))))}
+    return metrics.collecting(count, features=metrics.RAW, min_real=0)
+
+
+def test_samples_of_an_evaluation_are_independent():
+    """Those of different batches too: more than one batch of 500."""
+    evaluate = evaluator(
+        gaussian_game(), Evaluation({"n": unique_rows()}, normal(0)), num_samples=1300
+    )
+    assert evaluate(state_of(0.0))["n"].value == 1300
+
+
+def test_the_seed_is_that_of_the_order_of_examples():
+    """Of a game that returns the batch: nine of 700 rows, others by another seed."""
+    game = jaxgan.Game(lambda *_: ({}, {}), {}, lambda p, m, batch, key: batch["image"])
+    mean = lambda _, rows: {"mean": metrics.MetricRecord("mean", float(rows.mean()))}
+    metric = metrics.collecting(mean, features=metrics.RAW, min_real=0)
+    evaluated = Evaluation({"mean": metric}, normal(0))
+    of = lambda seed: evaluator(game, evaluated, num_samples=9, seed=seed)(state_of(0.0))["mean"]
+    assert of(0).value == of(0).value != of(1).value
+
+
+def test_the_split_is_recorded():
+    evaluated = Evaluation(FRECHET, normal(0), split="validation")
+    assert evaluator(gaussian_game(), evaluated)(state_of(0.0))["fid_pixels"].split == "validation"
+
+
+def test_a_floor_that_is_known_is_not_measured():
+    """A hundredth of samples are below the threshold of memorisation, copies of them or not."""
+    copies = metrics.memorization(normal(3)["image"])
+    evaluated = Evaluation({"m": copies}, normal(0), others=normal(3))
+    record = evaluator(gaussian_game(), evaluated)(state_of(0.0))["memorization_pixels"]
+    assert record.floor == 0.01
+
+
 def test_samples_get_the_conditions_of_the_examples():
     """The label is added to the mean, and half of the labels are 4."""
     examples = normal(0, 400) | {"label": np.repeat([0, 4], 200).astype(np.int32)}
@@ -95,6 +132,14 @@ def test_samples_get_the_conditions_of_the_examples():
     )
     record = evaluator(gaussian_game(), Evaluation({"mean": mean}, examples), num_samples=1200)
     assert record(state_of(0.0))["mean"].value == pytest.approx(2.0, abs=0.1)
+
+
+def test_pairs_have_no_floor():
+    """Other examples are not outputs for these inputs."""
+    images = {"image": np.random.default_rng(0).uniform(-1, 1, (30, 12, 12, 1)).astype("f4")}
+    game = jaxgan.Game(lambda *_: ({}, {}), {}, lambda p, m, batch, key: batch["image"])
+    evaluated = Evaluation({"pairs": metrics.reconstruction()}, images, others=images)
+    assert evaluator(game, evaluated)(state_of(0.0))["l1"].floor is None
 
 
 def test_pairs_stay_pairs():

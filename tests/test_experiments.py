@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.stats import kstest, multivariate_normal
+from scipy.stats import kstest, multivariate_normal, norm
 
 from experiments import classifier, gaussian1d, minimal, mixture
 from jaxgan import data
@@ -136,6 +136,14 @@ def test_densities_of_mixtures(name):
     assert (np.abs(drawn.mean(axis=0) - distribution.centres.mean(axis=0)) < error).all()
     covariance = np.cov(distribution.centres.T, bias=True) + distribution.std**2 * np.eye(2)
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.04 * covariance.max())
+
+
+def test_samples_have_the_standard_deviation_of_the_modes():
+    """Small beside the distances of modes, so that the covariance above hides it."""
+    some = data.gaussian(0.0, 0.25)
+    x = np.asarray(some.sample(jax.random.key(0), 20_000)).ravel()
+    assert x.std() == pytest.approx(0.25, rel=0.02)
+    assert kstest(x, norm(0.0, 0.25).cdf).pvalue > 1e-3
 
 
 def test_minibatches_are_a_pure_function_of_their_number():

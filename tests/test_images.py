@@ -1,6 +1,7 @@
 """Sample grids and curves, and the callbacks that write them."""
 
 import json
+import math
 import signal
 import sys
 
@@ -9,9 +10,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from jaxgan import images
+from jaxgan import Evaluation, images
 from jaxgan.errors import UserError
 from jaxgan.loop import StopTraining
+from jaxgan.metrics import MetricRecord
 from jaxgan.runs import callbacks
 from jaxgan.runs.curves import save_curves
 from jaxgan.runs.logs import read_metrics
@@ -121,6 +123,37 @@ def test_the_log_drops_steps_after_the_checkpoint(tmp_path):
     assert logged == [
         (step, {"a/loss": value}) for step, value in ((1, 1), (2, 2), (3, 3), (3, 30))
     ]
+
+
+def scored(value):
+    return {"score": MetricRecord("score", value)}
+
+
+def evaluations(path, *, mode="min", step=0):
+    evaluation = Evaluation({}, {}, best="score", mode=mode)
+    return callbacks.Evaluations(path, scored, evaluation, Console(quiet=True), step=step)
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 2), ("max", 3)])
+def test_the_best_evaluation_has_the_largest_score(tmp_path, mode, best):
+    """By the mode of its metric; NaN is never best."""
+    evaluate = evaluations(tmp_path / "evaluation.json", mode=mode)
+    scores = {step: evaluate(step, v) for step, v in enumerate((5.0, 3.0, 7.0, math.nan), 1)}
+    assert max(scores, key=scores.get) == best
+    assert scores[4] == -math.inf
+    record = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    assert (record["best_by"], record["best_step"]) == ("score", best)
+
+
+def test_evaluations_drop_steps_after_the_checkpoint(tmp_path):
+    path = tmp_path / "evaluation.json"
+    first = evaluations(path)
+    first(4, 1.0)
+    first(6, 0.5)
+    evaluations(path, step=4)(8, 2.0)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert [entry["step"] for entry in record["evaluations"]] == [4, 8]
+    assert record["best_step"] == 4
 
 
 def test_a_signal_stops_after_the_step_and_handlers_come_back():

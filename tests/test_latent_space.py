@@ -1,5 +1,7 @@
 """What is done with codes, on games whose codes are known."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -200,6 +202,20 @@ def test_projection_keeps_the_best_restart_of_each_image():
     starts = jnp.stack([x + jnp.array([[0.0], [9.0]]), x + jnp.array([[9.0], [0.0]])])
     found = latent_space.project(lambda z: z, x, starts, num_steps=1, learning_rate=1e-6)
     np.testing.assert_allclose(found.codes, x, atol=1e-5)
+
+
+def test_a_restart_that_diverges_is_not_kept():
+    decode = lambda z: jnp.where(z > 100.0, jnp.nan, z)
+    starts = jnp.array([[[1e3, 1e3]], [[0.1, 0.2]]])
+    found = latent_space.project(decode, starts[1], starts, num_steps=2)
+    assert np.isfinite(found.error).all()
+
+
+def test_the_learning_rate_of_projections_decays_to_zero():
+    """Adam's steps far from the image are as long as the rate: 0.1, then half of it (a cosine)."""
+    far, start = jnp.array([[1e6]]), jnp.zeros((1, 1, 1))
+    project = partial(latent_space.project, lambda z: z, far, start, learning_rate=0.1)
+    np.testing.assert_allclose(project(num_steps=2, prior_weight=0.0).codes, [[0.15]], rtol=1e-3)
 
 
 def test_psnr_of_a_known_error():

@@ -49,6 +49,30 @@ def values_of(metric, real, generated) -> dict[str, float]:
 # ---- what holds for every metric
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        metrics.frechet_distance,
+        metrics.kernel_distance,
+        metrics.sliced_wasserstein,
+        metrics.precision_recall_density_coverage,
+        metrics.class_coverage,
+        lambda network: metrics.classifier_score(network, splits=1),
+        lambda network: metrics.memorization(np.zeros((3, 4)), network),
+    ],
+)
+def test_records_say_over_which_features(make):
+    """By name and weights, without which values cannot be compared."""
+    outputs = lambda x: {"features": x, "logits": x}
+    network = Features("net", outputs, sha256="ab" * 32, preprocessing="resized")
+    metric = make(network)
+    acc = metric.update(metric.init(), real=rows(0), generated=rows(1))
+    for name, record in metric.compute(acc).items():
+        assert name.endswith("_net")
+        identity = (record.features, record.features_sha256, record.preprocessing)
+        assert identity == ("net", "ab" * 32, "resized")
+
+
 @pytest.mark.parametrize("name", TWO_SIDED | ONE_SIDED)
 def test_an_update_with_no_rows_changes_nothing(name):
     metric, none = ALL[name], np.zeros((0, 4), np.float32)
@@ -241,6 +265,15 @@ def test_frechet_of_fewer_samples_than_features():
     record = metric.compute(metric.update(metric.init(), real=real, generated=generated))
     assert record["fid_pixels"].value == pytest.approx(expected, rel=1e-10)
     assert record["fid_pixels"].details["singular"]
+
+
+@pytest.mark.parametrize(("n", "singular"), [(4, True), (5, False)])
+def test_a_covariance_of_as_many_rows_as_features_is_singular(n, singular):
+    """Its rank is at most n - 1."""
+    assert (np.linalg.matrix_rank(np.cov(rows(0, n), rowvar=False)) < 4) == singular
+    metric = metrics.frechet_distance()
+    record = metric.compute(metric.update(metric.init(), real=rows(0, n), generated=rows(1, 9)))
+    assert record["fid_pixels"].details["singular"] == singular
 
 
 @pytest.mark.parametrize("n", [500, 2000])
@@ -456,6 +489,8 @@ def test_classifier_score_is_a_mean_over_splits():
     assert record.standard_error == pytest.approx(np.std(scores) / 3, rel=1e-9)
     with pytest.raises(ValueError, match="splits is 0, expected at least 1"):
         metrics.classifier_score(LOGITS, splits=0)
+    named = Features("classes", lambda x: {"unbiased": x}, score_logits="unbiased")
+    assert metrics.classifier_score(named).output == "unbiased"
 
 
 def test_mode_coverage_counts():
@@ -498,6 +533,16 @@ def test_a_perfect_generator_scores_the_floors():
     assert (np.abs(np.mean(values, axis=0) - floors) < 4 * errors).all()
 
 
+def test_the_floor_of_the_reverse_kl_is_that_of_the_samples_it_counts():
+    """Within a standard deviation lie `1 - exp(-1/2)`, 39 of 100 samples of a perfect generator."""
+    metric = metrics.mode_coverage(MODES, std=0.1, within=1.0)
+    acc = metric.update(metric.init(), generated=np.repeat(MODES, 100, axis=0)[:100])
+    records = metric.compute(acc)
+    assert records["high_quality"].floor == pytest.approx(1.0 - np.exp(-0.5), rel=1e-6)
+    assert records["reverse_kl"].floor == metrics.reverse_kl_floor(3, 39)
+    assert records["reverse_kl_all"].floor == metrics.reverse_kl_floor(3, 100)
+
+
 def test_reverse_kl_floor_by_enumeration():
     outcomes = itertools.product(range(3), repeat=4)  # four samples of three modes, equally likely
     divergences = []
@@ -536,6 +581,12 @@ def test_psnr_of_unequal_shapes():
         metrics.psnr(jnp.zeros((2, 8, 8, 1)), jnp.zeros((2, 8, 8, 3)))
 
 
+def test_directions_are_those_of_the_seed():
+    metric = lambda seed: metrics.sliced_wasserstein(num_projections=2, seed=seed)
+    of = lambda seed: values_of(metric(seed), rows(0), rows(1) + 1.0)["swd_pixels"]
+    assert of(0) == of(0) != of(1)
+
+
 def test_sliced_wasserstein_of_unequal_numbers():
     """Every point twice is the same distribution; otherwise the optimal assignment by hand."""
     metric = metrics.sliced_wasserstein(num_projections=1)
@@ -572,6 +623,9 @@ def test_parzen_chooses_the_bandwidth_on_validation_alone():
     expected = metrics.log_likelihoods(test, samples, 0.1)
     assert record.value == pytest.approx(expected.mean(), rel=1e-5)
     assert record.standard_error == pytest.approx(expected.std() / np.sqrt(300), rel=1e-4)
+    far = metric.update(metric.init(), real=scale(test + 3.0), generated=scale(samples))
+    record = metric.compute(far)["parzen_log_likelihood"]
+    assert record.details["bandwidth"] == 0.1  # test images would have a wide one
 
 
 def test_memorization_tells_copies_from_samples():
@@ -586,6 +640,17 @@ def test_memorization_tells_copies_from_samples():
     error = np.sqrt(copied.value * (1.0 - copied.value) / 2000)
     assert copied.standard_error == pytest.approx(error, rel=1e-9)
     assert copied.details["exact_copies"] == 500
+
+
+def test_the_threshold_of_memorization_is_the_quantile_of_held_out_distances():
+    """Of the distances 1 to 100 the Weibull quantile at 1 % is at `0.01 (n + 1)`, 1.01."""
+    metric, held_out = metrics.memorization(np.zeros((1, 1))), np.arange(1.0, 101.0)[:, None]
+    generated = np.array([[1.0], [1.005], [1.5], [1.98], [9.0]])
+    acc = metric.update(metric.init(), real=held_out, generated=generated)
+    record = metric.compute(acc)["memorization_pixels"]
+    assert record.value == pytest.approx(2 / 5)
+    assert record.details["median_distance"] == 1.5
+    assert record.details["median_distance_held_out"] == 50.5
 
 
 # ---- pictures
@@ -644,6 +709,26 @@ def test_ms_ssim_of_two_scales(side):
     np.testing.assert_allclose(metrics.ms_ssim(x, y), expected, rtol=1e-3)
 
 
+def test_ms_ssim_of_five_scales():
+    """All weights of Wang, Simoncelli and Bovik, 2003, section 3.2; the last sides are 11."""
+    x, y = pictures(0, 1, 176), 0.7 * pictures(0, 1, 176) + 0.3 * pictures(1, 1, 176)
+    halve = lambda v: v.reshape(len(v) // 2, 2, len(v) // 2, 2, 3).mean(axis=(1, 3))
+    weights = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
+    (a,), (b,), expected = intensities(x), intensities(y), 1.0
+    for i, weight in enumerate(weights / weights.sum()):
+        whole, structure = plain_ssim(a, b)
+        expected = expected * (whole if i == 4 else structure) ** weight
+        if i < 4:
+            a, b = halve(a), halve(b)
+    np.testing.assert_allclose(metrics.ms_ssim(x, y), [np.mean(expected)], rtol=1e-3)
+
+
+def test_ms_ssim_of_negatives_is_zero():
+    """Contrast and structure of an image and its negative are negative, and have no powers."""
+    x = pictures(0)
+    np.testing.assert_array_equal(metrics.ms_ssim(x, -x), np.zeros(4))
+
+
 def test_similarity_in_half_precision_is_that_of_the_values():
     """E x^2 - m^2 cancels in bfloat16; the values themselves are what is compared."""
     x = jnp.asarray(pictures(0, side=32), jnp.bfloat16)
@@ -668,6 +753,8 @@ def test_ms_ssim_diversity_detects_a_collapse():
     value = lambda images: values_of(metric, None, images)["ms_ssim"]
     assert value(np.repeat(pictures(0, n=1), 10, axis=0)) == pytest.approx(1.0, abs=1e-5)
     assert value(pictures(0, n=40)) < 0.3
+    pairs = np.repeat(pictures(0, n=3), 2, axis=0)  # 0 0 1 1 2 2: neighbours are compared
+    assert value(pairs) == pytest.approx(1.0, abs=1e-5)
     with pytest.raises(MetricError, match="11 x 11"):
         value(np.zeros((4, 8, 8, 1)))
 
@@ -800,10 +887,12 @@ def test_sharpness_falls_with_blur_and_goes_with_the_square_of_contrast():
 
 
 def test_the_error_of_sharpness_is_that_of_new_samples():
+    """Generated images of half the contrast: the error of the ratio counts real ones by it."""
     rng, metric, found = np.random.default_rng(0), metrics.sharpness(), []
     for _ in range(200):
         contrast = rng.uniform(0.5, 1.5, (2, 40, 1, 1, 1))
         x, y = contrast * rng.normal(size=(2, 40, 8, 8, 1))
+        y *= 0.5
         found.append(metric.compute(metric.update(metric.init(), real=x, generated=y))["sharpness"])
     spread = np.std([record.value for record in found])
     assert np.mean([record.standard_error for record in found]) == pytest.approx(spread, rel=0.15)

@@ -272,6 +272,10 @@ def test_labels_matter_and_are_asked_for(module):
         network.init(KEY, x)
     with pytest.raises(ValueError, match="labels are float32, expected integers 0 to 2"):
         network.init(KEY, x, jnp.float32([0, 1, 2]))
+    with pytest.raises(ValueError, match="labels are 1 to 3, expected 0 to 2"):
+        network.init(KEY, x, labels + 1)
+    out_of_range = np.asarray(logits(labels + 1))  # traced, so that their range is unknown
+    np.testing.assert_array_equal(np.isnan(out_of_range), [False, False, True])
 
 
 def test_bfloat16_computes_and_keeps_float32_outside():

@@ -657,6 +657,13 @@ def test_flips_mirror_half_of_the_images():
     assert abs(np.corrcoef(rows[:-1].ravel(), rows[1:].ravel())[0, 1]) < 5 / 2400**0.5
 
 
+def test_flips_are_those_of_the_seed():
+    """Of a single image, whose order has no randomness."""
+    flips = lambda seed: data.minibatches(examples(1), batch_size=1, seed=seed, x_flips=True)(0, 64)
+    np.testing.assert_array_equal(flips(0)["image"], flips(0)["image"])
+    assert not np.array_equal(flips(0)["image"], flips(1)["image"])
+
+
 def test_flips_are_a_pure_function_of_the_number():
     make = lambda **more: data.minibatches(examples(), batch_size=4, seed=3, x_flips=True, **more)
     whole = make()(0, 9)

@@ -403,6 +403,59 @@ def test_sets_without_pairs_have_orders_of_their_own(side_by_side):
     assert all(set(orders["y"][i : i + 2]) == {0, 1} for i in range(0, 10, 2))
 
 
+def crops(folder, *, seed=0, jitter=None, n=8):
+    """`{"x", "y"}`, some crops of the folder's pictures, in sets that are equal and unpaired."""
+    pictures = data.load_folder(folder)
+    sets = {"x": pictures, "y": pictures}
+    jitter = jitter or Jitter(30, 16)
+    draw = translation_minibatches(sets, paired=False, batch_size=1, seed=seed, jitter=jitter)
+    return {name: batch[:, 0] for name, batch in draw(0, n).items()}
+
+
+def different(images) -> int:
+    return len({image.tobytes() for image in images})
+
+
+def test_crops_and_flips_are_those_of_the_seed_the_step_and_the_set(tmp_path):
+    """Of a single picture, whose order has no randomness."""
+    write(tmp_path / "0.png", noise(0))
+    first, again, other = (crops(tmp_path, seed=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first["x"], again["x"])
+    assert different(first["x"]) > 4  # from epoch to epoch
+    assert not np.array_equal(first["x"], other["x"])
+    assert not np.array_equal(first["x"], first["y"])
+
+
+def test_crops_reach_all_positions(tmp_path):
+    """Of 18 x 18 pixels at 16 x 16, nine."""
+    write(tmp_path / "0.png", noise(0, 18, 18))
+    jitter = Jitter(crop_size=16, preprocess="crop", x_flips=False)
+    assert different(crops(tmp_path, jitter=jitter, n=200)["x"]) == 9
+
+
+def test_equal_sets_without_pairs_have_orders_of_their_own(tmp_path):
+    for i in range(5):
+        write(tmp_path / f"{i}.png", noise(i, 16, 16))
+    found = crops(tmp_path, jitter=Jitter(16, 16, x_flips=False), n=20)
+    same = (found["x"] == found["y"]).all(axis=(1, 2, 3)).mean()
+    assert same < 0.6  # 1 / 5 in the mean
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_each_process_reads_its_rows_of_a_minibatch(side_by_side, monkeypatch, process):
+    a, b = load_pairs(side_by_side, "train")
+    make = lambda: translation_minibatches(
+        {"x": a, "y": b}, paired=False, batch_size=4, jitter=Jitter(20, 16)
+    )
+    everything = make()(0, 3)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: process)
+    own = make()(0, 3)
+    for name in ("x", "y"):
+        rows = everything[name][:, 2 * process : 2 * process + 2]
+        np.testing.assert_array_equal(own[name], rows)
+
+
 def test_crops_that_are_too_large(side_by_side):
     a, b = load_pairs(side_by_side, "train")
     with pytest.raises(DataError, match=r"00\d has 20 x 24 pixels, expected at least 21 x 21"):

@@ -160,6 +160,17 @@ def test_with_the_exact_posterior_the_elbo_is_the_likelihood_in_the_mean(ppca):
     np.testing.assert_allclose(loss, -ppca.log_p.mean(), rtol=2e-3)
 
 
+def test_the_importance_weighted_loss_lies_between_elbo_and_likelihood(ppca):
+    """Where q is off: not the mean of the weights' logarithms, which is the ELBO."""
+    params, batch = ppca.params(worse=2.0), {"image": ppca.x}
+    loss = lambda **options: jax.jit(linear_vae(num_samples=64, **options).losses["autoencoder"])
+    of = lambda **options: -float(loss(**options)(params, STATE, batch, KEY, 0)[0])
+    gap = 0.5 * np.sum(2.0**2 / (ppca.noise / ppca.values))  # KL of Gaussians off by 2
+    elbo, importance_weighted = of(), of(bound="importance_weighted")
+    assert elbo == pytest.approx(ppca.log_p.mean() - gap, rel=0.02)
+    assert elbo + 0.2 * gap < importance_weighted < ppca.log_p.mean()
+
+
 @pytest.mark.slow
 def test_the_importance_weighted_bound_grows_with_k(ppca):
     """ELBO = E L_1 <= E L_k <= E L_k' <= log p(x) for k < k'; strictly, where q is off."""
@@ -224,6 +235,15 @@ def test_beta_and_free_bits(ppca):
     paid, _ = loss(free_bits=bits)
     expected = np.maximum(bits - kl.mean(axis=0), 0).sum()
     assert float(paid - value) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_the_likelihood_is_that_of_what_is_observed(ppca):
+    """As of binarised images: what the encoder sees and the decoder is to say."""
+    black, params = np.zeros_like(ppca.x), ppca.params()
+    loss = lambda game, x: jax.jit(game.losses["autoencoder"])(params, STATE, {"image": x}, KEY, 0)
+    observed, _ = loss(linear_vae(observe=lambda key, x: jnp.zeros_like(x)), ppca.x)
+    plain, _ = loss(linear_vae(), black)
+    np.testing.assert_allclose(observed, plain, rtol=1e-6)
 
 
 def test_wrong_options_are_refused():
@@ -372,6 +392,76 @@ def test_losses_of_bigan():
     for player, loss in game.losses.items():
         value, _ = jax.jit(loss)(params, state, {"image": X}, KEY, 0)
         assert float(value) == pytest.approx(float(expected[player]), rel=1e-5)
+
+
+def test_losses_of_bigan_with_a_relativistic_loss():
+    """Real pairs of image and code against generated ones; the encoder moves the real ones."""
+    loss = losses.relativistic_paired()
+    game = jaxgan.bigan(linear(DIM), linear(D), linear(), latent=PRIOR, loss=loss)
+    params, state = jax.jit(game.init)(KEY, {"image": X})
+    by_name = jax.tree.map(np.asarray, params)
+    judge = lambda x, z: np.concatenate([x, z], axis=1) @ by_name["discriminator"]
+    r, f = judge(X, X @ by_name["encoder"]), judge(Z @ by_name["generator"], Z)
+    expected = {
+        "discriminator": np.mean(softplus(f - r)),
+        "generator": np.mean(softplus(r - f)),
+        "encoder": np.mean(softplus(r - f)),
+    }
+    for player, of_player in game.losses.items():
+        value, _ = jax.jit(of_player)(params, state, {"image": X}, KEY, 0)
+        assert float(value) == pytest.approx(float(expected[player]), rel=1e-5)
+
+
+def with_features() -> Network:
+    """`x -> (h_0, h)`, the features `h = x A`, the first of which is the logit."""
+    init = lambda key, x: (jax.random.normal(key, (D, 4)), {})
+
+    def apply(params, state, x, *, key=None, train):
+        h = x @ params
+        return (h[:, 0], h), state
+
+    return Network(init, apply)
+
+
+@pytest.mark.parametrize("saturating", [False, True])
+def test_losses_of_vae_gan(saturating):
+    """Larsen et al. (2016), algorithm 1, over linear networks and a posterior of variance 1."""
+    game = jaxgan.vae_gan(
+        linear_encoder(), linear_decoder(), with_features(),
+        gamma=0.3, prior_weight=2.0, saturating=saturating,
+    )  # fmt: skip
+    params, state = jax.jit(game.init)(KEY, {"image": X})
+    encoder, decoder = (np.asarray(params[name]["weight"]) for name in ("encoder", "decoder"))
+    mean, judge = X @ encoder, np.asarray(params["discriminator"])
+    keys, zeros = jax.random.split(KEY, 8), jnp.zeros((len(X), DIM))
+    code = mean + latents.gaussian(keys[1], zeros, zeros)  # their keys are those of the game
+    prior_code = latents.gaussian(keys[2], zeros, zeros)
+    of_real, of_reconstructed = X @ judge, code @ decoder @ judge
+    real, reconstructed, sampled = (
+        h[:, 0] for h in (of_real, of_reconstructed, prior_code @ decoder @ judge)
+    )
+    prior = np.mean(0.5 * np.sum(mean**2, axis=1))
+    error = np.mean(0.5 * np.sum((of_real - of_reconstructed) ** 2, axis=1))
+    fooled = np.mean(softplus(-reconstructed) + softplus(-sampled))
+    if saturating:
+        fooled = -np.mean(softplus(reconstructed) + softplus(sampled))
+    expected = {
+        "encoder": 2.0 * prior + error,
+        "decoder": 0.3 * error + fooled,
+        "discriminator": np.mean(softplus(-real) + softplus(reconstructed) + softplus(sampled)),
+    }
+    for player, loss in game.losses.items():
+        value, _ = jax.jit(loss)(params, state, {"image": X}, KEY, 0)
+        assert float(value) == pytest.approx(float(expected[player]), rel=1e-4)
+
+
+def test_a_denoising_autoencoder_is_compared_with_the_clean_image():
+    game = jaxgan.autoencoder(linear(D), linear(D), corruption=lambda key, x: jnp.ones_like(x))
+    params, state = jax.jit(game.init)(KEY, {"image": X})
+    own = jax.tree.map(np.asarray, params["autoencoder"])
+    output = np.ones_like(X) @ own["encoder"] @ own["decoder"]
+    value, _ = jax.jit(game.losses["autoencoder"])(params, state, {"image": X}, KEY, 0)
+    assert float(value) == pytest.approx(np.mean((output - X) ** 2), rel=1e-5)
 
 
 # ---- relatives: what they learn

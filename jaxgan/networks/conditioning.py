@@ -101,12 +101,16 @@ class ProjectionHead(nn.Module):
         return logits + jnp.sum(apply(embed, checked_label(label, self.num_classes)) * h, axis=-1)
 
 
-def one_hot(label: Array | None, num_classes: int | None) -> Array | None:
+def one_hot(label: Array | None, num_classes: int | None, dtype: Any = jnp.float32) -> Array | None:
     """One-hot labels `[batch, num_classes]`, or `None` for an unconditional network.
 
+    NaN for labels out of range, as of `nn.Embed`: zeros would train without a condition.
+
     Raises:
-      ValueError: there are classes, and no labels.
+      ValueError: there are classes, and no labels, or those are no integers in range.
     """
     if num_classes is None:
         return None
-    return jax.nn.one_hot(checked_label(label, num_classes), num_classes)
+    label = checked_label(label, num_classes)
+    in_range = (label >= 0) & (label < num_classes)
+    return jnp.where(in_range[:, None], jax.nn.one_hot(label, num_classes, dtype=dtype), jnp.nan)

@@ -29,7 +29,9 @@ def check_widths(**widths: int | Sequence[int]) -> None:
 
 
 def checked_label(label: Array | None, num_classes: int) -> Array:
-    """Labels, after checking that there are some, and that they are integers.
+    """Labels, after checking that there are some, and that they are integers in range.
+
+    The range of traced labels is unknown; those beyond it have NaN embeddings (`one_hot`).
 
     Raises:
       ValueError: there are none, or they are not.
@@ -42,6 +44,10 @@ def checked_label(label: Array | None, num_classes: int) -> Array:
         raise ValueError(
             f"labels are {jnp.result_type(label)}, expected integers 0 to {num_classes - 1}"
         )
+    if not isinstance(label, jax.core.Tracer) and jnp.size(label):
+        low, high = int(jnp.min(label)), int(jnp.max(label))
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"labels are {low} to {high}, expected 0 to {num_classes - 1}")
     return label
 
 

@@ -13,7 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import Dropout, check_widths, checked_label
+from jaxgan.networks.conditioning import one_hot
+from jaxgan.networks.layers import Dropout, check_widths
 from jaxgan.types import Array
 
 
@@ -144,7 +145,5 @@ class JointMLP(nn.Module):
 def _joined(x: Array, label: Array | None, num_classes: int | None) -> Array:
     """Flattens `x` and appends the label's one-hot encoding, if there are classes."""
     x = x.reshape(x.shape[0], -1)
-    if num_classes is None:
-        return x
-    encoded = jax.nn.one_hot(checked_label(label, num_classes), num_classes, dtype=x.dtype)
-    return jnp.concatenate([x, encoded], axis=-1)
+    encoded = one_hot(label, num_classes, dtype=x.dtype)
+    return x if encoded is None else jnp.concatenate([x, encoded], axis=-1)
