@@ -116,7 +116,10 @@ def _biggan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Modu
 
 
 def _stylegan2(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Module]:
-    """With a mapping network of two layers, as in ADA's code for small images."""
+    """With a mapping network of two layers, as in ADA's code for small images.
+
+    The path length is that in the latents, of which mixed styles have no part.
+    """
     from jaxgan import networks
 
     return (
@@ -125,6 +128,7 @@ def _stylegan2(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.M
             config.features,
             style=config.latent,
             mapping_layers=2,
+            style_mixing=0.0 if config.path_length else 0.9,
             num_classes=_classes(config, dataset),
         ),
         networks.StyleGAN2Discriminator(
@@ -159,9 +163,14 @@ def _fastgan(config: images.Config, dataset: Dataset) -> tuple[nn.Module, nn.Mod
     )
 
 
-def _attention(dataset: Dataset) -> int:
-    """Height of the map with self-attention: a quarter of the image's, or half of a small one's."""
+def _attention(dataset: Dataset) -> int | None:
+    """Height of the map with self-attention: a quarter of the image's, or half of a small one's.
+
+    Below 16 pixels the generator has no map but the image.
+    """
     height = dataset.image_shape[0]
+    if height < 16:
+        return None
     return height // 4 if height >= 64 else height // 2
 
 

@@ -122,7 +122,8 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     latent_diversity: float = flag(0.0, at_least=0.0)
     """Weight of diversity in the latents (zCR) of the generator; 0.5 in the paper."""
     path_length: float = flag(0.0, at_least=0.0)
-    """Weight of the generator's path length penalty, every fourth step; 2 in the paper."""
+    """Weight of the generator's path length penalty, every fourth step; 2 in the paper. It is that
+    in the latents, and `stylegan2` has no style mixing with it."""
     mode_seeking: float = flag(0.0, at_least=0.0)
     """Weight of the generator's mode seeking term; 1 in the paper."""
     orthogonal: float = flag(0.0, at_least=0.0)

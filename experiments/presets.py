@@ -60,10 +60,9 @@ PRESETS = {
     ),
     "dragan": Preset(
         "Kodali et al., On Convergence and Stability of GANs, 2017, "
-        "https://arxiv.org/abs/1705.07215; optimizer of DCGAN",
+        "https://arxiv.org/abs/1705.07215; loss of the authors' code; optimizer of DCGAN",
         {
             **_PLAIN,
-            "loss": "minimax",
             "dragan": 10.0,
             "penalty_every": 1,
             "latent": 100,
@@ -96,7 +95,8 @@ PRESETS = {
     ),
     "biggan": Preset(
         "Brock, Donahue and Simonyan, Large Scale GAN Training for High Fidelity Natural Image "
-        "Synthesis, 2019, https://arxiv.org/abs/1809.11096; flags of the authors' CIFAR-10 code",
+        "Synthesis, 2019, https://arxiv.org/abs/1809.11096; turns and rates of the authors' code "
+        "for CIFAR-10, attention, orthogonal initialisation and regularisation of the paper",
         {
             **_PLAIN,
             "network": "biggan",
@@ -110,8 +110,8 @@ PRESETS = {
     ),
     "stylegan2": Preset(
         "Karras et al., Analyzing and Improving the Image Quality of StyleGAN, 2020, "
-        "https://arxiv.org/abs/1912.04958; gamma and no path length penalty as ADA's code for "
-        "CIFAR-10",
+        "https://arxiv.org/abs/1912.04958; gamma, rates, two mapping layers and no path length "
+        "penalty as ADA's code for CIFAR-10, style mixing and residual discriminator of the paper",
         {
             "network": "stylegan2",
             "latent": 512,

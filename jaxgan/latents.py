@@ -165,6 +165,11 @@ class Codes:
     continuous: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.categorical, int):
+            raise ValueError(
+                f"categorical is {self.categorical}, expected the numbers of values of all codes, "
+                f"such as ({self.categorical},)"
+            )
         numbers = (self.noise, self.continuous, *(k - 2 for k in self.categorical))
         if min(numbers) < 0 or self.num_outputs == 0:
             raise ValueError(f"{self}: expected at least one code, of two values if categorical")

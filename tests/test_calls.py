@@ -154,6 +154,8 @@ def test_vaes_encode_by_the_mean():
 DEFAULTS = [
     (jaxgan.cyclegan, {"cycle_weight": 10.0, "identity_weight": 0.5, "pool_size": 50}),
     (jaxgan.pix2pix, {"l1_weight": 100.0}),
+    (jaxgan.vae_gan, {"gamma": 1.0, "prior_weight": 1.0, "saturating": False}),
+    (jaxgan.adversarial_autoencoder, {"adversarial_weight": 0.01}),
     (jaxgan_games.vae_bounds, {"num_samples": 500}),
     (jaxgan.penalties.lecam, {"decay": 0.99}),
     (penalties.path_length, {"decay": 0.99}),

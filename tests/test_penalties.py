@@ -170,6 +170,14 @@ def test_lecam_over_several_steps(shape):
         np.testing.assert_allclose([state["real"], state["fake"]], averages, rtol=1e-5)
 
 
+def test_one_sided_lecam_counts_logits_within_the_averages():
+    """`relu(D(x) - a_fake)^2 + relu(a_real - D(G(z)))^2`, as google/lecam-gan's losses.py."""
+    term, state = penalties.lecam(one_sided=True), {"fake": -1.0, "real": 2.0, "started": 1.0}
+    r, f = jnp.array([0.0, -3.0]), jnp.array([0.5, 4.0])
+    value, _ = term.apply(state, logits(r, f), KEY, 0)
+    np.testing.assert_allclose(value, [1.0 + 1.5**2, 0.0], rtol=1e-6)
+
+
 def test_lecam_holds_its_averages_constant():
     term = penalties.lecam(0.5)
     r, f = REAL[:, 0], FAKE[:, 0]

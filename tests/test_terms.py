@@ -275,6 +275,9 @@ def test_terms_say_what_they_lack():
     ):
         with pytest.raises(ValueError, match=f"{name} needs a discriminator that returns"):
             value(term)
+    reconstructions = {"reconstructions": [(REAL, FAKE)]}
+    with pytest.raises(ValueError, match="given the reconstructions of a FastGANDiscriminator"):
+        value(penalties.feature_matching(), forward(fake_features=reconstructions))
     with pytest.raises(ValueError, match=r'pass condition=\("label",\)'):
         value(penalties.auxiliary_classifier(), forward(real_features=REAL, fake_features=FAKE))
 

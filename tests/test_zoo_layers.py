@@ -105,6 +105,20 @@ def test_gradient_of_spectral_norm():
     finite_differences(apply, random(4, 3), random(2, 4))
 
 
+def test_a_kernel_of_zeros_is_applied_as_it_is():
+    """It has no singular vectors; the power iteration begins when it has moved."""
+    layer = SpectralNorm(nn.Dense(3, use_bias=False, kernel_init=nn.initializers.zeros))
+    network, x = networks.from_linen(layer), jnp.asarray(random(5, 4), jnp.float32)
+    params, state = network.init(KEY, x)
+    loss = lambda params: jnp.sum(network.apply(params, state, x, train=True)[0])
+    gradient = jax.grad(loss)(params)["layer"]["kernel"]
+    expected = np.broadcast_to(x.sum(axis=0)[:, None], (4, 3))  # that of the plain layer
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+    _, after = network.apply(params, state, x, train=True)
+    u = np.asarray(state["spectral"]["u"])
+    np.testing.assert_allclose(after["spectral"]["u"], u / np.linalg.norm(u), rtol=1e-5)
+
+
 def test_spectral_norm_of_an_embedding():
     labels = jnp.array([0, 2])
     y, params, _, _ = normalised(SpectralNorm(nn.Embed(3, 4)), labels, passes=40)

@@ -225,6 +225,25 @@ def test_labels_matter_and_are_asked_for(name):
             jax.eval_shape(network.init, KEY, given)
 
 
+def test_a_conditional_sagan_normalises_its_convolutions_and_not_its_scales():
+    """As the authors' code. Scales and biases begin at 0, and move with gradients of order 1."""
+    module = GENERATORS["sngan"]((8, 8, 1), num_classes=3, spectral_norm=True)
+    network, z, labels = networks.from_linen(module), normal(6, 8), jnp.arange(6) % 3
+    params, state = jax.jit(network.init)(KEY, z, labels)
+
+    def loss(params):
+        images, _ = network.apply(params, state, z, labels, train=True)
+        return jnp.mean(images * normal(*images.shape, seed=1))
+
+    gradients = jax.jit(jax.grad(loss))(params)
+    block, spectral = gradients["UpBlock_0"], state["spectral"]["UpBlock_0"]
+    assert {"SpectralNorm_0", "SpectralNorm_1", "SpectralNorm_2"} == set(spectral)
+    for i in (0, 1):
+        for name in ("scale", "bias"):
+            kernel = block[f"ConditionalBatchNorm_{i}"][name]["kernel"]
+            assert 0.0 < np.abs(kernel).max() < 1.0
+
+
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("size", [(30, 30), (7, 7), (32, 36)])
 def test_sides_that_do_not_halve(name, size):

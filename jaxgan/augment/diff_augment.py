@@ -25,7 +25,7 @@ def diff_augment(policy: Sequence[str] = ("color", "translation", "cutout")) -> 
       `(key, images) -> images`, of shape `[batch, height, width, channels]`.
 
     Raises:
-      ValueError: `policy` has an unknown name.
+      ValueError: `policy` has an unknown name; in a call, the images have not four axes.
 
     Reference:
       Zhao, Liu, Lin, Zhu and Han, *Differentiable Augmentation for Data-Efficient GAN Training*,
@@ -46,7 +46,15 @@ def diff_augment(policy: Sequence[str] = ("color", "translation", "cutout")) -> 
             x = TRANSFORMATIONS[name](key_i, x)
         return x
 
-    return lambda key, images: jax.vmap(transform)(axis.example_keys(key, images.shape[0]), images)
+    def apply(key: PRNGKey, images: Array) -> Array:
+        if images.ndim != 4:
+            raise ValueError(
+                f"diff_augment was given the shape {images.shape}, expected images, "
+                "[batch, height, width, channels]"
+            )
+        return jax.vmap(transform)(axis.example_keys(key, images.shape[0]), images)
+
+    return apply
 
 
 def _color(key: PRNGKey, x: Array) -> Array:

@@ -59,7 +59,7 @@ def autoencoder(
       >>> list(game.losses)
       ['autoencoder']
     """
-    check_networks(encoder=encoder, decoder=decoder or encoder)
+    check_networks(encoder=encoder, decoder=encoder if decoder is None else decoder)
     game = _Autoencoder(encoder=encoder, decoder=decoder, error=error, corruption=corruption)
     return Game(
         init=game.init,

@@ -195,5 +195,5 @@ def _check_symmetric(loss: losses.AdversarialLoss) -> None:
     if not symmetric:
         raise ValueError(
             "this loss changes when real and generated are exchanged with the sign of the logits; "
-            "use a logistic loss, hinge or wasserstein"
+            "use a logistic loss without label smoothing, hinge or wasserstein"
         )

@@ -158,6 +158,12 @@ class _CycleGAN:
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         check_batch(batch, "x", "y")
+        channels = [batch[name].shape[-1] for name in ("x", "y")]
+        if self.identity_weight and channels[0] != channels[1]:
+            raise ValueError(
+                f"x and y have {channels[0]} and {channels[1]} channels, and the identity loss "
+                "compares them; set identity_weight=0"
+            )
         keys = iter(jax.random.split(key, 4))
         g_params, g_state, d_params, d_state, buffers = {}, {}, {}, {}, {}
         for name, (source, _) in DIRECTIONS.items():

@@ -141,7 +141,8 @@ def gaussian_log_prob(x: Array, mean: Array | float = 0.0, log_var: Array | floa
       >>> gaussian_log_prob(jnp.zeros((1, 2)))  # -log(2 pi)
       Array([-1.837877], dtype=float32)
     """
-    squares = (x - mean) ** 2 * jnp.exp(-jnp.asarray(log_var))
+    # A product of squares would be 0 times infinity from a log_var of -88 on.
+    squares = ((x - mean) * jnp.exp(-0.5 * jnp.asarray(log_var))) ** 2
     return -0.5 * jnp.sum(squares + log_var + math.log(2.0 * math.pi), axis=-1)
 
 

@@ -73,7 +73,12 @@ class BigGANGenerator(nn.Module):
         check_attention(self.attention, [sides[0] << i for i in range(1, len(widths) + 1)])
         layer: dict[str, Any] = {"kernel_init": ORTHOGONAL, "dtype": self.dtype}
         options = {**layer, "spectral_norm": True}
-        block = {**options, "shortcut_init": ORTHOGONAL, "condition_init": ORTHOGONAL}
+        block = {
+            **options,
+            "condition_spectral_norm": True,
+            "shortcut_init": ORTHOGONAL,
+            "condition_init": ORTHOGONAL,
+        }
         apply = partial(applied, spectral_norm=True, train=train)
 
         first, *parts = jnp.array_split(z, len(widths) + 1, axis=1)

@@ -21,7 +21,13 @@ from jaxgan import ops
 from jaxgan.errors import SizeError
 from jaxgan.networks.dcgan import num_levels
 from jaxgan.networks.gated import Decoder, GatedConv, SkipExcitation, gated, spectral_conv
-from jaxgan.networks.layers import DCGAN_KERNEL_INIT, BatchNorm, check_widths, checked_label
+from jaxgan.networks.layers import (
+    DCGAN_KERNEL_INIT,
+    BatchNorm,
+    check_widths,
+    checked_label,
+    doubled_widths,
+)
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.networks.spectral import applied
 from jaxgan.parallel import axis
@@ -66,7 +72,7 @@ class FastGANGenerator(nn.Module):
         check_widths(latent=z.shape[-1], features=self.features)
         height, width, channels = self.image_shape
         levels = num_levels(height, width, "FastGAN")
-        widths = [min(self.features << i, self.max_features) for i in reversed(range(levels + 1))]
+        widths = doubled_widths(self.features, levels, self.max_features)[::-1]
         if self.num_classes is not None:
             embed = nn.Embed(self.num_classes, z.shape[-1])
             z = jnp.concatenate([z, embed(checked_label(label, self.num_classes))], axis=1)
@@ -129,7 +135,7 @@ class FastGANDiscriminator(nn.Module):
         """
         check_widths(features=self.features)
         levels = self._levels(*x.shape[1:3])
-        widths = [min(self.features << i, self.max_features) for i in range(levels + 1)]
+        widths = doubled_widths(self.features, levels, self.max_features)
         y = leaky_relu(spectral_conv(widths[0], (3, 3), self.dtype, x, train))
         for level in range(1, levels + 1):
             before = y

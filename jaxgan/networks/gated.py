@@ -103,7 +103,7 @@ def gated(x: Array) -> Array:
 
 def spectral_conv(
     features: int,
-    taps: tuple[int, ...],
+    kernel_size: tuple[int, ...],
     dtype: Any,
     x: Array,
     train: bool,
@@ -113,7 +113,7 @@ def spectral_conv(
     """Convolution without a bias, spectrally normalised; called within a compact module."""
     layer = Conv(
         features,
-        taps,  # type: ignore[arg-type]
+        kernel_size,  # type: ignore[arg-type]
         stride,
         padding,
         use_bias=False,

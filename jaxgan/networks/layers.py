@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import ops
-from jaxgan.errors import SizeError
+from jaxgan.errors import GameError, SizeError
 from jaxgan.parallel import axis
 from jaxgan.types import Array
 
@@ -28,6 +28,19 @@ def check_widths(**widths: int | Sequence[int]) -> None:
             raise SizeError(f"{name} is {width}, expected at least 1")
 
 
+def doubled_widths(features: int, levels: int, max_features: int) -> list[int]:
+    """Channels at `levels + 1` resolutions, the finest first: doubled at each, up to a maximum.
+
+    Raises:
+      SizeError: the finest has more than the maximum.
+    """
+    if features > max_features:
+        raise SizeError(
+            f"features is {features}, expected at most max_features, which is {max_features}"
+        )
+    return [min(features << level, max_features) for level in range(levels + 1)]
+
+
 def checked_label(label: Array | None, num_classes: int) -> Array:
     """Labels, after checking that there are some, and that they are integers in range.
 
@@ -38,14 +51,17 @@ def checked_label(label: Array | None, num_classes: int) -> Array:
     """
     if label is None:
         raise ValueError(
-            f"the network has num_classes={num_classes} and was called without labels; pass labels"
+            f"the network has num_classes={num_classes} and was called without labels; pass labels "
+            "(with_head passes none: leave num_classes out)"
         )
     if not jnp.issubdtype(jnp.result_type(label), jnp.integer):
         raise ValueError(
             f"labels are {jnp.result_type(label)}, expected integers 0 to {num_classes - 1}"
         )
-    if not isinstance(label, jax.core.Tracer) and jnp.size(label):
-        low, high = int(jnp.min(label)), int(jnp.max(label))
+    is_traced = isinstance(label, jax.core.Tracer)
+    if not is_traced and jnp.size(label) and getattr(label, "is_fully_addressable", True):
+        values = np.asarray(label)  # on the host, also while other values are traced
+        low, high = values.min(), values.max()
         if low < 0 or high >= num_classes:
             raise ValueError(f"labels are {low} to {high}, expected 0 to {num_classes - 1}")
     return label
@@ -159,6 +175,7 @@ class Dropout(nn.Module):
 
     Raises:
       SizeError: the rate is not in [0, 1).
+      GameError: in training, there is no key, as with `one_pass` of `gan`.
 
     Reference:
       Srivastava et al., *Dropout*, 2014, https://jmlr.org/papers/v15/srivastava14a.html.
@@ -179,6 +196,10 @@ class Dropout(nn.Module):
             raise SizeError(f"dropout is {self.rate}, expected at least 0 and below 1")
         if not train or self.rate == 0.0:
             return x
+        if not (self.has_rng("dropout") or self.has_rng("params")):
+            raise GameError(
+                "dropout was given no key in training; pass key=..., and no one_pass=True to gan"
+            )
         keys = axis.example_keys(self.make_rng("dropout"), x.shape[0])
         keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - self.rate, x.shape[1:]))(keys)
         return jnp.where(keep, x / (1.0 - self.rate), 0.0)

@@ -58,10 +58,12 @@ class PatchDiscriminator(nn.Module):
         Raises:
           SizeError: the images are so small that there would be no patch.
         """
-        taps, pad = (4, 1) if self.num_layers else (1, 0)
+        if self.num_layers < 0:
+            raise SizeError(f"num_layers is {self.num_layers}, expected at least 0")
+        size, pad = (4, 1) if self.num_layers else (1, 0)
         conv = partial(
             Conv,
-            kernel_size=(taps, taps),
+            kernel_size=(size, size),
             padding=((pad, pad), (pad, pad)),
             kernel_init=DCGAN_KERNEL_INIT,
             dtype=self.dtype,

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxgan import ops
 from jaxgan.networks.conditioning import one_hot
 from jaxgan.networks.dcgan import num_levels
-from jaxgan.networks.layers import Conv, check_widths
+from jaxgan.networks.layers import Conv, check_widths, doubled_widths
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
 
@@ -187,7 +187,7 @@ class R3GANDiscriminator(nn.Module):
 def _widths(height: int, width: int, features: int, max_features: int) -> list[int]:
     """Channels of the stages, the finest first."""
     levels = num_levels(height, width, "R3GAN")
-    return [min(features << level, max_features) for level in range(levels + 1)]
+    return doubled_widths(features, levels, max_features)
 
 
 def _to_width(x: Array, features: int, dtype: Any) -> Array:

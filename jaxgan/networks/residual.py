@@ -29,8 +29,9 @@ class UpBlock(nn.Module):
 
     Attributes:
       features: number of output channels.
-      spectral_norm: whether the convolutions, and the scales and biases of conditional batch
-        normalisation, are spectrally normalised.
+      spectral_norm: whether the convolutions are spectrally normalised.
+      condition_spectral_norm: whether the scales and biases of conditional batch normalisation are,
+        as in BigGAN.
       kernel_init: initialiser of the 3 x 3 convolutions.
       shortcut_init: initialiser of the 1 x 1 convolution.
       condition_init: initialiser of conditional batch normalisation.
@@ -39,6 +40,7 @@ class UpBlock(nn.Module):
 
     features: int
     spectral_norm: bool = False
+    condition_spectral_norm: bool = False
     kernel_init: Any = GLOROT_RELU
     shortcut_init: Any = GLOROT
     condition_init: Any = nn.initializers.zeros
@@ -53,7 +55,9 @@ class UpBlock(nn.Module):
         def activated(x: Array) -> Array:
             if condition is None:
                 return jax.nn.relu(BatchNorm(dtype=self.dtype)(x, train=train))
-            norm = ConditionalBatchNorm(self.condition_init, self.spectral_norm, self.dtype)
+            norm = ConditionalBatchNorm(
+                self.condition_init, self.condition_spectral_norm, self.dtype
+            )
             return jax.nn.relu(norm(x, condition, train=train))
 
         y = ops.nearest(activated(x))
@@ -107,9 +111,15 @@ def generator_widths(
     """Channels of the coarsest map and of every block: those given, or doubled from the finest.
 
     Raises:
-      SizeError: `features` is a number, and the sides are not 4 to 7 times a power of two.
+      SizeError: `features` is a number, and the sides are not 4 to 7 times a power of two; or there
+        are fewer than two.
     """
     if not isinstance(features, int):
+        if len(features) < 2:
+            raise SizeError(
+                f"{network} was given the features {tuple(features)}, expected those of the "
+                "coarsest map and of at least one block"
+            )
         return list(features)
     levels = num_levels(*image_shape[:2], network)
     widths = [features * min(1 << level, WIDEST) for level in reversed(range(levels))]

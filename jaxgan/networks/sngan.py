@@ -20,6 +20,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxgan.errors import SizeError
 from jaxgan.networks.attention import SelfAttention
 from jaxgan.networks.conditioning import ProjectionHead, one_hot
 from jaxgan.networks.dcgan import num_levels
@@ -46,7 +47,8 @@ class SNGANGenerator(nn.Module):
       image_shape: `(height, width, channels)`.
       features: channels of the finest block; each coarser one has twice as many, up to 16 times. Or
         the channels of the coarsest map and of every block, one block per doubling.
-      spectral_norm: whether layers are spectrally normalised, as in SAGAN.
+      spectral_norm: whether layers are spectrally normalised, as in SAGAN; not the scales and
+        biases of conditional batch normalisation, as there.
       attention: height of the map to which self-attention is applied; 32 in SAGAN.
       num_classes: number of classes, or `None` for an unconditional network.
       dtype: dtype of the computation; parameters and output are float32.
@@ -132,6 +134,10 @@ class SNGANDiscriminator(nn.Module):
         widths = self._widths(height, width)
         check_widths(features=widths)
         halvings = len(widths) - 1 if self.num_halvings is None else self.num_halvings
+        if not 0 <= halvings <= len(widths):
+            raise SizeError(
+                f"num_halvings is {halvings}, expected 0 to the number of blocks, {len(widths)}"
+            )
         coarsest(height, width, halvings, type(self).__name__)
         check_attention(self.attention, [height >> i for i in range(1, halvings + 1)])
         options = {

@@ -22,7 +22,8 @@ class SpectralNorm(nn.Module):
 
     `iterations` times, and applies the layer with `W / sigma`; in evaluation u stays. The gradient
     of sigma in W holds u and v constant. u is part of the model state, and normally distributed at
-    first. It is normalised where it is used, so that averages of it over steps are fine.
+    first. It is normalised where it is used, so that averages of it over steps are fine. A kernel
+    of zeros has no singular vectors: it is applied as it is, and u stays.
 
     Attributes:
       layer: a layer with a parameter `kernel` or `embedding`, such as `Conv`, `flax.linen.Dense` or
@@ -74,14 +75,14 @@ class SpectralNorm(nn.Module):
         u = _unit(stored.value)
         v = _unit(u @ w)
         if train:
-            u = _unit(w @ v)
+            u = _unit(w @ v, otherwise=u)
             for _ in range(self.iterations - 1):
                 v = _unit(u @ w)
-                u = _unit(w @ v)
+                u = _unit(w @ v, otherwise=u)
             if self.is_mutable_collection("spectral"):
                 stored.value = jax.lax.stop_gradient(u)
         sigma = jax.lax.stop_gradient(u) @ w @ jax.lax.stop_gradient(v)
-        return kernel / jnp.maximum(sigma, EPSILON).astype(kernel.dtype)
+        return kernel / jnp.where(sigma > EPSILON, sigma, 1.0).astype(kernel.dtype)
 
 
 def applied(layer: nn.Module, *inputs: Any, spectral_norm: bool, train: bool) -> Array:
@@ -89,5 +90,7 @@ def applied(layer: nn.Module, *inputs: Any, spectral_norm: bool, train: bool) ->
     return SpectralNorm(layer)(*inputs, train=train) if spectral_norm else layer(*inputs)
 
 
-def _unit(x: Array) -> Array:
-    return x / jnp.maximum(jnp.linalg.norm(x), EPSILON)
+def _unit(x: Array, *, otherwise: Array | float = 0.0) -> Array:
+    """`x / |x|`, or another vector where x is 0."""
+    norm = jnp.linalg.norm(x)
+    return jnp.where(norm > EPSILON, x / jnp.maximum(norm, EPSILON), otherwise)

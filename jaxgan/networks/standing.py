@@ -39,9 +39,10 @@ def standing_statistics(
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from jaxgan import from_linen, latents, networks
-      >>> generator, key = from_linen(networks.DCGANGenerator((8, 8, 1), 2)), jax.random.key(0)
-      >>> z = latents.normal(4)(key, 3 * 16).reshape(3, 16, 4)
-      >>> params, state = generator.init(key, z[0])
+      >>> generator = from_linen(networks.DCGANGenerator((8, 8, 1), 2))
+      >>> key_z, key_init, key = jax.random.split(jax.random.key(0), 3)
+      >>> z = latents.normal(4)(key_z, 3 * 16).reshape(3, 16, 4)
+      >>> params, state = generator.init(key_init, z[0])
       >>> state = networks.standing_statistics(generator, params, state, z, key=key)
       >>> images, _ = generator.apply(params, state, z[0], train=False)
     """

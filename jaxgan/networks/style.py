@@ -69,7 +69,7 @@ class EqualConv(nn.Module):
 
     Attributes:
       features: number of output channels.
-      taps: side of the kernel, odd.
+      kernel_size: side of the kernel, odd.
       down: whether to halve the sides, which are then even.
       use_bias: whether to add a bias.
       dtype: dtype of the computation; parameters are float32.
@@ -83,7 +83,7 @@ class EqualConv(nn.Module):
     """
 
     features: int
-    taps: int = 3
+    kernel_size: int = 3
     down: bool = False
     use_bias: bool = True
     dtype: Any = jnp.float32
@@ -92,11 +92,11 @@ class EqualConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         """`[batch, height, width, in] -> [batch, out_height, out_width, features]`."""
         check_widths(features=self.features)
-        shape = (self.taps, self.taps, x.shape[-1], self.features)
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         kernel = (kernel / math.sqrt(math.prod(shape[:3]))).astype(self.dtype)
         x = x.astype(self.dtype)
-        border = self.taps // 2
+        border = self.kernel_size // 2
         if self.down:
             x = ops.filtered(x, padding=(border + 1, border + 1))
             x = ops.conv(x, kernel, stride=2, padding="VALID")

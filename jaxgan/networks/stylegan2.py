@@ -21,7 +21,7 @@ from jaxgan import ops
 from jaxgan.errors import SizeError
 from jaxgan.networks.conditioning import one_hot
 from jaxgan.networks.dcgan import num_levels
-from jaxgan.networks.layers import check_widths
+from jaxgan.networks.layers import check_widths, doubled_widths
 from jaxgan.networks.minibatch import minibatch_stddev
 from jaxgan.networks.style import EqualConv, EqualDense, StyleLayer, ToImage, scaled_leaky_relu
 from jaxgan.parallel import axis
@@ -234,7 +234,7 @@ class StyleGAN2Discriminator(nn.Module):
 def _widths(height: int, width: int, features: int, max_features: int) -> list[int]:
     """Channels at every resolution, the finest first."""
     levels = num_levels(height, width, "StyleGAN2")
-    return [min(features << level, max_features) for level in range(levels + 1)]
+    return doubled_widths(features, levels, max_features)
 
 
 def _normalised(x: Array) -> Array:

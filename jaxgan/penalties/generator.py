@@ -59,7 +59,7 @@ def feature_matching() -> Regularizer:
     added to it.
 
     Raises:
-      ValueError: in a loss, the discriminator returns no features.
+      ValueError: in a loss, the discriminator returns no features, or reconstructions.
 
     Reference:
       Salimans et al., *Improved Techniques for Training GANs*, 2016,
@@ -72,6 +72,11 @@ def feature_matching() -> Regularizer:
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
         check_features(forward, "feature_matching")
+        if isinstance(forward.fake_features, dict) and "reconstructions" in forward.fake_features:
+            raise ValueError(
+                "feature_matching was given the reconstructions of a FastGANDiscriminator, "
+                "expected features; use another discriminator"
+            )
         mean = lambda features: axis.mean(jax.tree.map(lambda h: jnp.mean(h, axis=0), features))
         real, fake = mean(forward.real_features), mean(forward.fake_features)
         squares = jax.tree.map(lambda r, f: jnp.sum((r - f) ** 2), real, fake)

@@ -16,8 +16,12 @@ def path_length(decay: float = 0.99) -> Regularizer:
 
     `(|J^T y| - a)^2` with the Jacobian J of G at the latents, `y ~ N(0, I) / sqrt(height width)`
     per example, and the exponential moving average a of the lengths, including this batch.
-    StyleGAN2 uses J at its intermediate latents, the weight 2, and lazy regularisation every 4
-    steps.
+    StyleGAN2 has the weight 2, and lazy regularisation every 4 steps.
+
+    The authors' J is that in the styles w of all layers. That in the latents z, as here, includes
+    the mapping network, which normalises z, so that J has no part along it; and with style mixing,
+    layers whose style is that of the second latent have no part in J: use `style_mixing=0` in
+    `networks.StyleGAN2Generator`.
 
     Args:
       decay: decay of the average, in [0, 1).
