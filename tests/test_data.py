@@ -129,6 +129,13 @@ def test_other_sets_in_the_format(tmp_path, no_network):
     assert not no_network
 
 
+def test_files_with_another_number_of_images_are_refused(tmp_path, no_network):
+    fake_originals(tmp_path)
+    write_idx(tmp_path / "t10k-images-idx3-ubyte", np.zeros((9, 28, 28), np.uint8))
+    with pytest.raises(DataError, match=r"t10k-images.* \(9, 28, 28\), expected \(10000, 28, 28\)"):
+        data.load("kmnist", data_dir=tmp_path)
+
+
 def test_mnist_is_not_taken_for_another_set(tmp_path, no_network, monkeypatch):
     fake_originals(tmp_path)
     images = read_idx(tmp_path / "t10k-images-idx3-ubyte")

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ import jaxgan
 from jaxgan import Evaluation, data, evaluation, evaluator, features, metrics, weights
 from jaxgan.errors import MetricError
 from jaxgan.evaluation.outputs import outputs_of
-from jaxgan.runs import callbacks
+from jaxgan.runs import callbacks, samples
 from jaxgan.runs.run import load_run
 from jaxgan.training import TrainState
 from tests.support import command, refused, train_mnist
@@ -62,6 +63,34 @@ def test_averages_are_evaluated_by_default():
     )
     assert average == pytest.approx(8.0, rel=0.05)
     assert last < 0.05
+
+
+def test_grids_show_the_averages():
+    """What a run draws is what it is evaluated by."""
+    experiment = SimpleNamespace(
+        game=gaussian_game(), sample_batch=lambda n: {"image": np.zeros((n, 2), np.float32)}
+    )
+    drawn = samples.sampler(experiment, 2000, seed=0)(state_of(0.0, average=2.0))
+    assert drawn.mean() == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_limit_takes_pictures_in_random_order():
+    """Names often begin with a class: of 200 ascending greys, the first 60 are dark."""
+    grey = lambda i: np.full((4, 4, 1), i, np.uint8)
+    pictures = data.Pictures(tuple(f"{i:03}" for i in range(200)), 1, grey, "")
+    mean = lambda _, rows: {"mean": metrics.MetricRecord("mean", float(rows.mean()))}
+    metric = metrics.collecting(mean, features=metrics.RAW, min_real=0)
+    records = evaluation.of_pictures([metric], real=pictures, generated=pictures, limit=60)
+    assert records["mean"].value == pytest.approx(99.5 / 127.5 - 1.0, abs=0.2)  # -0.77 in order
+
+
+def test_memorization_compares_images_in_one_range():
+    """Bytes of training images with samples in [-1, 1]."""
+    training = np.random.default_rng(0).integers(0, 256, (120, 12, 12, 1), np.uint8)
+    spec = evaluation.of_images({"image": training[:110]}, {"image": training})
+    metric, rows = spec.more["memorization"](), data.as_float(training).reshape(120, -1)
+    acc = metric.update(metric.init(), real=rows, generated=rows)
+    assert metric.compute(acc)["memorization_pixels"].details["exact_copies"] == 120
 
 
 def test_the_floor_is_the_score_of_other_real_examples():

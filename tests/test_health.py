@@ -1,6 +1,7 @@
 """Health of a run: divergence is caught before it is saved, and signs of failing are said once."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from rich.console import Console
 from benchmarks.faults import small
 from jaxgan import checkpoint
 from jaxgan.errors import NonFiniteError
+from jaxgan.runs.attempt import Attempt
 from jaxgan.runs.divergence import Divergence, check_state
 from jaxgan.runs.health import LOGS, Health, with_norms
 from jaxgan.runs.launch import launch
@@ -53,6 +55,16 @@ def test_infinite_statistics_of_an_optimizer_are_allowed():
     check_state(good._replace(opt_state={"a": {"best_loss": jnp.array(jnp.inf)}}))
     with pytest.raises(NonFiniteError, match="opt_state/a/best_loss"):
         check_state(good._replace(opt_state={"a": {"best_loss": jnp.array(jnp.nan)}}))
+
+
+def test_a_rollback_has_random_numbers_of_its_own():
+    """By the run's seed and the number of rollbacks; without one the key is that of the run."""
+    config = SimpleNamespace(seed=3)
+    keys = [
+        Attempt(None, config, None, None, None, 0, 1, rollbacks).key() for rollbacks in range(3)
+    ]
+    assert keys[0] == jax.random.key(3)
+    assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 3
 
 
 # ---- signs

@@ -16,7 +16,6 @@ from jaxgan import Game, corruptions, latent_space, latents
 from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
-RNG = np.random.default_rng(0)
 
 
 def halves() -> Game:
@@ -33,7 +32,7 @@ def halves() -> Game:
 
 
 def pictures(n: int) -> np.ndarray:
-    return RNG.uniform(-1, 1, (n, 2, 2, 1)).astype("f4")
+    return np.random.default_rng(n).uniform(-1, 1, (n, 2, 2, 1)).astype("f4")
 
 
 def test_reconstruct_forgets_what_codes_forget():
@@ -79,7 +78,8 @@ def test_analogies_add_the_difference():
 
 
 def test_code_distances_are_those_of_the_nearest():
-    x, normal = RNG.normal(size=(20, 3)), RNG.normal(size=(50, 3)) + 100.0
+    rng = np.random.default_rng(0)
+    x, normal = rng.normal(size=(20, 3)), rng.normal(size=(50, 3)) + 100.0
     expected = np.sort(cdist(x, normal), axis=1)[:, :4].mean(axis=1)
     found = latent_space.code_distance(jnp.asarray(x, "f4"), jnp.asarray(normal, "f4"), k=4)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -140,7 +140,7 @@ ALL = {
 @pytest.mark.parametrize("name", ALL)
 def test_corruptions_belong_to_examples(name):
     """The first rows do not depend on how many there are, nor on the devices."""
-    x = RNG.uniform(-1, 1, (8, 4, 4, 3)).astype("f4")
+    x = np.random.default_rng(0).uniform(-1, 1, (8, 4, 4, 3)).astype("f4")
     whole = ALL[name](KEY, x)
     np.testing.assert_array_equal(whole[:3], ALL[name](KEY, x[:3]))
     mapped = jax.vmap(lambda x: ALL[name](KEY, x), axis_name=axis.DATA_AXIS)(
@@ -163,7 +163,7 @@ def test_corruptions_have_their_moments():
 
 
 def test_grey_is_pillows():
-    pixels = RNG.integers(0, 256, (1, 6, 6, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 6, 6, 3), np.uint8)
     found = corruptions.grey()(KEY, jaxgan.data.as_float(pixels))
     expected = np.asarray(Image.fromarray(pixels[0]).convert("L"))
     np.testing.assert_allclose((np.asarray(found)[0, :, :, 0] + 1) * 127.5, expected, atol=1.01)
@@ -183,8 +183,9 @@ def test_wrong_corruptions_are_refused():
 
 def test_projection_onto_a_linear_generator_is_ridge_regression():
     """z = (A^T A / m + w / d)^-1 A^T x / m for G(z) = A z, m pixels, d latents, weight w."""
-    a = RNG.normal(size=(12, 3)).astype("f4")
-    x = RNG.uniform(-1, 1, (5, 12)).astype("f4")
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(12, 3)).astype("f4")
+    x = rng.uniform(-1, 1, (5, 12)).astype("f4")
     weight = 0.3
     starts = jax.random.normal(KEY, (2, 5, 3))
     found = latent_space.project(
@@ -232,7 +233,7 @@ def test_projection_of_images_of_other_channels_is_refused():
 
 
 def test_sefa_finds_the_eigenvectors_of_the_first_layer():
-    kernel = RNG.normal(size=(6, 20))  # A^T
+    kernel = np.random.default_rng(0).normal(size=(6, 20))  # A^T
     values, vectors = np.linalg.eigh(kernel @ kernel.T)
     found = latent_space.sefa(jnp.asarray(kernel, jnp.float32), 3)
     np.testing.assert_allclose(found.strengths, values[::-1][:3], rtol=1e-5)
@@ -242,8 +243,9 @@ def test_sefa_finds_the_eigenvectors_of_the_first_layer():
 
 def test_principal_components_are_those_of_ganspace():
     """PCA by scikit-learn, then least squares from coordinates to latents, on unequal features."""
-    z = RNG.normal(size=(200, 4))
-    features = np.tanh(z @ RNG.normal(size=(4, 7))) * np.arange(1, 8)
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(200, 4))
+    features = np.tanh(z @ rng.normal(size=(4, 7))) * np.arange(1, 8)
     pca = PCA(3).fit(features)
     coordinates = pca.transform(features)
     expected = np.linalg.lstsq(coordinates, z - z.mean(axis=0), rcond=None)[0]

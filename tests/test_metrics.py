@@ -938,6 +938,9 @@ def test_lpips_wants_a_pair_and_the_channels_of_its_heads():
     other = [np.ones((2, 4, 5, 3), np.float32)]
     with pytest.raises(MetricError, match=r"shapes \[\(2, 4, 4, 3\)\] and \[\(2, 4, 5, 3\)\]"):
         metric.update(metric.init(), real=maps, generated=other)
+    not_finite = [np.where(np.arange(2)[:, None, None, None] == 1, np.nan, maps[0])]
+    with pytest.raises(MetricError, match="1 of 2 generated rows are not finite"):
+        metric.update(metric.init(), real=maps, generated=not_finite)
     with pytest.raises(ValueError, match="zip"):
         metrics.lpips_distance(maps, maps, [np.ones(3), np.ones(3)])
     assert metric.compute(metric.update(metric.init(), real=maps, generated=maps))

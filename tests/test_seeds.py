@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from rich.console import Console
 
 import jaxgan
 from experiments import mixture
-from jaxgan import checkpoint, dynamics
+from jaxgan import Evaluation, checkpoint, dynamics
 from jaxgan.__main__ import main
 from jaxgan.errors import NonFiniteError
 from jaxgan.runs import cli, members, sweep, tables
@@ -251,6 +252,13 @@ def test_the_better_half():
         "no number": values(math.nan, 0.5),
     }
     assert sweep._better_half(results, experiment) == ["good", "fair", "bad"]
+
+
+def test_the_better_half_of_a_metric_that_is_maximised():
+    """As AUCs and Inception scores are."""
+    experiment = SimpleNamespace(evaluation=Evaluation({}, {}, best="score", mode="max"))
+    results = {"low": [{"score": 1.0}], "high": [{"score": 2.0}]}
+    assert sweep._better_half(results, experiment) == ["high"]
 
 
 def test_all_members_of_a_point_diverged(monkeypatch):

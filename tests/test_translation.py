@@ -47,7 +47,7 @@ def l1(a, b):
 def test_losses_of_pix2pix():
     generator = jaxgan.from_linen(networks.UNetGenerator(1, features=2, dropout=0.0, norm="none"))
     discriminator = jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none"))
-    penalty = penalties.weighted((3.0, penalties.r1))
+    penalty = penalties.weighted((3.0, penalties.r1), (2.0, penalties.r2))
     game = jaxgan.pix2pix(generator, discriminator, penalty=penalty, l1_weight=7.0)
     params, state = jax.jit(game.init)(KEY, BATCH)
     x, y, of_d = BATCH["source"], BATCH["target"], params["discriminator"]
@@ -55,7 +55,8 @@ def test_losses_of_pix2pix():
     of_real, of_fake = (scipy.special.expit(D(of_d, image, x)) for image in (y, fake))
     expected = {
         "discriminator": -0.5 * np.mean(np.log(of_real) + np.log(1 - of_fake))
-        + 3.0 * mean_r1(D, of_d, y, x),
+        + 3.0 * mean_r1(D, of_d, y, x)
+        + 2.0 * mean_r1(D, of_d, fake, x),
         "generator": -np.mean(np.log(of_fake)) + 7.0 * l1(fake, y),
     }
     for player, value in expected.items():
@@ -120,6 +121,28 @@ def test_losses_of_cyclegan():
     for batch, fake in ((BATCH, F(x)), ({"y": y}, G(y))):
         samples = jax.jit(game.sample)(params, state, batch, KEY)
         np.testing.assert_allclose(samples, fake, atol=1e-6)
+
+
+def test_discriminators_receive_what_the_buffers_return(monkeypatch):
+    """Of each domain by random numbers of its own; here grey images, whatever is generated."""
+    keys = []
+
+    def query(buffer, images, key):
+        keys.append(tuple(jax.random.key_data(key).tolist()))
+        return jnp.full_like(images, 0.5), buffer
+
+    monkeypatch.setattr(image_buffer, "query", query)
+    game = games.cyclegan(pool_size=4)
+    params, state = jax.jit(game.init)(KEY, BATCH)
+    loss, _ = game.losses["discriminators"](params, state, BATCH, KEY, 0)
+    D = compiled(jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none")))
+    expected, of_d = 0.0, params["discriminators"]
+    for name in ("x", "y"):
+        of = lambda image, name=name: np.asarray(D(of_d[name], image))
+        real, fake = of(BATCH[name]), of(np.full_like(BATCH[name], 0.5))
+        expected += 0.5 * (np.mean((real - 1) ** 2) + np.mean(fake**2))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert len(set(keys)) == 2
 
 
 def test_losses_may_follow_the_step():

@@ -13,6 +13,7 @@ from scipy import integrate, stats
 
 import jaxgan
 from jaxgan import Network, latents, losses, networks
+from jaxgan.parallel import axis
 from tests import games
 from tests.support import normal
 
@@ -235,6 +236,22 @@ def test_beta_and_free_bits(ppca):
     paid, _ = loss(free_bits=bits)
     expected = np.maximum(bits - kl.mean(axis=0), 0).sum()
     assert float(paid - value) == pytest.approx(float(expected), rel=1e-3)
+
+
+def test_free_bits_are_of_the_batch_of_all_devices(ppca):
+    """Of halves whose divergences lie on both sides of them, mapped as devices are."""
+    x = np.concatenate([ppca.x[:100], 4.0 * ppca.x[:100]])
+    encoder = ppca.params()["autoencoder"]["encoder"]
+    mean = x @ encoder["weight"] + encoder["bias"][None]
+    kl = losses.gaussian_kl(mean, jnp.broadcast_to(encoder["log_var"][None], mean.shape))
+    low, high = kl[:100].mean(axis=0), kl[100:].mean(axis=0)
+    bits = float(max(low.max(), kl.mean(axis=0).min())) + 0.1
+    assert low.max() < bits < high.min()
+    assert kl.mean(axis=0).max() > bits
+    of = linear_vae(free_bits=bits).losses["autoencoder"]
+    loss = lambda x: of(ppca.params(), STATE, {"image": x}, KEY, 0)[0]
+    mapped = jax.jit(jax.vmap(loss, axis_name=axis.DATA_AXIS))(x.reshape(2, 100, D))
+    np.testing.assert_allclose(mapped.mean(), jax.jit(loss)(x), rtol=1e-5)
 
 
 def test_the_likelihood_is_that_of_what_is_observed(ppca):
