@@ -50,6 +50,7 @@ def test_losses_of_pix2pix():
     penalty = penalties.weighted((3.0, penalties.r1), (2.0, penalties.r2))
     game = jaxgan.pix2pix(generator, discriminator, penalty=penalty, l1_weight=7.0)
     params, state = jax.jit(game.init)(KEY, BATCH)
+    params = jax.tree.map(lambda leaf: 10.0 * leaf, params)  # outputs and gradients far from 0
     x, y, of_d = BATCH["source"], BATCH["target"], params["discriminator"]
     fake, D = compiled(generator)(params["generator"], x), compiled(discriminator)
     of_real, of_fake = (scipy.special.expit(D(of_d, image, x)) for image in (y, fake))
@@ -134,6 +135,7 @@ def test_discriminators_receive_what_the_buffers_return(monkeypatch):
     monkeypatch.setattr(image_buffer, "query", query)
     game = games.cyclegan(pool_size=4)
     params, state = jax.jit(game.init)(KEY, BATCH)
+    params = jax.tree.map(lambda leaf: 10.0 * leaf, params)  # outputs far from 0
     loss, _ = game.losses["discriminators"](params, state, BATCH, KEY, 0)
     D = compiled(jaxgan.from_linen(networks.PatchDiscriminator(2, 1, norm="none")))
     expected, of_d = 0.0, params["discriminators"]
