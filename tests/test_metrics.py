@@ -721,6 +721,7 @@ def test_ms_ssim_of_five_scales():
         if i < 4:
             a, b = halve(a), halve(b)
     np.testing.assert_allclose(metrics.ms_ssim(x, y), [np.mean(expected)], rtol=1e-3)
+    np.testing.assert_allclose(metrics.similarity.scale_weights(161), weights / weights.sum())
 
 
 def test_ms_ssim_of_negatives_is_zero():
