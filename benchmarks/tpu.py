@@ -6,10 +6,10 @@
     python -m benchmarks.tpu --list                 # names and records
 
 The compiler compiles for TPU slices that are not here, on any Linux machine, in one to three
-minutes of a core each, and CycleGANs in up to half an hour. Nothing is executed: cycles are the compiler's estimates, which add up to a
-yardstick without noise, not to a measured time. A record is written to docs/results.json as soon as
-its program is compiled, and the tables of docs/scaling.md are rendered from all records, so that an
-interrupted run goes on where it was.
+minutes of a core each, and CycleGANs in up to half an hour. Nothing is executed: cycles are the
+compiler's estimates, which add up to a yardstick without noise, not to a measured time. A record is
+written to docs/results.json as soon as its program is compiled, and the tables of docs/scaling.md
+are rendered from all records, so that an interrupted run goes on where it was.
 """
 
 import dataclasses
