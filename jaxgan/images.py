@@ -18,7 +18,8 @@ def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndar
     """Image grid of a batch, in row-major order.
 
     Args:
-      images: `[n, height, width, channels]` in [-1, 1], 1 or 3 channels; clipped to the range.
+      images: `[n, height, width, channels]` in [-1, 1], 1 or 3 channels; clipped to the range. Or
+        `uint8`.
       columns: number of images per row; the square root of n, rounded up, if `None`.
       margin: width of the black border between and around the images, in pixels.
 
@@ -27,20 +28,26 @@ def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndar
 
     Raises:
       AssertionError: `images` does not have rank 4.
-      ValueError: there are no images.
+      ValueError: there are no images, or they have neither 1 nor 3 channels.
 
     Example:
       >>> grid(np.zeros((4, 28, 28, 1)), margin=0).shape
       (56, 56, 1)
     """
-    images = np.asarray(images, np.float32)
+    images = np.asarray(images)
     chex.assert_rank(images, 4)
     n, height, width, channels = images.shape
     if n == 0:
         raise ValueError("there are no images, expected at least one")
+    if channels not in (1, 3):
+        raise ValueError(f"images have {channels} channels, expected 1 or 3")
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    pixels = np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+    if images.dtype == np.uint8:
+        pixels = images
+    else:
+        inside = np.clip(images.astype(np.float32), -1.0, 1.0)
+        pixels = np.round((inside + 1.0) * 127.5).astype(np.uint8)
     cell_height, cell_width = height + margin, width + margin
     cells = np.zeros(
         (rows * cell_height + margin, columns * cell_width + margin, channels), np.uint8

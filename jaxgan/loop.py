@@ -57,8 +57,9 @@ def fit(
       The final state.
 
     Raises:
-      ValueError: the key is a raw one (`jax.random.PRNGKey`), the state is of a later step, or the
-        number of remaining steps is not a multiple of the algorithm's `steps_per_update`.
+      ValueError: the key is a raw one (`jax.random.PRNGKey`), `minibatches` is no function or
+        `algorithm` no algorithm, the state is of a later step, or the number of remaining steps is
+        not a multiple of the algorithm's `steps_per_update`.
 
     Example:
       >>> state = fit(
@@ -71,6 +72,16 @@ def fit(
         raise ValueError(
             f"key is {key.dtype}{list(key.shape)}, a raw key, expected a typed one: "
             "jax.random.key(seed), or jax.random.wrap_key_data(key)"
+        )
+    if not callable(minibatches):
+        raise ValueError(
+            f"minibatches is a {type(minibatches).__name__}, expected (start, count) -> batches: "
+            "jaxgan.data.minibatches(examples, batch_size=...), or jaxgan.data.streamed"
+        )
+    if not isinstance(algorithm, TrainingAlgorithm):
+        raise ValueError(
+            f"algorithm is a {type(algorithm).__name__}, expected a training algorithm, such as "
+            "jaxgan.jit(jaxgan.alternating(game, optimizers))"
         )
     if state is None:
         state = first_state(algorithm, minibatches, key=key)

@@ -117,6 +117,21 @@ def test_stacked_digits_are_of_their_split():
     assert not held_out & {image[..., 0].tobytes() for image in numbers.train["image"]}
 
 
+def test_bytes_that_are_no_images_stay():
+    """Labels, and vectors of attributes as CelebA has; images are converted whatever their rank."""
+    batch = {
+        "image": np.full((2, 6), 255, np.uint8),
+        "mask": np.full((2, 4, 4), 255, np.uint8),
+        "label": np.array([3, 7], np.uint8),
+        "attributes": np.array([[0, 1], [1, 0]], np.uint8),
+    }
+    found = data.with_float_images(batch)
+    assert (found["image"] == 1.0).all()
+    assert (found["mask"] == 1.0).all()
+    for name in ("label", "attributes"):
+        np.testing.assert_array_equal(found[name], batch[name])
+
+
 def test_environment_variable(mnist_folder, monkeypatch):
     monkeypatch.setenv("JAXGAN_DATA_DIR", str(mnist_folder.parent))
     assert data.load().name == "mnist"

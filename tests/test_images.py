@@ -11,6 +11,7 @@ from PIL import Image
 from rich.console import Console
 
 from jaxgan import Evaluation, images
+from jaxgan.data import as_float
 from jaxgan.errors import UserError
 from jaxgan.loop import StopTraining
 from jaxgan.metrics import MetricRecord
@@ -40,6 +41,14 @@ def test_a_grid_clips_and_leaves_gaps_empty():
     assert page.shape == (4, 4, 3)
     assert (page[:2] == 255).all()
     assert (page[2:, 2:] == 0).all()
+
+
+def test_a_grid_of_bytes_shows_them():
+    """As images of a data set are before they are converted."""
+    bytes_ = np.random.default_rng(0).integers(0, 256, (4, 3, 3, 1), np.uint8)
+    np.testing.assert_array_equal(images.grid(bytes_), images.grid(as_float(bytes_)))
+    with pytest.raises(ValueError, match="images have 4 channels, expected 1 or 3"):
+        images.grid(np.zeros((2, 3, 3, 4)))
 
 
 def test_grids_survive_the_file(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import scipy.stats
 
 from jaxgan import latents
+from jaxgan.games.shared import checked_latent
 from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
@@ -68,6 +69,26 @@ def test_slerp_at_the_ends_and_in_reverse():
     np.testing.assert_allclose(
         latents.slerp(a, b, 0.3), latents.slerp(b, a, 0.7), rtol=1e-4, atol=1e-5
     )
+
+
+def test_priors_of_ones_own_are_others_on_every_device():
+    """And in every minibatch of an accumulated batch; those by example keys stay as they are."""
+    plain = checked_latent(lambda key, n: jax.random.normal(key, (n, 2)))
+    by_rows = checked_latent(lambda key, n: 3.0 * latents.normal(2)(key, n))
+
+    def on_devices(prior):
+        own = jax.vmap(lambda _: prior(KEY, 3), axis_name=axis.DATA_AXIS)
+        return np.asarray(jax.jit(own)(jnp.arange(4))).reshape(12, 2)
+
+    assert len(np.unique(on_devices(plain), axis=0)) == 12
+    np.testing.assert_array_equal(plain(KEY, 3), jax.random.normal(KEY, (3, 2)))
+    np.testing.assert_allclose(on_devices(by_rows), by_rows(KEY, 12), rtol=1e-6)
+    parts = []
+    for number in range(2):
+        with axis.minibatch(number):
+            parts += [plain(KEY, 3), by_rows(KEY, 3)]
+    assert not np.array_equal(parts[0], parts[2])
+    np.testing.assert_allclose(np.concatenate(parts[1::2]), by_rows(KEY, 6), rtol=1e-6)
 
 
 def test_slerp_of_parallel_vectors_is_straight():

@@ -742,6 +742,13 @@ def test_similarity_in_half_precision_is_that_of_the_values():
     assert found == values_of(metric, np.float32(x), np.float32(y))
 
 
+def test_similarity_of_bytes_is_refused():
+    x = np.zeros((2, 16, 16, 1), np.uint8)
+    for function in (metrics.ssim, metrics.ms_ssim, metrics.psnr):
+        with pytest.raises(ValueError, match=r"dtype uint8, expected floats in \[-1, 1\]"):
+            function(x, x)
+
+
 def test_images_below_the_window_have_no_similarity():
     x = jnp.ones((2, 10, 28, 1))
     for similarity in (metrics.ssim, metrics.ms_ssim):

@@ -274,6 +274,9 @@ def test_labels_matter_and_are_asked_for(module):
         network.init(KEY, x, jnp.float32([0, 1, 2]))
     with pytest.raises(ValueError, match="labels are 1 to 3, expected 0 to 2"):
         network.init(KEY, x, labels + 1)
+    unconditional = jaxgan.from_linen(module.clone(num_classes=None))
+    with pytest.raises(ValueError, match="called with labels and has no num_classes"):
+        jax.eval_shape(unconditional.init, KEY, x, labels)
     out_of_range = np.asarray(logits(labels + 1))  # traced, so that their range is unknown
     np.testing.assert_array_equal(np.isnan(out_of_range), [False, False, True])
 
@@ -456,7 +459,7 @@ def test_from_linen_refuses_modes_of_other_names():
     network = jaxgan.from_linen(Module())
     params, state = network.init(KEY, jnp.ones((2, 3)))
     network.apply(params, state, jnp.ones((2, 3)), train=False)
-    with pytest.raises(ValueError, match="Module has batch statistics that do not change"):
+    with pytest.raises(ValueError, match="Module has batch statistics, which differ in training"):
         jax.eval_shape(lambda x: network.apply(params, state, x, train=True), jnp.ones((2, 3)))
 
 

@@ -170,6 +170,17 @@ def test_lecam_over_several_steps(shape):
         np.testing.assert_allclose([state["real"], state["fake"]], averages, rtol=1e-5)
 
 
+def test_a_state_of_another_shape_is_refused():
+    """Such as that of a term that returns (state, values)."""
+    swapped = penalties.Regularizer(
+        lambda: jnp.zeros(()), lambda state, forward, key, step: (state, forward.real_logits)
+    )
+    game = linear_gan(penalty=swapped)
+    params, state = game.init(KEY, {"image": REAL})
+    with pytest.raises(ValueError, match=r"state of the shapes \(6,\), expected those .* \(\)"):
+        game.losses["discriminator"](params, state, {"image": REAL}, KEY, 0)
+
+
 def test_one_sided_lecam_counts_logits_within_the_averages():
     """`relu(D(x) - a_fake)^2 + relu(a_real - D(G(z)))^2`, as google/lecam-gan's losses.py."""
     term, state = penalties.lecam(one_sided=True), {"fake": -1.0, "real": 2.0, "started": 1.0}

@@ -1,5 +1,6 @@
 """Training algorithms, computed by hand for small games."""
 
+import re
 from functools import partial
 
 import chex
@@ -268,6 +269,30 @@ def conditional_gan(*, one_pass=False, **kwargs):
         one_pass=one_pass,
         **kwargs,
     )
+
+
+def test_arguments_of_another_kind_are_refused():
+    game, adam = games.mlp_gan(), optax.adam(1e-3)
+    optimizers = dict.fromkeys(game.losses, adam)
+    algorithm = jaxgan.alternating(game, optimizers)
+    for message, call in {
+        "game is a dict, expected a Game": lambda: jaxgan.alternating(optimizers, game),
+        "the optimizer of generator is 'adam', expected one of optax": lambda: jaxgan.alternating(
+            game, optimizers | {"generator": optax.adam}
+        ),
+        "ema is 0.9, expected a dict": lambda: jaxgan.alternating(game, optimizers, ema=0.9),
+        "minibatches is a list, expected": lambda: jaxgan.fit(algorithm, [], key=KEY, num_steps=1),
+        "algorithm is a Game, expected": lambda: jaxgan.fit(
+            game, games.minibatches, key=KEY, num_steps=1
+        ),
+        "augment is 'color', expected": lambda: games.mlp_gan(augment="color"),
+        "module is MLP, expected an instance": lambda: jaxgan.from_linen(MLP),
+    }.items():
+        with pytest.raises(ValueError, match=re.escape(message)):
+            call()
+    raw = {"image": np.zeros((8, 8, 8, 1), np.uint8), "label": np.zeros(8, np.int32)}
+    with pytest.raises(ValueError, match="image has the dtype uint8, expected floats"):
+        jax.eval_shape(lambda key: game.init(key, raw), KEY)
 
 
 def test_one_pass_is_two_passes():

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 
+from jaxgan.parallel import axis
 from jaxgan.types import Array, PRNGKey, PyTree
 
 Augment = Callable[[PRNGKey, Array], Array]  # differentiable in the images
@@ -59,8 +60,16 @@ def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
     """
     if isinstance(augment, Augmentation):
         return augment
-    function: Augment = (lambda key, images: images) if augment is None else augment
-    return stateless(lambda key, images, step: function(key, images))
+    if augment is None:
+        return stateless(lambda key, images, step: images)
+    if not callable(augment):
+        raise ValueError(
+            f"augment is {augment!r}, expected (key, images) -> images, such as "
+            "augment.diff_augment()"
+        )
+    return stateless(
+        lambda key, images, step: axis.sampled(lambda own_key: augment(own_key, images), key)
+    )
 
 
 def chain(*augmentations: Augment | Augmentation) -> Augmentation:

@@ -113,7 +113,8 @@ def as_float(image: Any) -> Any:
 def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
     """The batch with its `uint8` images as floats in [-1, 1]; other entries are unchanged.
 
-    Labels, entries with one number per example, may be `uint8`, too, and are no images.
+    Labels and attributes, entries with a number or a vector per example, may be `uint8`, too, and
+    are no images, unless they are named `image`.
 
     Args:
       batch: `{name: array}`.
@@ -125,8 +126,9 @@ def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
       >>> float(batch["image"].min()), batch["label"].tolist()
       (-1.0, [3, 7])
     """
+    is_image = lambda name, array: array.ndim > leading + (1 if name != "image" else 0)
     return {
-        name: as_float(array) if array.ndim > leading else array for name, array in batch.items()
+        name: as_float(array) if is_image(name, array) else array for name, array in batch.items()
     }
 
 

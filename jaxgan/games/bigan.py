@@ -80,8 +80,7 @@ def bigan(
     adversarial = checked_loss(loss)
     _check_symmetric(adversarial)
     check_networks(encoder=encoder, generator=generator, discriminator=discriminator)
-    latent = checked_latent(latent)
-    game = _BiGAN(encoder, generator, discriminator, latent, adversarial)
+    game = _BiGAN(encoder, generator, discriminator, checked_latent(latent), adversarial)
     prior = lambda *_: latent
     return Game(
         init=game.init,

@@ -398,6 +398,12 @@ class _GAN:
         key = keys.penalty if player == "discriminator" else keys.generator_penalty
         forward = forward._replace(params=params[player])
         values, new_state = self.penalties[player].apply(state.penalty, forward, key, step)
+        before, after = (jax.tree.map(jnp.shape, s) for s in (state.penalty, new_state))
+        if before != after:
+            raise GameError(
+                f"the penalty of the {player} returned a state of the shapes {after}, expected "
+                f"those of its init, {before}; apply returns (values, state)"
+            )
         return jnp.mean(values), state._replace(penalty=new_state)
 
 

@@ -10,6 +10,7 @@ from jaxgan import latents, losses
 from jaxgan.game import Network
 from jaxgan.latents import Latent
 from jaxgan.ops import at_least_float32
+from jaxgan.parallel import axis
 from jaxgan.penalties import Penalty, Regularizer
 from jaxgan.penalties.penalty import check_penalty, takes
 from jaxgan.types import Array, Batch, ByPlayer, PRNGKey, PyTree
@@ -20,10 +21,18 @@ Prior = Callable[[ByPlayer, ByPlayer, Batch], Latent]
 
 
 def check_batch(batch: Batch, *names: str) -> None:
-    """Raises a `KeyError` that says what the batch has, if it lacks one of these entries."""
+    """Raises a `KeyError` that says what the batch has, if it lacks one of these entries.
+
+    And a `ValueError` if images are integers.
+    """
     for name in names:
         if name not in batch:
             raise KeyError(f"the batch has no {name}; its entries are {', '.join(batch) or 'none'}")
+        if batch[name].ndim == 4 and not jnp.issubdtype(batch[name].dtype, jnp.floating):
+            raise ValueError(
+                f"{name} has the dtype {batch[name].dtype}, expected floats in [-1, 1]; convert "
+                "images by jaxgan.data.with_float_images(batch)"
+            )
 
 
 def check_like(output: Array, like: Array, *, network: str, of: str = "images") -> None:
@@ -60,7 +69,7 @@ def checked_latent(latent: Any) -> Latent:
         raise ValueError(
             f"latent is {name}, expected a prior (key, n) -> [n, dim], such as latents.normal(64)"
         )
-    return latent
+    return lambda key, n: axis.sampled(lambda own_key: latent(own_key, n), key)
 
 
 def check_logits(logits: Array) -> None:

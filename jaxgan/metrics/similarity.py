@@ -118,8 +118,7 @@ def psnr(x: Array, y: Array) -> Array:
       >>> psnr(jnp.zeros((1, 4)), jnp.full((1, 4), 0.2)).tolist()
       [20.0]
     """
-    chex.assert_equal_shape([x, y])
-    x, y = at_least_float32(x), at_least_float32(y)
+    x, y = _as_pairs(x, y)
     return psnr_of(jnp.mean((x - y) ** 2, axis=tuple(range(1, x.ndim))))
 
 
@@ -241,12 +240,23 @@ def _has_windows(images: Array) -> bool:
 
 def _as_windowed_pairs(x: Array, y: Array) -> tuple[Array, Array]:
     """The images, in whose variances E x^2 - m^2 half precision would cancel, in float32."""
-    chex.assert_equal_shape([x, y])
     if not _has_windows(x):
         raise ValueError(
             f"images have shape {x.shape}, expected [n, height, width, channels] with "
             f"at least {WINDOW} x {WINDOW} pixels"
         )
+    return _as_pairs(x, y)
+
+
+def _as_pairs(x: Array, y: Array) -> tuple[Array, Array]:
+    """Arrays of equal shapes, in float32 or more."""
+    chex.assert_equal_shape([x, y])
+    for images in (x, y):
+        if not jnp.issubdtype(images.dtype, jnp.floating):
+            raise ValueError(
+                f"images have the dtype {images.dtype}, expected floats in [-1, 1]: "
+                "jaxgan.data.as_float(images)"
+            )
     return at_least_float32(x), at_least_float32(y)
 
 

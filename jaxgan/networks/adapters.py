@@ -45,11 +45,12 @@ def from_linen(module: nn.Module, *, dtype: Any = None) -> Network:
         statistics and outputs in float32.
 
     Returns:
-      The network. `apply` raises a `ValueError` in training mode if the module takes its mode by
-      none of these names, and leaves its batch statistics unchanged.
+      The network. `apply` raises a `ValueError` in training mode if the module has batch statistics
+      and takes its mode by none of these names.
 
     Raises:
-      ValueError: `dtype` is given, and the module has no field `dtype`.
+      ValueError: the module is none, such as its class; or `dtype` is given, and the module has no
+        field `dtype`.
 
     Example:
       >>> import flax.linen as nn, jax, jax.numpy as jnp
@@ -59,6 +60,9 @@ def from_linen(module: nn.Module, *, dtype: Any = None) -> Network:
       >>> output.shape
       (2, 3)
     """
+    if not isinstance(module, nn.Module):
+        name = getattr(module, "__name__", type(module).__name__)
+        raise ValueError(f"module is {name}, expected an instance of a linen module: {name}(...)")
     if dtype is not None:
         module = _with_dtype(module, dtype)
     flags = MODES.keys() & inspect.signature(type(module).__call__).parameters.keys()
@@ -81,11 +85,14 @@ def from_linen(module: nn.Module, *, dtype: Any = None) -> Network:
         rngs = None if key is None else {"params": key}  # linen's default for any stream
         if not (train and model_state):
             return module.apply(variables, *inputs, rngs=rngs, **mode(train)), model_state
+        if not flags and "batch_stats" in model_state:
+            raise ValueError(
+                f"{type(module).__name__} has batch statistics, which differ in training and "
+                f"evaluation; let its __call__ take its mode as one of {', '.join(MODES)}"
+            )
         output, updated = module.apply(
             variables, *inputs, rngs=rngs, mutable=list(model_state), **mode(train)
         )
-        if not flags:
-            _check_changed(type(module).__name__, model_state, updated)
         return output, {**model_state, **updated}
 
     return Network(init, apply)
@@ -213,16 +220,6 @@ def _with_dtype(module: nn.Module, dtype: Any) -> nn.Module:
             f"{type(module).__name__} has no field dtype; give it one, which its layers take"
         )
     return module.clone(dtype=jnp.dtype(dtype))
-
-
-def _check_changed(name: str, before: ModelState, after: ModelState) -> None:
-    """Raises an error if batch statistics are the very arrays they were."""
-    old, new = (jax.tree.leaves(state.get("batch_stats", {})) for state in (before, after))
-    if old and all(a is b for a, b in zip(old, new, strict=True)):
-        raise ValueError(
-            f"{name} has batch statistics that do not change in training; let its __call__ take "
-            f"its mode as one of {', '.join(MODES)}"
-        )
 
 
 def _parts(module: "nnx.Module") -> tuple[Any, Any, Any, Any]:

@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import BatchNorm, checked_label
+from jaxgan.networks.layers import BatchNorm, check_unconditional, checked_label
 from jaxgan.networks.spectral import applied
 from jaxgan.ops import at_least_float32
 from jaxgan.types import Array
@@ -96,6 +96,7 @@ class ProjectionHead(nn.Module):
         apply = partial(applied, spectral_norm=self.spectral_norm, train=train)
         logits = apply(nn.Dense(1, kernel_init=self.kernel_init), h)[:, 0]
         if self.num_classes is None:
+            check_unconditional(label)
             return logits
         embed = nn.Embed(self.num_classes, h.shape[-1], embedding_init=self.kernel_init)
         return logits + jnp.sum(apply(embed, checked_label(label, self.num_classes)) * h, axis=-1)
@@ -107,9 +108,11 @@ def one_hot(label: Array | None, num_classes: int | None, dtype: Any = jnp.float
     NaN for labels out of range, as of `nn.Embed`: zeros would train without a condition.
 
     Raises:
-      ValueError: there are classes, and no labels, or those are no integers in range.
+      ValueError: there are classes, and no labels, or those are no integers in range; or there are
+        labels, and no classes.
     """
     if num_classes is None:
+        check_unconditional(label)
         return None
     label = checked_label(label, num_classes)
     in_range = (label >= 0) & (label < num_classes)

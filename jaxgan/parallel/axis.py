@@ -12,7 +12,7 @@ large batch and in the minibatches that accumulate its gradient (`minibatch`).
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -32,9 +32,16 @@ class _Minibatch:
         self.number = number
 
 
+class _Recorder:
+    """Whether rows were asked for; equal to itself alone, as a key of jax's caches."""
+
+    used = False
+
+
 # Part of the keys of jax's caches of traced functions.
 _minibatch = jax.make_user_context(None)
 _independent = jax.make_user_context(None)
+_recorder = jax.make_user_context(None)
 
 
 def is_bound() -> bool:
@@ -113,11 +120,40 @@ def couple_examples(what: str) -> None:
 
 def global_rows(n: int) -> Array:
     """Indices in the global batch of this device's `n` examples, `int32[n]`."""
+    if (recorder := _recorder.value) is not None:
+        recorder.used = True
+    return sharded(_part() * n + jnp.arange(n, dtype=jnp.int32))
+
+
+def sampled(function: Callable[[PRNGKey], PyTree], key: PRNGKey) -> PyTree:
+    """`function(key)`, with a key of its own on every device if it samples without `example_keys`.
+
+    A function of one's own, such as `lambda key: jax.random.normal(key, (n, dim))`, would otherwise
+    have the same random numbers on every device that the batch is mapped over, and in every
+    minibatch of an accumulated batch.
+
+    Args:
+      function: `key -> samples` of this device's examples.
+      key: a scalar typed key, the same on all devices.
+
+    Example:
+      >>> import jax
+      >>> sampled(lambda key: jax.random.normal(key, (4, 2)), jax.random.key(0)).shape
+      (4, 2)
+    """
+    recorder = _Recorder()
+    with _recorder(recorder):
+        samples = function(key)
+    if recorder.used or not (is_bound() or _minibatch.value is not None):
+        return samples
+    return function(jax.random.fold_in(key, _part()))
+
+
+def _part() -> Array | int:
+    """Number of this code's rows among the equal parts of the global batch."""
     shard = jax.lax.axis_index(DATA_AXIS) if is_bound() else 0
     current = _minibatch.value
-    if current is not None:
-        shard += current.number * num_shards()
-    return sharded(shard * n + jnp.arange(n, dtype=jnp.int32))
+    return shard if current is None else shard + current.number * num_shards()
 
 
 def sharded(x: Array) -> Array:

@@ -76,6 +76,10 @@ def alternating(
       ...     ema={"generator": 0.999},
       ... )  # doctest: +SKIP
     """
+    if not isinstance(game, Game):
+        raise ValueError(f"game is a {type(game).__name__}, expected a Game: (game, optimizers)")
+    if ema is not None and not isinstance(ema, Mapping):
+        raise ValueError(f"ema is {ema!r}, expected a dict of decays by player")
     all_turns = as_tuples(tuple(game.losses) if turns is None else turns)
     decays = dict(ema or {})
     check_players(game, optimizers, all_turns, decays)

@@ -213,6 +213,12 @@ def check_players(
             f"optimizers is a {type(optimizers).__name__}, expected a dict with one for each "
             f"player: {players}"
         )
+    for player, optimizer in optimizers.items():
+        if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+            raise ValueError(
+                f"the optimizer of {player} is {getattr(optimizer, '__name__', optimizer)!r}, "
+                "expected one of optax, such as optax.adam(2e-4, b1=0.5)"
+            )
     named = {"turns": {name for turn in turns for name in turn}, "optimizers": set(optimizers)}
     for where, names in {**named, "ema": set(decays)}.items():
         if unknown := sorted(names - set(game.losses)):
