@@ -51,7 +51,9 @@ def gan(
       generator: `(z, *conditions) -> images`.
       discriminator: `(images, *conditions) -> logits`, `[batch]` or `[batch, height, width]`;
         or `-> (logits, features)`, with features for penalties.
-      latent: the prior, `(key, n) -> [n, dim]`.
+      latent: the prior, `(key, n) -> [n, dim]`, such as `latents.normal(64)`. One of one's own has
+        the same samples on any number of devices if it samples by `axis.example_keys`, and other
+        ones on every device otherwise.
       loss: from `jaxgan.losses`, or a function of the training step that returns one;
         `non_saturating()` by default.
       penalty: penalty on the discriminator, from `jaxgan.penalties`.

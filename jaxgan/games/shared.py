@@ -62,7 +62,11 @@ def checked_condition(condition: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def checked_latent(latent: Any) -> Latent:
-    """The prior; raises a `ValueError` if it is none, such as a function that was not called."""
+    """The prior, with samples of their own on every device (`axis.sampled`).
+
+    Raises:
+      ValueError: it is none, such as a function that was not called.
+    """
     not_called = getattr(latents, getattr(latent, "__name__", ""), None) is latent
     if not_called or not takes(latent, 2):
         name = getattr(latent, "__name__", repr(latent))
