@@ -114,7 +114,8 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     penalty_every: int = flag(16, at_least=1)
     """Steps between gradient penalties, each weighted by that number (lazy regularisation)."""
     lecam: float = flag(0.0, at_least=0.0)
-    """Weight of LeCam regularisation, 0.3 in the authors' code for 10 000 images; 0 for none."""
+    """Weight of LeCam regularisation; 0 for none. 0.3 in the authors' code for 10 000 images, whose
+    term is one-sided."""
     consistency: float = flag(0.0, at_least=0.0)
     """Weight of balanced consistency (bCR) under shifts by a few pixels; 10 in the paper."""
     latent_consistency: float = flag(0.0, at_least=0.0)

@@ -5,6 +5,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,23 +67,7 @@ def fit(
       ...     jit(algorithm), batches, key=jax.random.key(0), num_steps=1000
       ... )  # doctest: +SKIP
     """
-    if not hasattr(key, "dtype"):
-        raise ValueError(f"key is {key!r}, expected a key: jax.random.key(seed)")
-    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        raise ValueError(
-            f"key is {key.dtype}{list(key.shape)}, a raw key, expected a typed one: "
-            "jax.random.key(seed), or jax.random.wrap_key_data(key)"
-        )
-    if not callable(minibatches):
-        raise ValueError(
-            f"minibatches is a {type(minibatches).__name__}, expected (start, count) -> batches: "
-            "jaxgan.data.minibatches(examples, batch_size=...), or jaxgan.data.streamed"
-        )
-    if not isinstance(algorithm, TrainingAlgorithm):
-        raise ValueError(
-            f"algorithm is a {type(algorithm).__name__}, expected a training algorithm, such as "
-            "jaxgan.jit(jaxgan.alternating(game, optimizers))"
-        )
+    _check_arguments(algorithm, minibatches, key)
     if state is None:
         state = first_state(algorithm, minibatches, key=key)
     key_run = _folded(key, 1)
@@ -119,6 +104,27 @@ def fit(
                 )
                 break
     return state
+
+
+def _check_arguments(algorithm: Any, minibatches: Any, key: Any) -> None:
+    """Raises a `ValueError` that names what `fit` was given in place of what it expects."""
+    if not hasattr(key, "dtype"):
+        raise ValueError(f"key is {key!r}, expected a key: jax.random.key(seed)")
+    if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        raise ValueError(
+            f"key is {key.dtype}{list(key.shape)}, a raw key, expected a typed one: "
+            "jax.random.key(seed), or jax.random.wrap_key_data(key)"
+        )
+    if not callable(minibatches):
+        raise ValueError(
+            f"minibatches is a {type(minibatches).__name__}, expected (start, count) -> batches: "
+            "jaxgan.data.minibatches(examples, batch_size=...), or jaxgan.data.streamed"
+        )
+    if not isinstance(algorithm, TrainingAlgorithm):
+        raise ValueError(
+            f"algorithm is a {type(algorithm).__name__}, expected a training algorithm, such as "
+            "jaxgan.jit(jaxgan.alternating(game, optimizers))"
+        )
 
 
 @contextlib.contextmanager

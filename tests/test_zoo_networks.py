@@ -223,6 +223,9 @@ def test_labels_matter_and_are_asked_for(name):
         assert not np.allclose(found[1], other[1])
         with pytest.raises(ValueError, match="num_classes=3 and was called without labels"):
             jax.eval_shape(network.init, KEY, given)
+        unconditional = networks.from_linen(module.clone(num_classes=None))
+        with pytest.raises(ValueError, match="called with labels and has no num_classes"):
+            jax.eval_shape(unconditional.init, KEY, given, label)
 
 
 def test_a_conditional_sagan_normalises_its_convolutions_and_not_its_scales():

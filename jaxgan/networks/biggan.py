@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from jaxgan.errors import SizeError
 from jaxgan.networks.attention import SelfAttention
-from jaxgan.networks.layers import BatchNorm, Conv, check_widths, checked_label
+from jaxgan.networks.layers import BatchNorm, Conv, check_used, check_widths, checked_label
 from jaxgan.networks.residual import UpBlock, check_attention, coarsest, generator_widths
 from jaxgan.networks.sngan import SNGANDiscriminator
 from jaxgan.networks.spectral import applied
@@ -82,6 +82,7 @@ class BigGANGenerator(nn.Module):
         apply = partial(applied, spectral_norm=True, train=train)
 
         first, *parts = jnp.array_split(z, len(widths) + 1, axis=1)
+        check_used(label, self.num_classes)
         if self.num_classes is not None:
             embed = nn.Embed(self.num_classes, self.embedding, embedding_init=ORTHOGONAL)
             embedded = embed(checked_label(label, self.num_classes))

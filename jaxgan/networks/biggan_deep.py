@@ -22,7 +22,7 @@ from jaxgan.networks.attention import SelfAttention
 from jaxgan.networks.biggan import ORTHOGONAL
 from jaxgan.networks.conditioning import ConditionalBatchNorm, ProjectionHead
 from jaxgan.networks.dcgan import num_levels
-from jaxgan.networks.layers import BatchNorm, Conv, check_widths, checked_label
+from jaxgan.networks.layers import BatchNorm, Conv, check_used, check_widths, checked_label
 from jaxgan.networks.residual import WIDEST, check_attention, coarsest, generator_widths
 from jaxgan.networks.spectral import applied
 from jaxgan.types import Array
@@ -78,6 +78,7 @@ class BigGANDeepGenerator(nn.Module):
         apply = partial(applied, spectral_norm=True, train=train)
 
         condition = z
+        check_used(label, self.num_classes)
         if self.num_classes is not None:
             embed = nn.Embed(self.num_classes, self.embedding, embedding_init=ORTHOGONAL)
             condition = jnp.concatenate([z, embed(checked_label(label, self.num_classes))], axis=1)

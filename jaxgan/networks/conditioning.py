@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxgan.networks.layers import BatchNorm, check_unconditional, checked_label
+from jaxgan.networks.layers import BatchNorm, check_used, checked_label
 from jaxgan.networks.spectral import applied
 from jaxgan.ops import at_least_float32
 from jaxgan.types import Array
@@ -95,8 +95,8 @@ class ProjectionHead(nn.Module):
         h = at_least_float32(h)
         apply = partial(applied, spectral_norm=self.spectral_norm, train=train)
         logits = apply(nn.Dense(1, kernel_init=self.kernel_init), h)[:, 0]
+        check_used(label, self.num_classes)
         if self.num_classes is None:
-            check_unconditional(label)
             return logits
         embed = nn.Embed(self.num_classes, h.shape[-1], embedding_init=self.kernel_init)
         return logits + jnp.sum(apply(embed, checked_label(label, self.num_classes)) * h, axis=-1)
@@ -111,8 +111,8 @@ def one_hot(label: Array | None, num_classes: int | None, dtype: Any = jnp.float
       ValueError: there are classes, and no labels, or those are no integers in range; or there are
         labels, and no classes.
     """
+    check_used(label, num_classes)
     if num_classes is None:
-        check_unconditional(label)
         return None
     label = checked_label(label, num_classes)
     in_range = (label >= 0) & (label < num_classes)

@@ -24,7 +24,7 @@ from jaxgan.networks.layers import (
     BatchNorm,
     Conv,
     ConvTranspose,
-    check_unconditional,
+    check_used,
     check_widths,
     checked_label,
 )
@@ -76,9 +76,8 @@ class DCGANGenerator(nn.Module):
         levels = num_levels(height, width)
         base = (height >> levels, width >> levels, self.features << (levels - 1))
 
-        if self.num_classes is None:
-            check_unconditional(label)
-        else:
+        check_used(label, self.num_classes)
+        if self.num_classes is not None:
             z = jnp.concatenate([z, _embedded(label, self.num_classes, z.shape[-1])], axis=-1)
         layer: dict[str, Any] = {
             "use_bias": self.use_bias,
@@ -146,9 +145,8 @@ class DCGANDiscriminator(nn.Module):
         if self.dense_features:
             x = self._dense(x, train)
         logits = nn.Dense(1, use_bias=self.use_bias, kernel_init=DCGAN_KERNEL_INIT)(x)[:, 0]
-        if self.num_classes is None:
-            check_unconditional(label)
-        else:
+        check_used(label, self.num_classes)
+        if self.num_classes is not None:
             logits += jnp.sum(_embedded(label, self.num_classes, x.shape[-1]) * x, axis=-1)
         return (logits, x) if self.with_features else logits
 

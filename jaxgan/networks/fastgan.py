@@ -24,6 +24,7 @@ from jaxgan.networks.gated import Decoder, GatedConv, SkipExcitation, gated, spe
 from jaxgan.networks.layers import (
     DCGAN_KERNEL_INIT,
     BatchNorm,
+    check_used,
     check_widths,
     checked_label,
     doubled_widths,
@@ -73,6 +74,7 @@ class FastGANGenerator(nn.Module):
         height, width, channels = self.image_shape
         levels = num_levels(height, width, "FastGAN")
         widths = doubled_widths(self.features, levels, self.max_features)[::-1]
+        check_used(label, self.num_classes)
         if self.num_classes is not None:
             embed = nn.Embed(self.num_classes, z.shape[-1])
             z = jnp.concatenate([z, embed(checked_label(label, self.num_classes))], axis=1)
@@ -152,6 +154,7 @@ class FastGANDiscriminator(nn.Module):
         h = spectral_conv(widths[-1], (1, 1), self.dtype, y, train)
         h = leaky_relu(BatchNorm(dtype=self.dtype)(h, train=train))
         logits = spectral_conv(1, (4, 4), self.dtype, h, train, "VALID")[..., 0].astype(jnp.float32)
+        check_used(label, self.num_classes)
         if self.num_classes is not None:
             embedded = nn.Embed(self.num_classes, h.shape[-1])(
                 checked_label(label, self.num_classes)

@@ -41,9 +41,9 @@ def doubled_widths(features: int, levels: int, max_features: int) -> list[int]:
     return [min(features << level, max_features) for level in range(levels + 1)]
 
 
-def check_unconditional(label: Array | None) -> None:
+def check_used(label: Array | None, num_classes: int | None) -> None:
     """Raises a `ValueError` if a network without classes is given labels, which it would ignore."""
-    if label is not None:
+    if label is not None and num_classes is None:
         raise ValueError("the network was called with labels and has no num_classes; set it")
 
 

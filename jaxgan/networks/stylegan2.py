@@ -21,7 +21,7 @@ from jaxgan import ops
 from jaxgan.errors import SizeError
 from jaxgan.networks.conditioning import one_hot
 from jaxgan.networks.dcgan import num_levels
-from jaxgan.networks.layers import check_widths, doubled_widths
+from jaxgan.networks.layers import check_used, check_widths, doubled_widths
 from jaxgan.networks.minibatch import minibatch_stddev
 from jaxgan.networks.style import EqualConv, EqualDense, StyleLayer, ToImage, scaled_leaky_relu
 from jaxgan.parallel import axis
@@ -223,6 +223,7 @@ class StyleGAN2Discriminator(nn.Module):
         return (logits, h) if self.with_features else logits
 
     def _logits(self, h: Array, label: Array | None) -> Array:
+        check_used(label, self.num_classes)
         if self.num_classes is None:
             return EqualDense(1)(h)[:, 0]
         width = h.shape[-1]

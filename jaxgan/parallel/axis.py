@@ -141,7 +141,9 @@ def sampled(function: Callable[[PRNGKey], PyTree], key: PRNGKey) -> PyTree:
       >>> sampled(lambda key: jax.random.normal(key, (4, 2)), jax.random.key(0)).shape
       (4, 2)
     """
-    recorder = _Recorder()
+    recorder, outer = _Recorder(), _recorder.value
+    if outer is not None:  # whose samples are those of this device by this call
+        outer.used = True
     with _recorder(recorder):
         samples = function(key)
     if recorder.used or not (is_bound() or _minibatch.value is not None):
