@@ -1,6 +1,7 @@
 """Training loop: minibatches, update, callbacks. Independent of GANs, files and devices."""
 
 import contextlib
+import math
 import signal
 import threading
 import warnings
@@ -10,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxgan.data import check_images
+from jaxgan.errors import DataError
 from jaxgan.live import display, in_notebook, in_terminal, terminal_display
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Batch, Metrics, PRNGKey
@@ -38,7 +41,8 @@ def fit(
     interrupted and resumed from the saved state, with the same key, is bit-identical.
 
     Ctrl-C ends it after the current update, with a warning, and the state is returned; a second
-    one ends it at once, by `KeyboardInterrupt`. A handler of the caller's takes precedence.
+    one ends it at once, by `KeyboardInterrupt`. A handler of the caller's takes precedence. Images
+    outside of [-1, 1] and a last update whose metrics are not finite are warned of.
 
     Args:
       algorithm: training algorithm, normally compiled with `parallel.jit`, `pmap` or `sharded`.
@@ -46,7 +50,8 @@ def fit(
         leaves `[count, batch, ...]`; a pure function, such as one from `data.minibatches`.
       key: the key of the run; of a population, the keys of its members, `[P]`.
       num_steps: total number of training steps, including the `state.step` steps already done.
-      state: state to continue from; if `None`, `first_state`.
+      state: state to continue from; if `None`, `first_state`. Its buffers are donated: use the
+        state that is returned, or pass a copy, `jax.tree.map(jnp.copy, state)`.
       callbacks: called in order after every update as `callback(step, state, metrics)`, with the
         number of steps done, the new state and the update's metrics. Arrays are dispatched
         asynchronously: a callback that does not read them does not block. It must not keep a
@@ -59,15 +64,15 @@ def fit(
 
     Raises:
       ValueError: the key is a raw one (`jax.random.PRNGKey`), `minibatches` is no function or
-        `algorithm` no algorithm, the state is of a later step, or the number of remaining steps is
-        not a multiple of the algorithm's `steps_per_update`.
+        `algorithm` no algorithm, minibatches lack the axis `count`, the state is of a later step,
+        or the number of remaining steps is not a multiple of the algorithm's `steps_per_update`.
 
     Example:
       >>> state = fit(
       ...     jit(algorithm), batches, key=jax.random.key(0), num_steps=1000
       ... )  # doctest: +SKIP
     """
-    _check_arguments(algorithm, minibatches, key)
+    _check_arguments(algorithm, minibatches, key, num_steps, callbacks)
     if state is None:
         state = first_state(algorithm, minibatches, key=key)
     key_run = _folded(key, 1)
@@ -103,10 +108,15 @@ def fit(
                     stacklevel=2,
                 )
                 break
+        else:
+            if first < num_steps and not key.ndim:
+                _warn_of_divergence(metrics, num_steps)
     return state
 
 
-def _check_arguments(algorithm: Any, minibatches: Any, key: Any) -> None:
+def _check_arguments(
+    algorithm: Any, minibatches: Any, key: Any, num_steps: Any, callbacks: Any
+) -> None:
     """Raises a `ValueError` that names what `fit` was given in place of what it expects."""
     if not hasattr(key, "dtype"):
         raise ValueError(f"key is {key!r}, expected a key: jax.random.key(seed)")
@@ -120,11 +130,28 @@ def _check_arguments(algorithm: Any, minibatches: Any, key: Any) -> None:
             f"minibatches is a {type(minibatches).__name__}, expected (start, count) -> batches: "
             "jaxgan.data.minibatches(examples, batch_size=...), or jaxgan.data.streamed"
         )
+    if not hasattr(num_steps, "__index__"):
+        raise ValueError(f"num_steps is {num_steps!r}, expected a whole number")
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise ValueError(
+            f"callbacks is {callbacks!r}, expected a list of functions (step, state, metrics)"
+        )
     if not isinstance(algorithm, TrainingAlgorithm):
         raise ValueError(
             f"algorithm is a {type(algorithm).__name__}, expected a training algorithm, such as "
             "jaxgan.jit(jaxgan.alternating(game, optimizers))"
         )
+
+
+def _warn_of_divergence(metrics: Metrics, step: int) -> None:
+    for player, of_player in metrics.items():
+        for name, value in dict(of_player).items():
+            if not math.isfinite(value):
+                warnings.warn(
+                    f"training diverged: {player}/{name} is {float(value)} at step {step}",
+                    stacklevel=3,
+                )
+                return
 
 
 @contextlib.contextmanager
@@ -158,7 +185,18 @@ def first_state(
     Example:
       >>> state = first_state(algorithm, minibatches, key=jax.random.key(0))  # doctest: +SKIP
     """
-    batch = jax.tree.map(lambda x: x[0], minibatches(0, 1))
+    batches = minibatches(0, 1)
+    for name, rows in batches.items():
+        if rows.shape[:1] != (1,):
+            raise ValueError(
+                f"{name} of minibatches(0, 1) has the shape {rows.shape}, expected [1, batch, ...]"
+            )
+    batch = {name: rows[0] for name, rows in batches.items()}
+    if not any(isinstance(rows, jax.core.Tracer) for rows in batch.values()):
+        try:
+            check_images(batch)
+        except DataError as error:  # a warning, since a game may be played with anything
+            warnings.warn(str(error), stacklevel=3)
     return algorithm.init(_folded(key, 0), batch)
 
 

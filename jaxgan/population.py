@@ -53,7 +53,8 @@ def population(
       The algorithm, for `parallel.jit` or `over_devices`.
 
     Raises:
-      ValueError: `chunk` is below 1, or hyper-parameters are no arrays of equally many members.
+      ValueError: `chunk` is below 1, or hyper-parameters are no arrays of equally many members; in
+        `init`, there are other keys than one for each member.
 
     Example:
       >>> import optax
@@ -78,6 +79,13 @@ def population(
     first = of(jax.tree.map(lambda x: x[0], hyperparameters))
 
     def init(keys: PRNGKey, batch: Batch) -> TrainState:
+        if keys.ndim != 1 or (sizes and keys.size not in sizes):
+            raise ValueError(
+                f"the keys have the shape {keys.shape}, expected one for each "
+                + (f"of {sizes.copy().pop()} members" if sizes else "member")
+                + ": member_keys(seeds)"
+            )
+
         def one(hyper: PyTree, key: PRNGKey, own: Batch) -> TrainState:
             return _own(of(hyper).init(key, own if own_data else batch))
 

@@ -62,6 +62,7 @@ TESTS = {
     "jaxgan/games/bigan": ("test_calls test_contract test_variational", "bigan"),
     "jaxgan/games/adversarial": ("test_calls test_contract test_variational", "adversarial"),
     "jaxgan/games/autoencoder": ("test_calls test_contract test_variational", "autoencoder"),
+    "jaxgan/games/checks": ("test_calls test_refused test_latents test_zoo_networks", ""),
     "jaxgan/games/shared": ("test_calls test_contract test_variational", "bigan or vae"),
     "jaxgan/games/gan.py": (
         "test_calls test_contract test_latent_space test_augment test_penalties test_terms "

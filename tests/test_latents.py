@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from jaxgan import latents
-from jaxgan.games.shared import checked_latent
+from jaxgan.games.checks import checked_corruption, checked_latent
 from jaxgan.parallel import axis
 
 KEY = jax.random.key(0)
@@ -89,6 +89,13 @@ def test_priors_of_ones_own_are_others_on_every_device():
             parts += [plain(KEY, 3), by_rows(KEY, 3)]
     assert not np.array_equal(parts[0], parts[2])
     np.testing.assert_allclose(np.concatenate(parts[1::2]), by_rows(KEY, 6), rtol=1e-6)
+
+
+def test_corruptions_of_ones_own_are_others_on_every_device():
+    noise = checked_corruption("corruption", lambda key, x: x + jax.random.normal(key, x.shape))
+    own = jax.vmap(lambda _: noise(KEY, jnp.zeros((3, 2))), axis_name=axis.DATA_AXIS)
+    samples = np.asarray(jax.jit(own)(jnp.arange(4))).reshape(12, 2)
+    assert len(np.unique(samples, axis=0)) == 12
 
 
 def test_slerp_of_parallel_vectors_is_straight():

@@ -127,7 +127,7 @@ def test_terms_of_a_sum_have_keys_of_their_own():
 
 
 def test_errors_come_early():
-    with pytest.raises(ValueError, match="no term"):
+    with pytest.raises(ValueError, match=r"weighted\(\) was given \(\), expected pairs"):
         penalties.weighted()
     with pytest.raises(ValueError, match="every is 0"):
         penalties.lazily(penalties.r1, every=0)

@@ -8,14 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import jaxgan
 from experiments import cyclegan, gaussian1d, images, mixture, pix2pix, stacked_mnist
 from jaxgan import (
     augment,
+    corruptions,
     data,
     latent_space,
     latents,
+    loop,
     losses,
     metrics,
     networks,
@@ -28,7 +31,7 @@ from jaxgan import images as grids
 from jaxgan.errors import DataError, MetricError, RunError
 from jaxgan.features import mnist_classifier, per_channel
 from jaxgan.metrics.neighbours import nearest
-from jaxgan.population import population
+from jaxgan.population import member_keys, population
 from tests.games import CASES, minibatches
 
 KEY = jax.random.key(0)
@@ -44,6 +47,36 @@ def gan(**options):
 def cyclegan_of(loss):
     pair = {"x2y": MLP, "y2x": MLP}, {"x": MLP, "y": MLP}
     return jaxgan.games.cyclegan(*pair, loss=loss)
+
+
+def sgd(game):
+    return jaxgan.alternating(game, {"discriminator": SGD, "generator": SGD})
+
+
+def points(start, count):
+    return {"image": np.zeros((count, 6, 2), np.float32)}
+
+
+def trained(**options):
+    return jaxgan.fit(sgd(gan(**options)), points, key=KEY, num_steps=1)
+
+
+def evaluated(metric):
+    evaluation = jaxgan.Evaluation({"fid": metric}, {"image": np.zeros((6, 2), np.float32)})
+    state = sgd(gan()).init(KEY, {"image": np.zeros((6, 2))})
+    return jaxgan.evaluator(gan(), evaluation)(state)
+
+
+def evaluated_on(images):
+    evaluation = jaxgan.Evaluation({"swd": metrics.sliced_wasserstein()}, {"image": images})
+    return jaxgan.evaluator(gan(), evaluation)
+
+
+DOUBLED = MLP._replace(
+    apply=lambda params, state, x, **kwargs: MLP.apply(
+        params, state, jnp.concatenate([x, x]), **kwargs
+    )
+)
 
 
 def outputs(module, x):
@@ -169,6 +202,60 @@ REFUSED = {
     "num is 4, expected 1 to 3 for 5 samples of 3": lambda: latent_space.principal_components(
         jnp.ones((5, 2)), jnp.ones((5, 3)), 4
     ),
+    r"the discriminator's loss has the shape \(6, 6\), expected that of the logits": lambda: (
+        trained(loss=losses.hinge()._replace(discriminator=lambda r, f: r[:, None] - f[None]))
+    ),
+    r"the generator's loss has the shape \(6, 6\), expected that of the logits": lambda: trained(
+        loss=lambda step: losses.hinge()._replace(generator=lambda r, f: f[:, None] - r[None])
+    ),
+    "logits of 12 examples, expected those of the 6 that it was given": lambda: jaxgan.fit(
+        sgd(jaxgan.gan(POINTS, DOUBLED, latent=latents.normal(2))),
+        points,
+        key=KEY,
+        num_steps=1,
+    ),
+    "augmentation returned 4 images of 6, expected as many": lambda: trained(
+        augment=lambda key, images: images[:4]
+    ),
+    "callbacks is <built-in function print>, expected a list": lambda: jaxgan.fit(
+        sgd(gan()), points, key=KEY, num_steps=1, callbacks=print
+    ),
+    "num_steps is 1000.0, expected a whole number": lambda: jaxgan.fit(
+        sgd(gan()), points, key=KEY, num_steps=1e3
+    ),
+    r"image of minibatches\(0, 1\) has the shape \(6, 2\), expected \[1, batch": lambda: jaxgan.fit(
+        sgd(gan()), lambda start, count: {"image": np.zeros((6, 2))}, key=KEY, num_steps=1
+    ),
+    "algorithm is a Game, expected a training algorithm": lambda: jaxgan.jit(gan()),
+    "the algorithm is compiled already, expected a pure one": lambda: jaxgan.pmap(
+        jaxgan.jit(sgd(gan()))
+    ),
+    r"weighted\(\) was given \(10.0, .*, expected pairs \(weight, penalty\)": lambda: (
+        penalties.weighted(10.0, penalties.r1)
+    ),
+    "make is Linear, expected a function that makes the module: lambda rngs": lambda: (
+        jaxgan.from_nnx(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+    ),
+    "likelihood is gaussian, expected a Likelihood": lambda: jaxgan.games.vae(
+        MLP, MLP, likelihood=losses.gaussian
+    ),
+    "error is 'l1', expected a function": lambda: jaxgan.games.autoencoder(MLP, MLP, error="l1"),
+    "corruption is gaussian_noise, expected a function": lambda: jaxgan.games.autoencoder(
+        MLP, MLP, corruption=corruptions.gaussian_noise
+    ),
+    "observe is binarized, expected a function": lambda: jaxgan.games.vae(
+        MLP, MLP, observe=corruptions.binarized
+    ),
+    r"the keys have the shape \(3,\), expected one for each of 2 members": lambda: population(
+        lambda h: sgd(gan()), {"rate": jnp.ones(2)}
+    ).init(member_keys(range(3)), points(0, 1)),
+    r"the keys have the shape \(\), expected one for each member": lambda: population(
+        sgd(gan())
+    ).init(KEY, points(0, 1)),
+    "fid is frechet_distance, expected a metric": lambda: evaluated(metrics.frechet_distance),
+    'the features mine return .*, expected a dict with "features": array': lambda: evaluated(
+        metrics.frechet_distance(metrics.Features("mine", lambda x: x))
+    ),
     "there are no images, expected at least one": lambda: grids.grid(np.zeros((0, 4, 4, 1))),
     "there are no frames, expected at least one": lambda: grids.save_animation("a.gif", []),
 }
@@ -180,7 +267,24 @@ def test_refused(message):
         REFUSED[message]()
 
 
+def test_a_label_that_the_batch_lacks():
+    with pytest.raises(KeyError, match="the batch has no label; its entries are image"):
+        gan(condition=("label",)).sample({}, {}, {"image": np.zeros((2, 2))}, KEY)
+
+
 def test_refused_by_data_and_metrics():
+    rows = np.zeros((30, 4, 4, 1), np.float32)
+    rows[20] = 200.0  # not in the first minibatch
+    for refused in (
+        lambda: data.minibatches({"image": rows}, batch_size=2),
+        lambda: evaluated_on(rows),
+    ):
+        with pytest.raises(DataError, match=r"image has values from 0 to 200, expected floats in"):
+            refused()
+    with pytest.raises(DataError, match="epoch is a list, expected a function n -> batches"):
+        data.streamed([{"image": rows}])
+    with pytest.raises(DataError, match="a batch of epoch 0 is a tuple, expected a dict of arrays"):
+        data.streamed(lambda n: [(rows, rows)])(0, 1)
     with pytest.raises(DataError, match="expected one length for all arrays, at least 1"):
         data.minibatches({"image": np.zeros((0, 4, 4, 1), np.uint8)}, batch_size=2)
     with pytest.raises(MetricError, match="there are 2 candidates, expected at least 3 neighbours"):
@@ -192,6 +296,21 @@ def test_refused_by_data_and_metrics():
         ):
             metric.update(metric.init(), real=bytes_, generated=bytes_)
     assert per_channel(mnist_classifier()._replace(suffix="")).score_name("fid") != "fid"
+
+
+def test_fit_warns():
+    """Of images of bytes as floats, and of a training that diverged."""
+    with pytest.warns(UserWarning, match=r"image has values from 0 to 255, expected floats in"):
+        loop.first_state(
+            CASES["simultaneous"]().algorithm,
+            lambda start, count: {"image": 255 * np.eye(8)[None, None, :, :, None]},
+            key=KEY,
+        )
+    steep = optax.sgd(1e30)
+    algorithm = jaxgan.alternating(gan(), {"discriminator": steep, "generator": steep})
+    ones = lambda start, count: {"image": np.ones((count, 6, 2), np.float32)}
+    with pytest.warns(UserWarning, match="training diverged: .* is (nan|inf|-inf) at step 5"):
+        jaxgan.fit(algorithm, ones, key=KEY, num_steps=5)
 
 
 @pytest.mark.parametrize(

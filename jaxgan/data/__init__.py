@@ -20,6 +20,7 @@ from jaxgan.data.pictures import load_pairs as load_pairs
 from jaxgan.data.pictures import load_sets as load_sets
 from jaxgan.data.recoloured import recoloured as recoloured
 from jaxgan.data.sampler import as_float as as_float
+from jaxgan.data.sampler import check_images as check_images
 from jaxgan.data.sampler import minibatches as minibatches
 from jaxgan.data.sampler import with_float_images as with_float_images
 from jaxgan.data.shuffle import shuffled as shuffled

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgan.data.sampler import check_range, with_float_images
+from jaxgan.data.sampler import check_images, with_float_images
 from jaxgan.errors import DataError
 from jaxgan.types import Batch
 
@@ -29,9 +29,9 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
       `[count, batch, ...]`.
 
     Raises:
-      DataError: raised by the returned function: an epoch yields no batch, or batches of unequal
-        shapes (drop the last one of an epoch if it is smaller); or the first images are neither
-        `uint8` nor floats in [-1, 1].
+      DataError: `epoch` is no function; raised by the returned function: an epoch yields no batch,
+        a batch that is no dict, or batches of unequal shapes (drop the last one of an epoch if it
+        is smaller); or images of the first batch are neither `uint8` nor floats in [-1, 1].
 
     Example:
       >>> loader = [{"image": np.zeros((2, 8, 8, 1), np.uint8)}] * 3
@@ -39,15 +39,18 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
       >>> batches(0, 4)["image"].shape
       (4, 2, 8, 8, 1)
     """
+    if not callable(epoch):
+        raise DataError(
+            f"epoch is a {type(epoch).__name__}, expected a function n -> batches of epoch n, such "
+            "as lambda n: loader"
+        )
     position: dict[str, Any] = {"next": None, "stream": None, "shapes": None}
 
     def checked(batch: Batch) -> Batch:
         shapes = {name: array.shape for name, array in batch.items()}
         if position["shapes"] is None:
             position["shapes"] = shapes
-            for name, array in batch.items():
-                if array.ndim == 4 and array.dtype != np.uint8:
-                    check_range(name, array)
+            check_images(batch)
         if shapes != position["shapes"]:
             raise DataError(
                 f"batches have the shapes {position['shapes']} and {shapes}, expected equal ones; "
@@ -70,6 +73,11 @@ def _epochs(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Iterator[Bat
         empty = True
         for batch in epoch(n):
             empty = False
+            if not isinstance(batch, Mapping):
+                raise DataError(
+                    f"a batch of epoch {n} is a {type(batch).__name__}, expected a dict of arrays, "
+                    'such as {"image": images}'
+                )
             yield {name: np.asarray(rows) for name, rows in batch.items()}  # type: ignore[misc]
         if empty:
             raise DataError(f"epoch {n} has no batches, expected at least one")

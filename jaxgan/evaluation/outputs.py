@@ -1,6 +1,6 @@
 """What metrics need of images: the outputs of their feature extractors, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,8 @@ def outputs_of(metrics: Sequence[Metric], images: Array) -> Outputs:
     """Features that the metrics need of images; XLA computes a shared network only once.
 
     Raises:
-      ValueError: two features have one name, by which they are shared, and are not the same.
+      ValueError: two features have one name, by which they are shared, and are not the same, or
+        features lack an output that a metric needs.
     """
     needed = {f"{m.features.name}/{m.output}": m for m in metrics}
     by_name: dict[str, Features] = {}
@@ -27,7 +28,18 @@ def outputs_of(metrics: Sequence[Metric], images: Array) -> Outputs:
                 f"two features have the name {other.name}; share one Features between the metrics, "
                 "or give each a name of its own"
             )
-    return {name: m.features.apply(images)[m.output] for name, m in needed.items()}
+    return {name: _output(m, images) for name, m in needed.items()}
+
+
+def _output(metric: Metric, images: Array) -> Any:
+    outputs = metric.features.apply(images)
+    if not isinstance(outputs, Mapping) or metric.output not in outputs:
+        found = ", ".join(outputs) if isinstance(outputs, Mapping) else type(outputs).__name__
+        raise ValueError(
+            f"the features {metric.features.name} return {found}, expected a dict with "
+            f'"{metric.output}": array'
+        )
+    return outputs[metric.output]
 
 
 def selected(metric: Metric, outputs: Outputs | None) -> Any:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from jaxgan import parallel
-from jaxgan.data import shuffled, with_float_images
+from jaxgan.data import check_images, shuffled, with_float_images
 from jaxgan.evaluation.outputs import Outputs, first, outputs_of, selected
 from jaxgan.game import Game
 from jaxgan.metrics import Metric, MetricRecord, Records
@@ -80,8 +80,9 @@ def evaluator(
       `state -> {name: MetricRecord}`. All processes must call it, and all get the same records.
 
     Raises:
-      ValueError: `num_samples` is below 1 or too few for a metric, the examples lack the target, or
-        the game has no `sample`.
+      ValueError: `num_samples` is below 1 or too few for a metric, a metric is none, such as a
+        function that was not called, the examples lack the target, or the game has no `sample`.
+      DataError: images are neither `uint8` nor floats in [-1, 1].
       MetricError: raised by the returned function: samples are not finite.
 
     Example:
@@ -269,6 +270,13 @@ def _num_samples(evaluation: Evaluation, requested: int | None) -> int:
     examples, target = evaluation.examples, evaluation.target
     if target not in examples:
         raise ValueError(f"the examples have {', '.join(examples)} and no {target}")
+    check_images(examples)
+    for name, metric in evaluation.metrics.items():
+        if not isinstance(metric, Metric):
+            what = getattr(metric, "__name__", repr(metric))
+            raise ValueError(
+                f"{name} is {what}, expected a metric, such as metrics.frechet_distance()"
+            )
     n = len(examples[target])
     num_samples = n if requested is None else requested
     if num_samples < 1:

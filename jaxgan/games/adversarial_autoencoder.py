@@ -8,17 +8,16 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import (
+from jaxgan.games.checks import (
     check_batch,
     check_like,
     check_logits,
     check_networks,
     checked_latent,
     checked_loss,
-    logits_and_features,
-    mean_outputs,
-    sample_prior,
+    of_floats,
 )
+from jaxgan.games.shared import logits_and_features, mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -89,7 +88,7 @@ def adversarial_autoencoder(
         init=game.init,
         losses={"discriminator": game.discriminator_loss, "autoencoder": game.autoencoder_loss},
         sample=sample_prior(game.decode, prior),
-        encode=game.encode,
+        encode=of_floats(game.encode),
         decode=game.decode,
         prior=prior,
     )
@@ -182,5 +181,5 @@ class _AdversarialAutoencoder:
         r, state = self.discriminator.apply(own, state, z, key=keys.real, train=True)
         f, state = self.discriminator.apply(own, state, code, key=keys.fake, train=True)
         (r, _), (f, _) = map(logits_and_features, (r, f))
-        check_logits(r)
+        check_logits(r, len(z))
         return r, f, state

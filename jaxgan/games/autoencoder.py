@@ -9,7 +9,15 @@ import jax.numpy as jnp
 from jaxgan import losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, check_networks
+from jaxgan.games.checks import (
+    check_batch,
+    check_like,
+    check_networks,
+    checked_corruption,
+    named,
+    of_floats,
+)
+from jaxgan.penalties.penalty import takes
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
 PLAYER = "autoencoder"
@@ -41,7 +49,8 @@ def autoencoder(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: a network is no `Network`.
+      ValueError: a network is no `Network`, or `error` or `corruption` is no such function, such as
+        one that was not called.
 
     Reference:
       Rumelhart, Hinton and Williams, *Learning Internal Representations by Error Propagation*,
@@ -60,12 +69,22 @@ def autoencoder(
       ['autoencoder']
     """
     check_networks(encoder=encoder, decoder=encoder if decoder is None else decoder)
-    game = _Autoencoder(encoder=encoder, decoder=decoder, error=error, corruption=corruption)
+    if not takes(error, 2):
+        raise ValueError(
+            f"error is {named(error)}, expected a function (outputs, targets) -> [batch], such as "
+            "losses.absolute_error"
+        )
+    game = _Autoencoder(
+        encoder=encoder,
+        decoder=decoder,
+        error=error,
+        corrupted=checked_corruption("corruption", corruption),
+    )
     return Game(
         init=game.init,
         losses={PLAYER: game.loss},
         sample=game.sample,
-        encode=None if decoder is None else game.encode,
+        encode=None if decoder is None else of_floats(game.encode),
         decode=None if decoder is None else game.decode,
     )
 
@@ -85,12 +104,12 @@ class _Autoencoder:
     encoder: Network
     decoder: Network | None
     error: Callable[[Array, Array], Array]
-    corruption: Corruption | None
+    corrupted: Corruption
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         check_batch(batch, "image")
         keys = split_key(key, _Keys)
-        images = self.corrupted(batch["image"], keys.corruption)
+        images = self.corrupted(keys.corruption, batch["image"])
         params, state = {}, {}
         params["encoder"], state["encoder"] = self.encoder.init(keys.encoder, images)
         if self.decoder is not None:
@@ -106,7 +125,7 @@ class _Autoencoder:
         output, state["encoder"] = self.encoder.apply(
             own["encoder"],
             state["encoder"],
-            self.corrupted(batch["image"], keys.corruption),
+            self.corrupted(keys.corruption, batch["image"]),
             key=keys.encoder,
             train=True,
         )
@@ -118,7 +137,8 @@ class _Autoencoder:
         return jnp.mean(self.error(output, batch["image"])), LossAux(state, {})
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
-        code = self.encode(params, model_state, self.corrupted(batch["image"], key))
+        check_batch(batch, "image")
+        code = self.encode(params, model_state, self.corrupted(key, batch["image"]))
         return code if self.decoder is None else self.decode(params, model_state, code)
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
@@ -129,6 +149,3 @@ class _Autoencoder:
         assert self.decoder is not None
         own, state = params[PLAYER]["decoder"], model_state[PLAYER]["decoder"]
         return self.decoder.apply(own, state, codes, train=False)[0]
-
-    def corrupted(self, images: Array, key: PRNGKey) -> Array:
-        return images if self.corruption is None else self.corruption(key, images)

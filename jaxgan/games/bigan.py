@@ -8,17 +8,16 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import (
+from jaxgan.games.checks import (
     check_batch,
     check_like,
     check_logits,
     check_networks,
     checked_latent,
     checked_loss,
-    logits_and_features,
-    mean_outputs,
-    sample_prior,
+    of_floats,
 )
+from jaxgan.games.shared import logits_and_features, mean_outputs, sample_prior
 from jaxgan.latents import Latent
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -90,7 +89,7 @@ def bigan(
             "encoder": game.encoder_loss,
         },
         sample=sample_prior(game.decode, prior),
-        encode=game.encode,
+        encode=of_floats(game.encode),
         decode=game.decode,
         prior=prior,
     )
@@ -182,7 +181,7 @@ class _BiGAN:
         r = apply(self.discriminator, "discriminator", x, code, key=keys.real)
         f = apply(self.discriminator, "discriminator", fake, z, key=keys.fake)
         (r, _), (f, _) = map(logits_and_features, (r, f))
-        check_logits(r)
+        check_logits(r, len(x))
         return _ForwardPass(r, f, state)
 
 

@@ -10,16 +10,15 @@ import jax.numpy as jnp
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
 from jaxgan.games import image_buffer
-from jaxgan.games.shared import (
+from jaxgan.games.checks import (
     check_batch,
     check_like,
     check_logits,
     check_networks,
     checked_penalty,
-    logits_and_features,
-    mean_outputs,
     scheduled_loss,
 )
+from jaxgan.games.shared import logits_and_features, mean_outputs
 from jaxgan.penalties import Penalty
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -222,6 +221,7 @@ class _CycleGAN:
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         name, source = ("x2y", "x") if "x" in batch else ("y2x", "y")
+        check_batch(batch, source)
         own, state = params["generators"][name], model_state["generators"][name]
         return self.generators[name].apply(own, state, batch[source], key=None, train=False)[0]
 
@@ -271,5 +271,5 @@ class _CycleGAN:
         key = jax.random.fold_in(key, "xy".index(name))
         logits, state = self.discriminators[name].apply(own, state, image, key=key, train=True)
         logits, _ = logits_and_features(logits)
-        check_logits(logits)
+        check_logits(logits, len(image))
         return logits, state

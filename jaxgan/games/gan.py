@@ -12,17 +12,17 @@ from jaxgan import losses
 from jaxgan.augment import Augment, Augmentation, as_augmentation
 from jaxgan.errors import GameError
 from jaxgan.game import Game, LossAndGradient, LossAux, Network, split_key
-from jaxgan.games.shared import (
+from jaxgan.games.checks import (
     check_batch,
+    check_entries,
     check_like,
     check_logits,
     check_networks,
     checked_condition,
     checked_latent,
-    logits_and_features,
-    mean_outputs,
     scheduled_loss,
 )
+from jaxgan.games.shared import logits_and_features, mean_outputs
 from jaxgan.latents import Latent
 from jaxgan.parallel import axis
 from jaxgan.penalties import ForwardPass, Penalty, Regularizer, as_regularizer
@@ -291,6 +291,7 @@ class _GAN:
     # ---- helpers of the above
 
     def conditions(self, batch: Batch) -> tuple[Array, ...]:
+        check_entries(batch, *self.condition)
         return tuple(batch[name] for name in self.condition)
 
     def init_aux_state(self, player: str) -> _State:
@@ -328,8 +329,8 @@ class _GAN:
         chex.assert_rank(batch["image"], {2, 3, 4, 5})
         conditions, apply = self.conditions(batch), self.discriminator.apply
         state, _, augment = self.state(model_state, "discriminator")
-        real = self.augmentation.apply(augment, keys.augment_real, batch["image"], step)
-        fake = self.augmentation.apply(augment, keys.augment_fake, fake, step)
+        real = self.augmented(augment, keys.augment_real, batch["image"], step)
+        fake = self.augmented(augment, keys.augment_fake, fake, step)
         if self.one_pass:
             _check_no_state(state, "one_pass")
             both = (jnp.concatenate([real, fake]), *(jnp.concatenate([c, c]) for c in conditions))
@@ -343,8 +344,18 @@ class _GAN:
             real_output, state = apply(params, state, real, *conditions, key=keys.real, train=True)
             fake_output, state = apply(params, state, fake, *conditions, key=keys.fake, train=True)
         (r, r_features), (f, f_features) = map(logits_and_features, (real_output, fake_output))
-        check_logits(r)
+        check_logits(r, len(batch["image"]))
+        check_like(f, r, network="discriminator", of="logits of real images")
         return (r, f), (r_features, f_features), state
+
+    def augmented(self, state: PyTree, key: PRNGKey, images: Array, step: Array) -> Array:
+        """T of images."""
+        output = self.augmentation.apply(state, key, images, step)
+        if len(output) != len(images):  # conditions and penalties are those of the images
+            raise ValueError(
+                f"the augmentation returned {len(output)} images of {len(images)}, expected as many"
+            )
+        return output
 
     def forward(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys, step: Array
@@ -358,7 +369,7 @@ class _GAN:
 
         def critic(x: Array, key_augment: PRNGKey) -> Array:
             state, _, augment = self.state(model_state, "discriminator")
-            x = self.augmentation.apply(augment, key_augment, x, step)
+            x = self.augmented(augment, key_augment, x, step)
             output, _ = self.discriminator.apply(
                 params["discriminator"], state, x, *conditions, key=keys.critic, train=True
             )

@@ -9,16 +9,15 @@ import jax.numpy as jnp
 
 from jaxgan import losses
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import (
+from jaxgan.games.checks import (
     check_batch,
     check_like,
     check_logits,
     check_networks,
     checked_penalty,
-    logits_and_features,
-    mean_outputs,
     scheduled_loss,
 )
+from jaxgan.games.shared import logits_and_features, mean_outputs
 from jaxgan.parallel import axis
 from jaxgan.penalties import Penalty
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
@@ -167,6 +166,7 @@ class _Pix2Pix:
         return adversarial + self.l1_weight * l1, LossAux(state, metrics)
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
+        check_batch(batch, "source")
         key_noise, key_dropout = jax.random.split(key)
         own, state = params["generator"], model_state["generator"]
         source = self.with_noise(batch["source"], key_noise)
@@ -207,5 +207,5 @@ class _Pix2Pix:
         own, state = params["discriminator"], model_state["discriminator"]
         output, state = self.discriminator.apply(own, state, *inputs, key=key, train=True)
         logits, _ = logits_and_features(output)
-        check_logits(logits)
+        check_logits(logits, len(target))
         return logits, state

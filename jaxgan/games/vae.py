@@ -10,7 +10,15 @@ import jax.numpy as jnp
 from jaxgan import latents, losses
 from jaxgan.corruptions import Corruption
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import check_batch, check_like, check_networks, normal_prior, sample_prior
+from jaxgan.games.checks import (
+    check_batch,
+    check_like,
+    check_networks,
+    checked_corruption,
+    named,
+    of_floats,
+)
+from jaxgan.games.shared import normal_prior, sample_prior
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
 from jaxgan.parallel import axis
 from jaxgan.schedules import scheduled
@@ -60,7 +68,8 @@ def vae(
       of p(x|z) for z from the prior; `encode` returns means of q(z|x), `decode` means of p(x|z).
 
     Raises:
-      ValueError: a network is no `Network`, `bound` is another name, `num_samples` is below 1,
+      ValueError: a network is no `Network`, `likelihood` no `Likelihood` or `observe` no function,
+        such as one that was not called; `bound` is another name, `num_samples` is below 1,
         `beta` or `free_bits` is below 0, or one of the two is used with the importance-weighted
         bound, which has neither; in a loss, the decoder's output has another shape than the images.
       KeyError: the batch has no `image`.
@@ -95,22 +104,32 @@ def vae(
     game = _VAE(
         encoder=encoder,
         decoder=decoder,
-        likelihood=losses.bernoulli() if likelihood is None else likelihood,
+        likelihood=_checked_likelihood(likelihood),
         bound=bound,
         num_samples=num_samples,
         beta=beta,
         free_bits=free_bits,
-        observe=observe,
+        observe=checked_corruption("observe", observe),
     )
     prior = normal_prior(game.encode)
     return Game(
         init=game.init,
         losses={PLAYER: game.loss},
         sample=sample_prior(game.decode, prior),
-        encode=game.encode,
+        encode=of_floats(game.encode),
         decode=game.decode,
         prior=prior,
     )
+
+
+def _checked_likelihood(likelihood: Likelihood | None) -> Likelihood:
+    if likelihood is None:
+        return losses.bernoulli()
+    if not isinstance(likelihood, Likelihood):
+        raise ValueError(
+            f"likelihood is {named(likelihood)}, expected a Likelihood, such as losses.gaussian()"
+        )
+    return likelihood
 
 
 class Bounds(NamedTuple):
@@ -154,7 +173,7 @@ def vae_bounds(
     """
     if num_samples < 1:
         raise ValueError(f"num_samples is {num_samples}, expected at least 1")
-    likelihood = losses.bernoulli() if likelihood is None else likelihood
+    likelihood = _checked_likelihood(likelihood)
 
     def bounds(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Bounds:
         own, state, x = params[PLAYER], model_state[PLAYER], batch["image"]
@@ -196,7 +215,7 @@ class _VAE:
     num_samples: int
     beta: float | Schedule
     free_bits: float
-    observe: Corruption | None
+    observe: Corruption
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         check_batch(batch, "image")
@@ -212,7 +231,7 @@ class _VAE:
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
         own, state = params[PLAYER], dict(model_state[PLAYER])
-        x = batch["image"] if self.observe is None else self.observe(keys.observe, batch["image"])
+        x = self.observe(keys.observe, batch["image"])
         q, state["encoder"] = self.encoder.apply(
             own["encoder"], state["encoder"], x, key=keys.encoder, train=True
         )

@@ -9,14 +9,13 @@ from jax.nn import softplus
 
 from jaxgan import latents
 from jaxgan.game import Game, LossAux, Network, split_key
-from jaxgan.games.shared import (
+from jaxgan.games.checks import (
     check_batch,
     check_like,
     check_networks,
-    logits_and_features,
-    normal_prior,
-    sample_prior,
+    of_floats,
 )
+from jaxgan.games.shared import logits_and_features, normal_prior, sample_prior
 from jaxgan.losses import gaussian_kl
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
 
@@ -104,7 +103,7 @@ def vae_gan(
             "discriminator": game.discriminator_loss,
         },
         sample=sample_prior(game.decode, prior),
-        encode=game.encode,
+        encode=of_floats(game.encode),
         decode=game.decode,
         prior=prior,
     )

@@ -113,6 +113,9 @@ def from_nnx(make: "Callable[[nnx.Rngs], nnx.Module]") -> Network:
     Returns:
       The network.
 
+    Raises:
+      ValueError: it is a module, not a function that makes one.
+
     Example:
       >>> import jax, jax.numpy as jnp
       >>> from flax import nnx
@@ -124,6 +127,12 @@ def from_nnx(make: "Callable[[nnx.Rngs], nnx.Module]") -> Network:
     """
     from flax import nnx  # here, since its import takes a quarter of a second
 
+    if isinstance(make, nnx.Module):
+        name = type(make).__name__
+        raise ValueError(
+            f"make is {name}, expected a function that makes the module: "
+            f"lambda rngs: {name}(..., rngs=rngs)"
+        )
     graph, *abstract = _parts(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
 
     def init(key: PRNGKey, *inputs: Any) -> tuple[Params, ModelState]:

@@ -46,6 +46,7 @@ def jit(algorithm: TrainingAlgorithm, *, max_traces: int | None = None) -> Train
     Example:
       >>> algorithm = jit(alternating(game, optimizers))  # doctest: +SKIP
     """
+    check_algorithm(algorithm)
     # With its sharding the first state is committed to the device, as one from a checkpoint is: one
     # compilation of the update serves both.
     default = jax.device_put(0).sharding
@@ -78,6 +79,7 @@ def pmap(
     Example:
       >>> algorithm = pmap(alternating(game, optimizers))  # doctest: +SKIP
     """
+    check_algorithm(algorithm)
     if jax.process_count() > 1:
         raise ValueError("pmap is for the devices of one process; use sharded for several")
     devices = list(devices or jax.local_devices())
@@ -140,6 +142,7 @@ def sharded(
       >>> mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=auto)  # doctest: +SKIP
       >>> algorithm = sharded(alternating(game, optimizers), mesh=mesh)  # doctest: +SKIP
     """
+    check_algorithm(algorithm)
     mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,)) if mesh is None else mesh
     if mesh.axis_names not in ((DATA_AXIS,), (DATA_AXIS, STATE_AXIS)):
         raise ValueError(f"the mesh has the axes {mesh.axis_names}, expected data (and fsdp)")
@@ -207,6 +210,17 @@ def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
         return multihost.to_host(compiled(jax.tree.map(to_global, batch), *others))
 
     return call
+
+
+def check_algorithm(algorithm: Any) -> None:
+    """Raises a `ValueError` if it is no pure training algorithm, such as a compiled one."""
+    if not isinstance(algorithm, TrainingAlgorithm):
+        raise ValueError(
+            f"algorithm is a {type(algorithm).__name__}, expected a training algorithm, such as "
+            "jaxgan.alternating(game, optimizers)"
+        )
+    if isinstance(algorithm.init, jax.stages.Wrapped):
+        raise ValueError("the algorithm is compiled already, expected a pure one")
 
 
 def compiled_init(algorithm: TrainingAlgorithm, shardings: PyTree) -> jax.stages.Wrapped:

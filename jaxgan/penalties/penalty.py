@@ -156,15 +156,18 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
       A penalty; a regulariser if any of the terms is one.
 
     Raises:
-      ValueError: there are no terms.
+      ValueError: there are no terms, or one is no pair.
 
     Example:
       >>> import optax
       >>> from jaxgan.penalties import r1, r2
       >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r2))
     """
-    if not terms:
-        raise ValueError("weighted() has no terms, expected (weight, penalty) pairs")
+    if not terms or any(not isinstance(term, tuple) or len(term) != 2 for term in terms):
+        raise ValueError(
+            f"weighted() was given {terms}, expected pairs (weight, penalty), such as "
+            "weighted((10.0, penalties.r1))"
+        )
     regularizers = [as_regularizer(term) for _, term in terms]
 
     def apply(

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import numpy as np
 from rich.console import Console
 
 from jaxgan import checkpoint, loop
-from jaxgan.data.sampler import check_range
+from jaxgan.data import check_images
 from jaxgan.errors import CheckpointError, NonFiniteError, RunError
 from jaxgan.evaluation import Evaluation, evaluator
 from jaxgan.metrics import Records
@@ -163,9 +162,7 @@ def _with_advice(error: NonFiniteError, config: Config, rollbacks: int) -> NonFi
 
 def _check_minibatch(experiment: Experiment) -> None:
     """Checks the ranges of the images in the first minibatch."""
-    for name, rows in experiment.minibatches(0, 1).items():
-        if np.ndim(rows) == 5:  # [1, batch, height, width, channels]
-            check_range(name, np.asarray(rows))
+    check_images({name: rows[0] for name, rows in experiment.minibatches(0, 1).items()})
 
 
 def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState], Records]:
