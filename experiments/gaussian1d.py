@@ -32,9 +32,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
-
-import tyro
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxgan.runs import Experiment, TrainingConfig, flag, main
 from jaxgan.runs.training_config import adam, frozen, network
@@ -89,7 +87,7 @@ class Config(TrainingConfig):
     """Decay of the generator's learning rate to 0."""
     ema: float = 0.999
     """Decay of the moving averages of both players, for samples and plots, after a warm-up."""
-    scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
+    scan_steps: int = 20
     """Steps per compiled call; the networks are so small that dispatch would dominate."""
     log_every: int = 100
     """Steps between logged metrics."""

@@ -25,9 +25,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-import tyro
+from typing import TYPE_CHECKING, Any, Literal
 
 from jaxgan.errors import RunError
 from jaxgan.runs import AlgorithmConfig, Experiment, flag, main
@@ -70,7 +68,7 @@ class Config(AlgorithmConfig):
     """Decay of the learning rates to 0."""
     ema: float = 0.999
     """Decay of the moving average of the generator, used for sampling, after a warm-up."""
-    scan_steps: Annotated[int, tyro.conf.arg(aliases=["--scan-rounds"])] = 20
+    scan_steps: int = 20
     """Steps per compiled call; the networks are so small that dispatch would dominate."""
     log_every: int = 200
     """Steps between logged metrics."""

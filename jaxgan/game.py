@@ -75,8 +75,8 @@ class Game(NamedTuple):
         batch are used.
       losses: `{player: LossFn}`; its order is the default order of turns.
       sample: `(params, model_state, batch, key) -> [batch, ...]`, generates samples (or translates,
-        or restores images); the batch gives their number and their conditions. `None` for a game
-        without samples.
+        or restores images) for an evaluation; the batch gives their number and their conditions.
+        `None` for a game without samples.
       joint_gradients: `None`, or `(params, model_state, batch, key, step) -> {player: ...}`, the
         result of `own_gradient` for every player, with fewer passes through the networks.
       encode: `None`, or `(params, model_state, images) -> codes` `[batch, ...]`, deterministic, in
@@ -97,7 +97,6 @@ class Game(NamedTuple):
       ...         "x": lambda params, *_: (product(params), LossAux({}, {})),
       ...         "y": lambda params, *_: (-product(params), LossAux({}, {})),
       ...     },
-      ...     sample=None,
       ... )
       >>> algorithm = jaxgan.alternating(game, {"x": optax.sgd(0.5), "y": optax.sgd(0.5)})
       >>> state = algorithm.init(jax.random.key(0), {})
@@ -109,7 +108,7 @@ class Game(NamedTuple):
 
     init: Callable[[PRNGKey, Batch], tuple[dict[str, Params], dict[str, ModelState]]]
     losses: Mapping[str, LossFn]
-    sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array] | None
+    sample: Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array] | None = None
     joint_gradients: (
         Callable[[ByPlayer, ByPlayer, Batch, PRNGKey, Array], dict[str, LossAndGradient]] | None
     ) = None

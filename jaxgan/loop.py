@@ -1,17 +1,18 @@
-"""Training loop: minibatches, update, callbacks. Independent of GANs, files and devices."""
+"""Training loop of any algorithm: minibatches, update, callbacks."""
 
 import contextlib
 import math
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxgan.data import check_images
+from jaxgan import parallel
+from jaxgan.data import check_images, streamed
 from jaxgan.errors import DataError
 from jaxgan.live import display, in_notebook, in_terminal, terminal_display
 from jaxgan.training import TrainingAlgorithm, TrainState
@@ -27,7 +28,7 @@ class StopTraining(Exception):  # noqa: N818, as StopIteration: not an error
 
 def fit(
     algorithm: TrainingAlgorithm,
-    minibatches: Minibatches,
+    minibatches: Minibatches | Iterable[Batch],
     *,
     key: PRNGKey,
     num_steps: int,
@@ -45,9 +46,11 @@ def fit(
     outside of [-1, 1] and a last update whose metrics are not finite are warned of.
 
     Args:
-      algorithm: training algorithm, normally compiled with `parallel.jit`, `pmap` or `sharded`.
+      algorithm: training algorithm, compiled with `parallel.jit`, `pmap` or `sharded`; `jit`
+        compiles one that is not.
       minibatches: `(start, count) -> batches`, minibatches `start` to `start + count - 1` with
-        leaves `[count, batch, ...]`; a pure function, such as one from `data.minibatches`.
+        leaves `[count, batch, ...]`; a pure function, such as one from `data.minibatches`. Or the
+        batches of an epoch, such as a list or a PyTorch `DataLoader`, for `data.streamed`.
       key: the key of the run; of a population, the keys of its members, `[P]`.
       num_steps: total number of training steps, including the `state.step` steps already done.
       state: state to continue from; if `None`, `first_state`. Its buffers are donated: use the
@@ -63,19 +66,28 @@ def fit(
       The final state.
 
     Raises:
-      ValueError: the key is a raw one (`jax.random.PRNGKey`), `minibatches` is no function or
-        `algorithm` no algorithm, minibatches lack the axis `count`, the state is of a later step,
-        or the number of remaining steps is not a multiple of the algorithm's `steps_per_update`.
+      ValueError: the key is a raw one (`jax.random.PRNGKey`), another argument is not of the kind
+        above, minibatches lack the axis `count`, the state is of a later step or its buffers were
+        donated, or the number of remaining steps is not a multiple of the algorithm's
+        `steps_per_update`.
 
     Example:
       >>> state = fit(
       ...     jit(algorithm), batches, key=jax.random.key(0), num_steps=1000
       ... )  # doctest: +SKIP
     """
-    _check_arguments(algorithm, minibatches, key, num_steps, callbacks)
+    _check_arguments(algorithm, key, num_steps, callbacks)
+    minibatches = _sampler(minibatches)
+    if not algorithm.compiled:
+        algorithm = parallel.jit(algorithm)
     if state is None:
         state = first_state(algorithm, minibatches, key=key)
     key_run = _folded(key, 1)
+    if any(getattr(leaf, "is_deleted", bool)() for leaf in jax.tree.leaves(state)):
+        raise ValueError(
+            "the state was given to an earlier update, which reused its buffers; continue from the "
+            "state that it returned, or give it a copy: jax.tree.map(jnp.copy, state)"
+        )
     first = int(state.step)
     if num_steps < first:
         raise ValueError(
@@ -114,9 +126,21 @@ def fit(
     return state
 
 
-def _check_arguments(
-    algorithm: Any, minibatches: Any, key: Any, num_steps: Any, callbacks: Any
-) -> None:
+def _sampler(minibatches: Any) -> Minibatches:
+    """Minibatches as a function of their number; a `ValueError` if they cannot be."""
+    if callable(minibatches):
+        return minibatches
+    again = isinstance(minibatches, Iterable) and not isinstance(minibatches, Mapping | Iterator)
+    if not again:
+        raise ValueError(
+            f"minibatches is a {type(minibatches).__name__}, expected (start, count) -> batches: "
+            "jaxgan.data.minibatches(examples, batch_size=...), or "
+            "jaxgan.data.streamed(lambda epoch: batches)"
+        )
+    return streamed(lambda epoch: minibatches)
+
+
+def _check_arguments(algorithm: Any, key: Any, num_steps: Any, callbacks: Any) -> None:
     """Raises a `ValueError` that names what `fit` was given in place of what it expects."""
     if not hasattr(key, "dtype"):
         raise ValueError(f"key is {key!r}, expected a key: jax.random.key(seed)")
@@ -124,11 +148,6 @@ def _check_arguments(
         raise ValueError(
             f"key is {key.dtype}{list(key.shape)}, a raw key, expected a typed one: "
             "jax.random.key(seed), or jax.random.wrap_key_data(key)"
-        )
-    if not callable(minibatches):
-        raise ValueError(
-            f"minibatches is a {type(minibatches).__name__}, expected (start, count) -> batches: "
-            "jaxgan.data.minibatches(examples, batch_size=...), or jaxgan.data.streamed"
         )
     if not hasattr(num_steps, "__index__"):
         raise ValueError(f"num_steps is {num_steps!r}, expected a whole number")

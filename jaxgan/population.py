@@ -19,6 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxgan import parallel
 from jaxgan.loop import Minibatches
 from jaxgan.training import TrainingAlgorithm, TrainState
+from jaxgan.training.state import check_pure
 from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
 
 MEMBER_AXIS = "members"
@@ -75,6 +76,8 @@ def population(
         raise ValueError(
             "an algorithm has no hyper-parameters, expected a function of them that makes one"
         )
+    if isinstance(make, TrainingAlgorithm):
+        check_pure(make)
     of = (lambda _: make) if isinstance(make, TrainingAlgorithm) else make
     first = of(jax.tree.map(lambda x: x[0], hyperparameters))
 
@@ -141,7 +144,7 @@ def in_turn(algorithm: TrainingAlgorithm, *, own_data: bool = False) -> Training
         states, metrics = zip(*results, strict=True)
         return _together(states), jax.tree.map(lambda *leaves: jnp.stack(leaves), *metrics)
 
-    return algorithm._replace(init=init, update=update)
+    return algorithm._replace(init=init, update=update, compiled=True)
 
 
 def over_devices(
@@ -162,6 +165,7 @@ def over_devices(
     Example:
       >>> algorithm = over_devices(population(make, hyperparameters))  # doctest: +SKIP
     """
+    check_pure(algorithm)
     devices = list(devices or jax.local_devices())
     mesh = Mesh(np.array(devices), (MEMBER_AXIS,))
     apart = NamedSharding(mesh, PartitionSpec(MEMBER_AXIS))
@@ -178,7 +182,7 @@ def over_devices(
         return compiled(keys, batch)
 
     update = jax.jit(algorithm.update, out_shardings=(shardings, apart), donate_argnums=0)
-    return algorithm._replace(init=init, update=update)
+    return algorithm._replace(init=init, update=update, compiled=True)
 
 
 def member_keys(seeds: Sequence[int]) -> PRNGKey:

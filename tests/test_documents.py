@@ -60,9 +60,8 @@ def test_the_training_loop_of_the_readme(tmp_path, monkeypatch):
     exec(compile(LOOP.replace("1000", "2"), "README.md", "exec"), names)
     state = names["state"]
     assert int(state.step) == 2
-    samples = names["game"].sample(
-        state.params, state.model_state, names["batch"], jax.random.key(1)
-    )
+    batch = {"image": np.zeros((100, 28, 28, 1))}
+    samples = names["game"].sample(state.params, state.model_state, batch, jax.random.key(1))
     assert samples.shape == (100, 28, 28, 1)
     np.testing.assert_array_equal(pixels(tmp_path / "samples.png"), images.grid(samples)[..., 0])
 

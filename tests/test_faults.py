@@ -542,7 +542,7 @@ def y_loss(params, model_state, batch, key, step):
 
 
 BILINEAR = jaxgan.alternating(
-    jaxgan.Game(init, {"x": x_loss, "y": y_loss}, sample=None),
+    jaxgan.Game(init, {"x": x_loss, "y": y_loss}),
     {"x": optax.sgd(0.1), "y": optax.adam(0.1)},
     ema={"y": 0.5},
 )

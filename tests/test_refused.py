@@ -57,6 +57,13 @@ def points(start, count):
     return {"image": np.zeros((count, 6, 2), np.float32)}
 
 
+def continued_twice():
+    algorithm = jaxgan.jit(sgd(gan()))
+    state = jaxgan.fit(algorithm, points, key=KEY, num_steps=1)
+    for _ in range(2):
+        jaxgan.fit(algorithm, points, key=KEY, num_steps=2, state=state)
+
+
 def trained(**options):
     return jaxgan.fit(sgd(gan(**options)), points, key=KEY, num_steps=1)
 
@@ -227,6 +234,27 @@ REFUSED = {
         sgd(gan()), lambda start, count: {"image": np.zeros((6, 2))}, key=KEY, num_steps=1
     ),
     "algorithm is a Game, expected a training algorithm": lambda: jaxgan.jit(gan()),
+    "compiled already, expected a pure one: jit, pmap or sharded come last": lambda: (
+        jaxgan.scan_steps(jaxgan.pmap(sgd(gan())), 2)
+    ),
+    "the state was given to an earlier update, which reused its buffers": lambda: continued_twice(),
+    "generator_penalty is r1, expected a Regularizer": lambda: gan(generator_penalty=penalties.r1),
+    'turns is "generator", expected a list of turns': lambda: jaxgan.alternating(
+        gan(), {"discriminator": SGD, "generator": SGD}, turns="generator"
+    ),
+    "ema is 0.99, expected a dict of decays by player": lambda: jaxgan.extragradient(
+        gan(), {"discriminator": SGD, "generator": SGD}, ema=0.99
+    ),
+    "game is a dict, expected a Game": lambda: jaxgan.optimistic({"generator": SGD}, gan()),
+    "batch size is 0, expected at least 1": lambda: data.sampled_minibatches(
+        data.ring().sample, batch_size=0
+    ),
+    "minibatches is a dict, expected .*start, count": lambda: jaxgan.fit(
+        sgd(gan()), {"image": np.zeros((6, 2))}, key=KEY, num_steps=1
+    ),
+    "minibatches is a generator, expected .*streamed": lambda: jaxgan.fit(
+        sgd(gan()), (points(0, 1) for _ in range(2)), key=KEY, num_steps=1
+    ),
     "the algorithm is compiled already, expected a pure one": lambda: jaxgan.pmap(
         jaxgan.jit(sgd(gan()))
     ),

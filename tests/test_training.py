@@ -281,7 +281,7 @@ def test_arguments_of_another_kind_are_refused():
             game, optimizers | {"generator": optax.adam}
         ),
         "ema is 0.9, expected a dict": lambda: jaxgan.alternating(game, optimizers, ema=0.9),
-        "minibatches is a list, expected": lambda: jaxgan.fit(algorithm, [], key=KEY, num_steps=1),
+        "minibatches is a int, expected": lambda: jaxgan.fit(algorithm, 5, key=KEY, num_steps=1),
         "algorithm is a Game, expected": lambda: jaxgan.fit(
             game, games.minibatches, key=KEY, num_steps=1
         ),
@@ -480,6 +480,33 @@ def test_fit_starts_from_the_state_that_it_is_given():
     at_once = jaxgan.fit(scanned, minibatches, key=KEY, num_steps=4)
     assert calls == [(0, 1), (0, 2), (2, 2)]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), state, at_once)
+
+
+def test_fit_compiles_what_is_not_compiled():
+    algorithm, count = games.CASES["minimax"]().algorithm, []
+
+    def update(*args):
+        count.append(1)
+        return algorithm.update(*args)
+
+    ends = [
+        jaxgan.fit(own, games.minibatches, key=jax.random.key(0), num_steps=5)
+        for own in (algorithm._replace(update=update), jaxgan.jit(algorithm))
+    ]
+    assert len(count) == 1
+    jax.tree.map(np.testing.assert_array_equal, *ends)
+
+
+def test_fit_takes_the_batches_of_an_epoch():
+    """A list of three, which the fourth step begins again."""
+    algorithm = games.CASES["one_stage_with_state"]().algorithm
+    assert algorithm.num_minibatches == 1
+    epoch = [{name: rows[0] for name, rows in games.minibatches(i, 1).items()} for i in range(3)]
+    again = lambda start, count: games.minibatches(start % 3, count)
+    ends = [
+        jaxgan.fit(algorithm, given, key=jax.random.key(0), num_steps=5) for given in (epoch, again)
+    ]
+    jax.tree.map(np.testing.assert_array_equal, *ends)
 
 
 def test_fit_stops_when_a_callback_says_so():

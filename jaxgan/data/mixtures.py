@@ -140,12 +140,14 @@ def sampled_minibatches(
       `start + count - 1`, this process's rows.
 
     Raises:
-      ValueError: the batch size is not divisible by the number of processes.
+      ValueError: the batch size is below 1, or not divisible by the number of processes.
 
     Example:
       >>> sampled_minibatches(ring().sample, batch_size=4)(0, 2)["image"].shape
       (2, 4, 2)
     """
+    if batch_size < 1:
+        raise ValueError(f"batch size is {batch_size}, expected at least 1")
     process, processes = jax.process_index(), jax.process_count()
     if batch_size % processes:
         raise ValueError(

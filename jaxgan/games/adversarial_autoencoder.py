@@ -1,6 +1,7 @@
 """Adversarial autoencoder: codes are matched to the prior by a GAN (Makhzani et al., 2015)."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -14,8 +15,8 @@ from jaxgan.games.checks import (
     check_logits,
     check_networks,
     checked_latent,
-    checked_loss,
     of_floats,
+    scheduled_loss,
 )
 from jaxgan.games.shared import logits_and_features, mean_outputs, sample_prior
 from jaxgan.latents import Latent
@@ -28,7 +29,7 @@ def adversarial_autoencoder(
     discriminator: Network,
     *,
     latent: Latent,
-    loss: losses.AdversarialLoss | None = None,
+    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
     adversarial_weight: float = 0.01,
 ) -> Game:
     """Adversarial autoencoder: its encoder is also the generator of a GAN over codes.
@@ -45,7 +46,8 @@ def adversarial_autoencoder(
       decoder: `codes -> images` in [-1, 1].
       discriminator: `codes -> logits [batch]`, such as `networks.MLP((256, 256))`.
       latent: the prior, `(key, n) -> [n, dim]`; only samples are needed, no density.
-      loss: from `jaxgan.losses`; `non_saturating()` by default.
+      loss: from `jaxgan.losses`, or a function of the training step that returns one;
+        `non_saturating()` by default.
       adversarial_weight: w; small, since the squared error is a mean over pixels.
 
     Returns:
@@ -80,7 +82,7 @@ def adversarial_autoencoder(
         decoder=decoder,
         discriminator=discriminator,
         latent=checked_latent(latent),
-        adversarial=checked_loss(loss),
+        adversarial=scheduled_loss(loss),
         adversarial_weight=adversarial_weight,
     )
     prior = lambda *_: latent
@@ -112,7 +114,7 @@ class _AdversarialAutoencoder:
     decoder: Network
     discriminator: Network
     latent: Latent
-    adversarial: losses.AdversarialLoss
+    adversarial: Callable[[Array], losses.AdversarialLoss]
     adversarial_weight: float
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
@@ -136,8 +138,9 @@ class _AdversarialAutoencoder:
         keys = split_key(key, _Keys)
         code, _ = self.encode_train(params, model_state, batch, keys)
         r, f, state = self.discriminate(params, model_state, code, keys)
-        metrics = mean_outputs(self.adversarial, r, f)
-        return jnp.mean(self.adversarial.discriminator(r, f)), LossAux(state, metrics)
+        loss = self.adversarial(step)
+        metrics = mean_outputs(loss, r, f)
+        return jnp.mean(loss.discriminator(r, f)), LossAux(state, metrics)
 
     def autoencoder_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
@@ -150,7 +153,7 @@ class _AdversarialAutoencoder:
         )
         r, f, _ = self.discriminate(params, model_state, code, keys)
         error = jnp.mean(losses.squared_error(output, batch["image"]))
-        adversarial = jnp.mean(self.adversarial.generator(r, f))
+        adversarial = jnp.mean(self.adversarial(step).generator(r, f))
         metrics = {"squared_error": error, "adversarial": adversarial}
         return error + self.adversarial_weight * adversarial, LossAux(state, metrics)
 

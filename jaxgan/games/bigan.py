@@ -1,6 +1,7 @@
 """BiGAN: a GAN over pairs of image and code, with an encoder (Donahue et al., 2017)."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -14,8 +15,8 @@ from jaxgan.games.checks import (
     check_logits,
     check_networks,
     checked_latent,
-    checked_loss,
     of_floats,
+    scheduled_loss,
 )
 from jaxgan.games.shared import logits_and_features, mean_outputs, sample_prior
 from jaxgan.latents import Latent
@@ -28,7 +29,7 @@ def bigan(
     discriminator: Network,
     *,
     latent: Latent,
-    loss: losses.AdversarialLoss | None = None,
+    loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
 ) -> Game:
     """BiGAN or ALI: generator and encoder against a discriminator of pairs.
 
@@ -45,8 +46,9 @@ def bigan(
       generator: `codes -> images`.
       discriminator: `(images, codes) -> logits [batch]`, such as `networks.JointMLP((512,))`.
       latent: the prior, `(key, n) -> [n, dim]`.
-      loss: from `jaxgan.losses`, `non_saturating()` by default. It must be symmetric: unchanged
-        when real and generated are exchanged together with the sign of the logits.
+      loss: from `jaxgan.losses`, or a function of the training step that returns one;
+        `non_saturating()` by default. It must be symmetric: unchanged when real and generated are
+        exchanged together with the sign of the logits.
 
     Returns:
       A game with the players `discriminator`, `generator` and `encoder`; in the paper the last two
@@ -76,7 +78,7 @@ def bigan(
       >>> list(game.losses)
       ['discriminator', 'generator', 'encoder']
     """
-    adversarial = checked_loss(loss)
+    adversarial = scheduled_loss(loss)
     _check_symmetric(adversarial)
     check_networks(encoder=encoder, generator=generator, discriminator=discriminator)
     game = _BiGAN(encoder, generator, discriminator, checked_latent(latent), adversarial)
@@ -121,7 +123,7 @@ class _BiGAN:
     generator: Network
     discriminator: Network
     latent: Latent
-    adversarial: losses.AdversarialLoss
+    adversarial: Callable[[Array], losses.AdversarialLoss]
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         check_batch(batch, "image")
@@ -137,21 +139,22 @@ class _BiGAN:
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         r, f, state = self.forward(params, model_state, batch, key)
-        metrics = mean_outputs(self.adversarial, r, f)
-        value = jnp.mean(self.adversarial.discriminator(r, f))
+        adversarial = self.adversarial(step)
+        metrics = mean_outputs(adversarial, r, f)
+        value = jnp.mean(adversarial.discriminator(r, f))
         return value, LossAux(state["discriminator"], metrics)
 
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         r, f, state = self.forward(params, model_state, batch, key)
-        return jnp.mean(self.adversarial.generator(r, f)), LossAux(state["generator"], {})
+        return jnp.mean(self.adversarial(step).generator(r, f)), LossAux(state["generator"], {})
 
     def encoder_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         r, f, state = self.forward(params, model_state, batch, key)
-        return jnp.mean(self.adversarial.generator(-f, -r)), LossAux(state["encoder"], {})
+        return jnp.mean(self.adversarial(step).generator(-f, -r)), LossAux(state["encoder"], {})
 
     def encode(self, params: ByPlayer, model_state: ByPlayer, images: Array) -> Array:
         own, state = params["encoder"], model_state["encoder"]
@@ -185,9 +188,10 @@ class _BiGAN:
         return _ForwardPass(r, f, state)
 
 
-def _check_symmetric(loss: losses.AdversarialLoss) -> None:
+def _check_symmetric(adversarial: Callable[[Array], losses.AdversarialLoss]) -> None:
     """Raises a `ValueError` unless `loss.discriminator(r, f) = loss.discriminator(-f, -r)`."""
     with jax.ensure_compile_time_eval():  # also where the game is made in a traced function
+        loss = adversarial(jnp.zeros((), jnp.int32))
         r, f = jnp.array([0.3, -1.7, 2.0]), jnp.array([-0.4, 0.9, 1.1])
         symmetric = jnp.allclose(loss.discriminator(r, f), loss.discriminator(-f, -r))
     if not symmetric:

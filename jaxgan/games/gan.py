@@ -20,6 +20,7 @@ from jaxgan.games.checks import (
     check_networks,
     checked_condition,
     checked_latent,
+    named,
     scheduled_loss,
 )
 from jaxgan.games.shared import logits_and_features, mean_outputs
@@ -36,7 +37,7 @@ def gan(
     latent: Latent,
     loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
     penalty: Penalty | Regularizer | None = None,
-    generator_penalty: Penalty | Regularizer | None = None,
+    generator_penalty: Regularizer | None = None,
     augment: Augment | Augmentation | None = None,
     condition: tuple[str, ...] = (),
     one_pass: bool = False,
@@ -57,7 +58,7 @@ def gan(
       loss: from `jaxgan.losses`, or a function of the training step that returns one;
         `non_saturating()` by default.
       penalty: penalty on the discriminator, from `jaxgan.penalties`.
-      generator_penalty: penalty on the generator, such as `penalties.path_length()`.
+      generator_penalty: regulariser of the generator, such as `penalties.path_length()`.
       augment: T, such as `augment.diff_augment()`, applied to all images that the discriminator
         receives, with independent randomness for real and generated images. The gradient of a
         penalty goes through it, with the random numbers of the real images.
@@ -102,6 +103,11 @@ def gan(
       ['discriminator', 'generator']
     """
     check_networks(generator=generator, discriminator=discriminator)
+    if not isinstance(generator_penalty, Regularizer | None):
+        raise ValueError(
+            f"generator_penalty is {named(generator_penalty)}, expected a Regularizer, such as "
+            "penalties.path_length(); a function of the critic is a penalty on the discriminator"
+        )
     penalties = {"discriminator": penalty, "generator": generator_penalty}
     game = _GAN(
         generator=generator,

@@ -109,6 +109,12 @@ class Metric(NamedTuple):
         evaluations then use each example at most once.
       min_generated: minimum number of generated rows.
       min_real: minimum number of real rows.
+
+    Example:
+      >>> from jaxgan.metrics import sliced_wasserstein
+      >>> metric, rows = sliced_wasserstein(), np.eye(4, dtype=np.float32)
+      >>> print(metric(real=rows, generated=rows)["swd_pixels"].value)
+      0.0
     """
 
     init: Callable[[], Any]
@@ -121,6 +127,10 @@ class Metric(NamedTuple):
     paired: bool = False
     min_generated: int = 1
     min_real: int = 0
+
+    def __call__(self, *, real: Any = None, generated: Any = None) -> Records:
+        """Records of these rows alone: `compute(update(init(), real=..., generated=...))`."""
+        return self.compute(self.update(self.init(), real=real, generated=generated))
 
 
 class Collected(NamedTuple):

@@ -26,6 +26,7 @@ from jaxgan.ops import target
 from jaxgan.parallel import axis, multihost
 from jaxgan.parallel.axis import DATA_AXIS
 from jaxgan.training import TrainingAlgorithm, TrainState
+from jaxgan.training.state import check_pure
 from jaxgan.types import Batch, Metrics, PRNGKey, PyTree
 
 STATE_AXIS = "fsdp"
@@ -46,13 +47,14 @@ def jit(algorithm: TrainingAlgorithm, *, max_traces: int | None = None) -> Train
     Example:
       >>> algorithm = jit(alternating(game, optimizers))  # doctest: +SKIP
     """
-    check_algorithm(algorithm)
+    check_pure(algorithm)
     # With its sharding the first state is committed to the device, as one from a checkpoint is: one
     # compilation of the update serves both.
     default = jax.device_put(0).sharding
     return algorithm._replace(
         init=compiled_init(algorithm, default),
         update=jax.jit(_guarded(algorithm.update, max_traces), donate_argnums=0),
+        compiled=True,
     )
 
 
@@ -79,7 +81,7 @@ def pmap(
     Example:
       >>> algorithm = pmap(alternating(game, optimizers))  # doctest: +SKIP
     """
-    check_algorithm(algorithm)
+    check_pure(algorithm)
     if jax.process_count() > 1:
         raise ValueError("pmap is for the devices of one process; use sharded for several")
     devices = list(devices or jax.local_devices())
@@ -106,7 +108,9 @@ def pmap(
             jax.block_until_ready(state)
         return state, metrics
 
-    return algorithm._replace(init=compiled_init(algorithm, replicated), update=update)
+    return algorithm._replace(
+        init=compiled_init(algorithm, replicated), update=update, compiled=True
+    )
 
 
 def sharded(
@@ -142,7 +146,7 @@ def sharded(
       >>> mesh = jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=auto)  # doctest: +SKIP
       >>> algorithm = sharded(alternating(game, optimizers), mesh=mesh)  # doctest: +SKIP
     """
-    check_algorithm(algorithm)
+    check_pure(algorithm)
     mesh = Mesh(np.array(jax.devices()), (DATA_AXIS,)) if mesh is None else mesh
     if mesh.axis_names not in ((DATA_AXIS,), (DATA_AXIS, STATE_AXIS)):
         raise ValueError(f"the mesh has the axes {mesh.axis_names}, expected data (and fsdp)")
@@ -166,7 +170,7 @@ def sharded(
             jax.block_until_ready(state)  # as in pmap
         return state, metrics
 
-    return algorithm._replace(init=init, update=update)
+    return algorithm._replace(init=init, update=update, compiled=True)
 
 
 def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
@@ -210,17 +214,6 @@ def data_parallel(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
         return multihost.to_host(compiled(jax.tree.map(to_global, batch), *others))
 
     return call
-
-
-def check_algorithm(algorithm: Any) -> None:
-    """Raises a `ValueError` if it is no pure training algorithm, such as a compiled one."""
-    if not isinstance(algorithm, TrainingAlgorithm):
-        raise ValueError(
-            f"algorithm is a {type(algorithm).__name__}, expected a training algorithm, such as "
-            "jaxgan.alternating(game, optimizers)"
-        )
-    if isinstance(algorithm.init, jax.stages.Wrapped):
-        raise ValueError("the algorithm is compiled already, expected a pure one")
 
 
 def compiled_init(algorithm: TrainingAlgorithm, shardings: PyTree) -> jax.stages.Wrapped:

@@ -44,7 +44,7 @@ def find(name: str) -> ModuleType:
       >>> find("mnist").Config.__name__
       'Config'
     """
-    short = name.removeprefix("experiments.")  # as earlier versions recorded them
+    short = name.removeprefix("experiments.")  # as `python -m` names them
     if name.endswith(".py"):
         module = _from_file(Path(name))
     elif short in names():

@@ -10,6 +10,7 @@ from jaxgan.training.state import TrainingAlgorithm
 from jaxgan.training.turns import (
     algorithm_of_turns,
     as_tuples,
+    check_arguments,
     check_players,
     group_turns,
     play_turn,
@@ -76,10 +77,7 @@ def alternating(
       ...     ema={"generator": 0.999},
       ... )  # doctest: +SKIP
     """
-    if not isinstance(game, Game):
-        raise ValueError(f"game is a {type(game).__name__}, expected a Game: (game, optimizers)")
-    if ema is not None and not isinstance(ema, Mapping):
-        raise ValueError(f"ema is {ema!r}, expected a dict of decays by player")
+    check_arguments(game, optimizers, ema)
     all_turns = as_tuples(tuple(game.losses) if turns is None else turns)
     decays = dict(ema or {})
     check_players(game, optimizers, all_turns, decays)
@@ -107,5 +105,6 @@ def simultaneous(
       >>> sgd = optax.sgd(1e-2)
       >>> simultaneous(game, {"discriminator": sgd, "generator": sgd})  # doctest: +SKIP
     """
+    check_arguments(game, optimizers, ema)
     turns = [tuple(game.losses)]
     return alternating(game, optimizers, turns=turns, ema=ema, accumulate=accumulate)

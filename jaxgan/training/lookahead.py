@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgan.training.state import TrainingAlgorithm, TrainState
+from jaxgan.training.state import TrainingAlgorithm, TrainState, check_pure
 from jaxgan.types import Array, Batch, Metrics, Params, PRNGKey, PyTree
 
 
@@ -34,8 +34,8 @@ def lookahead(
       those of the fast parameters, before a synchronisation.
 
     Raises:
-      ValueError: `weight` is out of range, or `every` is no multiple of the algorithm's
-        `steps_per_update`.
+      ValueError: the algorithm is compiled, `weight` is out of range, or `every` is not a multiple
+        of the algorithm's `steps_per_update`.
 
     Reference:
       Chavdarova, Pagliardini, Stich, Fleuret and Jaggi, *Taming GANs with Lookahead-Minmax*, 2021,
@@ -44,6 +44,7 @@ def lookahead(
     Example:
       >>> lookahead(simultaneous(game, optimizers), every=5)  # doctest: +SKIP
     """
+    check_pure(algorithm)
     if isinstance(weight, float | int) and not 0.0 < weight <= 1.0:
         raise ValueError(f"weight is {weight}, expected a number in (0, 1]")
     if every < 1 or every % algorithm.steps_per_update:

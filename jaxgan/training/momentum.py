@@ -7,6 +7,7 @@ import optax
 from jaxgan.game import Game
 from jaxgan.training.alternating import alternating, simultaneous
 from jaxgan.training.state import TrainingAlgorithm
+from jaxgan.training.turns import check_arguments
 from jaxgan.types import Schedule
 
 
@@ -36,6 +37,7 @@ def optimistic(
       >>> adam = optax.adam(2e-4, b1=0.5)
       >>> optimistic(game, {"discriminator": adam, "generator": adam})  # doctest: +SKIP
     """
+    check_arguments(game, optimizers, ema)
     ahead = optax.scale_by_optimistic_gradient()
     chained = {player: optax.chain(own, ahead) for player, own in optimizers.items()}
     return simultaneous(game, chained, ema=ema, accumulate=accumulate)
@@ -75,6 +77,7 @@ def negative_momentum(
     """
     if isinstance(momentum, float | int) and not -1.0 < momentum < 1.0:
         raise ValueError(f"momentum is {momentum}, expected a number in (-1, 1)")
+    check_arguments(game, optimizers, ema)
     ball = optax.trace(momentum)
     chained = {player: optax.chain(own, ball) for player, own in optimizers.items()}
     return alternating(game, chained, turns=turns, ema=ema, accumulate=accumulate)

@@ -11,6 +11,7 @@ from jaxgan.game import Game
 from jaxgan.schedules import scheduled
 from jaxgan.training.adjusted import add_scaled, adjusted
 from jaxgan.training.state import TrainingAlgorithm
+from jaxgan.training.turns import check_arguments
 from jaxgan.types import Array, ByPlayer, Schedule
 
 
@@ -56,6 +57,7 @@ def ode(
       ... )  # doctest: +SKIP
     """
     weights = dict(regularization or {})
+    check_arguments(game, optimizers, ema)
     if unknown := sorted(set(weights) - set(game.losses)):
         raise ValueError(
             f"regularization names {', '.join(unknown)}; the players are {', '.join(game.losses)}"

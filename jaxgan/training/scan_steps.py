@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxgan.training.state import TrainingAlgorithm, TrainState
+from jaxgan.training.state import TrainingAlgorithm, TrainState, check_pure
 from jaxgan.types import Batch, Metrics, PRNGKey
 
 
@@ -22,11 +22,12 @@ def scan_steps(algorithm: TrainingAlgorithm, steps_per_update: int) -> TrainingA
       means over the combined updates.
 
     Raises:
-      ValueError: `steps_per_update` is below 1.
+      ValueError: `steps_per_update` is below 1, or the algorithm is compiled.
 
     Example:
       >>> faster = scan_steps(algorithm, 10)  # doctest: +SKIP
     """
+    check_pure(algorithm)
     if steps_per_update < 1:
         raise ValueError(f"steps_per_update is {steps_per_update}, expected at least 1")
 

@@ -1,7 +1,7 @@
 """Training state and training algorithm: what all training algorithms share."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,12 +44,28 @@ class TrainingAlgorithm(NamedTuple):
         update folds `state.step` into it, so a resumed run uses the same random numbers.
       num_minibatches: number of minibatches that one update takes.
       steps_per_update: number of training steps in one update, by which it increases `state.step`.
+      compiled: whether `jit`, `pmap` or `sharded` has compiled it. Nothing else takes a compiled
+        algorithm but `fit`: transformations come before.
     """
 
     init: Callable[[PRNGKey, Batch], TrainState]
     update: Callable[[TrainState, Batch, PRNGKey], tuple[TrainState, Metrics]]
     num_minibatches: int
     steps_per_update: int = 1
+    compiled: bool = False
+
+
+def check_pure(algorithm: Any) -> None:
+    """Raises a `ValueError` if it is not a training algorithm, or a compiled one."""
+    if not isinstance(algorithm, TrainingAlgorithm):
+        raise ValueError(
+            f"algorithm is a {type(algorithm).__name__}, expected a training algorithm, such as "
+            "jaxgan.alternating(game, optimizers)"
+        )
+    if algorithm.compiled:
+        raise ValueError(
+            "the algorithm is compiled already, expected a pure one: jit, pmap or sharded come last"
+        )
 
 
 def with_ema(state: TrainState) -> tuple[dict[str, Params], dict[str, ModelState]]:

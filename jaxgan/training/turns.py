@@ -150,6 +150,7 @@ def algorithm_of_one_turn(
     accumulate: int = 1,
 ) -> TrainingAlgorithm:
     """The algorithm whose step is a single turn of all players, `turn(state, batch, key)`."""
+    check_arguments(game, optimizers, ema)
     players, decays = tuple(game.losses), dict(ema or {})
     check_players(game, optimizers, (players,), decays)
     of_all = lambda movers, *args: turn(*args)
@@ -158,6 +159,9 @@ def algorithm_of_one_turn(
 
 
 def as_tuples(turns: Sequence[str | Sequence[str]]) -> tuple[Turn, ...]:
+    """Turns as tuples of the players that move in them."""
+    if isinstance(turns, str):
+        raise ValueError(f'turns is "{turns}", expected a list of turns: ["{turns}"]')
     return tuple((turn,) if isinstance(turn, str) else tuple(turn) for turn in turns)
 
 
@@ -201,12 +205,10 @@ def _mean_over_turns(stacks: list[Metrics]) -> Metrics:
     return jax.tree.map(lambda *groups: jnp.mean(jnp.concatenate(groups)), *stacks)
 
 
-def check_players(
-    game: Game,
-    optimizers: Mapping[str, Any],
-    turns: tuple[Turn, ...],
-    decays: dict[str, float | Schedule],
-) -> None:
+def check_arguments(game: Any, optimizers: Any, ema: Any) -> None:
+    """Raises a `ValueError` if an argument of an algorithm is of another kind than expected."""
+    if not isinstance(game, Game):
+        raise ValueError(f"game is a {type(game).__name__}, expected a Game: (game, optimizers)")
     players = ", ".join(game.losses)
     if not isinstance(optimizers, Mapping):
         raise ValueError(
@@ -219,6 +221,21 @@ def check_players(
                 f"the optimizer of {player} is {getattr(optimizer, '__name__', optimizer)!r}, "
                 "expected one of optax, such as optax.adam(2e-4, b1=0.5)"
             )
+    if ema is not None and not isinstance(ema, Mapping):
+        raise ValueError(f"ema is {ema!r}, expected a dict of decays by player")
+
+
+def check_players(
+    game: Game,
+    optimizers: Mapping[str, Any],
+    turns: tuple[Turn, ...],
+    decays: dict[str, float | Schedule],
+) -> None:
+    """Raises a `ValueError` unless turns, optimizers and averages are those of the game's players.
+
+    And if a decay is out of its range.
+    """
+    players = ", ".join(game.losses)
     named = {"turns": {name for turn in turns for name in turn}, "optimizers": set(optimizers)}
     for where, names in {**named, "ema": set(decays)}.items():
         if unknown := sorted(names - set(game.losses)):

@@ -8,7 +8,7 @@ import optax
 
 from jaxgan.game import Game, LossFn, own_gradient, own_gradients
 from jaxgan.training.state import TrainingAlgorithm, TrainState
-from jaxgan.training.turns import algorithm_of_one_turn, commit, optimizer_step
+from jaxgan.training.turns import algorithm_of_one_turn, check_arguments, commit, optimizer_step
 from jaxgan.types import Batch, ByPlayer, Metrics, Params, PRNGKey, Schedule
 
 
@@ -52,6 +52,7 @@ def unrolled(
       ...     game, {"discriminator": adam, "generator": adam}, num_steps=5
       ... )  # doctest: +SKIP
     """
+    check_arguments(game, optimizers, ema)
     name = next(iter(game.losses)) if follower is None else follower
     if name not in game.losses:
         raise ValueError(f"follower is {name}; the players are {', '.join(game.losses)}")

@@ -8,6 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -21,7 +22,11 @@ from jaxgan.types import ModelState, Params
 
 
 def save(
-    path: str | Path, params: Params, model_state: ModelState, *, record: Mapping[str, Any]
+    path: str | Path,
+    params: Params,
+    model_state: ModelState,
+    *,
+    record: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Writes a network's `params/...` and `model_state/...`, with a record of their origin.
 
@@ -38,7 +43,7 @@ def save(
         jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf, order="C")
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
     }
-    content = to_bytes(arrays, metadata={"record": json.dumps(record)})
+    content = to_bytes(arrays, metadata={"record": json.dumps(dict(record))})
     Path(path).write_bytes(content)  # with the permissions of any other file
 
 
