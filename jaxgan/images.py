@@ -1,9 +1,7 @@
 """Image grids and animations as files."""
 
-import contextlib
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.errors import UserError
+from jaxgan.files import replacing
 
 
 def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndarray:
@@ -128,28 +127,6 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
     with replacing(path) as part, imageio.get_writer(part, fps=fps, macro_block_size=2) as writer:
         for picture in pictures:
             writer.append_data(np.asarray(picture))
-
-
-@contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A path of the same ending, whose file takes the place of `path` when it is complete.
-
-    Whatever ends the program leaves the old file or the new one. `save_grid` and `save_animation`
-    write in this way.
-
-    Args:
-      path: the file to write.
-
-    Example:
-      >>> with replacing("curves.png") as part:  # doctest: +SKIP
-      ...     figure.savefig(part)
-    """
-    part = Path(path).with_name(f".{Path(path).name}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:

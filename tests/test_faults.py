@@ -350,7 +350,7 @@ def test_without_locks_a_warning_says_so(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_what_a_kill_leaves_of_a_first_start_is_no_obstacle(tmp_path):
     (tmp_path / ".lock").touch()
-    (tmp_path / "config.json.part").write_text('{"exp')
+    (tmp_path / ".config.json").write_text('{"exp')
     assert run(tmp_path, num_steps=2) == 0
 
 

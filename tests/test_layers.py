@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    {"types", "errors"},
+    {"types", "errors", "files"},
     {"parallel/axis", "parallel/multihost", "weights", "schedules"},
     {"augment", "latents", "ops"},
     {

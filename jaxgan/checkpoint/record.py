@@ -3,10 +3,11 @@
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from jaxgan.files import replacing
 
 
 def read_record(directory: Path, step: int) -> dict[str, Any]:
@@ -34,11 +35,8 @@ def set_score(directory: Path, step: int, score: float) -> None:
     record = read_record(directory, step) | {"score": score}
     del record["seal"]
     path = directory / str(step) / "record" / "metadata"
-    with path.with_name("metadata.part").open("w", encoding="utf-8") as file:
-        json.dump(sealed(record), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path.with_name("metadata.part"), path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(sealed(record)), encoding="utf-8")
 
 
 class NewestAndBest:

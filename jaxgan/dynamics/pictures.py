@@ -11,6 +11,7 @@ import numpy as np
 from jaxgan.dynamics.eigenvalues import Spectrum
 from jaxgan.dynamics.field import Field
 from jaxgan.dynamics.path import Path
+from jaxgan.files import replacing
 
 
 def draw_field(
@@ -94,4 +95,5 @@ def save_picture(path: str | FilePath, draw: Callable[[Any], None], *, columns: 
 
     figure = Figure(figsize=(5 * columns, 4.5), layout="constrained")
     draw(figure.subplots(1, columns))
-    figure.savefig(path, dpi=110)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=110)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxgan.images import replacing
+from jaxgan.files import replacing
 
 PLAYER_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red")
 

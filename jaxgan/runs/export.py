@@ -9,10 +9,11 @@ import numpy as np
 
 from jaxgan import images, weights
 from jaxgan.errors import RunError
+from jaxgan.files import replacing
 from jaxgan.parallel import multihost
 from jaxgan.runs import arguments, commands, onnx, programs
 from jaxgan.runs.experiment import Config, resumable_fields
-from jaxgan.runs.files import check_place, make_folder
+from jaxgan.runs.files import check_place, make_folder, write_atomically
 from jaxgan.runs.recorded import read_run
 from jaxgan.runs.report import render
 from jaxgan.runs.run import Run
@@ -57,7 +58,8 @@ def export(args: arguments.Export) -> None:
         if name == "safetensors":
             write_safetensors(path, run, player, args.license)
         else:
-            path.write_bytes(contents[name])
+            with replacing(path) as part:
+                part.write_bytes(contents[name])
         print(f"{path}: {run.directory} at step {run.step}, {path.stat().st_size:,} bytes")
     if not is_file:
         write_card(args.out, run, player, formats, args.license, program)
@@ -126,7 +128,7 @@ def write_card(
         license=license_name,
         opset=onnx.OPSET,
     )
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    write_atomically(folder / "README.md", text)
 
 
 # ---- helpers of the above

@@ -1,13 +1,11 @@
 """Output files: checks before they are computed, and atomic writes."""
 
-import os
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
 from jaxgan.errors import UserError
-
-PART = ".part"  # ending of a file that is being written
+from jaxgan.files import replacing
 
 
 def check_place(path: Path, *, endings: Collection[str] = ()) -> None:
@@ -53,15 +51,9 @@ def make_folder(folder: Path, *, what: str = "path") -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Writes a text file atomically: whatever ends the program leaves the old file or the new one.
-
-    The content is on the disk before it takes the place of the old one.
-    """
-    with path.with_name(path.name + PART).open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path.with_name(path.name + PART), path)
+    """Writes a text file atomically (`replacing`), in UTF-8."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def of_steps(folder: Path, ending: str, *, after: int = -1) -> list[Path]:

@@ -26,7 +26,7 @@ from jaxgan.parallel import multihost
 from jaxgan.runs import attempt, compiled, failures, lock, members, session, tables
 from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
 from jaxgan.runs.experiment import Config, Experiment
-from jaxgan.runs.files import PART, make_folder, of_steps
+from jaxgan.runs.files import make_folder, of_steps
 from jaxgan.runs.lock import locked
 from jaxgan.runs.training_config import TrainingConfig
 
@@ -200,7 +200,7 @@ def _check(config: Config) -> None:
 def _create(directory: Path) -> None:
     """Creates the run directory, and checks that it can be written to and is empty or a run's."""
     make_folder(directory, what="--run-dir")
-    started = {lock.NAME, f"config.json{PART}"}  # by a start that was killed before its record
+    started = {lock.NAME, ".config.json"}  # by a start that was killed before its record
     others = {path.name for path in directory.iterdir()} - started
     if others and "config.json" not in others:
         raise RunError(

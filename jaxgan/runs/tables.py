@@ -9,6 +9,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from jaxgan.files import replacing
+
 Values = Mapping[str, float]
 
 
@@ -56,7 +58,8 @@ def save_side_by_side(path: Path, pictures: Sequence[Path], *, columns: int = 5)
     grid = Image.new("RGB", (columns * width, -(-len(images) // columns) * height), "white")
     for i, image in enumerate(images):
         grid.paste(image, (i % columns * width, i // columns * height))
-    grid.save(path)
+    with replacing(path) as part:
+        grid.save(part)
 
 
 def save_comparison(path: Path, metric: str, rows: Mapping[str, Sequence[Values | None]]) -> None:
@@ -78,7 +81,8 @@ def save_comparison(path: Path, metric: str, rows: Mapping[str, Sequence[Values 
     ax.set_xticks(range(len(rows)), list(rows), rotation=30, ha="right")
     ax.set(ylabel=metric)
     ax.grid(axis="y", alpha=0.3)
-    figure.savefig(path, dpi=110)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=110)
 
 
 def _read(path: Path) -> Image.Image:

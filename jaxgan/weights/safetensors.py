@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
 
 from jaxgan.errors import WeightsError
+from jaxgan.files import replacing
 from jaxgan.types import ModelState, Params
 
 
@@ -44,7 +45,8 @@ def save(
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
     }
     content = to_bytes(arrays, metadata={"record": json.dumps(dict(record))})
-    Path(path).write_bytes(content)  # with the permissions of any other file
+    with replacing(path) as part:
+        part.write_bytes(content)  # with the permissions of any other file
 
 
 def load(path: str | Path) -> tuple[Params, ModelState]:

@@ -44,6 +44,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors.numpy import save as to_bytes
 
 from jaxgan.errors import WeightsError
+from jaxgan.files import replacing
 from jaxgan.types import ModelState, Params
 from jaxgan.weights.safetensors import load_arrays
 from jaxgan.weights.torch_file import load_torch
@@ -151,7 +152,8 @@ def load_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 def save_state_dict(path: str | Path, state_dict: Arrays) -> None:
     """Writes arrays by name as `.safetensors`, for `safetensors.torch.load_file`."""
-    Path(path).write_bytes(to_bytes(dict(state_dict), metadata={"format": "pt"}))
+    with replacing(path) as part:
+        part.write_bytes(to_bytes(dict(state_dict), metadata={"format": "pt"}))
 
 
 # ---- layouts of arrays

@@ -1,0 +1,31 @@
+"""Atomic replacement of files."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A path of the same ending, whose file takes the place of `path` when it is complete.
+
+    Whatever ends the program leaves the old file or the new one: the content is on the disk before
+    it takes the old one's place. `save_grid`, `save_animation` and all files of runs are written in
+    this way.
+
+    Args:
+      path: the file to write.
+
+    Example:
+      >>> with replacing("curves.png") as part:  # doctest: +SKIP
+      ...     figure.savefig(part)
+    """
+    part = Path(path).with_name(f".{Path(path).name}")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
