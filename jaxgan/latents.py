@@ -12,6 +12,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jaxgan.ops import at_least_float32
 from jaxgan.parallel import axis
 from jaxgan.types import Array, PRNGKey
 
@@ -239,7 +240,7 @@ def mean_and_log_var(q: Array) -> tuple[Array, Array]:
       q: encoder output, `[batch, 2, dim]`.
 
     Returns:
-      Mean and log-variance, `[batch, dim]` each.
+      Mean and log-variance, `[batch, dim]` each, at least float32.
 
     Raises:
       ValueError: q has another shape.
@@ -252,6 +253,7 @@ def mean_and_log_var(q: Array) -> tuple[Array, Array]:
     """
     if q.ndim != 3 or q.shape[1] != 2:
         raise ValueError(f"the encoder returns {q.shape}, expected [batch, 2, dim]")
+    q = at_least_float32(q)
     return q[:, 0], q[:, 1]
 
 

@@ -8,7 +8,7 @@ from jaxgan.types import Params
 
 
 def clip_weights(bound: float) -> optax.GradientTransformation:
-    """Weight clipping: after the step every parameter lies in `[-bound, bound]`.
+    """Weight clipping: after the step every parameter lies in `[-bound, bound]`, up to rounding.
 
     The last part of a chain, after the learning rate.
 

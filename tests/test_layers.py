@@ -10,7 +10,8 @@ from tests.conftest import ROOT
 LAYERS = [
     {"types", "errors", "files"},
     {"parallel/axis", "parallel/multihost", "weights", "schedules"},
-    {"augment", "latents", "ops"},
+    {"ops"},
+    {"augment", "latents"},
     {
         "losses",
         "penalties",

@@ -31,7 +31,7 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
     Raises:
       DataError: `epoch` is no function; raised by the returned function: an epoch yields no batch,
         a batch that is no dict, or batches of unequal shapes (drop the last one of an epoch if it
-        is smaller); or images of the first batch are neither `uint8` nor floats in [-1, 1].
+        is smaller); or images are neither `uint8` nor floats in [-1, 1].
 
     Example:
       >>> loader = [{"image": np.zeros((2, 8, 8, 1), np.uint8)}] * 3
@@ -50,17 +50,18 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
         shapes = {name: array.shape for name, array in batch.items()}
         if position["shapes"] is None:
             position["shapes"] = shapes
-            check_images(batch)
         if shapes != position["shapes"]:
             raise DataError(
                 f"batches have the shapes {position['shapes']} and {shapes}, expected equal ones; "
                 "drop the last batch of an epoch if it is smaller"
             )
+        check_images(batch)
         return with_float_images(batch)
 
     def batches(start: int, count: int) -> Batch:
         if position["next"] != start:
             position["stream"] = itertools.islice(_epochs(epoch), start, None)
+        position["next"] = None  # after an error, the stream is read again from its beginning
         taken = [checked(batch) for batch in itertools.islice(position["stream"], count)]
         position["next"] = start + count
         return jax.tree.map(lambda *rows: np.stack(rows), *taken)

@@ -81,7 +81,9 @@ def evaluator(
 
     Raises:
       ValueError: `num_samples` is below 1 or too few for a metric, a metric is none, such as a
-        function that was not called, the examples lack the target, or the game has no `sample`.
+        function that was not called, the examples lack the target or have several lengths, `mode`
+        is another word, or the game has no `sample`. Raised by the returned function: two metrics
+        have records of one name, or none is named `best`.
       DataError: images are neither `uint8` nor floats in [-1, 1].
       MetricError: raised by the returned function: samples are not finite.
 
@@ -104,7 +106,12 @@ def evaluator(
             for prefix, part_evaluator in evaluators.items()
             for record in part_evaluator(state).values()
         )
-        return {record.name: record for record in records}
+        by_name = {record.name: record for record in records}
+        if evaluation.best is not None and evaluation.best not in by_name:
+            raise ValueError(
+                f"best is {evaluation.best}, expected one of the records: {', '.join(by_name)}"
+            )
+        return by_name
 
     return evaluate
 
@@ -253,7 +260,10 @@ class _Evaluator:
         """Records of the generated rows' accumulators merged with those of the real examples."""
         records: Records = {}
         for metric, real, acc in zip(self.metrics, self.real_accumulators, generated, strict=True):
-            records |= metric.compute(metric.merge(real, acc))
+            own = metric.compute(metric.merge(real, acc))
+            if twice := sorted(records.keys() & own.keys()):
+                raise ValueError(f"two metrics have a record {twice[0]}; leave one of them out")
+            records |= own
         return records
 
 
@@ -270,6 +280,11 @@ def _num_samples(evaluation: Evaluation, requested: int | None) -> int:
     examples, target = evaluation.examples, evaluation.target
     if target not in examples:
         raise ValueError(f"the examples have {', '.join(examples)} and no {target}")
+    lengths = {name: len(rows) for name, rows in examples.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the examples have the lengths {lengths}, expected one length for all")
+    if evaluation.mode not in ("min", "max"):
+        raise ValueError(f"mode is {evaluation.mode!r}, expected min or max")
     check_images(examples)
     for name, metric in evaluation.metrics.items():
         if not isinstance(metric, Metric):

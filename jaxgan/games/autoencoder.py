@@ -134,7 +134,12 @@ class _Autoencoder:
                 own["decoder"], state["decoder"], output, key=keys.decoder, train=True
             )
         check_like(output, batch["image"], network="autoencoder")
-        return jnp.mean(self.error(output, batch["image"])), LossAux(state, {})
+        errors = self.error(output, batch["image"])
+        if errors.shape not in ((), output.shape[:1]):
+            raise ValueError(
+                f"error has the shape {errors.shape}, expected one per image, {output.shape[:1]}"
+            )
+        return jnp.mean(errors), LossAux(state, {})
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         check_batch(batch, "image")

@@ -12,7 +12,7 @@ from jaxgan.latents import Latent
 from jaxgan.parallel import axis
 from jaxgan.penalties import Penalty, Regularizer
 from jaxgan.penalties.penalty import check_penalty, takes
-from jaxgan.types import Array, Batch, ByPlayer
+from jaxgan.types import Array, Batch, ByPlayer, PRNGKey
 
 Encode = Callable[[ByPlayer, ByPlayer, Array], Array]
 
@@ -106,7 +106,16 @@ def checked_corruption(name: str, corruption: Corruption | None) -> Corruption:
             f"{name} is {named(corruption)}, expected a function (key, images) -> images, such as "
             "corruptions.gaussian_noise(0.5)"
         )
-    return lambda key, images: axis.sampled(lambda own_key: corruption(own_key, images), key)
+
+    def checked(key: PRNGKey, images: Array) -> Array:
+        output = axis.sampled(lambda own_key: corruption(own_key, images), key)
+        if len(output) != len(images):
+            raise ValueError(
+                f"{name} returned {len(output)} images of {len(images)}, expected as many"
+            )
+        return output
+
+    return checked
 
 
 def named(value: Any) -> str:
@@ -125,7 +134,7 @@ def check_logits(logits: Array, num_examples: int) -> None:
             f"the discriminator's logits have the shape {logits.shape}, expected [batch] or "
             "[batch, height, width]" + ("; return logits[:, 0]" if logits.shape[1:] == (1,) else "")
         )
-    if num_examples % len(logits):
+    if not len(logits) or num_examples % len(logits):
         raise ValueError(
             f"the discriminator has logits of {len(logits)} examples, expected those of the "
             f"{num_examples} that it was given"

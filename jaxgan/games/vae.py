@@ -20,6 +20,7 @@ from jaxgan.games.checks import (
 )
 from jaxgan.games.shared import normal_prior, sample_prior
 from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
+from jaxgan.ops import at_least_float32
 from jaxgan.parallel import axis
 from jaxgan.schedules import scheduled
 from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
@@ -176,14 +177,15 @@ def vae_bounds(
     likelihood = _checked_likelihood(likelihood)
 
     def bounds(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Bounds:
-        own, state, x = params[PLAYER], model_state[PLAYER], batch["image"]
+        own, state = params[PLAYER], model_state[PLAYER]
+        x = at_least_float32(batch["image"])
         q, _ = encoder.apply(own["encoder"], state["encoder"], x, train=False)
         mean, log_var = latents.mean_and_log_var(q)
 
         def add_sample(total: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
             z = latents.gaussian(jax.random.fold_in(key, i), mean, log_var)
             outputs, _ = decoder.apply(own["decoder"], state["decoder"], z, train=False)
-            log_p = likelihood.log_prob(own["likelihood"], outputs, x)
+            log_p = likelihood.log_prob(own["likelihood"], at_least_float32(outputs), x)
             log_w = log_p + gaussian_log_prob(z) - gaussian_log_prob(z, mean, log_var)
             return (total[0] + log_p, jnp.logaddexp(total[1], log_w)), None
 
@@ -220,8 +222,9 @@ class _VAE:
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
         check_batch(batch, "image")
         key_encoder, key_decoder = jax.random.split(key)
-        e_params, e_state = self.encoder.init(key_encoder, batch["image"])
-        q, _ = self.encoder.apply(e_params, e_state, batch["image"], train=False)
+        x = self.observe(jax.random.fold_in(key, 2), batch["image"])
+        e_params, e_state = self.encoder.init(key_encoder, x)
+        q, _ = self.encoder.apply(e_params, e_state, x, train=False)
         d_params, d_state = self.decoder.init(key_decoder, latents.mean_and_log_var(q)[0])
         params = {"encoder": e_params, "decoder": d_params, "likelihood": self.likelihood.init()}
         return {PLAYER: params}, {PLAYER: {"encoder": e_state, "decoder": d_state}}
@@ -231,7 +234,7 @@ class _VAE:
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
         own, state = params[PLAYER], dict(model_state[PLAYER])
-        x = self.observe(keys.observe, batch["image"])
+        x = at_least_float32(self.observe(keys.observe, batch["image"]))
         q, state["encoder"] = self.encoder.apply(
             own["encoder"], state["encoder"], x, key=keys.encoder, train=True
         )
@@ -244,6 +247,7 @@ class _VAE:
             own["decoder"], state["decoder"], z, key=keys.decoder, train=True
         )
         check_like(outputs, x, network="decoder")
+        outputs = at_least_float32(outputs)
         log_p = self.likelihood.log_prob(own["likelihood"], outputs, x)
         divergence = gaussian_kl(*posterior)
         log_likelihood, kl = jnp.mean(log_p), jnp.mean(jnp.sum(divergence, axis=-1))

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 
 from jaxgan import latents, losses
 from jaxgan.game import Game
-from jaxgan.metrics.neighbours import squared_distances
 from jaxgan.types import Array, ByPlayer
 
 
@@ -161,7 +160,8 @@ def code_distance(codes: Array, normal: Array, *, k: int = 5) -> Array:
       `[n]`.
 
     Raises:
-      ValueError: k is below 1, or there are fewer than k normal examples.
+      ValueError: k is below 1, there are fewer than k normal examples, or the two are not codes of
+        one shape.
 
     Reference:
       Ramaswamy, Rastogi and Shim, *Efficient Algorithms for Mining Outliers from Large Data Sets*,
@@ -178,9 +178,14 @@ def code_distance(codes: Array, normal: Array, *, k: int = 5) -> Array:
             f"k is {k} and there are {normal.shape[0]} normal examples; choose k from 1 to their "
             "number"
         )
+    if codes.shape[1:] != normal.shape[1:]:
+        raise ValueError(
+            f"codes have the shape {codes.shape} and normal {normal.shape}, expected codes of "
+            "normal images: game.encode(params, model_state, images)"
+        )
     flat = lambda x: x.reshape(x.shape[0], -1)
-    centre = jnp.mean(flat(normal), axis=0, keepdims=True)  # centring reduces rounding errors
-    squares = squared_distances(flat(codes) - centre, flat(normal) - centre)
+    # From differences, which XLA fuses with their sum: products cancel between distant clusters.
+    squares = jnp.sum((flat(codes)[:, None] - flat(normal)[None]) ** 2, axis=-1)
     return jnp.mean(jnp.sqrt(-jax.lax.top_k(-squares, k)[0]), axis=1)
 
 

@@ -98,8 +98,8 @@ def gaussian(std: float | None = None) -> Likelihood:
         chex.assert_equal_shape([means, x])
         log_std = params["log_std"] if std is None else jnp.asarray(math.log(std))
         d = math.prod(x.shape[1:])
-        squares = _sum((x - means) ** 2) / 2.0
-        return -squares * jnp.exp(-2.0 * log_std) - d * (log_std + 0.5 * math.log(2.0 * math.pi))
+        squares = _sum(((x - means) * _inverse_std(2.0 * log_std)) ** 2) / 2.0
+        return -squares - d * (log_std + 0.5 * math.log(2.0 * math.pi))
 
     return Likelihood(init, log_prob, lambda means: means)
 
@@ -141,9 +141,14 @@ def gaussian_log_prob(x: Array, mean: Array | float = 0.0, log_var: Array | floa
       >>> gaussian_log_prob(jnp.zeros((1, 2)))  # -log(2 pi)
       Array([-1.837877], dtype=float32)
     """
-    # A product of squares would be 0 times infinity from a log_var of -88 on.
-    squares = ((x - mean) * jnp.exp(-0.5 * jnp.asarray(log_var))) ** 2
+    squares = ((x - mean) * _inverse_std(jnp.asarray(log_var))) ** 2
     return -0.5 * jnp.sum(squares + log_var + math.log(2.0 * math.pi), axis=-1)
+
+
+def _inverse_std(log_var: Array) -> Array:
+    """`exp(-log_var / 2)`, at most the largest float: infinity times a difference of 0 is NaN."""
+    largest = math.log(float(jnp.finfo(jnp.result_type(log_var, jnp.float32)).max)) - 1.0
+    return jnp.exp(-0.5 * jnp.maximum(log_var, -2.0 * largest))
 
 
 def _sum(x: Array) -> Array:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from jaxgan.errors import MetricError
-from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
+from jaxgan.metrics.metric import RAW, Means, Metric, MetricRecord, Records, check_enough, checked
 
 
 def accuracy() -> Metric:
@@ -24,7 +26,7 @@ def accuracy() -> Metric:
       0.667
     """
 
-    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+    def update(acc: Means, *, real: Any = None, generated: Any = None) -> Means:
         if real is None or generated is None:
             raise MetricError("labels and logits are compared in pairs; pass both")
         labels, logits = checked(real, "real"), checked(generated, "generated")
@@ -33,11 +35,17 @@ def accuracy() -> Metric:
                 f"labels have shape {labels.shape} and logits {logits.shape}; "
                 "expected [n] and [n, classes]"
             )
+        classes = logits.shape[1]
+        if not np.issubdtype(labels.dtype, np.integer) or not np.isin(labels, range(classes)).all():
+            raise MetricError(
+                f"labels are {labels.dtype} from {labels.min()} to {labels.max()}, expected "
+                f"integers from 0 to {classes - 1}"
+            )
         return acc.plus((logits.argmax(axis=1) == labels)[None])
 
-    def compute(acc: Sums) -> Records:
+    def compute(acc: Means) -> Records:
         check_enough(acc.n, "paired", 1)
         value, error = float(acc.mean[0]), acc.standard_error[0]
         return {"accuracy": MetricRecord("accuracy", value, error, acc.n, acc.n)}
 
-    return Metric(Sums, update, Sums.merge, compute, RAW, paired=True)
+    return Metric(Means, update, Means.merge, compute, RAW, paired=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jaxgan.errors import MetricError
-from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
+from jaxgan.metrics.metric import RAW, Means, Metric, MetricRecord, Records, check_enough, checked
 
 
 def averages(*names: str) -> Metric:
@@ -30,7 +30,7 @@ def averages(*names: str) -> Metric:
     if not names:
         raise ValueError("averages() got no names, expected at least one")
 
-    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+    def update(acc: Means, *, real: Any = None, generated: Any = None) -> Means:
         if generated is None:
             return acc
         rows = checked(generated, "generated")
@@ -41,7 +41,7 @@ def averages(*names: str) -> Metric:
             )
         return acc.plus(rows.T)
 
-    def compute(acc: Sums) -> Records:
+    def compute(acc: Means) -> Records:
         check_enough(acc.n, "generated", 1)
         per_name = zip(names, acc.mean, acc.standard_error, strict=True)
         return {
@@ -51,4 +51,4 @@ def averages(*names: str) -> Metric:
 
     # A value belongs to an example, so repeating an example adds no information: `paired` keeps
     # evaluations from repeating one.
-    return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False, paired=True)
+    return Metric(Means, update, Means.merge, compute, RAW, takes_real=False, paired=True)

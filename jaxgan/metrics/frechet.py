@@ -73,7 +73,7 @@ def frechet_distance(features: Features = PIXELS) -> Metric:
     def update(acc: Accumulator, *, real: Any = None, generated: Any = None) -> Accumulator:
         for side, rows in (("real", real), ("generated", generated)):
             if rows is not None and len(rows):
-                new = moments(checked(rows, side))
+                new = moments(checked(rows, side, rank=2))
                 acc = acc._replace(**{side: _merged(getattr(acc, side), new)})
         return of_one_width(acc)
 

@@ -68,7 +68,9 @@ def classifier_score(features: Features, *, splits: int = 10) -> Metric:
 
     fewest = max(splits, 2)
     logits = features.score_logits
-    return collecting(compute, features=features, output=logits, min_real=0, min_generated=fewest)
+    return collecting(
+        compute, features=features, output=logits, min_real=0, min_generated=fewest, rank=2
+    )
 
 
 def _score(log_p: np.ndarray) -> float:

@@ -94,7 +94,8 @@ def kernel_distance(
         )
         return {name: record}
 
-    return collecting(compute, features=features, prepare=partial(np.asarray, dtype=np.float32))
+    prepare = partial(np.asarray, dtype=np.float32)
+    return collecting(compute, features=features, prepare=prepare, rank=2)
 
 
 def _of_subsets(real: np.ndarray, generated: np.ndarray, count: int, seed: int) -> list[float]:

@@ -79,4 +79,4 @@ def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
         )
         return {name: record}
 
-    return collecting(compute, features=features, min_real=100, min_generated=1)
+    return collecting(compute, features=features, min_real=100, min_generated=1, rank=2)

@@ -144,30 +144,32 @@ class Collected(NamedTuple):
     shape: tuple[int, ...] | None = None
 
 
-class Sums(NamedTuple):
-    """Accumulator of means: sums over examples of each value and of its square, in float64."""
+class Means(NamedTuple):
+    """Accumulator of means: of each value its mean and sum of squared deviations, in float64.
+
+    Both are merged without cancellation (Chan, Golub and LeVeque, 1983).
+    """
 
     n: int = 0
-    first: np.ndarray | float = 0.0
-    second: np.ndarray | float = 0.0
+    mean: np.ndarray = np.zeros(0)
+    scatter: np.ndarray = np.zeros(0)
 
-    def plus(self, values: np.ndarray) -> "Sums":
+    def plus(self, values: np.ndarray) -> "Means":
         """Adds n examples, `values` `[num_values, n]`."""
+        if not values.shape[1]:
+            return self
         values = values.astype(np.float64)
-        return Sums(
-            self.n + values.shape[1],
-            self.first + values.sum(axis=1),
-            self.second + (values**2).sum(axis=1),
-        )
+        mean = values.mean(axis=1)
+        scatter = np.sum((values - mean[:, None]) ** 2, axis=1)
+        return self.merge(Means(values.shape[1], mean, scatter))
 
-    def merge(self, other: "Sums") -> "Sums":
-        """Sums over the examples of both."""
-        return Sums(self.n + other.n, self.first + other.first, self.second + other.second)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean of each value, `[num_values]`."""
-        return np.asarray(self.first) / self.n
+    def merge(self, other: "Means") -> "Means":
+        """Means over the examples of both."""
+        if not self.n or not other.n:
+            return self if self.n else other
+        n, shift = self.n + other.n, other.mean - self.mean
+        scatter = self.scatter + other.scatter + shift**2 * (self.n * other.n / n)
+        return Means(n, self.mean + shift * (other.n / n), scatter)
 
     @property
     def standard_error(self) -> list[float | None]:
@@ -179,8 +181,7 @@ class Sums(NamedTuple):
     @property
     def deviation(self) -> np.ndarray:
         """Sample standard deviation of each value (`ddof=1`), `[num_values]`, of two or more."""
-        variance = np.maximum(np.asarray(self.second) / self.n - self.mean**2, 0.0)
-        return np.sqrt(variance * self.n / (self.n - 1))
+        return np.sqrt(self.scatter / (self.n - 1))
 
 
 def collecting(
@@ -191,6 +192,7 @@ def collecting(
     prepare: Callable[[np.ndarray], np.ndarray] = lambda rows: rows,
     min_real: int = 2,
     min_generated: int = 2,
+    rank: int | None = None,
 ) -> Metric:
     """Makes a metric whose accumulator collects the rows themselves.
 
@@ -199,6 +201,7 @@ def collecting(
       features, output: as in `Metric`.
       prepare: function of the rows whose result is stored in their place, to save memory.
       min_real, min_generated: minimum number of rows; with `min_real=0` real rows are ignored.
+      rank: number of axes of the rows, 2 for features `[n, width]`; any if `None`.
 
     Returns:
       The metric.
@@ -215,7 +218,7 @@ def collecting(
     def update(acc: Collected, *, real: Any = None, generated: Any = None) -> Collected:
         for side, rows in (("real", real if takes_real else None), ("generated", generated)):
             if rows is not None:
-                rows = checked(rows, side)
+                rows = checked(rows, side, rank=rank)
                 shape = _one_shape(acc.shape, rows.shape[1:])
                 chunks = (*getattr(acc, side), prepare(rows))
                 acc = acc._replace(shape=shape, **{side: chunks})
@@ -244,15 +247,21 @@ def collecting(
     )
 
 
-def checked(rows: Any, side: str) -> np.ndarray:
+def checked(rows: Any, side: str, *, rank: int | None = None) -> np.ndarray:
     """Returns rows as a NumPy array after checking that all are finite, and images floats.
 
     Rows of half precision become float32, in which metrics are computed.
 
     Raises:
-      MetricError: rows are not finite (the message has their number), or images of integers.
+      MetricError: rows are not finite (the message has their number), images of integers, or not
+        of this rank.
     """
     rows = np.asarray(rows)
+    if rank is not None and rows.ndim != rank:
+        raise MetricError(
+            f"{side} features have the shape {rows.shape}, expected [n, width], such as those of a "
+            "network's last layer"
+        )
     if jnp.issubdtype(rows.dtype, jnp.floating):  # NumPy does not know bfloat16
         rows = rows.astype(np.promote_types(rows.dtype, np.float32), copy=False)
     if rows.ndim == 4 and np.issubdtype(rows.dtype, np.integer):  # differences would wrap around

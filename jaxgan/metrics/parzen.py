@@ -84,7 +84,9 @@ def parzen_log_likelihood(
         )
         return {record.name: record}
 
-    return collecting(compute, features=PIXELS, prepare=_scaled, min_real=1, min_generated=1)
+    return collecting(
+        compute, features=PIXELS, prepare=_scaled, min_real=1, min_generated=1, rank=2
+    )
 
 
 def log_likelihoods(x: np.ndarray, samples: np.ndarray, bandwidth: float) -> np.ndarray:
@@ -119,4 +121,9 @@ def _log_mean_window(x: Array, samples: Array, bandwidth: float) -> Array:
 
 
 def _scaled(images: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(images.dtype, np.floating):
+        raise MetricError(
+            f"images have the dtype {images.dtype}, expected floats in [-1, 1]: "
+            "jaxgan.data.as_float(images)"
+        )
     return (np.asarray(images, np.float32) + 1.0) / 2.0

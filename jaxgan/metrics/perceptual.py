@@ -10,10 +10,10 @@ import numpy as np
 from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import (
     Features,
+    Means,
     Metric,
     MetricRecord,
     Records,
-    Sums,
     check_enough,
     checked,
     described,
@@ -82,7 +82,7 @@ def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
         raise MetricError("a head of lpips has a negative weight; expected weights of at least 0")
     name = backbone.score_name("lpips")
 
-    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+    def update(acc: Means, *, real: Any = None, generated: Any = None) -> Means:
         if real is None or generated is None:
             raise MetricError("targets and outputs are compared in pairs; pass both")
         shapes = [[m.shape for m in maps] for maps in (real, generated)]
@@ -97,13 +97,13 @@ def lpips(backbone: Features, heads: Sequence[Any]) -> Metric:
         ]
         return acc.plus(np.asarray(_distance(*maps, weights))[None])
 
-    def compute(acc: Sums) -> Records:
+    def compute(acc: Means) -> Records:
         check_enough(acc.n, "paired", 1)
         value, error = float(acc.mean[0]), acc.standard_error[0]
         record = MetricRecord(name, value, error, acc.n, acc.n, **described(backbone))
         return {name: record}
 
-    return Metric(Sums, update, Sums.merge, compute, backbone, "maps", paired=True)
+    return Metric(Means, update, Means.merge, compute, backbone, "maps", paired=True)
 
 
 _distance = jax.jit(lpips_distance)

@@ -105,7 +105,12 @@ def precision_recall_density_coverage(
 
     prepare = partial(np.asarray, dtype=np.float32)
     return collecting(
-        compute, features=features, prepare=prepare, min_real=max_k + 1, min_generated=max_k + 1
+        compute,
+        features=features,
+        prepare=prepare,
+        min_real=max_k + 1,
+        min_generated=max_k + 1,
+        rank=2,
     )
 
 

@@ -41,6 +41,8 @@ def confusion_matrix(labels: Array, predicted: Array, num_classes: int) -> np.nd
             "expected one shape"
         )
     for name, classes in (("a label", true), ("a predicted class", guess)):
+        if not np.issubdtype(classes.dtype, np.integer):
+            raise MetricError(f"{name} has the dtype {classes.dtype}, expected integers")
         wrong = classes[(classes < 0) | (classes >= num_classes)]
         if wrong.size:
             raise MetricError(f"{name} is {wrong[0]}, expected 0 to {num_classes - 1}")

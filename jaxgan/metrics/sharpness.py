@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.errors import MetricError
-from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
+from jaxgan.metrics.metric import RAW, Means, Metric, MetricRecord, Records, check_enough, checked
 from jaxgan.types import Array
 
 
@@ -58,14 +58,14 @@ def sharpness() -> Metric:
       0.25
     """
 
-    def update(acc: tuple[Sums, Sums], *, real: Any = None, generated: Any = None) -> Any:
+    def update(acc: tuple[Means, Means], *, real: Any = None, generated: Any = None) -> Any:
         plus = lambda sums, rows, side: sums if rows is None else sums.plus(_values(rows, side))
         return plus(acc[0], real, "real"), plus(acc[1], generated, "generated")
 
-    def merge(a: tuple[Sums, Sums], b: tuple[Sums, Sums]) -> tuple[Sums, Sums]:
+    def merge(a: tuple[Means, Means], b: tuple[Means, Means]) -> tuple[Means, Means]:
         return a[0].merge(b[0]), a[1].merge(b[1])
 
-    def compute(acc: tuple[Sums, Sums]) -> Records:
+    def compute(acc: tuple[Means, Means]) -> Records:
         real, generated = acc
         check_enough(real.n, "real", 2)
         check_enough(generated.n, "generated", 2)
@@ -80,12 +80,12 @@ def sharpness() -> Metric:
         return {"sharpness": MetricRecord("sharpness", value, error, real.n, generated.n)}
 
     return Metric(
-        lambda: (Sums(), Sums()), update, merge, compute, RAW, min_generated=2, min_real=2
+        lambda: (Means(), Means()), update, merge, compute, RAW, min_generated=2, min_real=2
     )
 
 
 def _values(images: Any, side: str) -> np.ndarray:
-    """Laplacian variance of images, `[1, n]` as `Sums.plus` takes it."""
+    """Laplacian variance of images, `[1, n]` as `Means.plus` takes it."""
     rows = checked(images, side)
     if rows.ndim != 4 or min(rows.shape[1:3]) < 3:
         raise MetricError(

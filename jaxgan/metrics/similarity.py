@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.errors import MetricError
-from jaxgan.metrics.metric import RAW, Metric, MetricRecord, Records, Sums, check_enough, checked
+from jaxgan.metrics.metric import RAW, Means, Metric, MetricRecord, Records, check_enough, checked
 from jaxgan.ops import at_least_float32
 from jaxgan.types import Array
 
@@ -153,7 +153,7 @@ def reconstruction() -> Metric:
     """
     names = ("l1", "mse", "psnr", "ssim")
 
-    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+    def update(acc: Means, *, real: Any = None, generated: Any = None) -> Means:
         if real is None or generated is None:
             raise MetricError("targets and outputs are compared in pairs; pass both")
         real, generated = checked(real, "real"), checked(generated, "generated")
@@ -164,7 +164,7 @@ def reconstruction() -> Metric:
             )
         return acc.plus(np.stack(_errors(real, generated)))
 
-    def compute(acc: Sums) -> Records:
+    def compute(acc: Means) -> Records:
         check_enough(acc.n, "paired", 1)
         per_name = zip(names, acc.mean, acc.standard_error, strict=False)
         return {
@@ -172,7 +172,7 @@ def reconstruction() -> Metric:
             for name, value, error in per_name
         }
 
-    return Metric(Sums, update, Sums.merge, compute, RAW, paired=True)
+    return Metric(Means, update, Means.merge, compute, RAW, paired=True)
 
 
 def ms_ssim_diversity() -> Metric:
@@ -201,7 +201,7 @@ def ms_ssim_diversity() -> Metric:
       ms_ssim 1 ± 0
     """
 
-    def update(acc: Sums, *, real: Any = None, generated: Any = None) -> Sums:
+    def update(acc: Means, *, real: Any = None, generated: Any = None) -> Means:
         if generated is None:
             return acc
         rows = checked(generated, "generated")
@@ -213,13 +213,13 @@ def ms_ssim_diversity() -> Metric:
         rows = rows[: len(rows) // 2 * 2]
         return acc.plus(np.asarray(_ms_ssim(rows[0::2], rows[1::2]))[None])
 
-    def compute(acc: Sums) -> Records:
+    def compute(acc: Means) -> Records:
         check_enough(2 * acc.n, "generated", 2)
         value, error = float(acc.mean[0]), acc.standard_error[0]
         record = MetricRecord("ms_ssim", value, error, num_generated=2 * acc.n)
         return {"ms_ssim": record}
 
-    return Metric(Sums, update, Sums.merge, compute, RAW, takes_real=False, min_generated=2)
+    return Metric(Means, update, Means.merge, compute, RAW, takes_real=False, min_generated=2)
 
 
 _ms_ssim = jax.jit(ms_ssim)

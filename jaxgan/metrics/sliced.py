@@ -79,7 +79,7 @@ def sliced_wasserstein(
         )
         return {name: record}
 
-    return collecting(compute, features=features, prepare=project)
+    return collecting(compute, features=features, prepare=project, rank=2)
 
 
 def _squared_w2(x: np.ndarray, y: np.ndarray) -> np.ndarray:

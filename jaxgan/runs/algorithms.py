@@ -89,7 +89,9 @@ def optimizer(
         )
     schedule = learning_rates(config, learning_rate, **rates)
     if config.optimizer == "rmsprop":  # with the constants of PyTorch, in which papers used it
-        descent = optax.rmsprop(schedule, decay=0.99, eps_in_sqrt=False)
+        unrolled = config.algorithm == "unrolled"  # whose derivative of a root must be finite at 0
+        eps = eps_root(config) if unrolled else 1e-8
+        descent = optax.rmsprop(schedule, decay=0.99, eps=eps, eps_in_sqrt=unrolled)
     else:
         descent = optax.sgd(schedule)
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()

@@ -164,11 +164,6 @@ class Evaluations:
         """Evaluates the state, and returns its score; higher is better."""
         self._console.print(f"evaluating step {step}")
         records = self._evaluate(state)
-        if self._best_by and self._best_by not in records:
-            raise RunError(
-                f"the evaluation has {', '.join(records)}, and not {self._best_by}, by which "
-                "checkpoints are compared; expected one of them as Evaluation(best=)"
-            )
         listed = [dataclasses.asdict(record) for record in records.values()]
         self._entries.append({"step": step, "records": listed})
         best = max(self._entries, key=self._score)["step"]

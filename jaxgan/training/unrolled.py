@@ -29,8 +29,8 @@ def unrolled(
 
     Args:
       game, optimizers, ema: as in `alternating`. The derivative goes through the follower's
-        optimizer: with Adam, set a small `eps_root`, without which it is not finite where a
-        gradient is 0 (of a unit that is never active, for example).
+        optimizer, and must be finite where a gradient is 0 (of a unit that is never active, for
+        example): set a small `eps_root` of Adam, and `eps_in_sqrt` of RMSProp.
       num_steps: k, at least 0, with which this is simultaneous descent.
       follower: the player whose steps are unrolled; the game's first player, which is the
         discriminator of a GAN, by default.
