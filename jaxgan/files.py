@@ -17,9 +17,19 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Args:
       path: the file to write.
 
+    Returns:
+      A context of the path to write.
+
     Example:
-      >>> with replacing("curves.png") as part:  # doctest: +SKIP
-      ...     figure.savefig(part)
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     path = Path(folder) / "curves.txt"
+      ...     _ = path.write_text("old")
+      ...     with replacing(path) as part:
+      ...         _ = part.write_text("new")
+      ...         before = path.read_text()
+      ...     before, path.read_text()
+      ('old', 'new')
     """
     part = Path(path).with_name(f".{Path(path).name}")
     try:

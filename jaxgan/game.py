@@ -52,6 +52,14 @@ class LossAux(NamedTuple):
     Attributes:
       model_state: the player's *own* updated model state.
       metrics: `{name: scalar}`, for logging.
+
+    Example, a loss of a player whose model state counts its turns:
+      >>> def loss(params, model_state, batch, key, step):
+      ...     value = params["x"] ** 2
+      ...     return value, LossAux(model_state["x"] + 1, {"loss": value})
+      >>> (_, aux), _ = own_gradient(loss, "x", {"x": 3.0}, {"x": 7}, {}, None, 0)
+      >>> aux.model_state, float(aux.metrics["loss"])
+      (8, 9.0)
     """
 
     model_state: ModelState
@@ -127,11 +135,18 @@ def split_key(key: PRNGKey, names: type[Keys]) -> Keys:
     Adding a field at the end does not change the other keys. Take all keys of a turn from one
     split: `fold_in(key, i)` would repeat key i of the split.
 
+    Args:
+      key: a scalar typed key.
+      names: the NamedTuple, with a field for each key.
+
+    Returns:
+      An instance of it, of scalar typed keys.
+
     Example:
-      >>> import jax
       >>> Keys = NamedTuple("Keys", [("latent", jax.Array), ("dropout", jax.Array)])
-      >>> split_key(jax.random.key(0), Keys).dropout.shape
-      ()
+      >>> keys = split_key(jax.random.key(0), Keys)
+      >>> keys.dropout.shape, bool(keys.latent == keys.dropout)
+      ((), False)
     """
     return names(*jax.random.split(key, len(names._fields)))  # type: ignore[attr-defined]
 
@@ -181,8 +196,23 @@ def own_gradients(
 ) -> dict[str, LossAndGradient]:
     """`own_gradient` of every player of a game, at the same parameters and on one minibatch.
 
+    Args:
+      game: players and losses.
+      params, model_state: of all players.
+      batch, key, step: arguments of the losses.
+
+    Returns:
+      `{player: ((loss, aux), gradient)}`.
+
     Example:
-      >>> results = own_gradients(game, params, model_state, batch, key, 0)  # doctest: +SKIP
+      >>> losses = {
+      ...     "x": lambda params, *_: (params["x"] * params["y"], LossAux({}, {})),
+      ...     "y": lambda params, *_: (-params["x"] * params["y"], LossAux({}, {})),
+      ... }
+      >>> params = {"x": 2.0, "y": 3.0}
+      >>> results = own_gradients(Game(None, losses), params, {}, {}, jax.random.key(0), 0)
+      >>> {player: float(gradient) for player, (_, gradient) in results.items()}
+      {'x': 3.0, 'y': -2.0}
     """
     return {
         player: own_gradient(loss, player, params, model_state, batch, key, step)

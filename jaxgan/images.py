@@ -63,8 +63,24 @@ def save_grid(
 ) -> None:
     """Writes `grid(images)` to an image file, in the format of the path's suffix.
 
+    Args:
+      path: the file to write, such as `.png`.
+      images: `[n, height, width, channels]`, as of `grid`.
+      columns: number of images per row, as of `grid`.
+      margin: width of the black border between and around the images, in pixels.
+
+    Raises:
+      AssertionError: `images` does not have rank 4.
+      ValueError: there are no images, they have neither 1 nor 3 channels, or the ending is of no
+        format.
+
     Example:
-      >>> save_grid("samples.png", images)  # doctest: +SKIP
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save_grid(f"{folder}/samples.png", np.zeros((6, 8, 8, 3)), columns=3, margin=0)
+      ...     with Image.open(f"{folder}/samples.png") as file:
+      ...         file.size  # width, height
+      (24, 16)
     """
     cells = grid(images, columns=columns, margin=margin)
     with replacing(path) as part:
@@ -83,7 +99,15 @@ def save_animation(path: str | Path, frames: Sequence[Path], *, seconds: float =
       ValueError: there are no frames.
 
     Example:
-      >>> save_animation("a.gif", sorted(Path("samples").glob("step_*.png")))  # doctest: +SKIP
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     frames = [Path(folder) / f"step_{i}.png" for i in range(3)]
+      ...     for i, frame in enumerate(frames):
+      ...         save_grid(frame, np.full((4, 8, 8, 1), i - 1.0))
+      ...     save_animation(f"{folder}/training.gif", frames)
+      ...     with Image.open(f"{folder}/training.gif") as file:
+      ...         file.n_frames
+      3
     """
     if not frames:
         raise ValueError("there are no frames, expected at least one")
@@ -109,7 +133,13 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
       UserError: `.mp4`, and imageio or its ffmpeg is not installed.
 
     Example:
-      >>> save_video("a.gif", [grid(images) for images in steps])  # doctest: +SKIP
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     frames = [grid(np.full((4, 8, 8, 1), value)) for value in (-1.0, 0.0, 1.0)]
+      ...     save_video(f"{folder}/walk.gif", frames, seconds=1.5)
+      ...     with Image.open(f"{folder}/walk.gif") as file:
+      ...         file.n_frames, file.info["duration"]  # milliseconds of a frame
+      (3, 500)
     """
     pictures = [Image.fromarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in frames]
     if Path(path).suffix.lower() != ".mp4":

@@ -104,6 +104,9 @@ def truncated(prior: Latent, bound: float) -> Latent:
       prior: `normal(dim)`.
       bound: largest absolute value of a coordinate, in standard deviations; positive.
 
+    Returns:
+      `(key, n) -> [n, dim]`.
+
     Raises:
       ValueError: the prior is not normal, or the bound is not positive.
 
@@ -125,6 +128,12 @@ class CodeParts(NamedTuple):
       noise: `[n, noise]`.
       categories: one-hot encodings, `[n, k]` for each categorical code of k values.
       continuous: `[n, continuous]`.
+
+    Example:
+      >>> prior = Codes(2, categorical=(3,), continuous=1)
+      >>> parts = prior.split(jnp.array([[0.3, -0.7, 0.0, 0.0, 1.0, 0.5]]))
+      >>> parts.categories[0].tolist(), parts.continuous.tolist()
+      ([[0.0, 0.0, 1.0]], [[0.5]])
     """
 
     noise: Array
@@ -320,9 +329,10 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
       Tom White, *Sampling Generative Networks*, 2016, https://arxiv.org/abs/1609.04468.
 
     Example:
-      >>> import jax.numpy as jnp
       >>> start, end = jnp.array([[1.0, 0.0]]), jnp.array([[0.0, 1.0]])
-      >>> path = slerp(start, end, jnp.linspace(0, 1, 5)[:, None])  # [5, 2]
+      >>> path = slerp(start, end, jnp.linspace(0, 1, 5)[:, None])
+      >>> path.shape, jnp.linalg.norm(path, axis=1).round(3).tolist()
+      ((5, 2), [1.0, 1.0, 1.0, 1.0, 1.0])
     """
     chex.assert_equal_shape([start, end])
     norm = lambda x: jnp.linalg.norm(x, axis=-1, keepdims=True)

@@ -15,6 +15,9 @@ def clip_weights(bound: float) -> optax.GradientTransformation:
     Args:
       bound: largest absolute value of a parameter, positive; 0.01 in the paper.
 
+    Returns:
+      An optax transformation, whose updates need the parameters.
+
     Raises:
       ValueError: the bound is not positive; in an update, it is called without parameters.
 

@@ -57,12 +57,17 @@ def population(
       ValueError: `chunk` is below 1, or hyper-parameters are no arrays of equally many members; in
         `init`, there are other keys than one for each member.
 
-    Example:
+    Example, of one player that minimises x^2, with two learning rates:
       >>> import optax
-      >>> make = lambda h: jaxgan.alternating(
-      ...     game, {"discriminator": optax.adam(h["lr"]), "generator": optax.adam(1e-3)}
-      ... )  # doctest: +SKIP
-      >>> algorithm = population(make, {"lr": jnp.array([1e-4, 1e-3, 1e-2])})  # doctest: +SKIP
+      >>> import jaxgan
+      >>> loss = lambda params, *_: (params["x"] ** 2, jaxgan.LossAux({}, {}))
+      >>> game = jaxgan.Game(lambda *_: ({"x": jnp.array(1.0)}, {"x": {}}), {"x": loss})
+      >>> make = lambda h: jaxgan.simultaneous(game, {"x": optax.sgd(h["lr"])})
+      >>> algorithm = population(make, {"lr": jnp.array([0.25, 0.5])})
+      >>> batches, keys = {"image": jnp.zeros((1, 2, 1))}, member_keys([0, 1])
+      >>> state, _ = algorithm.update(algorithm.init(keys, {}), batches, keys)
+      >>> state.params["x"].tolist()  # 1 - 2 lr
+      [0.5, 0.0]
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}, expected at least 1 member")
@@ -129,8 +134,19 @@ def in_turn(algorithm: TrainingAlgorithm, *, own_data: bool = False) -> Training
     Returns:
       The algorithm, compiled.
 
-    Example:
-      >>> algorithm = in_turn(scan_steps(algorithm, 20))  # doctest: +SKIP
+    Example, of one player that minimises x^2:
+      >>> import optax
+      >>> import jaxgan
+      >>> loss = lambda params, *_: (params["x"] ** 2, jaxgan.LossAux({}, {}))
+      >>> start = lambda key, batch: ({"x": jax.random.normal(key)}, {"x": {}})
+      >>> game = jaxgan.Game(start, {"x": loss})
+      >>> algorithm = in_turn(jaxgan.simultaneous(game, {"x": optax.sgd(0.25)}))
+      >>> batches, keys = {"image": jnp.zeros((1, 2, 1))}, member_keys([0, 1])
+      >>> state = algorithm.init(keys, {})
+      >>> before = state.params["x"].copy()  # the update takes the state's memory
+      >>> state, _ = algorithm.update(state, batches, keys)
+      >>> (state.params["x"] / before).tolist()
+      [0.5, 0.5]
     """
     single = parallel.jit(algorithm)
 
@@ -188,9 +204,16 @@ def over_devices(
 def member_keys(seeds: Sequence[int]) -> PRNGKey:
     """Keys of the members `[P]`: those of single runs, `jax.random.key(seed)`.
 
+    Args:
+      seeds: seed of each member, P in all.
+
+    Returns:
+      Typed keys of shape `[P]`, for `fit` and for the `init` of a population.
+
     Example:
-      >>> member_keys([0, 1, 2]).shape
-      (3,)
+      >>> keys = member_keys([0, 1, 2])
+      >>> keys.shape, bool(keys[2] == jax.random.key(2))
+      ((3,), True)
     """
     return jnp.stack([jax.random.key(seed) for seed in seeds])
 
@@ -198,13 +221,22 @@ def member_keys(seeds: Sequence[int]) -> PRNGKey:
 def member(state: TrainState, index: int) -> TrainState:
     """Member number `index` of a population's state, as the state of a single run.
 
+    Args:
+      state: state of a population, leaves `[P, ...]`.
+      index: number of the member, from 0; negative ones count from the end.
+
+    Returns:
+      The state of the member, with arrays of its own.
+
     Raises:
       IndexError: there is no such member.
 
     Example:
-      >>> alone = jaxgan.fit(
-      ...     jaxgan.jit(algorithm), batches, key=jax.random.key(7), state=member(state, 3)
-      ... )  # doctest: +SKIP
+      >>> one = TrainState(jnp.int32(9), {"g": {"w": jnp.array([1.0])}}, {"g": {}}, {}, {}, {})
+      >>> two = one._replace(params={"g": {"w": jnp.array([2.0])}})
+      >>> alone = member(stack([one, two]), 1)
+      >>> alone.params["g"]["w"].tolist(), int(alone.step)
+      ([2.0], 9)
     """
     size = len(jax.tree.leaves(_own(state))[0])
     if not -size <= index < size:  # jax would take the last member
@@ -216,11 +248,20 @@ def member(state: TrainState, index: int) -> TrainState:
 def stack(states: Sequence[TrainState]) -> TrainState:
     """Stacks the states of single runs into the state of a population.
 
+    Args:
+      states: states of the members, of one structure and at the same step, P in all.
+
+    Returns:
+      The state, with leaves `[P, ...]`, but for the `step` that they share.
+
     Raises:
       ValueError: there are no states, or their steps differ.
 
     Example:
-      >>> state = stack([run_a, run_b])  # doctest: +SKIP
+      >>> one = TrainState(jnp.int32(9), {"g": {"w": jnp.array([1.0])}}, {"g": {}}, {}, {}, {})
+      >>> two = one._replace(params={"g": {"w": jnp.array([2.0])}})
+      >>> stack([one, two]).params["g"]["w"].tolist()
+      [[1.0], [2.0]]
     """
     steps = sorted({int(state.step) for state in states})
     if len(steps) != 1:
@@ -235,11 +276,15 @@ def stacked_minibatches(samplers: Sequence[Minibatches]) -> Minibatches:
       samplers: `(start, count) -> batches` of each member, such as `data.minibatches` with
         different seeds.
 
+    Returns:
+      `(start, count) -> batches`.
+
     Example:
-      >>> samplers = [
-      ...     data.minibatches(train, batch_size=64, seed=seed) for seed in range(3)
-      ... ]  # doctest: +SKIP
-      >>> batches = stacked_minibatches(samplers)  # doctest: +SKIP
+      >>> of = lambda value: lambda start, count: {"image": np.full((count, 4, 1), value)}
+      >>> samplers = [of(5), of(6)]
+      >>> batch = stacked_minibatches(samplers)(0, 3)["image"]
+      >>> batch.shape, batch[0, :, 0, 0].tolist()
+      ((3, 2, 4, 1), [5, 6])
     """
 
     def minibatches(start: int, count: int) -> Batch:
@@ -251,6 +296,12 @@ def stacked_minibatches(samplers: Sequence[Minibatches]) -> Minibatches:
 
 def diverged(metrics: Metrics) -> np.ndarray:
     """Which members have a metric that is NaN or infinite, `bool[P]`.
+
+    Args:
+      metrics: of a population, leaves `[P]`.
+
+    Returns:
+      `bool[P]`.
 
     Example:
       >>> diverged({"x": {"loss": jnp.array([0.5, jnp.nan])}})

@@ -11,6 +11,13 @@ from jaxgan.types import Array, Schedule
 def scheduled(value: float | Array | Schedule, step: Array) -> Any:
     """The value at a step of a constant or a schedule.
 
+    Args:
+      value: a number, an array, or a schedule, `step -> value`.
+      step: training step.
+
+    Returns:
+      The value: a constant as it is.
+
     Example:
       >>> import optax
       >>> scheduled(0.5, 10), float(scheduled(optax.linear_schedule(0.0, 1.0, 20), 10))

@@ -4,7 +4,10 @@ import ast
 import importlib
 import inspect
 import re
+from collections.abc import Iterator
+from typing import NoReturn
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import nbformat
@@ -42,6 +45,26 @@ SHORT = {  # parameters of notebooks with which they take seconds
     "09_many_devices": "num_steps = 2",
     "10_measuring_honestly": "num_steps = 10",
     "11_finished_runs": "num_steps = 4",
+}
+
+HELP = "its docstring, and that of every field, is what --help prints"
+UNEXPLAINED = {  # names whose docstrings lack something that the others have, and why
+    "jaxgan.runs.Config": HELP,
+    "jaxgan.runs.TrainingConfig": HELP,
+    "jaxgan.runs.AlgorithmConfig": HELP,
+    "jaxgan.runs.PictureFlags": HELP,
+    "jaxgan.runs.SizedPictureFlags": HELP,
+    "jaxgan.StopTraining": "to be completed",
+    "jaxgan.TrainState": "to be completed",
+    "jaxgan.TrainingAlgorithm": "to be completed",
+    "jaxgan.with_ema": "to be completed",
+    "jaxgan.loop.first_state": "to be completed",
+    "jaxgan.metrics.Features": "to be completed",
+    "jaxgan.metrics.MetricRecord": "to be completed",
+    "jaxgan.parallel.batch_sharding": "to be completed",
+    "jaxgan.parallel.mapped_update": "to be completed",
+    "jaxgan.parallel.sharded_update": "to be completed",
+    "jaxgan.parallel.state_shardings": "to be completed",
 }
 
 STUB = ast.parse((ROOT / "jaxgan" / "__init__.pyi").read_text(encoding="utf-8"))
@@ -241,6 +264,62 @@ def test_every_name_of_its_modules_is_in_the_reference(name):
         if id(getattr(module, member)) not in of_package
     }
     assert names - documented_names() == set()
+
+
+def test_every_function_and_class_of_the_reference_is_explained():
+    """Every argument or field by its name, what is returned, and an example."""
+    missing = {}
+    for name in sorted(documented_names() - UNEXPLAINED.keys()):
+        module, _, own = name.rpartition(".")
+        value = getattr(importlib.import_module(module), own)
+        if (inspect.isroutine(value) or inspect.isclass(value)) and (lacks := lacking(value)):
+            missing[name] = lacks
+    assert missing == {}
+
+
+def test_what_a_docstring_lacks_is_found():
+    def function(x: int, *, scale: int = 1) -> int:
+        """Product.
+
+        Args:
+          x: of no scale: it has none.
+
+        Example:
+          >>> 2 * 3
+          6
+        """
+
+    class Error(Exception):
+        """Error of arguments that are those of every exception."""
+
+    assert lacking(function) == ["scale", "Returns"]
+    assert lacking(Error) == ["Example"]
+    assert lacking(jaxgan.losses.minimax) == lacking(jaxgan.networks.MLP) == []
+
+
+def lacking(value) -> list[str]:
+    """Arguments that a docstring does not name, and sections that it does not have."""
+    text = inspect.getdoc(value) + "\n"
+    blocks = re.findall(r"^(?:Args|Attributes):\n((?:(?:  .*)?\n)+)", text, re.M)
+    entries = re.findall(r"^  (\S.*?):(?:\s|$)", "".join(blocks), re.M)
+    named = {name.lstrip("*") for entry in entries for name in entry.split(", ")}
+    missing = [name for name in arguments(value) if name not in named]
+    if inspect.isroutine(value):
+        returned = inspect.signature(value).return_annotation
+        if returned not in (None, NoReturn, Iterator[None]) and "\nReturns:\n" not in text:
+            missing.append("Returns")
+    if not re.search(r"^Example(?:, .+)?:\n  >>> ", text, re.M):
+        missing.append("Example")
+    return missing
+
+
+def arguments(value) -> list[str]:
+    """Names of the arguments that a function, or the class itself, takes."""
+    if inspect.isclass(value) and issubclass(value, Exception) and "__init__" not in vars(value):
+        return []
+    names = list(inspect.signature(value).parameters)
+    of_linen = inspect.isclass(value) and issubclass(value, nn.Module)
+    return [name for name in names if not (of_linen and name in ("parent", "name"))]
 
 
 def test_links_of_the_documents_lead_somewhere():

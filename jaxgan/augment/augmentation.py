@@ -28,6 +28,17 @@ class Augmentation(NamedTuple):
         discriminator; statistics of the batch in the state must be those of all devices
         (`parallel.axis.mean`). `batch_size` is the number of real images on this device, of which a
         packed discriminator has fewer logits.
+
+    Example, noise that grows by a hundredth in every turn of the discriminator:
+      >>> import jax.numpy as jnp
+      >>> growing = Augmentation(
+      ...     init=lambda: jnp.zeros(()),
+      ...     apply=lambda std, key, images, step: images + std * axis.normal(key, images.shape),
+      ...     update=lambda std, real_logits, batch_size: std + 0.01,
+      ... )
+      >>> std = growing.update(growing.init(), jnp.zeros(8), 8)
+      >>> round(float(std), 2)
+      0.01
     """
 
     init: Callable[[], PyTree]
@@ -38,10 +49,17 @@ class Augmentation(NamedTuple):
 def stateless(apply: Callable[[PRNGKey, Array, Array], Array]) -> Augmentation:
     """Augmentation without state, from a function `(key, images, step) -> images`.
 
+    Args:
+      apply: `(key, images, step) -> images`, differentiable in the images `[n, ...]`.
+
+    Returns:
+      An augmentation whose state is `()`.
+
     Example:
+      >>> import jax, jax.numpy as jnp
       >>> darker = stateless(lambda key, images, step: images - 0.001 * step)
-      >>> darker.init()
-      ()
+      >>> darker.apply(darker.init(), jax.random.key(0), jnp.ones(2), 500).tolist()
+      [0.5, 0.5]
     """
     return Augmentation(
         tuple,
@@ -53,8 +71,21 @@ def stateless(apply: Callable[[PRNGKey, Array, Array], Array]) -> Augmentation:
 def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
     """Converts a function to a stateless augmentation, and `None` to the identity.
 
+    Args:
+      augment: a function `(key, images) -> images`, an augmentation, which is returned unchanged,
+        or `None`.
+
+    Returns:
+      An augmentation.
+
+    Raises:
+      ValueError: it is none of these.
+
     Example:
       >>> import jax, jax.numpy as jnp
+      >>> darker = as_augmentation(lambda key, images: images - 0.5)
+      >>> darker.apply(darker.init(), jax.random.key(0), jnp.ones(2), 0).tolist()
+      [0.5, 0.5]
       >>> as_augmentation(None).apply((), jax.random.key(0), jnp.ones(2), 0).tolist()
       [1.0, 1.0]
     """
@@ -77,6 +108,12 @@ def chain(*augmentations: Augment | Augmentation) -> Augmentation:
 
     Each has a key and a state of its own: augmentation `i` receives `fold_in(key, i)`, and the
     state is the tuple of all states.
+
+    Args:
+      *augmentations: functions `(key, images) -> images`, or augmentations; at least one.
+
+    Returns:
+      An augmentation.
 
     Raises:
       ValueError: there is no augmentation.

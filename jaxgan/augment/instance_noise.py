@@ -15,13 +15,20 @@ def instance_noise(sigma: float | Schedule) -> Augmentation:
       sigma: standard deviation in the units of the images; or a schedule, which usually decreases
         to 0.
 
+    Returns:
+      An augmentation.
+
     Reference:
       Sønderby, Caballero, Theis, Shi and Huszár, *Amortised MAP Inference for Image
       Super-resolution*, 2017, https://arxiv.org/abs/1610.04490.
 
     Example:
+      >>> import jax, jax.numpy as jnp
       >>> import optax
-      >>> augment = instance_noise(optax.linear_schedule(0.1, 0.0, 10_000))
+      >>> noise = instance_noise(optax.linear_schedule(1.0, 0.0, 10_000))
+      >>> images, key = jnp.zeros((2, 8, 8, 1)), jax.random.key(0)
+      >>> [bool(noise.apply((), key, images, step).any()) for step in (0, 10_000)]
+      [True, False]
     """
 
     def apply(key: PRNGKey, images: Array, step: Array) -> Array:

@@ -36,6 +36,9 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
       newest: number of newest checkpoints to keep; two, in case one is damaged. The checkpoint with
         the highest score is kept as well.
 
+    Returns:
+      The manager, for `save` and `restore`.
+
     Example:
       >>> import tempfile
       >>> import jax.numpy as jnp
@@ -74,6 +77,16 @@ def save(
 
     Raises:
       CheckpointError: there is a checkpoint of a later step.
+
+    Example:
+      >>> import tempfile
+      >>> import jax.numpy as jnp
+      >>> state = TrainState(jnp.int32(7), {"g": {"w": jnp.ones(2)}}, {"g": {}}, {}, {}, {})
+      >>> with tempfile.TemporaryDirectory() as folder, open_manager(Path(folder)) as manager:
+      ...     save(manager, state, score=0.5)
+      ...     manager.wait_until_finished()
+      ...     steps_of(Path(folder)), read_record(Path(folder), 7)["score"]
+      ([7], 0.5)
     """
     step = int(state.step)
     if step in manager.all_steps():
@@ -126,6 +139,16 @@ def restore(
     Raises:
       CheckpointError: every checkpoint is damaged, its structure or shapes differ, or there is none
         of this step.
+
+    Example:
+      >>> import tempfile
+      >>> import jax.numpy as jnp
+      >>> state = TrainState(jnp.int32(1), {"g": {"w": jnp.ones(2)}}, {"g": {}}, {}, {}, {})
+      >>> with tempfile.TemporaryDirectory() as folder, open_manager(Path(folder)) as manager:
+      ...     save(manager, state, score=0.9)
+      ...     save(manager, state._replace(step=jnp.int32(2)), score=0.4)
+      ...     int(restore(manager, state).step), int(restore(manager, state, best=True).step)
+      (2, 1)
     """
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), target
@@ -142,8 +165,21 @@ def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
       directory: directory of the checkpoints.
       best: restore the checkpoint with the highest score instead.
 
+    Returns:
+      The fields of the state by name, such as `step` and `params`, in dictionaries.
+
     Raises:
       CheckpointError: there is no intact checkpoint, or with `best` none with a score.
+
+    Example:
+      >>> import tempfile
+      >>> import jax.numpy as jnp
+      >>> state = TrainState(jnp.int32(7), {"g": {"w": jnp.ones(2)}}, {"g": {}}, {}, {}, {})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     with open_manager(Path(folder)) as manager:
+      ...         save(manager, state)
+      ...     restore_plain(Path(folder))["params"]["g"]["w"].tolist()
+      [1.0, 1.0]
     """
     if not directory.is_dir():
         raise CheckpointError(f"{directory} does not exist: there is no checkpoint yet")
@@ -166,6 +202,15 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
 
     Returns:
       The steps that were moved.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     for step in (100, 200, 300):
+      ...         (Path(folder) / "checkpoints" / str(step)).mkdir(parents=True)
+      ...     moved = set_aside(Path(folder) / "checkpoints", after=100)
+      ...     moved, sorted(x.name for x in (Path(folder) / "checkpoints-set-aside").iterdir())
+      ([300, 200], ['200', '300'])
     """
     later = [step for step in steps_of(directory) if step > after]
     aside = directory.with_name(f"{directory.name}-set-aside")
@@ -186,15 +231,36 @@ def newest_step(directory: Path) -> int:
     Args:
       directory: directory of the checkpoints.
 
+    Returns:
+      The number of the step.
+
     Example:
-      >>> newest_step(Path("runs/mnist/checkpoints"))  # doctest: +SKIP
-      10000
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     (Path(folder) / "200").mkdir()
+      ...     newest_step(Path(folder)), newest_step(Path("nowhere"))
+      (200, 0)
     """
     return max(steps_of(directory), default=0)
 
 
 def steps_of(directory: Path) -> list[int]:
-    """Steps of which there is anything, newest first; Orbax ignores a file with a step's name."""
+    """Steps of which there is anything, newest first; Orbax ignores a file with a step's name.
+
+    Args:
+      directory: directory of the checkpoints; it may be missing.
+
+    Returns:
+      Numbers of steps; none is checked for being intact.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     for name in ("9", "100", "200.orbax-checkpoint-tmp"):
+      ...         (Path(folder) / name).mkdir()
+      ...     steps_of(Path(folder))
+      [100, 9]
+    """
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
     found = (int(name) for name in names if name.isascii() and name.isdecimal())
     return sorted((step for step in found if str(step) in names), reverse=True)

@@ -13,8 +13,28 @@ from jaxgan.files import replacing
 def read_record(directory: Path, step: int) -> dict[str, Any]:
     """The record of a checkpoint: its step, digest, score (or `None`) and number of rollbacks.
 
+    Args:
+      directory: directory of the checkpoints.
+      step: step of the checkpoint.
+
+    Returns:
+      `step`, `digest`, `structure`, `score`, `rollbacks` and the `seal`, by name.
+
     Raises:
       ValueError: it is missing or damaged.
+
+    Example:
+      >>> import tempfile
+      >>> import jax.numpy as jnp
+      >>> from jaxgan import checkpoint, training
+      >>> params = {"g": {"w": jnp.ones(2)}}
+      >>> state = training.TrainState(jnp.int32(7), params, {"g": {}}, {}, {}, {})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     with checkpoint.open_manager(Path(folder)) as manager:
+      ...         checkpoint.save(manager, state, score=-12.5)
+      ...     record = read_record(Path(folder), 7)
+      >>> record["step"], record["score"], record["digest"] == checkpoint.digest(state)
+      (7, -12.5, True)
     """
     try:
         record = json.loads((directory / str(step) / "record" / "metadata").read_bytes())
@@ -29,8 +49,26 @@ def read_record(directory: Path, step: int) -> dict[str, Any]:
 def set_score(directory: Path, step: int, score: float) -> None:
     """Writes the score of a checkpoint that was saved without one; no manager may be saving it.
 
+    Args:
+      directory: directory of the checkpoints.
+      step: step of the checkpoint.
+      score: its evaluation score, higher is better.
+
     Raises:
       ValueError: its record is damaged.
+
+    Example:
+      >>> import tempfile
+      >>> import jax.numpy as jnp
+      >>> from jaxgan import checkpoint, training
+      >>> params = {"g": {"w": jnp.ones(2)}}
+      >>> state = training.TrainState(jnp.int32(7), params, {"g": {}}, {}, {}, {})
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     with checkpoint.open_manager(Path(folder)) as manager:
+      ...         checkpoint.save(manager, state)
+      ...     set_score(Path(folder), 7, 0.5)
+      ...     read_record(Path(folder), 7)["score"]
+      0.5
     """
     record = read_record(directory, step) | {"score": score}
     del record["seal"]

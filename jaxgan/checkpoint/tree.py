@@ -18,8 +18,13 @@ def digest(tree: PyTree) -> str:
     Container types do not matter: a `TrainState` and the nested dictionaries in its checkpoint have
     the same digest.
 
+    Args:
+      tree: pytree of arrays, perhaps sharded over processes, all of which must then call it.
+
+    Returns:
+      The digest in hexadecimal, 64 digits.
+
     Example:
-      >>> import numpy as np
       >>> digest({"a": np.zeros(2)}) == digest({"a": np.zeros(2)}) != digest({"b": np.zeros(2)})
       True
     """
@@ -35,6 +40,12 @@ def digest(tree: PyTree) -> str:
 
 def by_path(tree: PyTree) -> dict[str, Any]:
     """Leaves of a pytree by path, such as `params/generator/Dense_0/kernel`.
+
+    Args:
+      tree: a pytree.
+
+    Returns:
+      Leaves by their paths, of which the parts are joined by `/`, in the order of the tree.
 
     Example:
       >>> by_path({"a": {"b": 1}, "c": [2, 3]})

@@ -34,6 +34,12 @@ class Dataset(NamedTuple):
       classes: names of the classes by label, of folders and of TFDS sets; otherwise empty.
       details: more entries of the record, of image files.
       recorded: the record of the set of which this one has only the shapes (`blank`).
+
+    Example:
+      >>> images = {"image": np.zeros((6, 8, 8, 1), np.uint8), "label": np.arange(6) % 3}
+      >>> dataset = Dataset("three classes", "made here", train=images, test=images)
+      >>> dataset.image_shape, dataset.num_classes
+      ((8, 8, 1), 3)
     """
 
     name: str
@@ -161,6 +167,9 @@ def blank(record: Mapping[str, Any]) -> Dataset:
 
     Args:
       record: `Dataset.record` of the set.
+
+    Returns:
+      The set, whose `record` is the given one.
 
     Raises:
       DataError: the record lacks what is needed, since an earlier version of jaxgan wrote it.

@@ -19,6 +19,11 @@ class Mixture(NamedTuple):
       name: name of the distribution.
       centres: means of the K Gaussians, `[K, d]`.
       std: standard deviation of every Gaussian along every axis.
+
+    Example, two points, between which the density is that of a distance of 10 standard deviations:
+      >>> two = Mixture("two points", np.array([[-1.0], [1.0]]), std=0.1)
+      >>> (two.log_density(np.array([[0.0], [1.0]])) / np.log(10)).round(1).tolist()
+      [-21.1, 0.3]
     """
 
     name: str
@@ -57,6 +62,9 @@ def gaussian(mean: float, std: float) -> Mixture:
       mean: mean.
       std: standard deviation, positive.
 
+    Returns:
+      The mixture, of one Gaussian.
+
     Example:
       >>> gaussian(3.0, 1.0).log_density(np.array([[3.0]])).round(4)  # -log(2 pi) / 2
       array([-0.9189])
@@ -71,6 +79,9 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Mixture:
       modes: number of Gaussians.
       radius: radius of the circle.
       std: standard deviation of every Gaussian along every axis, positive.
+
+    Returns:
+      The mixture, of Gaussians in the plane.
 
     Reference:
       https://arxiv.org/abs/1712.04086
@@ -91,6 +102,9 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
       spacing: distance of neighbouring centres.
       std: standard deviation of every Gaussian along every axis, positive.
 
+    Returns:
+      The mixture, of `side^2` Gaussians in the plane.
+
     Reference:
       https://arxiv.org/abs/1712.04086
 
@@ -105,9 +119,17 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
 def spiral(turns: float = 2.0, std: float = 0.02) -> Mixture:
     """Two intertwined spiral arms out to radius 1, as a mixture of 2000 Gaussians along them.
 
+    Args:
+      turns: turns of an arm around the origin.
+      std: standard deviation of every Gaussian along every axis, positive.
+
+    Returns:
+      The mixture, in the plane.
+
     Example:
-      >>> spiral(turns=1.0).sample(jax.random.key(0), 5).shape
-      (5, 2)
+      >>> arms = spiral(turns=1.0).centres  # the second is the first, turned by 180 degrees
+      >>> arms[[999, 1999]].round(3).tolist(), bool((arms[:1000] == -arms[1000:]).all())
+      ([[1.0, -0.0], [-1.0, 0.0]], True)
     """
     t = np.sqrt(np.linspace(0.02, 1.0, 1000))  # nearly uniform along an arm
     arm = t[:, None] * np.stack([np.cos(2 * np.pi * turns * t), np.sin(2 * np.pi * turns * t)], 1)
@@ -117,9 +139,15 @@ def spiral(turns: float = 2.0, std: float = 0.02) -> Mixture:
 def swiss_roll(std: float = 0.02) -> Mixture:
     """Swiss roll of one and a half turns out to radius 1, as a mixture of 1000 Gaussians.
 
-    Example:
-      >>> swiss_roll().sample(jax.random.key(0), 5).shape
-      (5, 2)
+    Args:
+      std: standard deviation of every Gaussian along every axis, positive.
+
+    Returns:
+      The mixture, in the plane.
+
+    Example, the distances of both ends from the origin:
+      >>> np.linalg.norm(swiss_roll().centres[[0, -1]], axis=1).round(3).tolist()
+      [0.333, 1.0]
     """
     t = np.linspace(1.5 * np.pi, 4.5 * np.pi, 1000)
     return Mixture("swiss_roll", np.stack([np.cos(t), np.sin(t)], 1) * (t / t[-1])[:, None], std)

@@ -42,6 +42,11 @@ class Pictures(NamedTuple):
       conversions: number of images by conversion, such as `{"rotated by EXIF": 3}`.
       left_out: names of the files that cannot be read.
       files: the files; empty for images from other sources.
+
+    Example:
+      >>> grey = Pictures(("a", "b"), 1, lambda i: np.full((4, 6, 1), 10 * i, np.uint8), "none")
+      >>> len(grey), grey.read(1).shape, grey.read(1).max().item()
+      (2, (4, 6, 1), 10)
     """
 
     names: tuple[str, ...]
@@ -156,6 +161,11 @@ def load_folder(folder: str | Path, options: PictureOptions = DEFAULTS) -> Pictu
     Raises:
       DataError: the folder does not exist or holds no image file.
       PictureError: a file cannot be read as an image, and `options.skip_bad` is not set.
+
+    Example:
+      >>> photographs = load_folder("photographs")  # doctest: +SKIP
+      >>> photographs.names[0], photographs.read(0).shape  # doctest: +SKIP
+      ('2026/beach', (600, 800, 3))
     """
     rows, left_out = _with_headers(listed(Path(folder).expanduser()), options)
     return _opened(rows, options, left_out)[0]
@@ -178,7 +188,18 @@ def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def conversions_in_words(conversions: Mapping[str, int]) -> str:
-    """`3 rotated by EXIF, 1 from a palette`; `nothing` if nothing was converted."""
+    """`3 rotated by EXIF, 1 from a palette`; `nothing` if nothing was converted.
+
+    Args:
+      conversions: number of images by conversion, as in `Pictures.conversions`.
+
+    Returns:
+      The words.
+
+    Example:
+      >>> conversions_in_words({"rotated by EXIF": 3, "from a palette": 1})
+      '3 rotated by EXIF, 1 from a palette'
+    """
     return ", ".join(f"{count} {what}" for what, count in conversions.items()) or "nothing"
 
 

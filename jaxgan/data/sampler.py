@@ -97,6 +97,12 @@ def minibatches(
 def as_float(image: Any) -> Any:
     """Converts `uint8` 0 ... 255 to float32 in [-1, 1]; other dtypes are unchanged.
 
+    Args:
+      image: array of any shape, of NumPy or JAX.
+
+    Returns:
+      An array of that shape.
+
     Example:
       >>> as_float(np.array([0, 255], np.uint8))
       array([-1.,  1.], dtype=float32)
@@ -117,6 +123,9 @@ def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
     Args:
       batch: `{name: array}`.
       leading: number of axes in front of those of an example.
+
+    Returns:
+      A dictionary of the same names.
 
     Example:
       >>> batch = {"image": np.zeros((2, 8, 8, 1), np.uint8), "label": np.array([3, 7], np.uint8)}

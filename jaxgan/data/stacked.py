@@ -17,6 +17,9 @@ def stacked(digits: Dataset, *, num_train: int = 128_000, num_test: int = 26_000
       digits: grey images of digits, with labels from 0 to 9, such as `load("mnist")`.
       num_train, num_test: number of images; 128 000 and 26 000 samples are those of the protocol.
 
+    Returns:
+      The set, with images of three channels and labels from 0 to 999.
+
     Raises:
       DataError: the images are not grey, or the labels are not those of ten classes.
 

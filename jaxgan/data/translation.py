@@ -52,6 +52,13 @@ class Jitter:
       Zhu, Park, Isola and Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
       Adversarial Networks*, 2017, https://arxiv.org/abs/1703.10593, and the options of
       https://github.com/junyanz/pytorch-CycleGAN-and-pix2pix.
+
+    Example, the middle of an image, of which training takes a random square of the same size:
+      >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
+      >>> pictures = Pictures(("a",), 1, lambda i: image, "none")
+      >>> middle = resized_examples({"x": pictures}, Jitter(4, 2, preprocess="crop"))
+      >>> middle["x"][0, ..., 0].tolist()
+      [[5, 6], [9, 10]]
     """
 
     load_size: int = 286
@@ -136,6 +143,12 @@ def resized_examples(
     Raises:
       DataError: an image is smaller than the crop, or there is no crop and images come out in
         several sizes.
+
+    Example:
+      >>> pictures = Pictures(("a", "b"), 1, lambda i: np.full((6, 8, 1), i, np.uint8), "none")
+      >>> images = resized_examples({"x": pictures}, Jitter(load_size=5, crop_size=4))
+      >>> images["x"].shape, images["x"][:, 0, 0, 0].tolist()
+      ((2, 4, 4, 1), [0, 1])
     """
     n = min(map(len, sets.values()))
     n = n if limit is None else min(n, limit)

@@ -66,6 +66,9 @@ def jvp(field: Field, params: ByPlayer, vector: ByPlayer) -> dict[str, Params]:
       params: where J is taken.
       vector: v, of the structure of `params`.
 
+    Returns:
+      `J v`, of the structure of `params`.
+
     Example:
       >>> along = jvp(lambda p: {"x": p["x"] ** 2}, {"x": 3.0}, {"x": 1.0})
       >>> float(along["x"])
@@ -75,7 +78,15 @@ def jvp(field: Field, params: ByPlayer, vector: ByPlayer) -> dict[str, Params]:
 
 
 def vjp(field: Field, params: ByPlayer, covector: ByPlayer) -> dict[str, Params]:
-    """`J^T v`, in the time of a few evaluations of the field, without J; arguments as of `jvp`.
+    """`J^T v`, in the time of a few evaluations of the field, without J.
+
+    Args:
+      field: the field.
+      params: where J is taken.
+      covector: v, of the structure of `params`.
+
+    Returns:
+      `J^T v`, of the structure of `params`.
 
     Example:
       >>> field = lambda p: {"x": p["x"] * p["y"], "y": p["y"]}
@@ -93,6 +104,13 @@ def jacobian(field: Field, params: ByPlayer) -> Array:
     Rows are components of the field, columns are parameters, both in the order of
     `jax.flatten_util.ravel_pytree(params)`, in which players are sorted by name.
 
+    Args:
+      field: the field.
+      params: where J is taken, n numbers in all.
+
+    Returns:
+      `[n, n]`.
+
     Example:
       >>> field = lambda p: {"x": 2.0 * p["x"] + p["y"], "y": 3.0 * p["y"] - p["x"]}
       >>> jacobian(field, {"x": 1.0, "y": 1.0}).tolist()
@@ -109,7 +127,15 @@ def flattened(field: Field, params: ByPlayer) -> tuple[Array, Callable[[Array], 
 
 
 def symmetric_part(field: Field, params: ByPlayer, vector: ByPlayer) -> PyTree:
-    """`S v` with `S = (J + J^T) / 2`; arguments as of `jvp`.
+    """`S v` with `S = (J + J^T) / 2`, without J.
+
+    Args:
+      field: the field.
+      params: where J is taken.
+      vector: v, of the structure of `params`.
+
+    Returns:
+      `S v`, of the structure of `params`.
 
     Example:
       >>> ones = {"x": 1.0, "y": 1.0}
@@ -121,7 +147,15 @@ def symmetric_part(field: Field, params: ByPlayer, vector: ByPlayer) -> PyTree:
 
 
 def antisymmetric_part(field: Field, params: ByPlayer, vector: ByPlayer) -> PyTree:
-    """`A v` with `A = (J - J^T) / 2`; arguments as of `jvp`.
+    """`A v` with `A = (J - J^T) / 2`, without J.
+
+    Args:
+      field: the field.
+      params: where J is taken.
+      vector: v, of the structure of `params`.
+
+    Returns:
+      `A v`, of the structure of `params`.
 
     Example, the bilinear game, which is nothing but rotation:
       >>> field = lambda p: {"x": p["y"], "y": -p["x"]}

@@ -18,6 +18,12 @@ class Path(NamedTuple):
       positions: alpha of each point `start + alpha (end - start)`, `[k]`.
       cosines: cosine between `end - start` and the field, in [-1, 1], `[k]`.
       norms: norm of the field, `[k]`.
+
+    Example, past the minimum the field points along the line:
+      >>> start, end = {"x": jnp.array(2.0)}, {"x": jnp.array(0.0)}
+      >>> path = path_angle(lambda p: {"x": 3.0 * p["x"]}, start, end, [0.0, 1.5])
+      >>> path.positions.tolist(), path.cosines.tolist(), path.norms.tolist()
+      ([0.0, 1.5], [-1.0, 1.0], [6.0, 3.0])
     """
 
     positions: np.ndarray
@@ -37,6 +43,9 @@ def path_angle(
       field: from `vector_field`.
       start, end: parameters of all players, such as those of an early and the last checkpoint.
       positions: values of alpha; by default 41 from 0 to 1.5.
+
+    Returns:
+      The cosines, and the norms of the field, at these positions.
 
     Raises:
       ValueError: the two points are the same.

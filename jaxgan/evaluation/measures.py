@@ -42,6 +42,9 @@ def of_images(
       train: the generator's training images.
       features: feature extractor, such as `features.by_name("auto", data=dataset.name)`.
 
+    Returns:
+      The evaluation, for `evaluator` and for `runs.Experiment`.
+
     Example:
       >>> import numpy as np
       >>> of_images({"image": np.zeros((10, 28, 28, 1), np.uint8)}).best
@@ -69,9 +72,16 @@ def measurable(features: Features, images: np.ndarray) -> list[str]:
     The Inception score needs features with logits, MS-SSIM images as large as its window, and each
     metric its `min_real` images.
 
+    Args:
+      features: feature extractor.
+      images: real images, `[n, height, width, channels]`; only their shape is used.
+
+    Returns:
+      The names, in the order of `MEASURES`.
+
     Example:
-      >>> "inception_score" in measurable(metrics.PIXELS, np.zeros((1, 8, 8, 3)))
-      False
+      >>> measurable(metrics.PIXELS, np.zeros((1000, 8, 8, 3)))  # no logits, and too small a window
+      ['fid', 'kid', 'prdc', 'swd']
     """
     one = jax.ShapeDtypeStruct((1, *images.shape[1:]), np.float32)
     has_logits = features.score_logits in jax.eval_shape(features.apply, one)
@@ -92,8 +102,18 @@ def over(evaluation: Evaluation, features: Features) -> Evaluation:
     and coverage, and, over a classifier, the Inception score. Parts with paired metrics only are
     dropped, and checkpoints are compared by the FID, the lower the better, or by nothing.
 
+    Args:
+      evaluation: the evaluation.
+      features: feature extractor, such as `features.inception(...)`.
+
+    Returns:
+      A copy with other metrics.
+
     Example:
-      >>> over(evaluation, inception("pt_inception-2015-12-05-6726825d.pth"))  # doctest: +SKIP
+      >>> by_swd = of_images({"image": np.zeros((1000, 8, 8, 1), np.uint8)})
+      >>> by_fid = over(by_swd, Features("mean", lambda images: {"features": images.mean((1, 2))}))
+      >>> list(by_swd.metrics), list(by_fid.metrics), by_fid.best
+      (['swd'], ['fid', 'kid', 'prdc'], 'fid_mean')
     """
     has_unpaired = any(not metric.paired for metric in evaluation.metrics.values())
     names = measurable(features, evaluation.examples[evaluation.target])

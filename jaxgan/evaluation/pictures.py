@@ -30,6 +30,9 @@ def of_pictures(
       real, generated: image files, from `data.load_folder`.
       limit: maximum number of files of each side, in a fixed random order; all by default.
 
+    Returns:
+      `{name: MetricRecord}`.
+
     Raises:
       MetricError: there are too few images for a metric, or the features are not those of images of
         these sizes.

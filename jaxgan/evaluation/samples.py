@@ -42,6 +42,15 @@ class Evaluation(NamedTuple):
       more: metrics that are computed only when selected by name, as functions that make them.
       sample: sampling function to evaluate in place of the game's own `sample`.
       parts: further evaluations of the same game, whose records are named `<part>/<name>`.
+
+    Example, of a game that returns the examples as its samples:
+      >>> from jaxgan import metrics
+      >>> copies = Game(None, {}, sample=lambda params, model_state, batch, key: batch["image"])
+      >>> images = np.linspace(-1, 1, 640, dtype=np.float32).reshape(10, 8, 8, 1)
+      >>> evaluation = Evaluation({"swd": metrics.sliced_wasserstein()}, {"image": images})
+      >>> state = TrainState(np.int32(0), {}, {}, {}, {}, {})
+      >>> float(evaluator(copies, evaluation)(state)["swd_pixels"].value)
+      0.0
     """
 
     metrics: Mapping[str, Metric]
@@ -87,11 +96,15 @@ def evaluator(
       DataError: images are neither `uint8` nor floats in [-1, 1].
       MetricError: raised by the returned function: samples are not finite.
 
-    Example:
-      >>> evaluate = evaluator(
-      ...     game, Evaluation({"fid": frechet_distance()}, test)
-      ... )  # doctest: +SKIP
-      >>> print(evaluate(state)["fid_pixels"])  # doctest: +SKIP
+    Example, of a game whose samples are black:
+      >>> from jaxgan import metrics
+      >>> black = lambda params, model_state, batch, key: 0.0 * batch["image"] - 1.0
+      >>> images = np.linspace(-1, 1, 640, dtype=np.float32).reshape(10, 8, 8, 1)
+      >>> evaluation = Evaluation({"swd": metrics.sliced_wasserstein()}, {"image": images})
+      >>> evaluate = evaluator(Game(None, {}, black), evaluation, num_samples=5)
+      >>> record = evaluate(TrainState(np.int32(0), {}, {}, {}, {}, {}))["swd_pixels"]
+      >>> record.value > 0, record.num_real, record.num_generated
+      (True, 10, 5)
     """
     evaluators = {
         prefix: _Evaluator(
@@ -129,8 +142,22 @@ def trace(game: Game, evaluation: Evaluation, state: TrainState) -> None:
 
     Nothing is computed: it raises in a second what would be raised after the training.
 
+    Args:
+      game: game whose `sample` is evaluated.
+      evaluation: metrics and real examples.
+      state: state of the game, whose shapes are used.
+
+    Raises:
+      ValueError: the game has no `sample`; or any error of the sampling function or the features.
+
     Example:
-      >>> trace(game, evaluation, state)  # doctest: +SKIP
+      >>> from jaxgan import metrics
+      >>> game = Game(None, {}, sample=lambda params, model_state, batch, key: batch["label"])
+      >>> examples = {"image": np.zeros((10, 8, 8, 1), np.float32)}
+      >>> evaluation = Evaluation({"swd": metrics.sliced_wasserstein()}, examples)
+      >>> trace(game, evaluation, TrainState(np.int32(0), {}, {}, {}, {}, {}))  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      KeyError: 'label'...
     """
     sample, measures = _sample_function(game, evaluation), tuple(evaluation.metrics.values())
     batch, _ = next(_batches(evaluation.examples, 2, 0))

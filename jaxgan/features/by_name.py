@@ -26,6 +26,9 @@ def by_name(name: str, *, data: str = "", resize: Resize = "clean") -> Features:
       data: name of the data set, for `auto`.
       resize: how images are resized for Inception.
 
+    Returns:
+      The feature extractor.
+
     Raises:
       MetricError: the name is none of these, and no file.
       WeightsError: the file cannot be read, or its tensors are not those of Inception v3.

@@ -29,8 +29,13 @@ def reconstruct(game: Game, params: ByPlayer, model_state: ByPlayer, images: Arr
     Raises:
       ValueError: the game has no `encode` or no `decode`.
 
-    Example:
-      >>> outputs = reconstruct(game, state.params, state.model_state, images)  # doctest: +SKIP
+    Example, of a game whose code is the mean of an image:
+      >>> mean = lambda params, model_state, images: images.mean((1, 2))
+      >>> flat = lambda params, model_state, codes: codes[:, None, None] * jnp.ones((1, 2, 2, 1))
+      >>> game = Game(None, {}, encode=mean, decode=flat)
+      >>> image = jnp.array([[0.0, 1.0], [0.0, 1.0]])[None, ..., None]
+      >>> reconstruct(game, {}, {}, image)[0, ..., 0].tolist()
+      [[0.5, 0.5], [0.5, 0.5]]
     """
     encode, decode = _halves(game)
     return decode(params, model_state, encode(params, model_state, images))
@@ -61,8 +66,13 @@ def interpolate(
     Raises:
       ValueError: the game has no `encode` or no `decode`, or `num` is below 2.
 
-    Example:
-      >>> paths = interpolate(game, params, model_state, threes, eights)  # doctest: +SKIP
+    Example, of a game whose code is the mean of an image:
+      >>> mean = lambda params, model_state, images: images.mean((1, 2))
+      >>> flat = lambda params, model_state, codes: codes[:, None, None] * jnp.ones((1, 2, 2, 1))
+      >>> game = Game(None, {}, encode=mean, decode=flat)
+      >>> black, white = -jnp.ones((1, 2, 2, 1)), jnp.ones((1, 2, 2, 1))
+      >>> interpolate(game, {}, {}, black, white, num=3).mean((2, 3, 4)).tolist()
+      [[-1.0, 0.0, 1.0]]
     """
     encode, decode = _halves(game)
     if num < 2:
@@ -92,8 +102,11 @@ def latent_map(game: Game, params: ByPlayer, model_state: ByPlayer, *, side: int
       Kingma and Welling, *Auto-Encoding Variational Bayes*, 2014, https://arxiv.org/abs/1312.6114,
       figure 4.
 
-    Example:
-      >>> images.save_grid("map.png", latent_map(game, params, state))  # doctest: +SKIP
+    Example, of a game whose images are of one pixel, with the code as its two channels:
+      >>> game = Game(None, {}, decode=lambda params, model_state, codes: codes[:, None, None])
+      >>> pixels = latent_map(game, {}, {}, side=2)[:, 0, 0]
+      >>> (pixels > 0).tolist()
+      [[False, False], [True, False], [False, True], [True, True]]
     """
     if game.decode is None:
         raise ValueError("the game does not decode; use a game with decode, such as vae")
@@ -132,10 +145,14 @@ def analogy(
       Radford, Metz and Chintala, *Unsupervised Representation Learning with Deep Convolutional
       Generative Adversarial Networks*, 2016, https://arxiv.org/abs/1511.06434, section 6.3.2.
 
-    Example:
-      >>> smiling = analogy(
-      ...     game, params, model_state, faces, plus=smiles, minus=others
-      ... )  # doctest: +SKIP
+    Example, of a game whose code is the mean of an image:
+      >>> mean = lambda params, model_state, images: images.mean((1, 2))
+      >>> flat = lambda params, model_state, codes: codes[:, None, None] * jnp.ones((1, 2, 2, 1))
+      >>> game = Game(None, {}, encode=mean, decode=flat)
+      >>> grey, white = jnp.zeros((1, 2, 2, 1)), jnp.ones((1, 2, 2, 1))
+      >>> lighter = analogy(game, {}, {}, grey, plus=white, minus=grey, strength=0.5)
+      >>> lighter[0, ..., 0].tolist()
+      [[0.5, 0.5], [0.5, 0.5]]
     """
     encode, decode = _halves(game)
     codes = encode(params, model_state, images)
@@ -222,9 +239,15 @@ def anomaly_scores(
       Sakurada and Yairi, *Anomaly Detection Using Autoencoders with Nonlinear Dimensionality
       Reduction*, 2014, https://doi.org/10.1145/2689746.2689747.
 
-    Example:
-      >>> normal = game.encode(params, model_state, train)  # doctest: +SKIP
-      >>> scores = anomaly_scores(game, params, model_state, test, normal)  # doctest: +SKIP
+    Example, of a game whose code is the mean of an image, and that is trained on grey ones:
+      >>> mean = lambda params, model_state, images: images.mean((1, 2))
+      >>> flat = lambda params, model_state, codes: codes[:, None, None] * jnp.ones((1, 2, 2, 1))
+      >>> game = Game(None, {}, encode=mean, decode=flat)
+      >>> white, stripes = jnp.ones((2, 2)), jnp.array([[1.0, -1.0], [1.0, -1.0]])
+      >>> images = jnp.stack([white, stripes])[..., None]
+      >>> scores = anomaly_scores(game, {}, {}, images, normal=jnp.zeros((5, 1)))
+      >>> scores["reconstruction"].tolist(), scores["latent"].tolist()
+      ([0.0, 1.0], [1.0, 0.0])
     """
     encode, decode = _halves(game)
     codes = encode(params, model_state, images)

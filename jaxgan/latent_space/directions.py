@@ -16,6 +16,11 @@ class Directions(NamedTuple):
     Attributes:
       vectors: unit vectors of the latent space, `[k, dim]`.
       strengths: how much the images change along each, `[k]`, decreasing.
+
+    Example:
+      >>> found = sefa(jnp.diag(jnp.array([1.0, 3.0])))
+      >>> abs(found.vectors).tolist(), found.strengths.tolist()
+      ([[0.0, 1.0], [1.0, 0.0]], [9.0, 1.0])
     """
 
     vectors: Array
@@ -113,6 +118,9 @@ def first_layer(params: Params, dim: int, path: str | None = None) -> Array:
       dim: dimension of the latents.
       path: the weights' path, such as `Dense_0/kernel`; found if only one matrix is called `kernel`
         and has `dim` rows, or, if none has, more.
+
+    Returns:
+      The weights, for `sefa`.
 
     Raises:
       ValueError: there is no such matrix, or several; the message lists the candidates.

@@ -21,6 +21,11 @@ class Projection(NamedTuple):
       codes: `[n, dim]`.
       images: the decoded codes, `[n, ...]`.
       error: mean squared error of each image, `[n]`; images are in [-1, 1].
+
+    Example:
+      >>> found = Projection(jnp.zeros((1, 2)), jnp.zeros((1, 4)), error=jnp.array([0.04]))
+      >>> found.psnr.round(2).tolist()  # 10 log10(2^2 / 0.04)
+      [20.0]
     """
 
     codes: Array

@@ -26,6 +26,16 @@ class Likelihood(NamedTuple):
         one shape, `x` in [-1, 1].
       mean: `outputs -> images`, the mean of p(x|z); in [-1, 1] for `bernoulli`, and for `gaussian`
         if the decoder's outputs are.
+
+    Example, a Laplace distribution, for `vae(..., likelihood=laplace)`:
+      >>> laplace = Likelihood(
+      ...     init=dict,
+      ...     log_prob=lambda params, m, x: -jnp.sum(jnp.abs(x - m) + math.log(2.0), axis=1),
+      ...     mean=lambda m: m,
+      ... )
+      >>> log_prob = laplace.log_prob(laplace.init(), jnp.zeros((1, 2)), jnp.ones((1, 2)))
+      >>> round(log_prob.item(), 3)  # -2 (1 + log 2)
+      -3.386
     """
 
     init: Callable[[], Params]

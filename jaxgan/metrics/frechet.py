@@ -117,6 +117,9 @@ def gaussian_frechet_distance(
       mean_1, mean_2: `[d]`.
       covariance_1, covariance_2: `[d, d]`, symmetric and positive semidefinite.
 
+    Returns:
+      The squared distance.
+
     Example:
       >>> gaussian_frechet_distance([0.0], [[1.0]], [3.0], [[4.0]])  # 3^2 + (1 - 2)^2
       10.0

@@ -157,6 +157,9 @@ def reverse_kl_floor(num_modes: int, n: int) -> float:
       num_modes: number of modes K.
       n: number of samples.
 
+    Returns:
+      The mean, a float.
+
     Example:
       >>> round(reverse_kl_floor(1000, 26_000), 4)
       0.0193

@@ -9,7 +9,17 @@ from jaxgan.types import Array
 
 
 class SegmentationScores(NamedTuple):
-    """Scores of a segmentation, all in [0, 1]; see `segmentation_scores`."""
+    """Scores of a segmentation, all in [0, 1]; see `segmentation_scores`.
+
+    Attributes:
+      pixel_accuracy: share of the pixels whose class is right.
+      class_accuracy: mean over the classes of the share of their pixels whose class is right.
+      mean_iou: mean over the classes of the intersection over union.
+
+    Example:
+      >>> float(segmentation_scores(np.array([[3, 1], [0, 4]])).class_accuracy)  # (3/4 + 1) / 2
+      0.875
+    """
 
     pixel_accuracy: np.ndarray
     class_accuracy: np.ndarray

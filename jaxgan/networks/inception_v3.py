@@ -56,6 +56,12 @@ class InceptionV3(nn.Module):
       Szegedy et al., *Rethinking the Inception Architecture for Computer Vision*, 2016,
       https://arxiv.org/abs/1512.00567; Heusel et al., 2017, https://arxiv.org/abs/1706.08500, whose
       weights and graph these are.
+
+    Example:
+      >>> image = jax.ShapeDtypeStruct((1, 75, 75, 3), jnp.float32)  # the smallest
+      >>> variables = jax.eval_shape(InceptionV3().init, jax.random.key(0), image)
+      >>> sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+      23850960
     """
 
     num_classes: int = 1008

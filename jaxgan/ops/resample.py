@@ -61,6 +61,12 @@ def filtered(
 def upsample(x: Array) -> Array:
     """Bilinear upsampling by two; pixels outside of the image are zero.
 
+    Args:
+      x: `[batch, height, width, channels]`.
+
+    Returns:
+      `[batch, 2 height, 2 width, channels]`.
+
     Example:
       >>> import jax.numpy as jnp
       >>> upsample(4 * jnp.ones((1, 2, 2, 1)))[0, :, 1, 0].tolist()
@@ -72,6 +78,12 @@ def upsample(x: Array) -> Array:
 def downsample(x: Array) -> Array:
     """Downsampling of even sides by two: a quarter of the adjoint of `upsample`.
 
+    Args:
+      x: `[batch, height, width, channels]`, of even sides.
+
+    Returns:
+      `[batch, height / 2, width / 2, channels]`.
+
     Example:
       >>> downsample(jnp.ones((1, 8, 8, 1)))[0, 1:3, 1, 0].tolist()  # inside of the image
       [1.0, 1.0]
@@ -81,6 +93,12 @@ def downsample(x: Array) -> Array:
 
 def nearest(x: Array) -> Array:
     """Nearest-neighbour upsampling by two.
+
+    Args:
+      x: `[batch, height, width, channels]`.
+
+    Returns:
+      `[batch, 2 height, 2 width, channels]`, every pixel four times.
 
     Example:
       >>> nearest(jnp.array([1.0, 2.0]).reshape(1, 1, 2, 1))[0, 0, :, 0].tolist()
@@ -93,6 +111,13 @@ def nearest(x: Array) -> Array:
 
 def average_pool(x: Array, factor: int = 2) -> Array:
     """Means over squares of `factor` pixels, of sides that it divides.
+
+    Args:
+      x: `[batch, height, width, channels]`.
+      factor: side of the squares in pixels, a divisor of height and width.
+
+    Returns:
+      `[batch, height / factor, width / factor, channels]`.
 
     Example:
       >>> average_pool(jnp.arange(4.0).reshape(1, 2, 2, 1)).item()

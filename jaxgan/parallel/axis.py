@@ -45,7 +45,16 @@ _recorder = jax.make_user_context(None)
 
 
 def is_bound() -> bool:
-    """Whether the code being traced is mapped over `DATA_AXIS`."""
+    """Whether the code being traced is mapped over `DATA_AXIS`.
+
+    Returns:
+      True under `parallel.pmap`, `shard_map` and `vmap(axis_name="data")`; false elsewhere, also
+      under `parallel.sharded`.
+
+    Example:
+      >>> is_bound(), jax.vmap(lambda x: x + is_bound(), axis_name="data")(jnp.zeros(2)).tolist()
+      (False, [1.0, 1.0])
+    """
     try:
         jax.lax.axis_index(DATA_AXIS)
     except NameError:  # the error that jax documents for an unbound axis
@@ -60,12 +69,30 @@ def mean(tree: PyTree) -> PyTree:
 
     Average the gradients of a local loss *after* differentiation, `mean(grad(loss))`, which is
     correct under `pmap`, `shard_map` without replication checks and `vmap(axis_name=...)`.
+
+    Args:
+      tree: pytree of arrays, of one structure and shape on all devices.
+
+    Returns:
+      A tree of that structure, the same on all devices.
+
+    Example, with two rows in place of two devices:
+      >>> jax.vmap(mean, axis_name="data")(jnp.array([1.0, 3.0])).tolist()
+      [2.0, 2.0]
     """
     return jax.lax.pmean(tree, DATA_AXIS) if is_bound() else replicated(tree)
 
 
 def num_shards() -> int:
-    """Number of devices among which this code's rows are divided: 1 where it sees all rows."""
+    """Number of devices among which this code's rows are divided: 1 where it sees all rows.
+
+    Returns:
+      The number of devices, an integer and not an array.
+
+    Example:
+      >>> num_shards(), jax.vmap(lambda x: x / num_shards(), axis_name="data")(jnp.ones(2)).tolist()
+      (1, [0.5, 0.5])
+    """
     return jax.lax.axis_size(DATA_AXIS) if is_bound() else 1
 
 
@@ -74,6 +101,17 @@ def replicated(tree: PyTree) -> PyTree:
 
     Without the constraint, parameters computed from a sharded optimizer state would stay sharded by
     channels, and so would the activations computed with them.
+
+    Args:
+      tree: pytree of arrays.
+
+    Returns:
+      The same values. Where the axis is bound, and outside of `parallel.sharded`, the tree itself.
+
+    Example:
+      >>> with jax.set_mesh(jax.sharding.Mesh(jax.devices()[:1], "data")):
+      ...     tuple(replicated(jnp.ones(2)).sharding.spec)
+      ()
     """
     return tree if is_bound() else _constrained(tree, PartitionSpec())
 
@@ -83,6 +121,9 @@ def minibatch(number: Array | int) -> Iterator[None]:
     """Context of code that is traced for minibatch `number` of several that are one large batch.
 
     In it, `global_rows` counts from the first row of that minibatch in the large batch.
+
+    Args:
+      number: number of the minibatch, from 0, perhaps traced.
 
     Example:
       >>> with minibatch(2):
@@ -119,7 +160,19 @@ def couple_examples(what: str) -> None:
 
 
 def global_rows(n: int) -> Array:
-    """Indices in the global batch of this device's `n` examples, `int32[n]`."""
+    """Indices in the global batch of this device's `n` examples, `int32[n]`.
+
+    Args:
+      n: number of examples on this device.
+
+    Returns:
+      `int32[n]`: 0 to `n - 1` on the first device, `n` to `2 n - 1` on the second, and so on;
+      outside of `minibatch`.
+
+    Example:
+      >>> jax.vmap(lambda _: global_rows(3), axis_name="data")(jnp.zeros(2)).tolist()
+      [[0, 1, 2], [3, 4, 5]]
+    """
     if (recorder := _recorder.value) is not None:
         recorder.used = True
     return sharded(_part() * n + jnp.arange(n, dtype=jnp.int32))
@@ -135,6 +188,9 @@ def sampled(function: Callable[[PRNGKey], PyTree], key: PRNGKey) -> PyTree:
     Args:
       function: `key -> samples` of this device's examples.
       key: a scalar typed key, the same on all devices.
+
+    Returns:
+      The samples, a pytree as `function` returns it.
 
     Example:
       >>> import jax
@@ -164,17 +220,52 @@ def sharded(x: Array) -> Array:
     In a program over global arrays (`parallel.sharded`), the data is sharded, and so is what is
     computed from it. What is computed from a key alone, such as latents, would otherwise be
     replicated, together with everything computed from it.
+
+    Args:
+      x: `[n, ...]`, of which n is a multiple of the number of devices.
+
+    Returns:
+      The same values. Where the axis is bound, and outside of `parallel.sharded`, `x` itself.
+
+    Example:
+      >>> with jax.set_mesh(jax.sharding.Mesh(jax.devices()[:1], "data")):
+      ...     tuple(sharded(jnp.ones(2)).sharding.spec)
+      ('data',)
     """
     return x if is_bound() else _constrained(x, PartitionSpec(_mesh_axes()))
 
 
 def all_gather(x: Array) -> Array:
-    """The rows of all devices, in device order, replicated; `x` is this device's `[n, ...]`."""
+    """The rows of all devices, in device order, replicated; `x` is this device's `[n, ...]`.
+
+    Args:
+      x: rows of this device, `[n, ...]`; n is the same on all devices.
+
+    Returns:
+      `[devices * n, ...]`; `x` if the axis is not bound.
+
+    Example:
+      >>> jax.vmap(all_gather, axis_name="data")(jnp.array([[1.0], [2.0]])).tolist()
+      [[1.0, 2.0], [1.0, 2.0]]
+    """
     return jax.lax.all_gather(x, DATA_AXIS, tiled=True) if is_bound() else replicated(x)
 
 
 def local_rows(x: Array, n: int) -> Array:
-    """This device's `n` rows of an array from `all_gather`."""
+    """This device's `n` rows of an array from `all_gather`.
+
+    Args:
+      x: rows of all devices, `[devices * n, ...]`, in device order.
+      n: number of rows of one device.
+
+    Returns:
+      `[n, ...]`; `x` if the axis is not bound.
+
+    Example:
+      >>> rows = jnp.array([[1.0, 2.0], [3.0, 4.0]])  # of two devices
+      >>> jax.vmap(lambda x: local_rows(10 * all_gather(x), 2), axis_name="data")(rows).tolist()
+      [[10.0, 20.0], [30.0, 40.0]]
+    """
     if not is_bound():
         return sharded(x)
     return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(DATA_AXIS) * n, n)
@@ -191,9 +282,10 @@ def example_keys(key: PRNGKey, n: int) -> PRNGKey:
       Typed keys of shape `[n]`, for use under `jax.vmap`.
 
     Example:
-      >>> import jax
-      >>> keys = example_keys(jax.random.key(0), 4)
-      >>> noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(keys)  # [4, 2]
+      >>> key = jax.random.key(0)
+      >>> noise = jax.vmap(lambda key: jax.random.normal(key, (2,)))(example_keys(key, 4))  # [4, 2]
+      >>> bool(example_keys(key, 8)[3] == example_keys(key, 4)[3])  # in any batch
+      True
     """
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, global_rows(n))
 
@@ -205,6 +297,9 @@ def normal(key: PRNGKey, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32)
       key: a scalar typed key.
       shape: shape of the noise; the first axis is this device's examples.
       dtype: floating-point type.
+
+    Returns:
+      An array of that shape and type.
 
     Example:
       >>> import jax

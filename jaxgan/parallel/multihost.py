@@ -42,6 +42,9 @@ def initialize(coordinator: str | None, num_processes: int | None, process_id: i
 
     Reference:
       https://docs.jax.dev/en/latest/multi_process.html
+
+    Example:
+      >>> initialize("10.0.0.1:1234", num_processes=2, process_id=0)  # doctest: +SKIP
     """
     try:
         jax.distributed.initialize(
@@ -55,18 +58,46 @@ def initialize(coordinator: str | None, num_processes: int | None, process_id: i
 
 
 def is_main() -> bool:
-    """Whether this is process 0, which prints, plots and writes logs."""
+    """Whether this is process 0, which prints, plots and writes logs.
+
+    Returns:
+      True in one process of the run.
+
+    Example:
+      >>> is_main()  # the only process
+      True
+    """
     return jax.process_index() == 0
 
 
 def barrier(what: str) -> None:
-    """Blocks until every process has reached the barrier of this name."""
+    """Blocks until every process has reached the barrier of this name.
+
+    Args:
+      what: name of the barrier, the same in all processes.
+
+    Example:
+      >>> if is_main():  # doctest: +SKIP
+      ...     path.write_text(text)
+      >>> barrier("the file is written")  # doctest: +SKIP
+    """
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)
 
 
 def all_reduce_max(number: int) -> int:
-    """The maximum of `number` over all processes; a collective, which all processes must call."""
+    """The maximum of `number` over all processes; a collective, which all processes must call.
+
+    Args:
+      number: this process's number.
+
+    Returns:
+      The maximum, the same in all processes.
+
+    Example:
+      >>> all_reduce_max(7)  # of a single process
+      7
+    """
     if jax.process_count() == 1:
         return number
     return int(np.max(multihost_utils.process_allgather(np.array(number))))
@@ -78,6 +109,10 @@ def shutdown_on_error() -> Iterator[None]:
 
     A regular exit would wait for the other processes, which may be waiting for this one. With a
     single process, exceptions propagate as usual.
+
+    Example:
+      >>> with shutdown_on_error():  # doctest: +SKIP
+      ...     state = jaxgan.fit(algorithm, batches, key=key, num_steps=1000)
     """
     if jax.process_count() == 1:
         yield
@@ -112,6 +147,12 @@ def to_host(tree: PyTree) -> PyTree:
     """Copies every leaf to the host as a NumPy array, all-gathering leaves sharded over processes.
 
     If a leaf is sharded over processes, all of them must call it.
+
+    Args:
+      tree: pytree of arrays.
+
+    Returns:
+      A tree of that structure, of NumPy arrays of global shape.
 
     Example:
       >>> import jax.numpy as jnp

@@ -34,6 +34,9 @@ def auxiliary_classifier(*, of: Side | Sequence[Side] = ("real", "fake")) -> Reg
     Args:
       of: the examples x: `real`, `fake` or both.
 
+    Returns:
+      A regulariser without state.
+
     Raises:
       ValueError: `of` names something else; in a loss, the discriminator returns no features, or
         the game has no condition.
@@ -86,6 +89,9 @@ def mutual_information(codes: Codes, *, continuous_weight: float = 1.0) -> Regul
       codes: the game's prior.
       continuous_weight: weight of the continuous codes beside the categorical ones; 1 in the
         authors' code, smaller in the paper's text.
+
+    Returns:
+      A regulariser without state.
 
     Raises:
       ValueError: in a loss, the discriminator returns no features.

@@ -35,6 +35,9 @@ def consistency(
         papers shift by a few pixels and flip.
       of: the examples x: `real`, `fake` or both, of which the sum is taken.
 
+    Returns:
+      A regulariser without state.
+
     Raises:
       ValueError: `of` names something else, or the augmentation has state, as an adaptive one.
 
@@ -79,6 +82,9 @@ def latent_consistency(sigma: float = 0.03) -> Regularizer:
     Args:
       sigma: standard deviation of the perturbation of the latents.
 
+    Returns:
+      A regulariser without state.
+
     Reference:
       Zhao et al., *Improved Consistency Regularization for GANs*, 2021,
       https://arxiv.org/abs/2002.04724, algorithm 2.
@@ -104,6 +110,9 @@ def latent_diversity(sigma: float = 0.03) -> Regularizer:
 
     Args:
       sigma: standard deviation of the perturbation of the latents.
+
+    Returns:
+      A regulariser without state.
 
     Reference:
       Zhao et al., *Improved Consistency Regularization for GANs*, 2021,

@@ -26,6 +26,9 @@ def mode_seeking(epsilon: float = 1e-5) -> Regularizer:
     Args:
       epsilon: bound of the denominator from below, positive.
 
+    Returns:
+      A regulariser without state.
+
     Raises:
       ValueError: epsilon is not positive.
 
@@ -57,6 +60,9 @@ def feature_matching() -> Regularizer:
     `with_features`), summed over all arrays if there are several; means are over the batch of all
     devices. In the paper the term takes the place of the generator's adversarial loss; here it is
     added to it.
+
+    Returns:
+      A regulariser without state.
 
     Raises:
       ValueError: in a loss, the discriminator returns no features, or reconstructions.
@@ -93,6 +99,9 @@ def transport() -> Regularizer:
     the one with the least cost is the optimal transport. The weight decreases during training (from
     0.2 to 0.005 along a cosine, in the authors' code), since at a constant weight the generator
     shrinks towards its latents.
+
+    Returns:
+      A regulariser without state.
 
     Raises:
       AssertionError: in a loss, latents and images differ in size.

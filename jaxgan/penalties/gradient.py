@@ -22,6 +22,17 @@ def r1(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> A
     Weighted by gamma this is the paper's regulariser, under which training is locally convergent
     for any gamma > 0.
 
+    Args:
+      critic: D, `x -> logits`, `[batch]`, or `[batch, height, width]`, which is summed.
+      real: real examples x, `[batch, ...]`, of two to five axes.
+      fake, key, step: not used; arguments of every penalty.
+
+    Returns:
+      `[batch]`.
+
+    Raises:
+      AssertionError: examples have fewer than two axes, or more than five.
+
     Reference:
       Mescheder, Geiger and Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
       https://arxiv.org/abs/1801.04406, eq. 9.
@@ -39,6 +50,17 @@ def r1(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> A
 def r2(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> Array:
     """R2 gradient penalty: `||grad D(G(z))||^2 / 2` at generated examples, `[batch]`.
 
+    Args:
+      critic: D, `x -> logits`, `[batch]`, or `[batch, height, width]`, which is summed.
+      fake: generated examples G(z), `[batch, ...]`, of two to five axes.
+      real, key, step: not used; arguments of every penalty.
+
+    Returns:
+      `[batch]`.
+
+    Raises:
+      AssertionError: examples have fewer than two axes, or more than five.
+
     Reference:
       Mescheder, Geiger and Nowozin, *Which Training Methods for GANs do actually Converge?*, 2018,
       https://arxiv.org/abs/1801.04406, eq. 10.
@@ -46,6 +68,10 @@ def r2(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array) -> A
     Example:
       >>> from jaxgan.penalties import weighted
       >>> both = weighted((1.0, r1), (1.0, r2))  # as in R3GAN
+      >>> critic = lambda x: jnp.sum(x**2, axis=1)
+      >>> x, y, key = jnp.ones((1, 1)), 2.0 * jnp.ones((1, 1)), jax.random.key(0)
+      >>> r2(critic, x, y, key, 0).item(), both(critic, x, y, key, 0).item()  # slopes 2 and 4
+      (8.0, 10.0)
     """
     return 0.5 * jnp.sum(_flat_gradient(critic, fake) ** 2, axis=-1)
 
@@ -61,7 +87,14 @@ def approximate_r1(
     `gamma = 2 sigma^2 w` here.
 
     Args:
+      critic: D, `x -> logits`, `[batch]`, or `[batch, height, width]`, which is summed.
+      real: real examples x, `[batch, ...]`.
+      key: key of e, a scalar typed key.
+      fake, step: not used; arguments of every penalty.
       sigma: standard deviation of the step, in the units of the images; positive.
+
+    Returns:
+      `[batch]`.
 
     Raises:
       ValueError: sigma is not positive.
@@ -71,10 +104,12 @@ def approximate_r1(
       https://arxiv.org/abs/2501.08316; divided by sigma: Lin et al., *Adversarial Flow
       Models*, 2025, https://arxiv.org/abs/2511.22475.
 
-    Example:
-      >>> from functools import partial
-      >>> from jaxgan.penalties import weighted
-      >>> penalty = weighted((1.0, partial(approximate_r1, sigma=0.05)), (1.0, approximate_r2))
+    Example, the mean of many where the gradient is (3, 4), and R1 is 12.5:
+      >>> critic = lambda x: x @ jnp.array([3.0, 4.0])
+      >>> x = jnp.zeros((1000, 2))
+      >>> penalty = approximate_r1(critic, x, x, jax.random.key(0), 0, sigma=0.05)
+      >>> penalty.shape, bool(abs(penalty.mean() - 12.5) < 3.0)
+      ((1000,), True)
     """
     return _squared_difference(critic, real, key, sigma)
 
@@ -85,7 +120,14 @@ def approximate_r2(
     """R2 by finite differences: `approximate_r1` at generated examples, `[batch]`.
 
     Args:
+      critic: D, `x -> logits`, `[batch]`, or `[batch, height, width]`, which is summed.
+      fake: generated examples, `[batch, ...]`.
+      key: key of the step, a scalar typed key.
+      real, step: not used; arguments of every penalty.
       sigma: standard deviation of the step, in the units of the images; positive.
+
+    Returns:
+      `[batch]`.
 
     Raises:
       ValueError: sigma is not positive.
@@ -94,8 +136,11 @@ def approximate_r2(
       Lin et al., *Adversarial Flow Models*, 2025, https://arxiv.org/abs/2511.22475.
 
     Example:
-      >>> from jaxgan.penalties import weighted
-      >>> penalty = weighted((1.0, approximate_r1), (1.0, approximate_r2))
+      >>> critic = lambda x: x @ jnp.array([3.0, 4.0])
+      >>> x, key = jnp.zeros((4, 2)), jax.random.key(0)
+      >>> of_fake = approximate_r2(critic, x + jnp.inf, x, key, 0)  # no matter what is real
+      >>> bool(jnp.all(of_fake == approximate_r1(critic, x, x, key, 0)))
+      True
     """
     return _squared_difference(critic, fake, key, sigma)
 
@@ -105,8 +150,19 @@ def wgan_gp(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array)
 
     The point is `y = t x + (1 - t) G(z)` with `t ~ U[0, 1)` per example. The paper's weight is 10.
 
+    Args:
+      critic: D, `x -> logits`, `[batch]`, or `[batch, height, width]`, which is summed.
+      real: real examples x, `[batch, ...]`, of two to five axes.
+      fake: generated examples G(z), of that shape.
+      key: key of t, a scalar typed key.
+      step: not used; an argument of every penalty.
+
+    Returns:
+      `[batch]`.
+
     Raises:
-      AssertionError: real and generated examples have different shapes.
+      AssertionError: real and generated examples have different shapes, fewer than two axes, or
+        more than five.
 
     Reference:
       Gulrajani et al., *Improved Training of Wasserstein GANs*, 2017,
@@ -114,7 +170,10 @@ def wgan_gp(critic: Critic, real: Array, fake: Array, key: PRNGKey, step: Array)
 
     Example:
       >>> from jaxgan.penalties import weighted
-      >>> penalty = weighted((10.0, wgan_gp))
+      >>> critic = lambda x: x @ jnp.array([3.0, 4.0])  # whose gradient has the norm 5
+      >>> x = jnp.zeros((2, 2))
+      >>> weighted((10.0, wgan_gp))(critic, x, x + 1.0, jax.random.key(0), 0).tolist()
+      [160.0, 160.0]
     """
     chex.assert_equal_shape([real, fake])
     t = _per_example_uniform(key, real)
@@ -130,15 +189,27 @@ def dragan(
     `t ~ U[0, 1)` per example, as in the authors' code. The paper's weight is 10.
 
     Args:
+      critic: D, `x -> logits`, `[batch]`, or `[batch, height, width]`, which is summed.
+      real: real examples x, `[batch, ...]`, of two to five axes.
+      key: key of u and t, a scalar typed key.
+      fake, step: not used; arguments of every penalty.
       scale: size of the neighbourhood, in standard deviations of the batch over all devices.
+
+    Returns:
+      `[batch]`.
+
+    Raises:
+      AssertionError: examples have fewer than two axes, or more than five.
 
     Reference:
       Kodali, Abernethy, Hays and Kira, *On Convergence and Stability of GANs*, 2017,
       https://arxiv.org/abs/1705.07215, section 2.3.
 
     Example:
-      >>> from jaxgan.penalties import weighted
-      >>> penalty = weighted((10.0, dragan))
+      >>> critic = lambda x: x @ jnp.array([3.0, 4.0])  # whose gradient has the norm 5
+      >>> x = jnp.zeros((2, 2))
+      >>> dragan(critic, x, x, jax.random.key(0), 0).tolist()
+      [16.0, 16.0]
     """
     key_u, key_t = jax.random.split(key)
     mean = axis.mean(jnp.mean(real))

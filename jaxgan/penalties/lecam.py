@@ -21,6 +21,9 @@ def lecam(decay: float = 0.99, *, one_sided: bool = False) -> Regularizer:
       decay: decay of the averages, in [0, 1).
       one_sided: whether differences count as in the authors' code.
 
+    Returns:
+      A regulariser, whose state is the two averages, and whether there are any yet.
+
     Raises:
       ValueError: `decay` is outside [0, 1).
 

@@ -20,6 +20,9 @@ def orthogonal(exclude: str | Sequence[str] = ()) -> Regularizer:
       exclude: name or names of parameters without the term, such as `"embedding"`; a parameter is
         left out if a key on its path is among them.
 
+    Returns:
+      A regulariser without state.
+
     Reference:
       Brock, Donahue and Simonyan, *Large Scale GAN Training for High Fidelity Natural Image
       Synthesis*, 2019, https://arxiv.org/abs/1809.11096, eq. 3.

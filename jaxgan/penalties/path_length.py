@@ -26,6 +26,9 @@ def path_length(decay: float = 0.99) -> Regularizer:
     Args:
       decay: decay of the average, in [0, 1).
 
+    Returns:
+      A regulariser, whose state is the average.
+
     Raises:
       ValueError: `decay` is outside [0, 1).
 

@@ -48,6 +48,14 @@ class ForwardPass(NamedTuple):
       prior: the prior of the latents, `(key, n) -> [n, dim]`.
       params: parameters of the player whose loss has the term.
       discriminator_of_fake: `images -> logits`, with the augmentation of the generated images.
+
+    Example, a term of both logits:
+      >>> critic = lambda x: jnp.sum(x, axis=1)
+      >>> real, fake = jnp.ones((1, 2)), jnp.zeros((1, 2))
+      >>> forward = ForwardPass(critic, None, None, real, fake, critic(real), critic(fake))
+      >>> gap = stateless(lambda forward, key, step: forward.real_logits - forward.fake_logits)
+      >>> gap.apply(gap.init(), forward, jax.random.key(0), 0)[0].tolist()
+      [2.0]
     """
 
     discriminator: Critic
@@ -91,10 +99,19 @@ class Regularizer(NamedTuple):
 def stateless(term: Callable[[ForwardPass, PRNGKey, Array], Array]) -> Regularizer:
     """Regulariser without state, from a function `(forward, key, step) -> [batch]`.
 
+    Args:
+      term: `(forward, key, step) -> [batch]`, with a `ForwardPass`.
+
+    Returns:
+      A regulariser whose state is `()`.
+
     Example:
-      >>> small_logits = stateless(lambda forward, key, step: forward.real_logits**2)
-      >>> small_logits.init()
-      ()
+      >>> small = stateless(lambda forward, key, step: forward.real_logits**2)
+      >>> logits = jnp.array([2.0, 3.0])
+      >>> forward = ForwardPass(None, None, None, None, None, logits, logits)
+      >>> value, state = small.apply(small.init(), forward, jax.random.key(0), 0)
+      >>> value.tolist(), state
+      ([4.0, 9.0], ())
     """
     return Regularizer(tuple, lambda state, *args: (term(*args), state))
 
@@ -102,12 +119,21 @@ def stateless(term: Callable[[ForwardPass, PRNGKey, Array], Array]) -> Regulariz
 def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
     """Converts a penalty to a stateless regulariser; a regulariser is returned unchanged.
 
+    Args:
+      penalty: a function `(critic, real, fake, key, step) -> [batch]`, or a regulariser.
+
+    Returns:
+      A regulariser.
+
     Raises:
       ValueError: it is neither, such as a function of this package that was not called.
 
     Example:
-      >>> as_regularizer(lambda critic, real, fake, key, step: critic(real)).init()
-      ()
+      >>> term = as_regularizer(lambda critic, real, fake, key, step: critic(real) - critic(fake))
+      >>> critic, x = lambda x: jnp.sum(x, axis=1), jnp.ones((1, 2))
+      >>> forward = ForwardPass(critic, None, None, x, 0.0 * x, None, None)
+      >>> term.apply(term.init(), forward, jax.random.key(0), 0)[0].tolist()
+      [2.0]
     """
     if isinstance(penalty, Regularizer):
         return penalty
@@ -162,6 +188,9 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
       >>> import optax
       >>> from jaxgan.penalties import r1, r2
       >>> penalty = weighted((optax.linear_schedule(10.0, 0.1, 10_000), r1), (0.1, r2))
+      >>> critic, x = lambda x: x @ jnp.array([3.0, 4.0]), jnp.zeros((1, 2))  # R1 and R2 are 12.5
+      >>> [round(penalty(critic, x, x, jax.random.key(0), step).item(), 2) for step in (0, 10_000)]
+      [126.25, 2.5]
     """
     if not terms or any(not isinstance(term, tuple) or len(term) != 2 for term in terms):
         raise ValueError(
@@ -222,6 +251,9 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
     Example:
       >>> from jaxgan.penalties import r1, weighted
       >>> penalty = weighted((1.0, lazily(r1, every=16)))
+      >>> critic, x = lambda x: x @ jnp.array([3.0, 4.0]), jnp.zeros((1, 2))  # R1 is 12.5
+      >>> [penalty(critic, x, x, jax.random.key(0), step).item() for step in (0, 1, 16)]
+      [200.0, 0.0, 200.0]
     """
     if every < 1:
         raise ValueError(f"every is {every}, expected a period of at least 1 step")

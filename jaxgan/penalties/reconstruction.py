@@ -14,6 +14,9 @@ def reconstruction() -> Regularizer:
     `networks.FastGANDiscriminator` does. The paper's weight is 1. (Its authors' code measures the
     difference with LPIPS, whose weights are another network's.)
 
+    Returns:
+      A regulariser without state.
+
     Raises:
       ValueError: in a loss, the discriminator returns no reconstructions.
 

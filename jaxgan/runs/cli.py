@@ -40,6 +40,16 @@ def main(
       make: builds the experiment from the config and its data.
       argv: the command line, `sys.argv[1:]` by default.
       prog: name of the program in `--help`.
+
+    Raises:
+      SystemExit: always, with the status.
+
+    Example, the last lines of an experiment, and a command line that is refused:
+      >>> if __name__ == "__main__":  # doctest: +SKIP
+      ...     main(Config, make)
+      >>> main(Config, lambda config, data: None, argv=["--batch-size", "many"])
+      Traceback (most recent call last):
+      SystemExit: 2
     """
     spec = sys.modules["__main__"].__spec__
     if prog is None and spec is not None:

@@ -33,6 +33,20 @@ def flag(
         a training step nor which scores can be compared depends on it.
       at_least: smallest allowed value.
       below: number that the value must be below.
+
+    Returns:
+      The default of a field, for a dataclass; its type is `Any`, so that any field may have it.
+
+    Raises:
+      RunError: raised at the start of a run: a value is out of the range.
+
+    Example:
+      >>> @dataclasses.dataclass(frozen=True)
+      ... class Mine(Config):
+      ...     num_steps: int = 500
+      ...     width: int = flag(64, at_least=1)
+      >>> Mine(width=32).num_steps, lower_bounds(Mine)["width"], lower_bounds(Mine)["num_steps"]
+      (500, 1, 1)
     """
     return dataclasses.field(
         default=default, metadata={"resumable": resumable, "at_least": at_least, "below": below}
@@ -121,6 +135,14 @@ class Config:
 
         Args:
           record: the record of the data in a run's `config.json`.
+
+        Returns:
+          A `data.Dataset`, or what the experiment's own `load_data` returns.
+
+        Example:
+          >>> config = Config(data="digits")
+          >>> config.blank_data(config.load_data().record).image_shape
+          (28, 28, 1)
         """
         from jaxgan import data
 
@@ -172,6 +194,25 @@ class Experiment(NamedTuple):
         small that dispatch would dominate. Fewer are taken if an interval is no multiple of it.
       translations: image translations by name, for `python -m jaxgan translate`; the first is the
         default.
+
+    Example, a GAN on images of 2 x 2 pixels, which its `load_data` would return:
+      >>> import numpy as np
+      >>> import optax
+      >>> import jaxgan
+      >>> network = lambda *shape: jaxgan.from_linen(jaxgan.networks.MLP((8,), output_shape=shape))
+      >>> def make(config, images):
+      ...     game = jaxgan.gan(network(2, 2, 1), network(), latent=jaxgan.latents.normal(2))
+      ...     sgd = optax.sgd(0.1)
+      ...     return Experiment(
+      ...         game=game,
+      ...         algorithm=jaxgan.alternating(game, {"discriminator": sgd, "generator": sgd}),
+      ...         minibatches=jaxgan.data.minibatches(images, batch_size=config.batch_size),
+      ...         sample_batch=lambda n: {"image": images["image"][:n]},
+      ...         data={"fingerprint": jaxgan.checkpoint.digest(images)},
+      ...     )
+      >>> experiment = make(Config(batch_size=4), {"image": np.zeros((9, 2, 2, 1), np.float32)})
+      >>> experiment.minibatches(0, 3)["image"].shape, list(experiment.game.losses)
+      ((3, 4, 2, 2, 1), ['discriminator', 'generator'])
     """
 
     game: "Game"
@@ -194,6 +235,12 @@ class Translation(NamedTuple):
       channels: number of channels of the input images.
       multiple: divisor of the heights and widths that the network supports.
       smallest: smallest height and width.
+
+    Example, an experiment's `translations`, of which one inverts colours:
+      >>> invert = Translation(lambda params, model_state, images: -images, channels=3, multiple=4)
+      >>> translations = {"inverted": invert}
+      >>> translations["inverted"].apply({}, {}, 0.5)
+      -0.5
     """
 
     apply: "Callable[[ByPlayer, ByPlayer, Array], Array]"

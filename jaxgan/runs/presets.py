@@ -24,6 +24,15 @@ class Preset(NamedTuple):
     Attributes:
       reference: the paper, and where the flags differ from it.
       flags: values of fields of the `Config`, by name.
+
+    Example:
+      >>> @dataclasses.dataclass(frozen=True)
+      ... class Mine(Config):
+      ...     preset: str | None = None
+      ...     width: int = 64
+      ...     PRESETS = {"small": Preset("Somebody, 2026, without augmentation", {"width": 8})}
+      >>> with_preset(Mine, "small").width
+      8
     """
 
     reference: str
@@ -37,6 +46,9 @@ def with_preset(config_type: type[C], name: str | None, **flags: Any) -> C:
       config_type: a `Config` with a table `PRESETS`.
       name: name of the preset; `None` for the defaults.
       flags: values that replace those of the preset.
+
+    Returns:
+      A config of that type.
 
     Raises:
       RunError: there is no such preset.

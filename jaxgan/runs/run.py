@@ -51,6 +51,9 @@ def load_run(
       experiment: the run's experiment, a module or the path of a file, if it is neither one of
         jaxgan's nor installed.
 
+    Returns:
+      The run.
+
     Raises:
       UserError: the directory has no run or no intact checkpoint, or the file none that was
         exported; its configuration is refused; the experiment is not found, or must be named; or,
@@ -111,6 +114,9 @@ def pretrained(name: str, *, with_data: bool = False, data_dir: str | Path | Non
       name: its name; an unknown one raises an error that lists them.
       with_data, data_dir: as of `load_run`.
 
+    Returns:
+      The generator as a `Run`, with parameters of that player only.
+
     Raises:
       UserError: there is none of that name; or an error of `load_run`.
 
@@ -132,6 +138,11 @@ class Run:
       experiment: what the experiment's `make` built; without minibatches and evaluation unless the
         run was loaded with its data.
       state: the training state.
+
+    Example:
+      >>> run = pretrained("mixture-ring")
+      >>> run.step, list(run.game.losses), run.config.data
+      (5000, ['discriminator', 'generator'], 'ring')
     """
 
     directory: Path

@@ -37,7 +37,11 @@ def save(
       record: metadata of the weights, serialisable as JSON.
 
     Example:
-      >>> save("w.safetensors", {"kernel": np.ones(2)}, {}, record={"step": 1})  # doctest: +SKIP
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save(f"{folder}/w.safetensors", {"kernel": np.ones(2)}, {}, record={"step": 1})
+      ...     sorted(load_arrays(f"{folder}/w.safetensors"))
+      ['params/kernel']
     """
     tree = {"params": params, "model_state": model_state}
     arrays = {
@@ -52,8 +56,21 @@ def save(
 def load(path: str | Path) -> tuple[Params, ModelState]:
     """Reads the parameters and model state written by `save`, as nested dictionaries.
 
+    Args:
+      path: the file, `.safetensors`.
+
+    Returns:
+      `(params, model_state)`, NumPy arrays; `{}` for what the file lacks.
+
     Raises:
       WeightsError: the file is missing, damaged or not a safetensors file.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save(f"{folder}/w.safetensors", {"Dense_0": {"kernel": np.ones(2)}}, {})
+      ...     load(f"{folder}/w.safetensors")
+      ({'Dense_0': {'kernel': array([1., 1.])}}, {})
     """
     arrays = load_arrays(path)
     try:
@@ -66,8 +83,21 @@ def load(path: str | Path) -> tuple[Params, ModelState]:
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Reads all arrays of any safetensors file, by name.
 
+    Args:
+      path: the file, `.safetensors`.
+
+    Returns:
+      NumPy arrays by name, such as `params/Dense_0/kernel` in a file that `save` wrote.
+
     Raises:
       WeightsError: the file is missing, damaged or not a safetensors file.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save(f"{folder}/w.safetensors", {"kernel": np.ones(2)}, {"mean": np.zeros(1)})
+      ...     load_arrays(f"{folder}/w.safetensors")["model_state/mean"]
+      array([0.])
     """
     with _opened(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
@@ -76,8 +106,21 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
 def record(path: str | Path) -> dict[str, Any]:
     """Reads the record written by `save`.
 
+    Args:
+      path: the file, `.safetensors`.
+
+    Returns:
+      The metadata of the weights, as `json` reads them: tuples have become lists.
+
     Raises:
-      WeightsError: the file is missing, damaged or not a safetensors file.
+      WeightsError: the file is missing, damaged or not a safetensors file, or has no record.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save(f"{folder}/w.safetensors", {"kernel": np.ones(2)}, {}, record={"step": 1})
+      ...     record(f"{folder}/w.safetensors")
+      {'step': 1}
     """
     with _opened(path) as file:
         found = json.loads(file.metadata()["record"])

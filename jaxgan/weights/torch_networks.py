@@ -144,14 +144,39 @@ def to_torch(params: Params, model_state: ModelState, kind: Kind) -> dict[str, n
 def load_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     """Reads a PyTorch state dict from a `.safetensors` file, or from one written by `torch.save`.
 
+    Args:
+      path: the file; it is read as safetensors if that is its ending, otherwise as one of PyTorch.
+
+    Returns:
+      NumPy arrays by name, for `from_torch`.
+
     Raises:
       WeightsError: the file is missing, damaged, or of another format.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save_state_dict(f"{folder}/net.safetensors", {"model.1.bias": np.ones(2)})
+      ...     load_state_dict(f"{folder}/net.safetensors")
+      {'model.1.bias': array([1., 1.])}
     """
     return load_arrays(path) if Path(path).suffix == ".safetensors" else load_torch(path)
 
 
 def save_state_dict(path: str | Path, state_dict: Arrays) -> None:
-    """Writes arrays by name as `.safetensors`, for `safetensors.torch.load_file`."""
+    """Writes arrays by name as `.safetensors`, for `safetensors.torch.load_file`.
+
+    Args:
+      path: the file to write, `.safetensors`.
+      state_dict: NumPy arrays by name, such as from `to_torch`.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.TemporaryDirectory() as folder:
+      ...     save_state_dict(f"{folder}/net.safetensors", {"model.1.bias": np.ones(2)})
+      ...     list(load_state_dict(f"{folder}/net.safetensors"))
+      ['model.1.bias']
+    """
     with replacing(path) as part:
         part.write_bytes(to_bytes(dict(state_dict), metadata={"format": "pt"}))
 
