@@ -7,9 +7,8 @@ Commands:
     python -m experiments.cifar10 --evaluate-features inception.pth
 
 The images are those of TFDS, which downloads them; preparing them needs TensorFlow, once: `pip
-install 'jaxgan[tfds]'`. Without Inception's weights, of which
-`--evaluate-features` is the path, scores are over random convolutions, and not comparable to those
-of papers.
+install 'jaxgan[tfds]'`. Without Inception's weights, whose path
+is `--evaluate-features`, scores are over random convolutions and not comparable to those of papers.
 """
 
 from __future__ import annotations

@@ -23,11 +23,11 @@ Results: recoloured MNIST digits are translated to within 0.064 and 0.084 (L1) o
 
 Label maps of facades to photographs, the pairs of `experiments/pix2pix.py` used without their
 pairing, by the same FCN-score (`benchmarks/facades.py`), after the first command: pixel accuracy
-0.312 ± 0.024 and mean IoU 0.063 ± 0.007, where the mean photograph has 0.342 and 0.042, real
-photographs have 0.654 and 0.270, and pix2pix has 0.570 and 0.187 by its first command. Houses have
-windows and cornices mostly where the label map has them, and yet fewer pixels are read as their
-class than of the mean photograph: without pairs the generator may hide the label map in any
-textures from which it can be reconstructed, here to 0.12 (L1).
+0.312 ± 0.024 and mean IoU 0.063 ± 0.007; the mean photograph has 0.342 and 0.042, real photographs
+0.654 and 0.270, and the first command of pix2pix 0.570 and 0.187. Windows and cornices are mostly
+where the label map has them, yet fewer pixels are classified correctly than in the mean photograph:
+without pairs the generator may hide the label map in any textures from which it can be
+reconstructed, here to 0.12 (L1).
 
 Reference: Zhu, Park, Isola and Efros, *Unpaired Image-to-Image Translation using Cycle-Consistent
 Adversarial Networks*, 2017, https://arxiv.org/abs/1703.10593. The second command has the paper's

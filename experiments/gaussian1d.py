@@ -6,16 +6,14 @@ Commands:
     python -m experiments.gaussian1d --loss minimax --discriminator-turns 5
 
 At the equilibrium the generator has the density of the data, and D is 1/2 everywhere. `stages.png`
-has four stages of training beside each other, as the figure of the paper: the densities of the data
+has four stages of training side by side, as in the figure of the paper: the densities of the data
 and of the generator, D, the optimal discriminator for that generator,
 `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`, and below them the map from z to x. `samples/`
 has the picture and the curves of every stage, `samples.gif` the animation.
 
-Hardware: a CPU, a minute of one core, 35 seconds of which train. Results, seeds 0 to 2:
-10 000 random samples have a Kolmogorov-Smirnov distance of 0.010 to 0.013 from the data (0.009 on
-average for a perfect generator); where the density of the data exceeds 1 % of its maximum (3.03
-standard deviations), the optimal D is within 0.028 to 0.040 of 1/2. On the way the generator
-still overshoots: pictures after a fifth of the steps can be worse than earlier ones.
+Hardware: a CPU, a minute of one core, 35 seconds of which train. Results are in docs/results.md. On
+the way the generator still overshoots: pictures after a fifth of the steps can be worse than
+earlier ones.
 
 Choice of the defaults, from single runs that differ in more than one setting: ReLU networks left
 the optimal D off by 0.09 to 0.15; with tanh networks and a learning rate of D that fades as the
@@ -349,7 +347,7 @@ def stages(folder: Path) -> list[Curves]:
 
 
 def plot(path: Path, steps: Sequence[Curves]) -> None:
-    """Plots steps beside each other: the densities, D and the optimal D, and below them z to x."""
+    """Plots steps side by side: the densities, D and the optimal D, and below them z to x."""
     from matplotlib.figure import Figure
 
     from jaxgan import images

@@ -7,10 +7,10 @@ Commands:
     python -m experiments.images --preset stylegan2 --help
     python -m experiments.images --data-dir DIR --size 64 --conditional --loss hinge
 
-A preset is the flags that a paper gives (`experiments/presets.py`); any flag overrides it. With
+A preset is a set of flags from a paper (`experiments/presets.py`); any flag overrides it. With
 fewer than 20 000 images, no `--instance-noise` and no preset that says otherwise (most have
-`--augment none`), the discriminator sees them augmented (`--augment`), so that it cannot learn them
-by heart; `config.json` records it.
+`--augment none`), the discriminator sees augmented images (`--augment`), so that it cannot memorise
+them; `config.json` records this.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Config(SizedPictureFlags, AlgorithmConfig):
     papers; none with gradient penalties, since batch statistics make the logit of an example depend
     on the others."""
     latent: int = flag(64, at_least=1)
-    """Latent dimension; the prior is standard normal, and uniform beside InfoGAN's codes."""
+    """Latent dimension; the prior is standard normal, and uniform noise with InfoGAN's codes."""
     conditional: bool = False
     """Condition both networks on the label; the columns of the grids are then classes."""
     acgan: float = flag(0.0, at_least=0.0)
@@ -212,7 +212,7 @@ def check(config: Config, dataset: Dataset) -> None:
     if config.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     if config.acgan and not config.conditional:
-        raise DataError("--acgan classifies labels, expected --conditional beside it")
+        raise DataError("--acgan classifies labels, expected --conditional as well")
     if config.acgan and config.infogan:
         raise DataError("--acgan and --infogan both need the head of D, expected one of them")
     if config.infogan and config.conditional:
@@ -229,15 +229,15 @@ def check(config: Config, dataset: Dataset) -> None:
             f"is {config.loss}; set it to 0"
         )
     if config.burn_in_steps and (config.optimizer, config.lr_decay) != ("adam", "none"):
-        raise DataError("--burn-in-steps has schedules of Adam; leave out --optimizer, --lr-decay")
+        raise DataError("--burn-in-steps sets schedules of Adam; leave out --optimizer, --lr-decay")
     if config.burn_in_steps and (config.warmup_steps or config.weight_decay):
-        raise DataError("--burn-in-steps goes without --warmup-steps and --weight-decay")
+        raise DataError("--burn-in-steps excludes --warmup-steps and --weight-decay")
     if config.pack > 1 and (config.conditional or config.infogan):
         raise DataError("--pack is for GANs without conditions or codes; set it to 1")
 
 
 def make_prior(config: Config) -> Latent:
-    """Standard normal latents, or InfoGAN's codes beside uniform noise."""
+    """Standard normal latents, or InfoGAN's codes with uniform noise."""
     from jaxgan import latents
 
     if not config.infogan:
@@ -365,7 +365,7 @@ def evaluation_of_codes(config: Config, discriminator: Network, test: Examples) 
 
     def logits(params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         own, state = params["discriminator"], model_state["discriminator"]
-        state = state.get("network", state)  # which has those of penalties beside it
+        state = state.get("network", state)  # which may also have those of penalties
         (_, outputs), _ = discriminator.apply(own, state, batch["image"], train=False)
         return outputs[:, : config.categorical]
 

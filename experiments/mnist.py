@@ -12,13 +12,12 @@ Commands:
         --discriminator-turns 5
 
 Hardware: two CPU cores. The first command takes three to five minutes with both to itself (60 steps
-per second), and more on a busy machine. Results: strokes after 200 steps, mostly legible digits
-after 1000, and a few broken ones until the end, where `fid_mnist_classifier` is 0.96 (1.71 after
-2500 steps, 1.14 after 5000). What makes digits right is their label: with it, in the same time, the
-distance is 0.29 (median of three seeds, docs/results.md); a cosine decay of the learning rates as
-well, the second command, takes seed 0 from 0.36 to 0.09. The mean of D settles within 300 steps and
-stays: at the end of the first command it is 0.502 on real and 0.494 on generated images, and the
-losses are 1.37 and 0.71; the equilibrium has log 4 = 1.386 and log 2 = 0.693.
+per second), and more on a busy machine. Results are in docs/results.md. Strokes appear after 200
+steps and mostly legible digits after 1000; `fid_mnist_classifier` is 1.71 after 2500 steps and 1.14
+after 5000. Labels help most; with them, the cosine decay of the second command takes seed 0 from
+0.36 to 0.09. The mean of D settles within 300 steps and stays: at the end of the first command it
+is 0.502 on real and 0.494 on generated images, and the losses are 1.37 and 0.71; the equilibrium
+has log 4 = 1.386 and log 2 = 0.693.
 
 Choice of the defaults, by `fid_mnist_classifier`: with the non-saturating loss, batch normalisation
 in D and no penalty, D wins (0.8 against 0.2 after 10 000 steps), and more digits stay broken. R1

@@ -12,8 +12,8 @@ Commands:
 
 A grid in `samples/` has one row per test pair: source, output, target. `evaluation.json` has the
 distance between outputs and targets (L1, PSNR, SSIM), and the same for a baseline, the mean of all
-training targets. The checkpoint with the lowest L1 distance is kept (`--step best`); of label maps
-to photographs it is a blurred one, since they do not contain the colour of a house.
+training targets. The checkpoint with the lowest L1 distance is kept (`--step best`); from label
+maps to photographs it is a blurred one, since a label map does not contain the colour of a house.
 
 Hardware: the first command takes about four minutes of one CPU core for 360 images of 64 pixels;
 the second is for a GPU (the published models took hours).
@@ -33,16 +33,16 @@ differs by as much between checkpoints.
     the mean photograph has 0.461 and 0.058, real photographs have 0.654 and 0.265
 
 Another segmentation network reads the mean photograph differently (0.342 and 0.042; real ones 0.654
-and 0.270): by it the defaults have 0.570 ± 0.018 and 0.187, 73 % of the gap.
+and 0.270); with it, the defaults have 0.570 ± 0.018 and 0.187, 73 % of the gap.
 
 The second row has `--levels 6 --batch-size 4 --load-size 80`. PyTorch is the paper's pix2pix
 (batch normalisation, batches of one, in evaluation mode) with 32 features and two patch layers.
 Paired over the images, the pixel accuracy of four levels is higher than the other two by
 0.038 ± 0.017 and 0.037 ± 0.016 after 100 seconds, and by -0.009 ± 0.010 and 0.037 ± 0.024 after
-210. Windows, doors and cornices are where the label map has them; walls are mottled, and of much
-the same brown on every house, and skies can hardly be told from roofs. `--norm batch`, and L1
-weights of 10 or (at three times the learning rate) 30, were no better in shorter runs on 40
-training pairs held out.
+210. Windows, doors and cornices are where the label map has them; walls are mottled, of much the
+same brown on every house, and skies can hardly be told from roofs. `--norm batch`, and L1
+weights of 10 or (at three times the learning rate) 30, were no better in shorter runs, evaluated on
+40 training pairs held out.
 
 Reference: Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial
 Networks*, 2017, https://arxiv.org/abs/1611.07004. The second command has the paper's settings. The

@@ -1,6 +1,6 @@
 """Presets of the image experiments: the flags that papers give.
 
-Sizes of networks are left to `--features`, batch sizes, unless a method depends on them, to
+Sizes of networks are set by `--features`, and batch sizes, unless a method depends on them, by
 `--batch-size`. A reference says where else the flags differ from the paper.
 """
 

@@ -41,9 +41,9 @@ class Config(PictureFlags, TrainingConfig):
         "scale_shortside_and_crop",
         "none",
     ] = "resize_and_crop"
-    """How training images are resized to the load size: to squares (resize), or with their aspect
-    by their width or shorter side; and whether a square is then cropped at random. none: only to
-    multiples of 4 pixels. Without a crop, all images must come out in one size."""
+    """How training images are resized to the load size: to squares (resize), or by width or
+    shorter side, keeping the aspect ratio; and whether a square is then cropped at random. none:
+    only to multiples of 4 pixels. Without a crop, all images must come out in one size."""
     load_size: int | None = flag(None, at_least=1)
     """Side length to which images are resized before cropping; default: 1.12 times the crop."""
     crop_size: int = flag(256, at_least=1)

@@ -84,7 +84,7 @@ def train(words: Sequence[str], *, prog: str) -> None:
         table = Table(f"{prog} EXPERIMENT [flags]", box=None)
         for name in find.names():
             table.add_row(name, find.summary(name))
-        table.add_row("FILE.py", "An experiment of your own.")
+        table.add_row("FILE.py", "Your own experiment.")
         Console(soft_wrap=True, highlight=False, markup=False).print(table)
         return
     module = find.find(words[0])
@@ -92,7 +92,7 @@ def train(words: Sequence[str], *, prog: str) -> None:
 
 
 def sweep(words: Sequence[str], *, prog: str) -> None:
-    """Trains an experiment over a grid; what is no flag of the sweep is one of the experiment."""
+    """Trains an experiment over a grid; flags that are not its own are the experiment's."""
     args, others = tyro.cli(
         arguments.Sweep,
         args=words,
@@ -105,7 +105,7 @@ def sweep(words: Sequence[str], *, prog: str) -> None:
 
 
 def _check_command(words: Sequence[str]) -> None:
-    """Raises a `RunError` if the first word is no command."""
+    """Raises a `RunError` if the first word is not a command."""
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
         question = find.did_you_mean(words[0], COMMANDS) or "; --help lists them"
         raise RunError(f"there is no command {words[0]}{question}")

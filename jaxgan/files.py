@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """A path of the same ending, whose file takes the place of `path` when it is complete.
+    """A path of the same extension, whose file takes the place of `path` when it is complete.
 
     Whatever ends the program leaves the old file or the new one: the content is on the disk before
     it takes the old one's place. `save_grid`, `save_animation` and all files of runs are written in

@@ -160,7 +160,7 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
 
 
 def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:
-    if Path(path).suffix.lower() == ".gif":  # a palette of its own for every frame
+    if Path(path).suffix.lower() == ".gif":  # every frame has its own palette
         frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
     with replacing(path) as part:

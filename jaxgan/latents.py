@@ -348,7 +348,7 @@ def slerp(start: Array, end: Array, t: Array | float) -> Array:
 
 @dataclasses.dataclass(frozen=True)
 class _Normal:
-    """A normal prior, a type of its own so that it can be recognised and truncated."""
+    """A normal prior, a separate type so that it can be recognised and truncated."""
 
     dim: int
 

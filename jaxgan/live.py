@@ -1,7 +1,6 @@
 """Live display of training: a bar and curves in a notebook, a bar in a terminal.
 
-`loop.fit` shows it where it runs in one of them. IPython, matplotlib and rich are imported then
-only.
+`loop.fit` shows it if it runs in either. IPython, matplotlib and rich are imported only then.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Populations: members of one game, of different seeds and hyper-parameters, in one program.
 
 Members differ in seeds, and in hyper-parameters that are arrays with an axis of members. A member
-is an ordinary `TrainState`: it can be taken out and trained on alone, and states can be put
-together to a population.
+is an ordinary `TrainState`: it can be extracted and trained alone, and states can be
+stacked into a population.
 
     algorithm = jaxgan.jit(population(make, {"lr": jnp.array([1e-3, 2e-3])}))
     state = jaxgan.fit(algorithm, batches, key=member_keys([0, 1]), num_steps=1000)
@@ -54,8 +54,8 @@ def population(
       The algorithm, for `parallel.jit` or `over_devices`.
 
     Raises:
-      ValueError: `chunk` is below 1, or hyper-parameters are no arrays of equally many members; in
-        `init`, there are other keys than one for each member.
+      ValueError: `chunk` is below 1, or hyper-parameters are not arrays with one entry per member;
+        in `init`, there is not exactly one key per member.
 
     Example, of one player that minimises x^2, with two learning rates:
       >>> import optax
@@ -270,7 +270,7 @@ def stack(states: Sequence[TrainState]) -> TrainState:
 
 
 def stacked_minibatches(samplers: Sequence[Minibatches]) -> Minibatches:
-    """Minibatches of members with data of their own, leaves `[count, P, batch, ...]`.
+    """Minibatches of members that each have their own data, leaves `[count, P, batch, ...]`.
 
     Args:
       samplers: `(start, count) -> batches` of each member, such as `data.minibatches` with
@@ -317,5 +317,5 @@ def _together(states: Sequence[TrainState]) -> TrainState:
 
 
 def _own(state: TrainState) -> TrainState:
-    """What a member has of its own: the state without its step."""
+    """The part of the state that each member has: all but the step."""
     return state._replace(step=())  # type: ignore[arg-type]

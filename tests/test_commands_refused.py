@@ -44,8 +44,8 @@ REFUSED = {
     "run is a run, whose images are curves and grids": ("evaluate", "RUN", "SAMPLES"),
     "--size and --skip-bad are for two folders": ("evaluate", "RUN", "--size", "8"),
     "--direction is up, and ": (*("export", "RUN", "--out", "g.safetensors", "--direction", "up"),),
-    "README.md is no model card of jaxgan": ("export", "RUN", "--out", "."),
-    "has averaged parameters alone; leave out --parameters last": (
+    "README.md is not a model card of jaxgan": ("export", "RUN", "--out", "."),
+    "has only averaged parameters; leave out --parameters last": (
         *("evaluate", "mixture-ring", "--parameters", "last"),
     ),
     "scores.png ends with none of .json; choose one": (
@@ -54,9 +54,9 @@ REFUSED = {
     "--num: num is 2000, expected 1 to": (
         *("directions", "RUN", "--method", "pca", "--num", "2000"),
     ),
-    "--step is of a run, and": ("evaluate", "SAMPLES", "SAMPLES", "--step", "best"),
-    "--seed is of a run, and": ("evaluate", "SAMPLES", "SAMPLES", "--seed", "1"),
-    "--data-dir is of a run, and": ("evaluate", "SAMPLES", "SAMPLES", "--data-dir", "SAMPLES"),
+    "--step is for runs, and": ("evaluate", "SAMPLES", "SAMPLES", "--step", "best"),
+    "--seed is for runs, and": ("evaluate", "SAMPLES", "SAMPLES", "--seed", "1"),
+    "--data-dir is for runs, and": ("evaluate", "SAMPLES", "SAMPLES", "--data-dir", "SAMPLES"),
     "mnist-dcgan has the state of one step": ("sample", "mnist-dcgan", "--step", "5"),
     "--format is for a folder": ("export", "RUN", "--out", "m.onnx", "--format", "onnx"),
     "--distance is nan, expected": ("directions", "RUN", "--distance", "nan"),
@@ -99,7 +99,7 @@ def test_samples_are_added_to_those_of_the_same_seed(run, tmp_path, capsys):
     folder = shutil.copytree(run / "samples", tmp_path / "samples")
     support.command("sample", run / "run", num=5, out=folder)
     assert "2 samples of" in capsys.readouterr().out
-    assert len(data.load_folder(folder)) == 5  # and the record of what they are is no picture
+    assert len(data.load_folder(folder)) == 5  # and the record of what they are is not a picture
 
 
 @pytest.mark.slow

@@ -180,7 +180,7 @@ def test_auto_falls_back_to_bundled_digits_and_says_so(no_network):
     assert dataset.name == "digits"
     assert dataset.stands_in
     assert dataset.record["stands_in"]
-    assert "IN PLACE OF MNIST" in dataset.source
+    assert "in place of MNIST" in dataset.source
     assert "no network in this test" in dataset.source
     assert no_network == ["https://storage.googleapis.com"]
 

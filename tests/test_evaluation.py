@@ -271,7 +271,7 @@ def test_features_belong_to_a_data_set():
     assert name(data="mnist") == name(data="digits") == "mnist_classifier"
     assert name(data="fashion_mnist") == name() == "random_convolutions"
     assert features.by_name("pixels", data="mnist") is metrics.PIXELS
-    with pytest.raises(MetricError, match="no features digit; choose auto, digits, random, pixels"):
+    with pytest.raises(MetricError, match="features named digit; choose auto, digits, random"):
         features.by_name("digit")
 
 
@@ -459,7 +459,7 @@ def test_metrics_are_chosen_by_name(finished, capsys):
     for flags, message in (
         ({"metrics": ("fidd",)}, "--metrics has fidd, expected some of fid, kid, prdc"),
         ({"num_samples": 1}, "num_samples is 1, and fid needs at least 2"),
-        ({"features": "nowhere.pth"}, "there are no features nowhere.pth; choose auto, digits"),
+        ({"features": "nowhere.pth"}, "there are no features named nowhere.pth; choose auto"),
     ):
         assert message in refused(command, "evaluate", finished, **flags)
 

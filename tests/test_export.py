@@ -137,7 +137,7 @@ def test_one_file_by_its_ending(run, tmp_path):
     command("export", run, out=tmp_path / "a" / "g.stablehlo")
     loaded = load_run(run)
     autoencoder = loaded.experiment._replace(game=loaded.game._replace(prior=None))
-    with pytest.raises(RunError, match="without latents and translations"):
+    with pytest.raises(RunError, match="without latents or translations"):
         programs.program_of(dataclasses.replace(loaded, experiment=autoencoder), num=1, seed=0)
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
         "g.stablehlo",

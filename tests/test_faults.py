@@ -241,7 +241,7 @@ def test_damaged_lines_are_left_out_and_said(tmp_path):
         path.write_bytes(b"\n".join([*lines[:2], bad, *lines[3:]]) + b"\n")
         with pytest.warns(UserWarning, match=r"metrics.jsonl is damaged in line 3, which"):
             assert read_metrics(path) == [*good[:2], *good[3:]]
-    path.write_bytes(b"\n".join(lines)[:-4])  # killed in the last line: that is no damage
+    path.write_bytes(b"\n".join(lines)[:-4])  # killed in the last line: that is not damage
     assert read_metrics(path) == good[:-1]
     assert read_metrics(tmp_path / "none") == []
 

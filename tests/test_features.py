@@ -303,7 +303,7 @@ def test_torch_files_that_would_run_something_are_refused(write, tmp_path, monke
 def test_torch_files_that_are_none(content, tmp_path):
     path = tmp_path / "w.pth"
     path.write_bytes(content)
-    with pytest.raises(WeightsError, match=r"is no PyTorch file of tensors"):
+    with pytest.raises(WeightsError, match=r"is not a readable PyTorch file of tensors"):
         load_torch(path)
     with pytest.raises(WeightsError, match="No such file"):
         load_torch(tmp_path / "none.pth")

@@ -1,4 +1,4 @@
-"""Health of a run: divergence is caught before it is saved, and signs of failing are said once."""
+"""Health of a run: divergence is caught before it is saved, and warning signs are reported once."""
 
 import json
 from types import SimpleNamespace

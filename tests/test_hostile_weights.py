@@ -112,8 +112,8 @@ def test_numpy_would_have_read_beyond_it():
     [
         (b"\x80\x02" + global_("os.system") + b"(" + text("true") + b"tR.", "os.system"),
         (b"\x80\x02" + global_("builtins.eval") + b"(" + text("1") + b"tR.", "builtins.eval"),
-        (b"\x80\x02" + global_("torch.FloatStorage") + b"(K\x01tR.", "calls what is no function"),
-        (b"\x80\x02" + text("os.system") + b"(K\x01tR.", "calls what is no function"),
+        (b"\x80\x02" + global_("torch.FloatStorage") + b"(K\x01tR.", "calls a non-function"),
+        (b"\x80\x02" + text("os.system") + b"(K\x01tR.", "calls a non-function"),
         (b"\x80\x02" + b"(" + text("true") + b"ios\nsystem\n.", "INST, which is not allowed"),
         (b"\x80\x04" + text("os") + text("system") + b"\x93(tR.", "os.system"),
         (state_dict(b"K\x01"), "is a int, expected a tensor"),

@@ -444,7 +444,7 @@ def test_layouts_without_train(tmp_path):
     assert flat.num_classes is None
     assert len(flat.train["image"]) + len(flat.test["image"]) == 30
     shutil.copytree(tmp_path / "flat", tmp_path / "one" / "inside")
-    one = data.load("folder", data_dir=tmp_path / "one")  # a single folder is no class
+    one = data.load("folder", data_dir=tmp_path / "one")  # a single folder is not a class
     assert (one.num_classes, one.fingerprint) == (None, flat.fingerprint)
     assert one.record["test_fingerprint"] == flat.record["test_fingerprint"] != flat.fingerprint
 
@@ -473,7 +473,7 @@ def test_layouts_that_are_wrong(tmp_path):
     with pytest.raises(DataError, match=r"test has the class cow, and .*train has cat, dog"):
         data.load("folder", data_dir=tmp_path / "a")
     numbered(tmp_path / "a" / "train", 1, start=99)
-    with pytest.raises(DataError, match=r"train has the image 099\.png beside the folders"):
+    with pytest.raises(DataError, match=r"train has the image 099\.png next to folders"):
         data.load("folder", data_dir=tmp_path / "a")
     numbered(tmp_path / "b" / "test", 2)
     with pytest.raises(DataError, match="has test/ and no train/"):

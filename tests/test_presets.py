@@ -77,7 +77,7 @@ def test_unknown_presets():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"acgan": 1.0}, "expected --conditional beside it"),
+        ({"acgan": 1.0}, "expected --conditional as well"),
         ({"acgan": 1.0, "infogan": 1.0, "conditional": True}, "expected one of them"),
         (
             {"infogan": 1.0, "network": "mlp"},

@@ -344,9 +344,9 @@ def test_fit_warns():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"optimizer": "sgd"}, "--burn-in-steps has schedules of Adam"),
-        ({"lr_decay": "cosine"}, "--burn-in-steps has schedules of Adam"),
-        ({"weight_decay": 0.1}, "goes without --warmup-steps and --weight-decay"),
+        ({"optimizer": "sgd"}, "--burn-in-steps sets schedules of Adam"),
+        ({"lr_decay": "cosine"}, "--burn-in-steps sets schedules of Adam"),
+        ({"weight_decay": 0.1}, "excludes --warmup-steps and --weight-decay"),
     ],
 )
 def test_flags_that_a_burn_in_would_ignore(flags, message):

@@ -176,7 +176,7 @@ def test_substitute_data_is_reported(start, tmp_path, monkeypatch):
     status, text = start(tmp_path / "run", num_steps=1, data="auto")
     assert status == 0
     assert "WARNING: mnist on digits" in text
-    assert "IN PLACE OF MNIST" in text
+    assert "in place of MNIST" in text
     assert json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["data"][
         "stands_in"
     ]

@@ -90,7 +90,7 @@ def test_there_is_nothing_to_watch(tmp_path):
         (["smaple", "runs/mnist"], "there is no command smaple; did you mean sample?"),
         (["make-coffee"], "there is no command make-coffee; --help lists them"),
         (["train", "mnsit"], "did you mean mnist?"),
-        (["train", "coffee"], "that can be imported; jaxgan has autoencoder, cifar10,"),
+        (["train", "coffee"], "an importable module; jaxgan has autoencoder, cifar10,"),
         (["train", "./spheres"], "the experiment ./spheres cannot be imported"),
     ],
 )

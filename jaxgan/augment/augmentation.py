@@ -106,7 +106,7 @@ def as_augmentation(augment: Augment | Augmentation | None) -> Augmentation:
 def chain(*augmentations: Augment | Augmentation) -> Augmentation:
     """Several augmentations as one, which applies them in their order.
 
-    Each has a key and a state of its own: augmentation `i` receives `fold_in(key, i)`, and the
+    Each has its own key and state: augmentation `i` receives `fold_in(key, i)`, and the
     state is the tuple of all states.
 
     Args:

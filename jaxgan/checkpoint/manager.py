@@ -2,7 +2,7 @@
 
 Orbax writes them asynchronously and atomically, so a program that is killed during a save leaves
 the earlier checkpoints intact. Orbax does not detect data that changed on disk; the digest of every
-state is therefore stored with it, and compared on restore, in a record that has a checksum itself:
+state is therefore stored with it and compared on restore, in a record with its own checksum:
 
     <directory>/<step>/state/             the arrays, by Orbax
     <directory>/<step>/record/metadata    `read_record`
@@ -338,12 +338,12 @@ def _restore_verified(
 
 
 def _check_files(folder: Path) -> None:
-    """Raises a `ValueError` if a checkpoint is no folder of files (a pipe would be waited for)."""
+    """Raises a `ValueError` if a checkpoint is not a folder of files (a pipe would block)."""
     if not folder.is_dir():
-        raise ValueError("it is no folder")
+        raise ValueError("it is not a folder")
     for path in folder.rglob("*"):
         if not (path.is_file() or path.is_dir()):
-            raise ValueError(f"{path.relative_to(folder)} is neither file nor folder")
+            raise ValueError(f"{path.relative_to(folder)} is neither a file nor a folder")
 
 
 def _sync(folder: Path) -> None:

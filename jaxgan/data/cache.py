@@ -1,9 +1,9 @@
-"""Cache of decoded images: memory-mapped arrays in files, of which every use verifies the digest.
+"""Cache of decoded images: memory-mapped arrays in files, whose digests are verified on every use.
 
     $XDG_CACHE_HOME/jaxgan/pictures/<key>.npy    uint8[n, height, width, channels]
     $XDG_CACHE_HOME/jaxgan/pictures/<key>.json   its SHA-256, and what was found when it was made
 
-Of images that are not kept, there is only what was found.
+For images that are not kept, only the second file exists.
 
 The folder may be deleted at any time. Equal keys have equal contents, so that several processes may
 write one file.
@@ -75,7 +75,7 @@ def write(
       key: name of the entry.
       shape: shape of a row.
       rows: `uint8` arrays of this shape; their number need not be known.
-      facts: what is written beside the array, as JSON, after the rows are computed.
+      facts: what is written next to the array, as JSON, after the rows are computed.
 
     Raises:
       DataError: the folder cannot be written to.

@@ -1,7 +1,7 @@
 """Decoding of one image file into upright grey or RGB bytes, whatever the file holds.
 
-Rotation by EXIF, transparency, palettes, CMYK, 1 and 16 bits per value and animations are
-converted, and what was converted is said. Only the formats below are opened: any other content,
+EXIF rotation, transparency, palettes, CMYK, 1 and 16 bits per value and animations are
+converted, and what was converted is reported. Only the formats below are opened: any other content,
 such as PostScript in a file named `.png`, is refused before a decoder sees it.
 """
 
@@ -34,11 +34,11 @@ class PictureOptions:
 
     Attributes:
       size: `(height, width)` of all images; `None` to keep the files' sizes.
-      resize: how images get the size. `cover`: scaled, with their aspect, until they cover it, and
-        cut in the centre. `contain`: scaled, with their aspect, until they fit into it, and padded
-        with the background. `stretch`: scaled to it, without their aspect. The filter is bicubic,
+      resize: how images get the size. `cover`: scaled until they cover it, and cut in the centre.
+        `contain`: scaled until they fit into it, and padded with the background. Both keep the
+        aspect ratio. `stretch`: scaled to it, ignoring the aspect ratio. The filter is bicubic,
         and antialiased.
-      background: colour behind transparent pixels and around contained images: a name of CSS or
+      background: colour behind transparent pixels and around contained images: a CSS name or
         `#rrggbb`.
       channels: 1 (grey) or 3 (RGB); if `None`, 1 if all files are grey and 3 otherwise.
       held_out: share of the images that are held out where there is no folder of test images.

@@ -122,7 +122,7 @@ def _classes(roots: Sequence[Path], rows: Sequence[Sequence[Row]]) -> tuple[str,
         for row in of_root:
             if not _class(row):
                 raise DataError(
-                    f"{root} has the image {row.files[0].name} beside the folders of other images; "
+                    f"{root} has the image {row.files[0].name} next to folders of images; "
                     "move it: folders are classes"
                 )
             if _class(row) not in names:

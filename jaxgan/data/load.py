@@ -151,7 +151,7 @@ def load(
         return _from_tfds(set_name, folder)
     except DataError as error:
         if name == "auto":
-            return _digits(f"IN PLACE OF MNIST, which was not found: {error}")
+            return _digits(f"in place of MNIST, which was not found: {error}")
         if set_name not in ORIGINALS:
             raise
         raise DataError(

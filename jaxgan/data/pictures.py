@@ -35,7 +35,7 @@ class Pictures(NamedTuple):
 
     Attributes:
       names: name of each image, for error messages and for pairing: its path in the folder without
-        the ending.
+        the extension.
       channels: number of channels of all images, 1 or 3.
       read: `i -> uint8[height, width, channels]`, reads and decodes image i.
       fingerprint: SHA-256 of the contents of the files and the options.

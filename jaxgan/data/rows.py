@@ -29,7 +29,7 @@ class Row(NamedTuple):
     """An example: one file, or the two files of a pair.
 
     Attributes:
-      name: path in the folder without the ending, in Unicode's form NFC.
+      name: path in the folder without the extension, in Unicode's form NFC.
       files: its files.
       headers: their headers, once they are read.
     """
@@ -80,7 +80,7 @@ def files_in(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path
 
 
 def _nfc(name: str) -> str:
-    """A file name for people: equal letters are equal, and what is no Unicode is a mark."""
+    """A printable file name: equal letters are equal, and invalid Unicode is a replacement mark."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode(errors="replace"))
 
 

@@ -117,8 +117,8 @@ def as_float(image: Any) -> Any:
 def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
     """The batch with its `uint8` images as floats in [-1, 1]; other entries are unchanged.
 
-    Labels and attributes, entries with a number or a vector per example, may be `uint8`, too, and
-    are no images, unless they are named `image`.
+    Labels and attributes, entries with a number or a vector per example, may be `uint8`, too; they
+    are not images unless they are named `image`.
 
     Args:
       batch: `{name: array}`.

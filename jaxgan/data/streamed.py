@@ -29,8 +29,8 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
       `[count, batch, ...]`.
 
     Raises:
-      DataError: `epoch` is no function; raised by the returned function: an epoch yields no batch,
-        a batch that is no dict, or batches of unequal shapes (drop the last one of an epoch if it
+      DataError: `epoch` is not a function; raised by the returned function: an epoch yields no batch,
+        a batch that is not a dict, or batches of unequal shapes (drop the last one of an epoch if it
         is smaller); or images are neither `uint8` nor floats in [-1, 1].
 
     Example:

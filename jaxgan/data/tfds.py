@@ -166,7 +166,7 @@ def read(builder: tfds.core.DatasetBuilder, split: str) -> Examples:
     if len(shapes) != 1:
         raise DataError(
             f"{builder.name} has images of {len(shapes)} sizes, from {shapes[0]} to {shapes[-1]}; "
-            "expected one size: choose another set, or resize the images into a set of your own"
+            "expected one size: choose another set, or resize the images into your own set"
         )
     arrays = {"image": np.stack([example["image"] for example in examples])}
     if "label" in builder.info.features:

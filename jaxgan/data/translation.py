@@ -39,11 +39,12 @@ class Jitter:
       x_flips: whether to mirror images horizontally with probability 1/2.
       preprocess: how images are resized, and whether they are cropped afterwards. The names are
         those of the authors' code, and of code that builds on it (`scale_shortside`).
-        `resize_and_crop`: to squares of `load_size`, whatever their aspect.
+        `resize_and_crop`: to squares of `load_size`, whatever their aspect ratio.
         `crop`: not resized.
-        `scale_width_and_crop`: to the width `load_size` with their aspect, and at least as high as
-        the crop.
-        `scale_shortside_and_crop`: to `load_size` along the shorter side, with their aspect.
+        `scale_width_and_crop`: to the width `load_size`, keeping the aspect ratio, and at least as
+        high as the crop.
+        `scale_shortside_and_crop`: to `load_size` along the shorter side, keeping the aspect
+        ratio.
         `scale_width`, `scale_shortside`: the same, without a crop.
         `none`: not cropped, and resized to the nearest multiples of 4 pixels only.
         Without a crop, all images must come out in one size.

@@ -1,4 +1,4 @@
-"""Dynamics of a game: its vector field, the field's Jacobian, and what they say of convergence."""
+"""Dynamics of a game: its vector field, the Jacobian, and what they say about convergence."""
 
 from jaxgan.dynamics.eigenvalues import Spectrum as Spectrum
 from jaxgan.dynamics.eigenvalues import leading_spectrum as leading_spectrum

@@ -22,7 +22,7 @@ def draw_field(
     reach: float = 1.0,
     trajectories: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Draws the flow `-xi` of a game of two numbers, one of each player, as arrows.
+    """Draws the flow `-xi` of a game with one number per player, as arrows.
 
     Args:
       ax: matplotlib axes.

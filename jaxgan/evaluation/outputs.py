@@ -26,7 +26,7 @@ def outputs_of(metrics: Sequence[Metric], images: Array) -> Outputs:
         if other.apply is not m.features.apply and not same_weights:
             raise ValueError(
                 f"two features have the name {other.name}; share one Features between the metrics, "
-                "or give each a name of its own"
+                "or give each its own name"
             )
     return {name: _output(m, images) for name, m in needed.items()}
 

@@ -1,6 +1,6 @@
 """The experiments, importable wherever jaxgan is installed.
 
-A wheel has their modules here. In a clone they stand in `experiments/` beside the package, from
+A wheel has their modules here. In a clone they are in `experiments/` next to the package, from
 where this package imports them: `jaxgan.experiments.mnist` is `experiments/mnist.py`.
 """
 

@@ -30,7 +30,7 @@ def by_name(name: str, *, data: str = "", resize: Resize = "clean") -> Features:
       The feature extractor.
 
     Raises:
-      MetricError: the name is none of these, and no file.
+      MetricError: the name is neither one of these nor a file.
       WeightsError: the file cannot be read, or its tensors are not those of Inception v3.
 
     Example:
@@ -43,7 +43,7 @@ def by_name(name: str, *, data: str = "", resize: Resize = "clean") -> Features:
         return NAMES[name]()
     if not Path(name).expanduser().is_file():
         raise MetricError(
-            f"there are no features {name}; choose auto, {', '.join(NAMES)}, or the path of "
+            f"there are no features named {name}; choose auto, {', '.join(NAMES)}, or the path of "
             "Inception's weight file"
         )
     return inception(Path(name).expanduser(), resize=resize)

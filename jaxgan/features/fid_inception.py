@@ -49,7 +49,7 @@ def inception(path: str | Path, *, resize: Resize = "clean") -> Features:
       ValueError: the resize is unknown.
       WeightsError: the file cannot be read, or its tensors are not those of Inception v3.
 
-    References:
+    Reference:
       Heusel et al., 2017, https://arxiv.org/abs/1706.08500; resizing: Parmar, Zhang and Zhu, *On
       Aliased Resizing and Surprising Subtleties in GAN Evaluation*, 2022,
       https://arxiv.org/abs/2104.11222.

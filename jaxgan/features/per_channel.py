@@ -5,7 +5,7 @@ from jaxgan.types import Array
 
 
 def per_channel(features: Features) -> Features:
-    """Features of each channel, as of Stacked MNIST, whose channels are digits.
+    """Features of each channel, as for Stacked MNIST, whose channels are digits.
 
     Args:
       features: features of images of one channel, such as `mnist_classifier()`.

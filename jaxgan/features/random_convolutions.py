@@ -1,4 +1,4 @@
-"""Features of random convolutions: for images of which no trained network knows anything."""
+"""Features of random convolutions: for images without a suitable pretrained network."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ def random_convolutions() -> Features:
     At each scale, filters of 5 x 5 pixels and all channels, with independent normal weights of mean
     zero and unit norm, are followed by ReLU; features are the spatial means and standard deviations
     of the responses. Between scales, responses are averaged over 2 x 2 pixels. Such features see
-    edges, textures and their arrangement over some 20 pixels, and no objects: they compare
+    edges, textures and their arrangement over some 20 pixels, but no objects: they compare
     generators of one set of images with each other, and are not comparable to scores over any
     trained network.
 

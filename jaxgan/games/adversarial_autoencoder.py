@@ -45,7 +45,7 @@ def adversarial_autoencoder(
       encoder: `images -> codes [batch, dim]`.
       decoder: `codes -> images` in [-1, 1].
       discriminator: `codes -> logits [batch]`, such as `networks.MLP((256, 256))`.
-      latent: the prior, `(key, n) -> [n, dim]`; only samples are needed, no density.
+      latent: the prior, `(key, n) -> [n, dim]`; only samples are needed, not a density.
       loss: from `jaxgan.losses`, or a function of the training step that returns one;
         `non_saturating()` by default.
       adversarial_weight: w; small, since the squared error is a mean over pixels.
@@ -57,7 +57,7 @@ def adversarial_autoencoder(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: a network is no `Network`, `latent` no prior, or `loss` a function of
+      ValueError: a network is not a `Network`, `latent` is not a prior, or `loss` is a function of
         `jaxgan.losses` that was not called; in a loss, codes and prior have different dimensions,
         or logits are neither `[batch]` nor `[batch, height, width]`.
 

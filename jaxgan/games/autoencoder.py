@@ -49,8 +49,8 @@ def autoencoder(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: a network is no `Network`, or `error` or `corruption` is no such function, such as
-        one that was not called.
+      ValueError: a network is not a `Network`, or `error` or `corruption` is not such a function,
+        such as one that was not called.
 
     Reference:
       Rumelhart, Hinton and Williams, *Learning Internal Representations by Error Propagation*,

@@ -56,10 +56,10 @@ def bigan(
       batch's `image`; `sample` applies G to latents from the prior; `encode` is E, `decode` is G.
 
     Raises:
-      ValueError: a network is no `Network`, `latent` no prior, or the loss is not symmetric, such
-        as `least_squares()`, or was not called; in a loss, generated images have another shape than
-        real ones, codes another than the prior's, or logits are neither `[batch]` nor `[batch,
-        height, width]`.
+      ValueError: a network is not a `Network`, `latent` is not a prior, or the loss is not
+        symmetric, such as `least_squares()`, or was not called; in a loss, generated images have
+        another shape than real ones, codes another than the prior's, or logits are neither
+        `[batch]` nor `[batch, height, width]`.
       KeyError: the batch has no `image`.
 
     Reference:

@@ -62,7 +62,7 @@ def check_like(output: Array, like: Array, *, network: str, of: str = "images") 
 
 
 def check_networks(**networks: Any) -> None:
-    """Raises a `ValueError` if any is no `Network`, such as a module that was not wrapped."""
+    """Raises a `ValueError` if any is not a `Network`, such as a module that was not wrapped."""
     for name, network in networks.items():
         if not isinstance(network, Network):
             raise ValueError(
@@ -79,7 +79,7 @@ def checked_condition(condition: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def checked_latent(latent: Any) -> Latent:
-    """The prior, with samples of their own on every device (`axis.sampled`).
+    """The prior, with different samples on every device (`axis.sampled`).
 
     Raises:
       ValueError: it is none, such as a function that was not called.
@@ -94,7 +94,7 @@ def checked_latent(latent: Any) -> Latent:
 
 
 def checked_corruption(name: str, corruption: Corruption | None) -> Corruption:
-    """The corruption, with randomness of its own on every device; the identity by default.
+    """The corruption, with different randomness on every device; the identity by default.
 
     Raises:
       ValueError: it is none, such as a function that was not called.

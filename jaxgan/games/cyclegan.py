@@ -67,10 +67,10 @@ def cyclegan(
       "generators")]`, which also translates once for both.
 
     Raises:
-      ValueError: the networks have other names or are no `Network`, the loss is relativistic or was
-        not called, or `penalty` is a `Regularizer` or no penalty; in a loss, translations have
-        another shape than the images of their domain, or logits are neither `[batch]` nor `[batch,
-        height, width]`.
+      ValueError: the networks have other names or are not `Network`s, the loss is relativistic or
+        was not called, or `penalty` is a `Regularizer` or not a penalty; in a loss, translations
+        have another shape than the images of their domain, or logits are neither `[batch]` nor
+        `[batch, height, width]`.
       KeyError: the batch has no `x` or no `y`.
 
     Reference:

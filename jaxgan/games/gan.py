@@ -52,9 +52,9 @@ def gan(
       generator: `(z, *conditions) -> images`.
       discriminator: `(images, *conditions) -> logits`, `[batch]` or `[batch, height, width]`;
         or `-> (logits, features)`, with features for penalties.
-      latent: the prior, `(key, n) -> [n, dim]`, such as `latents.normal(64)`. One of one's own has
-        the same samples on any number of devices if it samples by `axis.example_keys`, and other
-        ones on every device otherwise.
+      latent: the prior, `(key, n) -> [n, dim]`, such as `latents.normal(64)`. A custom
+        prior has the same samples on any number of devices if it draws with `axis.example_keys`,
+        and different ones on every device otherwise.
       loss: from `jaxgan.losses`, or a function of the training step that returns one;
         `non_saturating()` by default.
       penalty: penalty on the discriminator, from `jaxgan.penalties`.
@@ -81,10 +81,10 @@ def gan(
 
     Raises:
       KeyError: the batch has no `image`, or lacks a condition.
-      ValueError: a network is no `Network`, `loss` is a function of `jaxgan.losses` that was not
-        called, or `latent` no prior; in a loss, generated images have another shape than real ones,
-        logits are neither `[batch]` nor `[batch, height, width]`, or `one_pass` is set and the
-        discriminator has `minibatch_stddev` or model state, such as batch statistics; in
+      ValueError: a network is not a `Network`, `loss` is a function of `jaxgan.losses` that was not
+        called, or `latent` is not a prior; in a loss, generated images have another shape than real
+        ones, logits are neither `[batch]` nor `[batch, height, width]`, or `one_pass` is set and
+        the discriminator has `minibatch_stddev` or model state, such as batch statistics; in
         `joint_gradients`, its requirements are not met.
 
     Reference:

@@ -64,9 +64,9 @@ def pix2pix(
 
     Raises:
       KeyError: the batch has no `source` or no `target`.
-      ValueError: a network is no `Network`, `noise_channels` is negative, `loss` is a function of
-        `jaxgan.losses` that was not called, or `penalty` is a `Regularizer` or no penalty; in a
-        loss, the output has another shape than the target, or logits are neither `[batch]` nor
+      ValueError: a network is not a `Network`, `noise_channels` is negative, `loss` is a function
+        of `jaxgan.losses` that was not called, or `penalty` is a `Regularizer` or not a penalty;
+        in a loss, the output has another shape than the target, or logits are neither `[batch]` nor
         `[batch, height, width]`.
 
     Reference:
@@ -202,7 +202,7 @@ class _Pix2Pix:
     def logits(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, target: Array, key: PRNGKey
     ) -> tuple[Array, ModelState]:
-        """Logits of images beside the batch's sources, and the discriminator's new state."""
+        """Logits of images paired with the batch's sources, and the discriminator's new state."""
         inputs = (target, batch["source"]) if self.conditional else (target,)
         own, state = params["discriminator"], model_state["discriminator"]
         output, state = self.discriminator.apply(own, state, *inputs, key=key, train=True)

@@ -69,10 +69,11 @@ def vae(
       of p(x|z) for z from the prior; `encode` returns means of q(z|x), `decode` means of p(x|z).
 
     Raises:
-      ValueError: a network is no `Network`, `likelihood` no `Likelihood` or `observe` no function,
-        such as one that was not called; `bound` is another name, `num_samples` is below 1,
-        `beta` or `free_bits` is below 0, or one of the two is used with the importance-weighted
-        bound, which has neither; in a loss, the decoder's output has another shape than the images.
+      ValueError: a network is not a `Network`, `likelihood` is not a `Likelihood` or `observe` is
+        not a function, such as one that was not called; `bound` is another name, `num_samples`
+        is below 1, `beta` or `free_bits` is below 0, or one of the two is used with the
+        importance-weighted bound, which has neither; in a loss, the decoder's output has another
+        shape than the images.
       KeyError: the batch has no `image`.
 
     Reference:

@@ -67,7 +67,7 @@ def vae_gan(
 
     Raises:
       KeyError: the batch has no `image`.
-      ValueError: a network is no `Network`; in a loss, the encoder's output is not `[batch, 2,
+      ValueError: a network is not a `Network`; in a loss, the encoder's output is not `[batch, 2,
         dim]`, the decoder's has another shape than the images, the discriminator returns no
         features, or its logits are not `[batch]`.
 

@@ -43,7 +43,7 @@ def sefa(kernel: Array, num: int | None = None) -> Directions:
       Directions, the strongest first.
 
     Raises:
-      AssertionError: the kernel is no matrix.
+      AssertionError: the kernel is not a matrix.
       ValueError: `num` is out of range.
 
     Reference:

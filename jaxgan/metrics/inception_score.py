@@ -17,7 +17,7 @@ def classifier_score(features: Features, *, splits: int = 10) -> Metric:
     so it detects neither memorisation nor a lack of variety within classes.
 
     As in the authors' code, the value is the mean over consecutive splits of the samples, each with
-    a p(y) of its own, which biases it downwards: compare at equal numbers of samples and splits
+    its own p(y), which biases it downwards: compare at equal numbers of samples and splits
     only. Published values have ten splits of 50 000 samples, and are quoted with the standard
     deviation over splits (`std` in the record's details), not with the standard error of their
     mean. Over Inception, the logits are those without the bias of the last layer, as in the code of

@@ -36,7 +36,7 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
     changes if a generator is sharp in all modes alike or blurred in all alike. `partition_kl` does:
     it is `sum p log(p / q)` over K + 1 cells, the high-quality samples of each mode and all other
     samples, with the shares q of a perfect generator. Floors, of all but `modes`, are the means of
-    the scores of as many samples of a perfect generator.
+    the scores of an equal number of samples of a perfect generator.
 
     Args:
       centres: `[K, d]`.

@@ -90,7 +90,7 @@ class ProjectionHead(nn.Module):
         """`h [batch, width]`, `label int[batch] -> logits [batch]`, in float32.
 
         Raises:
-          ValueError: there are classes, and no labels.
+          ValueError: there are classes but no labels.
         """
         h = at_least_float32(h)
         apply = partial(applied, spectral_norm=self.spectral_norm, train=train)
@@ -105,11 +105,11 @@ class ProjectionHead(nn.Module):
 def one_hot(label: Array | None, num_classes: int | None, dtype: Any = jnp.float32) -> Array | None:
     """One-hot labels `[batch, num_classes]`, or `None` for an unconditional network.
 
-    NaN for labels out of range, as of `nn.Embed`: zeros would train without a condition.
+    NaN for labels out of range, as in `nn.Embed`: zeros would train without a condition.
 
     Raises:
-      ValueError: there are classes, and no labels, or those are no integers in range; or there are
-        labels, and no classes.
+      ValueError: there are classes but no labels, or labels that are not integers in range; or
+        there are labels but no classes.
     """
     check_used(label, num_classes)
     if num_classes is None:

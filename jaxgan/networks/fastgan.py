@@ -1,4 +1,4 @@
-"""Networks of FastGAN, a light one for few examples: excited skips, self-supervised discriminator.
+"""Networks of FastGAN, a lightweight GAN for few images: skip-layer excitation.
 
 Liu, Zhu, Song and Elgammal, *Towards Faster and Stabilized GAN Training for High-fidelity Few-shot
 Image Synthesis*, 2021, https://arxiv.org/abs/2101.04775.

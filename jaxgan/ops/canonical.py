@@ -1,7 +1,7 @@
 """T and W as forward convolutions of transposed arrays (see `ops/plain.py` for shapes).
 
 XLA's CPU backend has one fast convolution, of NHWC images and HWIO kernels. It brings others into
-that form only at the top level of a program: in the body of a loop or the branch of a `cond`, as of
+that form only at the top level of a program: in the body of a loop or the branch of a `cond`, as in
 lazy regularisation, it computes T up to ten, and W up to 250 times as slowly (docs/performance.md).
 Here they have that form from the start.
 """

@@ -14,7 +14,7 @@ convolution agree. For real signals half of the frequencies suffice, and a compl
 three real ones: 1.5 products per grid point, where direct convolution takes one per tap and pixel
 of the output. That is a tenth of the work for 5 x 5 taps on 7 x 7 pixels.
 
-References:
+Reference:
   Mathieu, Henaff and LeCun, *Fast training of convolutional networks through FFTs*, 2013,
   https://arxiv.org/abs/1312.5851. Bilinear algorithms and their transposes: Winograd, *Arithmetic
   complexity of computations*, 1980, https://doi.org/10.1137/1.9781611970364.

@@ -179,9 +179,9 @@ def global_rows(n: int) -> Array:
 
 
 def sampled(function: Callable[[PRNGKey], PyTree], key: PRNGKey) -> PyTree:
-    """`function(key)`, with a key of its own on every device if it samples without `example_keys`.
+    """`function(key)`, with a different key on every device if it samples without `example_keys`.
 
-    A function of one's own, such as `lambda key: jax.random.normal(key, (n, dim))`, would otherwise
+    A custom function, such as `lambda key: jax.random.normal(key, (n, dim))`, would otherwise
     have the same random numbers on every device that the batch is mapped over, and in every
     minibatch of an accumulated batch.
 

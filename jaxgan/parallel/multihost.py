@@ -138,7 +138,7 @@ def _exit(message: str, status: int) -> NoReturn:
     os._exit(status)
 
 
-# When a process is lost, libraries below jax often abort the others from a thread of their own. No
+# When a process is lost, libraries below jax often abort the others from their own threads. No
 # exception reaches Python then, and a handler of Python's `signal` module would run too late.
 _ON_ABORT = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda signum: _exit(LOST, 1))
 

@@ -19,7 +19,7 @@ def lecam(decay: float = 0.99, *, one_sided: bool = False) -> Regularizer:
 
     Args:
       decay: decay of the averages, in [0, 1).
-      one_sided: whether differences count as in the authors' code.
+      one_sided: whether to use the one-sided term of the authors' code.
 
     Returns:
       A regulariser, whose state is the two averages, and whether there are any yet.

@@ -146,7 +146,7 @@ def as_regularizer(penalty: Penalty | Regularizer) -> Regularizer:
 
 
 def check_penalty(penalty: Any) -> None:
-    """Raises a `ValueError` if it is no penalty, such as a function that was not called."""
+    """Raises a `ValueError` if it is not a penalty, such as a function that was not called."""
     if penalty is weighted or not takes(penalty, 5):  # weighted takes any number
         name = getattr(penalty, "__name__", None)
         raise ValueError(
@@ -182,7 +182,7 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
       A penalty; a regulariser if any of the terms is one.
 
     Raises:
-      ValueError: there are no terms, or one is no pair.
+      ValueError: there are no terms, or one is not a pair.
 
     Example:
       >>> import optax
@@ -226,9 +226,9 @@ def lazily(penalty: Any, *, every: int) -> Penalty | Regularizer:
     The mean gradient over steps is unchanged, at a fraction of the cost. Adam's step is not: it
     divides by the root mean square of the gradient, which is `sqrt(every)` times as large for a
     gradient that comes once in `every` steps. A penalty that dominates its player's gradient
-    therefore has `1 / sqrt(every)` of its effect, a quarter at 16; beside a larger loss the
+    therefore has `1 / sqrt(every)` of its effect, a quarter at 16; next to a larger loss the
     difference is small.
-    StyleGAN2 computes penalties in optimiser steps of their own, and raises Adam's decay rates to
+    StyleGAN2 computes penalties in separate optimiser steps, and raises Adam's decay rates to
     the power `every / (every + 1)` (and multiplies the learning rate by it) to make up for the
     additional steps. Here a penalty is part of the same step, so that correction does not apply; a
     larger weight does. The state of a regulariser is updated only in the steps in which it is

@@ -71,7 +71,7 @@ def eps_root(config: AlgorithmConfig) -> float:
 def optimizer(
     config: AlgorithmConfig, learning_rate: float, *, decay_steps: int, turns: int = 1
 ) -> "optax.GradientTransformation":
-    """Optimizer of a player; arguments as of `training_config.adam`.
+    """Optimizer of a player; arguments as in `training_config.adam`.
 
     Raises:
       RunError: `--weight-decay` is set with another optimizer than Adam.
@@ -111,7 +111,7 @@ def play(
 
     Args:
       config: the flags.
-      game, optimizers, turns, ema: as of `jaxgan.alternating`.
+      game, optimizers, turns, ema: as in `jaxgan.alternating`.
       step_size: learning rate, where the algorithm has to know it (competitive, ode).
 
     Raises:

@@ -105,10 +105,10 @@ class Evaluate(DataArguments):
     real: Annotated[Positional[Path | None], arg(metavar="[REAL]")] = None
     """Folder of real pictures, if RUN is a folder of generated ones."""
     metrics: tuple[str, ...] = ()
-    """Names of metrics, such as fid, kid, prdc, swd, ms_ssim and memorization (a wrong one is
-    answered with all that there are); by default those that the run evaluates."""
+    """Names of metrics, such as fid, kid, prdc, swd, ms_ssim and memorization (an unknown
+    name lists all); by default those that the run evaluates."""
     num_samples: int | None = None
-    """Number of samples; by default as in the run's evaluations. Of a folder, all pictures."""
+    """Number of samples; by default as in the run's evaluations. For folders, all pictures."""
     size: str | None = None
     """Folders: size in pixels that all pictures are scaled to and cut in the centre, N or
     HEIGHTxWIDTH; by default each keeps its own."""
@@ -264,7 +264,7 @@ class Project(CheckpointArguments):
     restarts: int = 8
     """Number of initial latents per image, of which the best result is kept."""
     out: Path = Path("projection.png")
-    """Image file to write, images above their projections; latents and errors are written beside
+    """Image file to write, images above their projections; latents and errors are written next to
     it, as .npz."""
     seed: int = 0
     """Seed of the initial latents."""
@@ -296,7 +296,7 @@ class Directions(DirectionArguments):
     label: str | None = None
     """Class of all images, of a conditional run, by the name of its folder, or by number."""
     out: Path = Path("directions.png")
-    """Image file to write; the directions are written beside it, as .npz."""
+    """Image file to write; the directions are written next to it, as .npz."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,7 +313,7 @@ class Spectrum(DataArguments):
     tolerance: float = 1e-3
     """Largest relative residual."""
     out: Path = Path("spectrum.png")
-    """Image file to write; eigenvalues and residuals are written beside it, as .npz."""
+    """Image file to write; eigenvalues and residuals are written next to it, as .npz."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -326,7 +326,7 @@ class Export(CheckpointArguments):
     """
 
     out: Path
-    """Folder for the files and a model card; or one file, whose ending is the format."""
+    """Folder for the files and a model card; or one file, whose extension gives the format."""
     formats: Annotated[
         tuple[Format, ...],
         arg(name="format", metavar="FORMAT ..."),
@@ -392,7 +392,7 @@ class List:
     """List the runs in a folder, with their status and best score."""
 
     folder: Annotated[Positional[Path], arg(metavar="FOLDER")] = Path("runs")
-    """Folder that holds runs, also in folders of it."""
+    """Folder that holds runs, or folders of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)

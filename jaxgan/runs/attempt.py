@@ -80,12 +80,12 @@ class Attempt:
 
     @cached_property
     def health(self) -> Health:
-        """Signs of failing, and rollbacks."""
+        """Warning signs, and rollbacks."""
         path = self.directory / "health.json"
         return Health(path, self.console, step=self.start, rollbacks=self.rollbacks)
 
     def rolled_back(self, why: str, *, to: int) -> None:
-        """Records that this session diverged, and that the run goes on from an earlier step."""
+        """Records that this session diverged, and that the run continues from an earlier step."""
         number = self.rollbacks + 1
         self.health.rolled_back(to, why)
         changed = "with other random numbers"
@@ -212,7 +212,7 @@ class Attempt:
         return callback
 
     def report(self) -> loop.Callback:
-        """The page `report.html`; training goes on if it cannot be written."""
+        """The page `report.html`; training continues if it cannot be written."""
 
         def callback(step: int, state: TrainState, metrics: Metrics) -> None:
             try:

@@ -81,7 +81,7 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
 
 
 def _check_origin(args: arguments.Sample, run: Run) -> None:
-    """Records what a folder of samples is of; a `RunError` if it has samples of something else."""
+    """Records what the samples in a folder are of; a `RunError` if they are of something else."""
     path = args.out / ".samples.json"
     own = {
         "model": checkpoint.digest(run.params),  # wherever its run is
@@ -117,8 +117,8 @@ def as_images(run: Run, samples: np.ndarray) -> np.ndarray:
     """The samples, checked to be images."""
     if samples.ndim != 4:
         raise RunError(
-            f"{run.directory} is a run whose samples have the shape {samples.shape[1:]}, and are "
-            "no images; write them as an array, --out samples.npz"
+            f"{run.directory} has samples of the shape {samples.shape[1:]}, which are not images; "
+            "write them as an array, --out samples.npz"
         )
     return samples
 

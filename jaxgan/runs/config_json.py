@@ -70,7 +70,7 @@ def check_parts(record: Any) -> None:
             raise ValueError(f"its {name} is {type(record.get(name)).__name__}")
     sessions, data = record["sessions"], record["data"]
     if not sessions or not all(isinstance(session, dict) for session in sessions):
-        raise ValueError("its sessions are no objects")
+        raise ValueError("its sessions are not objects")
     versions = sessions[-1].get("versions")
     if not isinstance(versions, dict) or not isinstance(sessions[-1].get("numerics", {}), dict):
         raise ValueError("its last session has no versions")

@@ -27,8 +27,8 @@ def demo(args: arguments.Demo) -> None:
     """Writes the page.
 
     Raises:
-      UserError: an error of `load_run`, `onnx.to_onnx` or `directions`; the run has no images of
-        latents; its conditions are no labels; or the folder has no onnxruntime-web.
+      UserError: an error of `load_run`, `onnx.to_onnx` or `directions`; the run does not make
+        images from latents; its conditions are not labels; or the folder has no onnxruntime-web.
     """
     if args.num < 1:
         raise RunError(f"--num is {args.num}, expected at least 1")

@@ -49,11 +49,11 @@ def evaluate(args: arguments.Evaluate) -> None:
 def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
     """Records of the averaged or the last parameters of a run, or of both."""
     if args.size is not None or args.skip_bad:
-        raise RunError("--size and --skip-bad are for two folders, and there is a run")
+        raise RunError("--size and --skip-bad are for two folders, and a run was given")
     run = restore(args, with_data=True)
     if run.record.get("averaged") and args.parameters != "average":
         raise RunError(
-            f"{args.run} has averaged parameters alone; leave out --parameters {args.parameters}"
+            f"{args.run} has only averaged parameters; leave out --parameters {args.parameters}"
         )
     spec = run.experiment.evaluation
     if spec is None:
@@ -97,7 +97,7 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
         ("--data-dir", args.data_dir is not None),
     ):
         if given:
-            raise RunError(f"{flag} is of a run, and there are two folders; leave it out")
+            raise RunError(f"{flag} is for runs, and two folders were given; leave it out")
     chosen = features.by_name(args.features or "random", resize=args.resize)
     if args.num_samples is not None and args.num_samples < 1:
         raise RunError(f"--num-samples is {args.num_samples}, expected at least 1")

@@ -101,7 +101,7 @@ class Config:
     log_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = flag(
         ("tensorboard",), resumable=True
     )
-    """Trackers of the metrics, beside metrics.jsonl; wandb and trackio are extras."""
+    """Trackers of the metrics, in addition to metrics.jsonl; wandb and trackio are extras."""
     log_every: int = flag(50, resumable=True, at_least=1)
     """Steps between logged metrics."""
     sample_every: int = flag(1000, resumable=True, at_least=1)
@@ -112,14 +112,14 @@ class Config:
     """Steps between evaluations; the last step is evaluated too. 0 disables evaluation."""
     from_step: int | None = flag(None, resumable=True, at_least=1)
     """Resume from the checkpoint of this step instead of the newest; later ones are set aside. Give
-    it once: the same command without it then goes on."""
+    it once: the same command without it then continues."""
     on_divergence: Literal["stop", "rollback"] = flag("stop", resumable=True)
     """What happens when a loss or a parameter is not finite: stop, or go back to the newest
     checkpoint, with other random numbers and half the learning rates."""
     max_rollbacks: int = flag(3, resumable=True, at_least=0)
     """Number of rollbacks after which a diverged run stops."""
     health: bool = flag(True, resumable=True)
-    """Look for signs of failing, such as a collapse, and say in words what people do about them."""
+    """Look for warning signs, such as mode collapse, and report them with common remedies."""
     evaluate_samples: int | None = flag(10_000, at_least=1)
     """Number of samples per evaluation. Results for different numbers are not comparable, so it
     cannot change when a run is resumed; `jaxgan evaluate RUN --num-samples N` takes any other."""
@@ -191,7 +191,7 @@ class Experiment(NamedTuple):
       draw: `(path, state) -> None`, writes the image file of a step; a grid of samples by default.
       num_steps: number of training steps if the config has `num_steps=None`.
       scan_steps: largest number of steps per compiled call (`jaxgan.scan_steps`), for networks so
-        small that dispatch would dominate. Fewer are taken if an interval is no multiple of it.
+        small that dispatch would dominate. Fewer are taken if an interval is not a multiple of it.
       translations: image translations by name, for `python -m jaxgan translate`; the first is the
         default.
 

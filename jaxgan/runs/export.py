@@ -18,7 +18,7 @@ from jaxgan.runs.recorded import read_run
 from jaxgan.runs.report import render
 from jaxgan.runs.run import Run
 
-NUM_EXAMPLES = 64  # inputs beside the model, and their images
+NUM_EXAMPLES = 64  # inputs next to the model, and their images
 ZERO_IS_ON = ("seed", "b1")  # flags that 0 does not turn off
 PROGRAMS: Mapping[str, Callable[[programs.Program], bytes]] = {  # files of the model's program
     "stablehlo": programs.to_stablehlo,
@@ -31,11 +31,11 @@ def export(args: arguments.Export) -> None:
 
     Raises:
       UserError: an error of `load_run`; the game has no such player, or no latents; or the file's
-        name has another ending.
+        name has another extension.
     """
     is_file = bool(args.out.suffix) and not args.out.is_dir()
     if is_file and args.formats != arguments.FORMATS:
-        raise RunError(f"--format is for a folder, and the ending of {args.out} is the format")
+        raise RunError(f"--format is for a folder; the extension of {args.out} is its format")
     if is_file:
         check_place(args.out, endings={".safetensors", *(f".{name}" for name in PROGRAMS)})
     else:
@@ -138,7 +138,7 @@ def _check_card(folder: Path) -> None:
     """Checks that a README.md in the folder is a model card, which may be replaced."""
     card = folder / "README.md"
     if card.exists() and b"library_name: jaxgan" not in card.read_bytes():
-        raise RunError(f"{card} is no model card of jaxgan; choose another --out")
+        raise RunError(f"{card} is not a model card of jaxgan; choose another --out")
 
 
 def _write_examples(

@@ -1,4 +1,4 @@
-"""Runs that are a file: the weights of a player with their record, as `export` writes them.
+"""Exported runs: a single file with a player's weights and their record, as `export` writes it.
 
 Generators that come with the package are such files, in `jaxgan/zoo`.
 """
@@ -65,7 +65,7 @@ def read_record(path: Path) -> dict[str, Any]:
             raise ValueError(f"its step is {step!r}, its player {player!r}")
     except ValueError as error:
         raise RunError(
-            f"{path} is no model that `jaxgan export` wrote ({error}); its weights are read by "
+            f"{path} is not a model that `jaxgan export` wrote ({error}); its weights are read by "
             "jaxgan.weights.load"
         ) from None
     return found

@@ -16,7 +16,7 @@ DISK = {
     errno.EDQUOT: "the quota of the disk is used up; free space",
     errno.EFBIG: "a file exceeds the largest size allowed (`ulimit -f`); raise it",
     errno.EROFS: "the disk is mounted read-only; mount it for writing",
-    errno.EIO: "the disk does not answer; check it, and copy the run elsewhere",
+    errno.EIO: "the disk does not respond; check it, and copy the run elsewhere",
     errno.EMFILE: "too many files are open (`ulimit -n`); raise the limit",
 }
 TEXTS = {  # of errors without a number, from libraries in C++
@@ -26,17 +26,17 @@ TEXTS = {  # of errors without a number, from libraries in C++
     "Read-only file system": DISK[errno.EROFS],
 }
 MEMORY = (
-    "the memory is not enough; choose a smaller --batch-size (with --accumulate), or --remat, or a "
-    "larger device"
+    "out of memory; choose a smaller --batch-size (with --accumulate), or --remat, or a larger "
+    "device"
 )
 
 
 @functools.cache
 def silence_echoes() -> None:
-    """Silences what libraries print of an error beside raising it, for the rest of the program.
+    """Silences what libraries print of an error besides raising it, for the rest of the program.
 
     Orbax logs its traceback, asyncio those of the other arrays' tasks, and tensorstore, whose
-    threads come back to an event loop that the first error has closed, as many of its own.
+    threads come back to an event loop that the first error has closed, as many more.
     """
     for name in ("absl", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Experiments by name: those of jaxgan, modules of one's own, and files of one's own.
+"""Experiments by name: those of jaxgan, other modules, and files.
 
 The name of an experiment is what `config.json` records: `mnist` for one of jaxgan's, the name of
 another module, or the path of a file. Commands on a run find jaxgan's and installed ones by it; the
@@ -164,6 +164,6 @@ def _imported(name: str) -> ModuleType:
     except (ImportError, SyntaxError, TypeError, ValueError) as error:
         question = did_you_mean(name, names()) or f"; jaxgan has {', '.join(names())}"
         raise RunError(
-            f"the experiment {name} cannot be imported ({error}); one of your own is given by the "
-            f"path of its file, or by a module that can be imported{question}"
+            f"the experiment {name} cannot be imported ({error}); give your own by the path of "
+            f"its file, or by the name of an importable module{question}"
         ) from None

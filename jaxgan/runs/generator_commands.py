@@ -83,7 +83,7 @@ def project(args: arguments.Project) -> None:
         print(f"{name}  {value:.1f} dB")
     print(
         f"{args.out}: {n} images and their projections by {args.run} at step {run.step}, "
-        f"{decibels.mean():.1f} dB in the mean; their latents are in {latents_file}"
+        f"{decibels.mean():.1f} dB on average; their latents are in {latents_file}"
     )
 
 

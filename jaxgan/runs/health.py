@@ -1,4 +1,4 @@
-"""Health of a run: signs of failing, each said once in words with what people usually do about it.
+"""Health of a run: warning signs, each reported once with common remedies.
 
     health.json    {"notes": [{"step", "sign", "text"}], "rollbacks": [{"to", "why"}]}
 
@@ -32,23 +32,24 @@ WORSE = 2.0  # times the best evaluation
 
 TEXTS = {
     "certain": "{who} tells real from generated with certainty: its gradient teaches the "
-    "generator little. People lower its learning rate or capacity, add a gradient penalty (--r1), "
-    "label smoothing or augmentation, or choose another loss",
-    "wrong": "{who} takes real for generated and generated for real: it does not learn. People "
-    "raise its learning rate or its number of turns, and check the sign of its loss",
+    "generator little. Common remedies: lower its learning rate or capacity, add a gradient "
+    "penalty (--r1), label smoothing or augmentation, or choose another loss",
+    "wrong": "{who} takes real for generated and generated for real: it does not learn. Common "
+    "remedies: raise its learning rate or its number of turns, and check the sign of its loss",
     "exploding": "the gradient of {who} has a norm of {value:.3g}, {factor:.0f} times the median "
-    "so far. People clip gradients (--clip-norm), lower the learning rate, or warm it up "
-    "(--warmup-steps)",
-    "no gradient": "the gradient of {who} is 0: it does not learn. People look for a saturated "
+    "so far. Common remedies: clip gradients (--clip-norm), lower the learning rate, or warm it "
+    "up (--warmup-steps)",
+    "no gradient": "the gradient of {who} is 0: it does not learn. Common causes: a saturated "
     "loss, dead units, or frozen layers (--freeze)",
     "growing": "the parameters of {who} have grown {factor:.0f}-fold, to a norm of {value:.3g}. "
-    "People lower the learning rate, or use weight decay (--weight-decay) or spectral norms",
+    "Common remedies: lower the learning rate, or use weight decay (--weight-decay) or spectral "
+    "norms",
     "collapse": "samples vary only {share:.0%} as much as at their most varied: the generator may "
-    "be collapsing to few images. People lower the learning rates, add a gradient penalty, make "
-    "the batch larger, or go back (--from-step)",
+    "be collapsing to few images. Common remedies: lower the learning rates, add a gradient "
+    "penalty, make the batch larger, or go back (--from-step)",
     "worse": "{who} is {value:.4g}, and was {best:.4g} at step {at}: training is past its best. "
-    "People stop here and use the best checkpoint (--step best), or let the learning rates decay "
-    "(--lr-decay)",
+    "Common remedies: stop here and use the best checkpoint (--step best), or let the learning "
+    "rates decay (--lr-decay)",
 }
 
 
@@ -57,7 +58,7 @@ class Health:
 
     Args:
       path: `health.json`, which is continued.
-      console: where notes are said.
+      console: where notes are printed.
       step: the step from which the run resumes; later notes are deleted.
       rollbacks: the number of rollbacks before that step; later ones are deleted.
     """
@@ -72,7 +73,7 @@ class Health:
         self._largest = 0.0
 
     def note(self, step: int, sign: str, **values: Any) -> None:
-        """Says a sign in words, unless it was said before of the same player."""
+        """Reports a sign, unless it was reported before for the same player."""
         sign_of = f"{sign}: {values['who']}" if "who" in values else sign
         if any(note["sign"] == sign_of for note in self.notes):
             return
@@ -82,7 +83,7 @@ class Health:
         self.write()
 
     def rolled_back(self, to: int, why: str) -> None:
-        """Records that the run diverged, and goes on from an earlier step."""
+        """Records that the run diverged, and continues from an earlier step."""
         self.rollbacks.append({"to": to, "why": why})
         self.write()
 
@@ -97,7 +98,7 @@ class Health:
         """Callback: looks for signs in metrics with norms (`with_norms`)."""
         for player, values in jax.device_get(metrics).items():
             real, fake = (values.get(f"{side}_output", math.nan) for side in ("real", "fake"))
-            # Outputs beyond 0 and 1 are no probabilities, and say nothing about certainty.
+            # Outputs beyond 0 and 1 are not probabilities, and say nothing about certainty.
             one, zero = (lambda p: 1 - PINNED < p <= 1), (lambda p: 0 <= p < PINNED)
             self._in_a_row(step, "certain", player, one(real) and zero(fake))
             self._in_a_row(step, "wrong", player, zero(real) and one(fake))

@@ -28,7 +28,7 @@ def initialised(state: TrainState, config: Config, console: Console) -> TrainSta
       state: the initial state.
       config: configuration of the new run, with the fields `init_from`, `init_step`,
         `init_layers` and `reset_optimizers`.
-      console: console on which is said what was taken, and what was not.
+      console: console that reports what was taken and what was not.
 
     Raises:
       UserError: there is no such run, it has no intact checkpoint, or nothing of it agrees.

@@ -53,7 +53,7 @@ def reconstruct(args: arguments.Reconstruct) -> None:
 
 
 def encode(args: arguments.Encode) -> None:
-    """Writes the codes of all images of a folder, beside the names of their files.
+    """Writes the codes of all images of a folder, with the names of their files.
 
     Raises:
       UserError: an error of `load_run`; the game does not encode; or an image cannot be read.

@@ -8,7 +8,7 @@ runs/mnist/
   samples.gif      animation of samples/, written at the end
   evaluation.json  the records of every evaluation, and the best step
   report.html      a page about the run, written at every evaluation (`report`)
-  health.json      signs of failing that were noticed, and rollbacks after divergence (`health`)
+  health.json      warning signs that were noticed, and rollbacks after divergence (`health`)
   checkpoints/     the newest states and the best; the same command resumes from the newest
   .lock            held while a process trains (`lock`)
 """

@@ -31,7 +31,7 @@ def is_locked(directory: Path) -> bool:
 def locked(directory: Path) -> Iterator[None]:
     """Holds the lock of a run directory.
 
-    Where the file system has no locks, a warning says so.
+    Where the file system has no locks, a warning is given.
 
     Raises:
       RunError: another process holds it.

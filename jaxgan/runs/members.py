@@ -1,13 +1,12 @@
 """Members of a population as ordinary runs, trained together by one program.
 
 runs/mixture/      of `--seeds 3`
-  seed_0/ ...      runs, which all commands take, and which go on alone
+  seed_0/ ...      runs, which all commands accept, and which can continue alone
   samples.png      the members' samples at the last step, side by side
 
 Each member has the key and the data of its seed, and is equal to its single run up to the order of
-sums. When the same command is started again, the members go on from the newest step of which all
-have an intact checkpoint.
-A member that diverges is marked, and keeps the checkpoints from before.
+sums. When the same command is started again, the members continue from the newest step for which
+all have an intact checkpoint. A member that diverges is marked, and keeps its earlier checkpoints.
 """
 
 import contextlib
@@ -141,7 +140,7 @@ def _check_newcomers(members: Sequence[Member]) -> None:
         seed, folder = new[0].config.seed, new[0].directory
         raise RunError(
             f"{folder} is new, and others of these runs are at step {max(steps)}; train it alone, "
-            f"--seed {seed} --run-dir {folder} --num-steps {max(steps)}, and then go on with all"
+            f"--seed {seed} --run-dir {folder} --num-steps {max(steps)}, and then continue with all"
         )
 
 

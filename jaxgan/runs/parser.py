@@ -2,7 +2,7 @@
 
 tyro keeps the line breaks of docstrings of several lines, and shows all fields of a class, those of
 its base classes too, in one list. With `REGISTRY`, a docstring is one paragraph, and the flags of
-an experiment stand under the class that declares them first.
+an experiment are listed under the class that declares them first.
 
 Nothing here imports jax.
 """
@@ -42,7 +42,7 @@ def parse(config_type: type[Config], words: typing.Sequence[str] | None, **optio
         args=words,
         description=_description(config_type),
         registry=REGISTRY,
-        config=(tyro.conf.OmitArgPrefixes,),  # a group is no part of a flag's name
+        config=(tyro.conf.OmitArgPrefixes,),  # a group is not part of a flag's name
         **options,
     )
 

@@ -1,4 +1,4 @@
-"""Flags of experiments on the user's image files, beside those of all experiments.
+"""Flags of experiments on the user's image files, in addition to those of all experiments.
 
 Nothing here imports jax, so that `--help` is shown without loading jax. None of these flags may
 change when a run is resumed, because the training data depend on them.
@@ -58,7 +58,7 @@ class SizedPictureFlags(PictureFlags):
     differ."""
     resize: Literal["cover", "contain", "stretch"] = "cover"
     """Image files: how they get the size. cover: scale, and cut in the centre. contain: scale, and
-    pad with the background. stretch: do not keep the aspect."""
+    pad with the background. stretch: ignore the aspect ratio."""
     x_flips: bool = False
     """Mirror training images horizontally with probability 1/2, anew in every epoch."""
 

@@ -74,7 +74,7 @@ def program_of(run: Run, *, num: int, seed: int, direction: str | None = None) -
         return Program(*model, shapes, (noise,), at_least, name)
     if run.game.prior is None or run.game.decode is None:
         raise RunError(
-            f"{run.directory} is a run of a game without latents and translations, which is no "
+            f"{run.directory} is a run of a game without latents or translations: it has no "
             "program to export; --format safetensors exports the weights"
         )
     examples = (run.latents(num, seed=seed), *run.conditions(num))

@@ -109,7 +109,7 @@ def read_run(directory: str | Path) -> RecordedRun:
 
 
 def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
-    """The command line that repeats a run, or goes on with it: every flag that is no default.
+    """The command line that repeats or continues a run: every flag that is not at its default.
 
     Args:
       run: the run.

@@ -1,4 +1,4 @@
-"""Pages about runs, `report.html` of one and a comparison of several: single files, no network."""
+"""Pages about runs, `report.html` of one or a comparison of several: files that need no network."""
 
 import base64
 import datetime

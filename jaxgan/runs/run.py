@@ -107,12 +107,12 @@ def pretrained(name: str, *, with_data: bool = False, data_dir: str | Path | Non
     """Loads a generator that comes with the package.
 
     Its `record` has the configuration, the data, and the scores with their protocol
-    (`record["evaluation"]`); the model card is beside the weights, `README.md` in the folder of
+    (`record["evaluation"]`); the model card is next to the weights, `README.md` in the folder of
     `directory`.
 
     Args:
       name: its name; an unknown one raises an error that lists them.
-      with_data, data_dir: as of `load_run`.
+      with_data, data_dir: as in `load_run`.
 
     Returns:
       The generator as a `Run`, with parameters of that player only.
@@ -227,7 +227,7 @@ class Run:
         label: int | str | None = None,
         truncation: float | None = None,
     ) -> np.ndarray:
-        """The first sample of each seed, `float32[len(seeds), ...]`; arguments as of `sample`.
+        """The first sample of each seed, `float32[len(seeds), ...]`; arguments as in `sample`.
 
         Without a label, the class of a conditional game is the seed's, in turn: an image depends on
         its seed alone.
@@ -253,19 +253,19 @@ class Run:
 
         Args:
           codes: `[n, dim]`.
-          label: class of all images, as of `sample`.
+          label: class of all images, as in `sample`.
           start: number of the first code, by which the turn of its class is counted.
 
         Raises:
-          RunError: the game does not decode, or has no such class; or the codes are no rows of the
-            size of its prior's.
+          RunError: the game does not decode, or has no such class; or the codes are not rows of the
+            prior's size.
         """
         return self.decode_given(
             codes, [rows[start:] for rows in self.conditions(start + len(codes), label)]
         )
 
     def decode_given(self, codes: np.ndarray, conditions: Sequence[np.ndarray]) -> np.ndarray:
-        """Images of codes with one row of every condition each, as of `conditions`."""
+        """Images of codes with one row of every condition each, as in `conditions`."""
         if self.game.decode is None:
             raise RunError(f"{self.directory} is a run of a game that has no codes to decode")
         self._check_codes(codes)

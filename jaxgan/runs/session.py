@@ -104,7 +104,7 @@ def _check_steps(folder: Path, config: Config, last: int) -> None:
 
 
 def warn_of_decay(config: Config, last: int, console: Console) -> None:
-    """Says if learning rates have decayed to 0 before the last step."""
+    """Warns if learning rates have decayed to 0 before the last step."""
     decay_steps = getattr(config, "decay_steps", None)
     decays = getattr(config, "lr_decay", "none") != "none"
     if decays and decay_steps is not None and last > decay_steps:
@@ -177,7 +177,7 @@ def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState
 
 
 def is_evaluated(experiment: Experiment, config: Config, console: Console) -> bool:
-    """Whether the run has evaluations; says so if there are too few held-out examples, or few."""
+    """Whether the run has evaluations; warns if there are too few held-out examples, or few."""
     evaluation = experiment.evaluation
     if evaluation is None or not config.evaluate_every:
         return False

@@ -6,8 +6,8 @@ runs/sweep_mixture/
   sweep.json           the values of every run, by point and seed
 
 The seeds of a point are trained by one program. With `--halvings n` the better half of the points
-goes on from each of n earlier steps. Every run resumes from its newest checkpoint, and so does the
-sweep.
+continues from each of n earlier steps. Every run resumes from its newest checkpoint, and so does
+the sweep.
 """
 
 import dataclasses
@@ -85,7 +85,7 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
         experiment = group[0].experiment
         if rung:
             remaining = _better_half({label: results[label] for label in remaining}, experiment)
-            console.print(f"\n{len(remaining)} points go on: {', '.join(remaining)}")
+            console.print(f"\n{len(remaining)} points continue: {', '.join(remaining)}")
     content = {"points": results, "finished": remaining}
     write_atomically(folder / "sweep.json", json.dumps(content, indent=2) + "\n")
     if all(values is None for runs in results.values() for values in runs):

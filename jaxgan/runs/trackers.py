@@ -26,9 +26,9 @@ def tracker(
 ) -> contextlib.AbstractContextManager[Logger]:
     """Opens a tracker for a run.
 
-    A resumed run goes on in the tracker's run of the same directory. Values of steps after `step`,
-    which were not checkpointed and are computed again, replace the earlier ones where the tracker
-    can do that (TensorBoard), and are added to them otherwise.
+    A resumed run continues in the tracker's run of the same directory. Values of steps after
+    `step`, which were not checkpointed and are computed again, replace the earlier ones where the
+    tracker can do that (TensorBoard), and are added to them otherwise.
 
     Args:
       name: `tensorboard`, which writes to `directory/tensorboard`; `wandb`, which writes to

@@ -113,7 +113,7 @@ def frozen(
     """Optimizers by player, which do not change the layers that `config.freeze` names.
 
     Raises:
-      RunError: `config.freeze` is no regular expression.
+      RunError: `config.freeze` is not a regular expression.
 
     Reference:
       Mo, Cho and Shin, *Freeze the Discriminator: a Simple Baseline for Fine-Tuning GANs*, 2020,

@@ -16,7 +16,7 @@ from jaxgan.types import Batch, ByPlayer, Metrics, Params, PRNGKey, PyTree, Sche
 
 
 class WithGradient(NamedTuple):
-    """Optimizer state of a player with the gradient of the step before."""
+    """Optimizer state of a player with the gradient of the previous step."""
 
     optimizer: PyTree
     gradient: Params
@@ -36,14 +36,14 @@ def extragradient(
 
     Args:
       game, optimizers, ema: as in `alternating`.
-      past: whether to extrapolate by the gradient of the step before (extrapolation from the past),
+      past: whether to extrapolate by the previous step's gradient (extrapolation from the past),
         which saves one of two evaluations. The gradient is part of the optimizer state.
 
     Returns:
       The algorithm. Both gradients are those of one minibatch; losses, metrics and model states are
       those at the extrapolated point.
 
-    References:
+    Reference:
       Korpelevich, *The extragradient method for finding saddle points and other problems*, 1976;
       Gidel et al., *A Variational Inequality Perspective on Generative Adversarial Networks*, 2019,
       https://arxiv.org/abs/1802.10551, algorithms 2 to 4; one minibatch for both: Mishchenko et

@@ -1,4 +1,4 @@
-"""Lookahead: slow parameters that go part of the way of the fast ones."""
+"""Lookahead: slow parameters that move part of the way to the fast ones."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Optimistic and negative-momentum descent: descent whose steps remember the step before."""
+"""Optimistic and negative-momentum descent: descent whose steps depend on the previous step."""
 
 from collections.abc import Mapping, Sequence
 

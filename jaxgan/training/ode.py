@@ -23,7 +23,7 @@ def ode(
     regularization: Mapping[str, float | Schedule] | None = None,
     ema: Mapping[str, float | Schedule] | None = None,
 ) -> TrainingAlgorithm:
-    """Training as the solution of `d theta / dt = -xi(theta)`, by steps of Runge and Kutta (RK4).
+    """Training as the solution of `d theta / dt = -xi(theta)`, by Runge-Kutta steps (RK4).
 
     The direction is `(k1 + 2 k2 + 2 k3 + k4) / 6` with `k1 = xi(theta)`, `k2 = xi(theta - h k1/2)`,
     `k3 = xi(theta - h k2/2)` and `k4 = xi(theta - h k3)`, plus the gradient of the regularisation

@@ -76,7 +76,7 @@ def load(path: str | Path) -> tuple[Params, ModelState]:
     try:
         tree = unflatten_dict(arrays, sep="/")
     except (TypeError, ValueError, AttributeError) as error:  # such as arrays `a` and `a/b`
-        raise WeightsError(f"{path} has names of arrays that are no tree ({error})") from None
+        raise WeightsError(f"{path} has array names that do not form a tree ({error})") from None
     return tree.get("params", {}), tree.get("model_state", {})
 
 
@@ -100,7 +100,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
       array([0.])
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no mapping
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a mapping
 
 
 def record(path: str | Path) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def record(path: str | Path) -> dict[str, Any]:
     with _opened(path) as file:
         found = json.loads(file.metadata()["record"])
         if not isinstance(found, dict):
-            raise ValueError("its record is no JSON object")
+            raise ValueError("its record is not a JSON object")
         return found
 
 

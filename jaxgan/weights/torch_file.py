@@ -49,9 +49,7 @@ def load_torch(path: str | Path) -> dict[str, np.ndarray]:
         return _arrays(state_dict, limit=COPIES * size)
     except Exception as error:  # of a damaged file, zipfile and pickletools raise many types
         why = str(error).partition("\n")[0][:200] or type(error).__name__
-        raise WeightsError(
-            f"{path} is no PyTorch file of tensors that can be read: {why}"
-        ) from None
+        raise WeightsError(f"{path} is not a readable PyTorch file of tensors: {why}") from None
 
 
 def _size(path: Path) -> int:

@@ -77,7 +77,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Ten
 
 def _parameter(tensor: Any, *_: Any) -> Tensor:
     if not isinstance(tensor, Tensor):
-        raise pickle.UnpicklingError("it has a parameter that is no tensor")
+        raise pickle.UnpicklingError("it has a non-tensor as a parameter")
     return tensor
 
 
@@ -90,7 +90,7 @@ NAMES = {*CALLS, *(f"torch.{name}" for name in DTYPES)}
 
 
 class _Name(str):
-    """A name that a pickle refers to; a class of its own, so that no text is taken for one."""
+    """A name that a pickle refers to; a separate class, so that no string is taken for one."""
 
 
 def load(stream: IO[bytes], storage: Callable[[type, str], Storage]) -> Any:
@@ -168,7 +168,7 @@ class _Machine:
             case "REDUCE":
                 arguments, called = pop(), pop()
                 if not isinstance(called, _Name) or called not in CALLS:
-                    raise pickle.UnpicklingError("it calls what is no function")
+                    raise pickle.UnpicklingError("it calls a non-function")
                 push(CALLS[called](*arguments))
             case "BUILD":
                 pop()  # attributes, such as the versions of modules
@@ -184,7 +184,7 @@ class _Machine:
 
     def extend(self, values: list[Any]) -> None:
         if not isinstance(self.stack[-1], list):
-            raise pickle.UnpicklingError("it appends to what is no list")
+            raise pickle.UnpicklingError("it appends to a non-list")
         self.stack[-1].extend(values)
 
     def update(self, values: list[Any]) -> None:
