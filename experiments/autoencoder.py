@@ -52,8 +52,9 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Channels of the finest layer of the networks."""
     latent: int = flag(16, at_least=1)
     """Latent dimension."""
-    anomaly: int = 0
-    """Label that the task anomaly leaves out of the training set, and detects."""
+    anomaly: str | None = None
+    """Class that the task anomaly leaves out of the training set, and detects: its name, or its
+    number; default: 0."""
     sample_every: int = 500
     """Steps between grids of reconstructions."""
     evaluate_every: int = 1000
@@ -65,12 +66,12 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     import jaxgan
     from jaxgan import data, networks
 
+    if config.anomaly is not None and config.task != "anomaly":
+        raise DataError("--anomaly is for --task anomaly; add it, or leave out --anomaly")
     game = jaxgan.autoencoder(
         network(config, networks.DCGANEncoder((config.latent,), config.features)),
         network(config, networks.DCGANGenerator(dataset.image_shape, config.features)),
     )
-    if config.anomaly and config.task != "anomaly":
-        raise ValueError("--anomaly is for --task anomaly; add it, or leave out --anomaly")
     make_evaluation = anomaly_detection if config.task == "anomaly" else reconstruction
     train, evaluation = make_evaluation(config, dataset, game)
     optimizer = adam(config, config.learning_rate, decay_steps=config.decay_steps)
@@ -106,16 +107,12 @@ def anomaly_detection(config: Config, dataset: Dataset, game: Game) -> tuple[Exa
     import jaxgan
     from jaxgan import data, latent_space, metrics
 
-    if config.anomaly not in dataset.train.get("label", ()):
-        raise DataError(
-            f"{dataset.name} has no label {config.anomaly} to leave out; choose --anomaly, and a "
-            "data set with labels"
-        )
-    train = {"image": dataset.train["image"][dataset.train["label"] != config.anomaly]}
+    left_out = class_number(config.anomaly or "0", dataset)
+    train = {"image": dataset.train["image"][dataset.train["label"] != left_out]}
     normal = data.as_float(train["image"][: latent_space.NUM_NORMAL])
     test = {
         "image": dataset.test["image"],
-        "anomalous": (dataset.test["label"] == config.anomaly).astype("i4"),
+        "anomalous": (dataset.test["label"] == left_out).astype("i4"),
     }
 
     def scores(params, model_state, batch, key):
@@ -128,8 +125,29 @@ def anomaly_detection(config: Config, dataset: Dataset, game: Game) -> tuple[Exa
         test,
         target="anomalous",
         others=train,
+        best="roc_auc_latent",
+        mode="max",
         sample=scores,
     )
+
+
+def class_number(name: str, dataset: Dataset) -> int:
+    """Number of a class, by its name or its number.
+
+    Raises:
+      DataError: there are no labels, or no training image has this one.
+    """
+    import numpy as np
+
+    if "label" not in dataset.train:
+        raise DataError(f"{dataset.name} has no labels, of which --task anomaly leaves one out")
+    numbers = [int(label) for label in np.unique(dataset.train["label"])]
+    names = {number: dataset.classes[number] for number in numbers} if dataset.classes else {}
+    for number in numbers:
+        if name in (str(number), names.get(number)):
+            return number
+    known = ", ".join(f"{number} ({names[number]})" if names else f"{number}" for number in numbers)
+    raise DataError(f"{dataset.name} has no class {name} for --anomaly; it has {known}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ Commands:
     python -m benchmarks.facades --data-dir facades --outputs runs/pix2pix
 
 A grid in `samples/` has one row per test pair: source, output, target. `evaluation.json` has the
-distance between outputs and targets (L1, PSNR, SSIM), and the same for a baseline, the mean of all
-training targets. The checkpoint with the lowest L1 distance is kept (`--step best`); from label
-maps to photographs it is a blurred one, since a label map does not contain the colour of a house.
+distance between outputs and targets (L1, PSNR, SSIM), and the same for a baseline, the mean of the
+training targets (of 1000 if there are more). The checkpoint with the lowest L1 distance is kept
+(`--step best`); from label maps to photographs it is a blurred one, since a label map does not
+contain the colour of a house.
 
 Hardware: the first command takes about four minutes of one CPU core for 360 images of 64 pixels;
 the second is for a GPU (the published models took hours).

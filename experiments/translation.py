@@ -65,7 +65,8 @@ class Config(PictureFlags, TrainingConfig):
     batch_size: int = 1
     """Images per minibatch, over all devices."""
     evaluate_samples: int | None = None
-    """Images per evaluation; default: the whole test set."""
+    """Images per evaluation; default: all test images, of two unpaired sets as many as the smaller
+    one has."""
 
     def blank_data(self, record: Mapping[str, Any]) -> Data:
         """Black images with the recorded shapes."""
@@ -79,7 +80,7 @@ class Data(NamedTuple):
       minibatches: training data, `(start, count) -> batches`.
       num_train: number of training images, of the larger set.
       test: test images, in memory.
-      train: the first training images, at most 1000, in memory.
+      train: training images of pairs, at most 1000, in memory.
       channels: number of channels of each set.
       record: the run's record of the data.
     """
@@ -136,7 +137,7 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
         ),
         num_train=max(map(len, train.values())),
         test=examples,
-        train=data.resized_examples(train, jitter, limit=1000),
+        train=data.resized_examples(train, jitter, limit=1000) if paired else {},
         channels={name: pictures.channels for name, pictures in train.items()},
         record=_record(config, train, test)
         | {
@@ -205,6 +206,10 @@ def _record(
         + (f" (converted: {data.conversions_in_words(counts)})" if counts else "")
         for name, counts in conversions.items()
     )
+    evaluated = min(map(len, test.values()))
+    for name, pictures in test.items():
+        if len(pictures) > evaluated:
+            words += f"; evaluated on {evaluated} of the {len(pictures)} test images {name}"
     if left_out:
         words += f"; left out: {len(left_out)} that cannot be read"
     return {

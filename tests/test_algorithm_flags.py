@@ -70,9 +70,11 @@ def test_rates_decay_in_training_steps(name, per_step):
     np.testing.assert_allclose(steps, np.linspace(0.1, 0.0, 4 * per_step + 1), atol=1e-8)
 
 
-def test_unrolled_adam_has_a_derivative_where_the_gradient_is_zero():
+@pytest.mark.parametrize("rule", ["adam", "rmsprop"])
+def test_unrolled_optimizers_have_a_derivative_where_the_gradient_is_zero(rule):
     def step(gradient, name):
-        chosen = optimizer(AlgorithmConfig(algorithm=name), 0.1, decay_steps=1)
+        config = AlgorithmConfig(algorithm=name, optimizer=rule)
+        chosen = optimizer(config, 0.1, decay_steps=1)
         return chosen.update(gradient, chosen.init(gradient))[0]
 
     assert np.isfinite(jax.grad(step)(jnp.zeros(()), "unrolled"))

@@ -84,7 +84,9 @@ def test_codes_reconstruct_interpolate_and_add(tmp_path):
 def test_anomaly_detection(tmp_path, capsys):
     """The command puts a strange picture first, and its scores are those of the functions."""
     directory = tmp_path / "run"
-    values = run(autoencoder, directory, task="anomaly", anomaly=3, num_steps=200, decay_steps=200)
+    values = run(
+        autoencoder, directory, task="anomaly", anomaly="3", num_steps=200, decay_steps=200
+    )
     assert set(values) == {"roc_auc_reconstruction", "roc_auc_latent"}
     loaded = load_run(directory, with_data=True)
     experiment, state = loaded.experiment, loaded.state
@@ -126,8 +128,8 @@ def test_anomaly_detection(tmp_path, capsys):
 
 
 def test_an_unknown_label_is_refused(tmp_path):
-    config = dataclasses.replace(autoencoder.Config(), task="anomaly", anomaly=11, data="digits")
-    with pytest.raises(DataError, match="digits has no label 11"):
+    config = dataclasses.replace(autoencoder.Config(), task="anomaly", anomaly="11", data="digits")
+    with pytest.raises(DataError, match=r"digits has no class 11 for --anomaly; it has 0, 1, 2, 3"):
         autoencoder.make(config, config.load_data())
 
 
@@ -241,7 +243,7 @@ def test_folders_without_classes_have_no_labels(tmp_path):
     for module, fields, message in (
         (classifier, {}, "has no labels to learn"),
         (mnist, {"conditional": True}, "has no labels; leave out --conditional"),
-        (autoencoder, {"task": "anomaly"}, "has no label 0 to leave out"),
+        (autoencoder, {"task": "anomaly"}, "has no labels, of which --task anomaly leaves one out"),
     ):
         config = dataclasses.replace(module.Config(), **folder, **fields)
         with pytest.raises(DataError, match=message):
@@ -303,7 +305,7 @@ def test_denoising_mnist(tmp_path, mnist_folder):
 @pytest.mark.slow
 def test_a_digit_that_is_not_in_the_training_set(tmp_path, mnist_folder):
     values = run(
-        autoencoder, tmp_path / "run", task="anomaly", anomaly=2, data="mnist", features=16,
+        autoencoder, tmp_path / "run", task="anomaly", anomaly="2", data="mnist", features=16,
         data_dir=str(mnist_folder.parent), num_steps=500, decay_steps=500, evaluate_samples=None,
     )  # fmt: skip
     assert values["roc_auc_latent"] > 0.85
@@ -322,3 +324,17 @@ def test_colours_of_photographs(tmp_path, cifar10_images):
     )  # fmt: skip
     assert values["mse"] < 0.95 * values["mean_colour/mse"]
     assert values["l1"] < values["mean_colour/l1"]
+
+
+def test_classes_of_a_folder_are_left_out_by_name_or_number():
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    train = {"image": images, "label": np.array([0, 1, 1, 0])}
+    dataset = data.Dataset("pets", "here", train, train, classes=("dog", "cat"))
+    assert autoencoder.class_number("cat", dataset) == autoencoder.class_number("1", dataset) == 1
+    with pytest.raises(
+        DataError, match=r"pets has no class cow for --anomaly; it has 0 \(dog\), 1"
+    ):
+        autoencoder.class_number("cow", dataset)
+    config = autoencoder.Config(anomaly="cat")
+    with pytest.raises(DataError, match="--anomaly is for --task anomaly"):
+        autoencoder.make(config, dataset)

@@ -458,3 +458,32 @@ def test_pictures_in_a_folder_are_a_set(tmp_path):
     np.testing.assert_array_equal(found.test["image"], images[3:])
     with pytest.raises(DataError, match="give --data-dir, a folder of images"):
         data.load("folder")
+
+
+def test_a_stream_is_read_again_after_an_error():
+    """The same call finds the same batches, and not those that the failed one left."""
+    rows = lambda i: {"image": np.full((2, 4, 4, 1), i, np.uint8)}
+    broken = [True]
+
+    def epoch(n):
+        yield rows(0)
+        yield rows(1)
+        if broken.pop() if broken else False:
+            raise OSError("the disk is away")
+        yield rows(2)
+
+    batches = data.streamed(epoch)
+    with pytest.raises(OSError, match="the disk is away"):
+        batches(0, 3)
+    np.testing.assert_array_equal(
+        batches(0, 3)["image"][:, 0, 0, 0, 0], data.as_float(np.uint8([0, 1, 2]))
+    )
+
+
+def test_every_streamed_batch_is_checked():
+    good = {"image": np.zeros((2, 4, 4, 1), np.float32)}
+    for bad in (good["image"] + 200, good["image"] + np.nan, good["image"].astype("i4")):
+        batches = data.streamed(lambda n, bad=bad: [good, {"image": bad}])
+        batches(0, 1)
+        with pytest.raises(DataError, match=r"expected (uint8|floats)"):
+            batches(1, 1)

@@ -517,3 +517,18 @@ def test_neighbours_are_training_images(finished, tmp_path, capsys):
     for row in range(3):
         cells = [page[row * 30 + 2 : row * 30 + 30, i * 30 + 2 : i * 30 + 30] for i in range(3)]
         assert [cell.tobytes() in training for cell in cells] == [False, True, True]
+
+
+def test_evaluations_that_do_not_agree():
+    rows = normal(0, 20)["image"]
+    game, state = gaussian_game(), state_of(0.0)
+    uneven = Evaluation(FRECHET, {"label": np.zeros(10, int), "image": rows})
+    with pytest.raises(ValueError, match=r"'label': 10, 'image': 20}, expected one length"):
+        evaluator(game, uneven)
+    with pytest.raises(ValueError, match="mode is 'maximum', expected min or max"):
+        evaluator(game, Evaluation(FRECHET, {"image": rows}, mode="maximum"))
+    twice = {"a": metrics.sliced_wasserstein(), "b": metrics.sliced_wasserstein(num_projections=9)}
+    with pytest.raises(ValueError, match="two metrics have a record swd_pixels"):
+        evaluator(game, Evaluation(twice, {"image": rows}))(state)
+    with pytest.raises(ValueError, match="best is fidd, expected one of the records: fid_pixels"):
+        evaluator(game, Evaluation(FRECHET, {"image": rows}, best="fidd"))(state)

@@ -273,3 +273,16 @@ def test_the_first_layer_takes_the_latent():
         latent_space.first_layer(params, 2)
     with pytest.raises(ValueError, match="choose one of none"):
         latent_space.first_layer(params, 100)
+
+
+def test_code_distances_between_distant_clusters():
+    """Where sums of squares would cancel: they are taken of differences."""
+    rng = np.random.default_rng(0)
+    spread = lambda n: (0.01 * rng.normal(size=(n, 8))).astype("f4")
+    normal = np.concatenate([1000 + spread(20), -1000 + spread(20)])
+    x = np.concatenate([1000 + spread(3), -1000 + spread(3)])
+    expected = np.sort(cdist(x, normal), axis=1)[:, :3].mean(axis=1)
+    found = latent_space.code_distance(jnp.asarray(x), jnp.asarray(normal), k=3)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"expected codes of normal images: game\.enc"):
+        latent_space.code_distance(jnp.ones((6, 4)), jnp.ones((6, 8, 8, 1)), k=3)

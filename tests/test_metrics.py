@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 from jaxgan import metrics
 from jaxgan.errors import MetricError
 from jaxgan.metrics import Features, kid, neighbours
+from jaxgan.metrics.metric import Means
 
 LOGITS = Features("classes", lambda x: {"logits": x})
 MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -974,3 +975,49 @@ def test_the_error_of_roc_auc_by_delong():
     assert record.value == 0.75
     # Placements of positives (1, 1/2) and of negatives (1/2, 1), each with variance 1/8.
     assert record.standard_error == pytest.approx(np.sqrt(0.125 / 2 + 0.125 / 2), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        metrics.frechet_distance,
+        metrics.kernel_distance,
+        metrics.precision_recall_density_coverage,
+        metrics.sliced_wasserstein,
+        lambda: metrics.memorization(np.zeros((100, 2), np.float32)),
+    ],
+)
+def test_features_have_one_row_each(make):
+    """Others would be contracted along one axis, or broadcast."""
+    metric, maps = make(), np.zeros((20, 8, 8, 8), np.float32)
+    with pytest.raises(MetricError, match=r"real features have the shape \(20, 8, 8, 8\)"):
+        metric.update(metric.init(), real=maps)
+
+
+def test_logits_have_one_row_each():
+    metric = metrics.classifier_score(metrics.RAW._replace(name="two"))
+    with pytest.raises(MetricError, match=r"shape \(20, 3, 10\), expected \[n, width\]"):
+        metric.update(metric.init(), generated=np.zeros((20, 3, 10), np.float32))
+
+
+def test_standard_errors_do_not_cancel():
+    values = 1e8 + np.random.default_rng(0).normal(size=1000)
+    acc = Means()
+    for part in np.array_split(values, 7):
+        acc = acc.merge(Means().plus(part[None]))
+    assert acc.mean[0] == pytest.approx(values.mean(), rel=1e-15)
+    assert acc.standard_error[0] == pytest.approx(np.std(values, ddof=1) / 1000**0.5, rel=1e-6)
+    assert Means().merge(acc) is acc
+    assert acc.plus(np.zeros((1, 0))) is acc
+
+
+def test_labels_are_classes():
+    metric, logits = metrics.accuracy(), np.eye(3, dtype=np.float32)
+    for labels in ([0, 1, 7], [0, -1, 1], [0.0, 1.5, 1.0]):
+        with pytest.raises(MetricError, match="expected integers from 0 to 2"):
+            metric.update(metric.init(), real=np.array(labels), generated=logits)
+    with pytest.raises(MetricError, match="a label has the dtype float64, expected integers"):
+        metrics.confusion_matrix(np.array([0.0, np.nan]), np.array([0, 1]), 2)
+    parzen = metrics.parzen_log_likelihood(np.zeros((3, 4), np.float32))
+    with pytest.raises(MetricError, match="the dtype uint8, expected floats"):
+        parzen.update(parzen.init(), real=np.zeros((3, 4), np.uint8))

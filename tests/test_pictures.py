@@ -482,6 +482,49 @@ def test_layouts_that_are_wrong(tmp_path):
         data.load("digits", pictures=PictureOptions(size=(8, 8)))
 
 
+@pytest.mark.parametrize("letter", "AB")
+def test_pairs_are_of_one_split(tmp_path, letter):
+    """Test images of one side alone would be paired with training images of the other."""
+    other = "AB".replace(letter, "")
+    for folder in ("trainA", "trainB", f"test{letter}"):
+        numbered(tmp_path / folder, 30)
+    message = f"has test{letter}/ and no test{other}/, expected both or none"
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=message):
+            data.load_pairs(tmp_path, split)
+
+
+def test_one_layout_for_all_splits(tmp_path):
+    for folder in ("trainA", "trainB", "test"):
+        numbered(tmp_path / folder, 3)
+    for load in (data.load_pairs, data.load_sets):
+        with pytest.raises(DataError, match="has test/ with pairs side by side and trainA/, exp"):
+            load(tmp_path, "test")
+        with pytest.raises(DataError, match=r"folder .*nowhere does not exist; check its path"):
+            load(tmp_path / "nowhere", "train")
+
+
+def test_files_that_are_left_out_have_paths(tmp_path):
+    for name in "ab":
+        numbered(tmp_path / "train" / name, 2, shape=(6, 16, 3))
+        (tmp_path / "train" / name / "bad.jpg").write_bytes(b"hello")
+    numbered(tmp_path / "test", 1, start=9, shape=(6, 16, 3))
+    a, _ = data.load_pairs(tmp_path, "train", options=PictureOptions(skip_bad=True))
+    assert a.left_out == ("train/a/bad.jpg", "train/b/bad.jpg")
+
+
+def test_sizes_are_those_of_the_decoded_images(tmp_path):
+    saved(tmp_path / "train" / "a.jpg", picture(30, 40), exif=turned(6))
+    saved(tmp_path / "train" / "b.png", picture(8, 20))
+    saved(tmp_path / "test" / "c.png", picture(8, 20))
+    halves = data.load_pairs(tmp_path, "train")
+    sized = load_folder(tmp_path / "train", PictureOptions(size=(5, 7)))
+    for pictures in (load_folder(tmp_path / "train"), *halves, sized):
+        assert len(pictures.sizes) == 2
+        for i, size in enumerate(pictures.sizes):
+            assert pictures.read(i).shape[:2] == size
+
+
 def test_pictures_are_not_taken_for_mnist(tmp_path):
     numbered(tmp_path / "cat", 1)
     with pytest.raises(DataError, match=r"holds images \(cat/000\.png\) .* give --data folder"):
@@ -693,7 +736,7 @@ def test_pairs_are_left_out_and_held_out_together(tmp_path):
     assert min(len(a) for a, _ in splits) > 0
     for a, b in splits:
         assert a.names == b.names
-        assert a.left_out == b.left_out == ("07.png",)
+        assert a.left_out == b.left_out == ("trainB/07.png",)
         for i, name in enumerate(a.names):
             np.testing.assert_array_equal(a.read(i), noise(seed=int(name) + 100 * ord("A")))
             np.testing.assert_array_equal(b.read(i), noise(seed=int(name) + 100 * ord("B")))
@@ -766,6 +809,35 @@ def test_images_of_several_sizes_need_a_crop(tmp_path):
         data.translation_minibatches({"x": pictures}, paired=False, batch_size=2, jitter=jitter)(
             0, 1
         )
+
+
+def test_sizes_are_checked_before_training(tmp_path):
+    """Also those of files that an epoch reads late."""
+    for letter in "AB":
+        numbered(tmp_path / f"train{letter}", 12, shape=(40, 40, 3))
+    saved(tmp_path / "trainB" / "011.png", picture(40, 50))
+    x, y = data.load_sets(tmp_path, "train", options=PictureOptions(held_out=0.01))
+    sets, batches = {"source": x, "target": y}, data.translation_minibatches
+    aspect = Jitter(36, 32, preprocess="scale_shortside_and_crop")
+    with pytest.raises(DataError, match=r"the pair of 011 has the sizes \[\(36, 36\), \(36, 45"):
+        batches(sets, paired=True, batch_size=1, jitter=aspect)
+    batches(sets, paired=False, batch_size=1, jitter=aspect)
+    with pytest.raises(DataError, match="000 has 40 x 40 pixels, expected at least 44 x 44"):
+        batches(sets, paired=False, batch_size=1, jitter=Jitter(50, 44, preprocess="crop"))
+    with pytest.raises(DataError, match="target come out in 2 sizes, such as 40 x 40 and 40 x 48"):
+        batches(sets, paired=False, batch_size=1, jitter=Jitter(preprocess="none"))
+
+
+def test_a_sample_of_a_larger_set_is_evaluated(tmp_path):
+    """Not its first images, which may be those of one class."""
+    numbered(tmp_path / "a", 3)
+    numbered(tmp_path / "b", 20, start=50)
+    sets = {"x": load_folder(tmp_path / "a"), "y": load_folder(tmp_path / "b")}
+    jitter = Jitter(6, 6, x_flips=False, preprocess="none")
+    found = resized_examples(sets, dataclasses.replace(jitter, preprocess="resize_and_crop"))
+    assert len(found["x"]) == len(found["y"]) == 3
+    first = resized_examples({"y": sets["y"]}, Jitter(6, 6))["y"][:3]
+    assert not np.array_equal(found["y"], first)
 
 
 def test_write_images_are_read(tmp_path):

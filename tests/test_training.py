@@ -534,3 +534,17 @@ def test_fit_checks_that_the_steps_come_out_even():
     state = algorithm.init(KEY, {"image": jnp.zeros((1,))})._replace(step=jnp.int32(8))
     with pytest.raises(ValueError, match="num_steps is 4, and the state is of step 8"):
         jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=4, state=state)
+
+
+def test_fit_gives_every_step_its_own_minibatches():
+    """Of three turns on two minibatches, the steps begin at 0, 2 and 4."""
+    starts = []
+
+    def minibatches(start, count):
+        starts.append((start, count))
+        return {"image": jnp.zeros((count, 1))}
+
+    algorithm = jaxgan.alternating(GAME, OPTIMIZERS, turns=["a", "a", ("b", "c")])
+    assert algorithm.num_minibatches == 2
+    jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=3)
+    assert starts[-3:] == [(0, 2), (2, 2), (4, 2)]

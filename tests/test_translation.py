@@ -343,6 +343,7 @@ def test_pairs_by_equal_names(tmp_path):
 
 def test_folders_that_are_wrong(tmp_path, side_by_side):
     case = lambda name: tmp_path / name
+    case("empty").mkdir()
     with pytest.raises(DataError, match=r"has neither train/ with pairs side by side"):
         load_pairs(case("empty"), "train")
     with pytest.raises(DataError, match=r"has neither trainA/ and trainB/, nor train/ with pairs"):
@@ -425,6 +426,7 @@ def test_sets_without_pairs_have_orders_of_their_own(side_by_side):
             for image in batch[name][:, 0]
         ]
     assert sorted(orders["x"][:5]) == sorted(orders["x"][5:]) == list(range(5))
+    assert orders["x"][:5] != orders["x"][5:]
     assert all(set(orders["y"][i : i + 2]) == {0, 1} for i in range(0, 10, 2))
 
 
@@ -618,16 +620,24 @@ def test_what_is_translated_is_converted_and_said(trained, tmp_path, capsys):
     assert "4 images" in said
     assert "converted: 1 grey made RGB, 1 rotated by EXIF" in said
     assert "--side" not in said
-    out = {path.stem: pixels(path) for path in (tmp_path / "out").iterdir()}
+    out = {path.stem: pixels(path) for path in (tmp_path / "out").glob("*.png")}
     assert out["turned"].shape == (16, 32, 3)
     np.testing.assert_array_equal(out["turned"], out["plain"])
     # A single file, of which a half.
     file = tmp_path / "in" / "plain.png"
     command("translate", directory, input=file, out=tmp_path / "half", side="left")
-    assert [path.name for path in (tmp_path / "half").iterdir()] == ["plain.png"]
+    assert [path.name for path in (tmp_path / "half").glob("*.png")] == ["plain.png"]
     np.testing.assert_array_equal(pixels(tmp_path / "half" / "plain.png"), out["left"])
-    command("translate", directory, input=file, out=tmp_path / "half")
+    command("translate", directory, input=file, out=tmp_path / "whole")
     assert "give --side left or --side right" in capsys.readouterr().out
+    text = refused(command, "translate", directory, input=file, out=tmp_path / "half", side="right")
+    assert "half has translations of" in text
+    write(tmp_path / "in" / "odd.png", noise(9, height=16, width=17))
+    text = refused(
+        command, "translate", directory, input=tmp_path / "in", out=tmp_path / "odd", side="left"
+    )
+    assert "odd.png is 17 pixels wide, and pairs side by side have an even width" in text
+    assert not (tmp_path / "odd").exists()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, stats
 
 import jaxgan
-from jaxgan import Network, latents, losses, networks
+from jaxgan import Network, corruptions, latents, losses, networks
 from jaxgan.parallel import axis
 from tests import games
 from tests.support import normal
@@ -555,3 +555,57 @@ def test_bigan_refuses_a_loss_that_is_not_symmetric():
         jaxgan.bigan(*nets, latent=latents.normal(1), loss=loss)
     with pytest.raises(ValueError, match="this loss changes when real and generated are exchanged"):
         jaxgan.bigan(*nets, latent=latents.normal(1), loss=losses.least_squares())
+
+
+def test_losses_of_half_precision_are_computed_in_float32():
+    """The spacing of bfloat16 at an ELBO of 700 nats is 4 nats."""
+    images = jnp.asarray(np.random.default_rng(0).choice([-1.0, 1.0], (4, 32, 32, 1)), "bfloat16")
+
+    def networks_of(dtype):
+        dense = lambda *shape: networks.from_linen(
+            networks.MLP((8,), output_shape=shape, dtype=dtype)
+        )
+        return dense(2, 3), dense(32, 32, 1)
+
+    game = jaxgan.vae(*networks_of(jnp.bfloat16))
+    params, state = game.init(KEY, {"image": images})
+    loss, aux = game.losses["autoencoder"](params, state, {"image": images}, KEY, 0)
+    assert loss.dtype == aux.metrics["kl"].dtype == jnp.float32
+    assert float(loss) == pytest.approx(-float(aux.metrics["elbo"]), rel=1e-6)
+    fine = jaxgan.vae(*networks_of(jnp.float32))
+    batch = {"image": images.astype("f4")}
+    expected, _ = fine.losses["autoencoder"](params, state, batch, KEY, 0)
+    assert float(loss) == pytest.approx(float(expected), abs=0.5)
+
+
+def test_the_encoder_is_made_for_what_is_observed():
+    dense = lambda *shape: networks.from_linen(networks.MLP((8,), output_shape=shape))
+    game = jaxgan.vae(dense(2, 3), dense(8, 8, 1), observe=corruptions.grey())
+    batch = {"image": jnp.zeros((4, 8, 8, 3))}
+    params, state = game.init(KEY, batch)
+    loss, _ = game.losses["autoencoder"](params, state, batch, KEY, 0)
+    assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize("log_var", [-100.0, -178.0, -1e4])
+def test_densities_of_vanishing_variance_at_their_mean(log_var):
+    value, gradient = jax.value_and_grad(
+        lambda v: losses.gaussian_log_prob(jnp.zeros(1), jnp.zeros(1), v[None])
+    )(jnp.float32(log_var))
+    assert float(value) == pytest.approx(-0.5 * (log_var + np.log(2 * np.pi)), rel=1e-6)
+    assert float(gradient) == pytest.approx(-0.5)
+    x, likelihood = jnp.ones((1, 4)), losses.gaussian()
+    log_prob = lambda log_std: likelihood.log_prob({"log_std": log_std}, x, x)[0]
+    value, gradient = jax.value_and_grad(log_prob)(jnp.float32(log_var / 2))
+    assert float(value) == pytest.approx(-2.0 * (log_var + np.log(2 * np.pi)), rel=1e-6)
+    assert float(gradient) == pytest.approx(-4.0)
+
+
+@pytest.mark.parametrize(
+    "corrupt", [corruptions.gaussian_noise(0.5), corruptions.masking(0.5), corruptions.binarized()]
+)
+def test_corruptions_of_two_images_are_independent(corrupt):
+    equal = jnp.zeros((2, 16, 16, 1))
+    first, second = corrupt(KEY, equal)
+    assert not np.array_equal(first, second)
+    np.testing.assert_allclose(first, corrupt(KEY, equal[:1])[0], rtol=1e-6)

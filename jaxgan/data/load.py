@@ -192,7 +192,8 @@ def blank(record: Mapping[str, Any]) -> Dataset:
         return images | ({} if classes is None else {"label": np.arange(n, dtype="i4") % classes})
 
     train, test = map(examples, sizes)
-    return Dataset(record["name"], record["source"], train, test, recorded=record)
+    names = tuple(record.get("classes") or ())
+    return Dataset(record["name"], record["source"], train, test, classes=names, recorded=record)
 
 
 def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None) -> SetsAB:

@@ -26,7 +26,7 @@ from jaxgan.data.rows import (
     readable,
     scanned,
 )
-from jaxgan.data.splits import part, place
+from jaxgan.data.splits import folder_of_test_images, part, place
 from jaxgan.errors import DataError, PictureError
 
 
@@ -42,6 +42,7 @@ class Pictures(NamedTuple):
       conversions: number of images by conversion, such as `{"rotated by EXIF": 3}`.
       left_out: names of the files that cannot be read.
       files: the files; empty for images from other sources.
+      sizes: `(height, width)` of the images; empty for images from other sources.
 
     Example:
       >>> grey = Pictures(("a", "b"), 1, lambda i: np.full((4, 6, 1), 10 * i, np.uint8), "none")
@@ -56,6 +57,7 @@ class Pictures(NamedTuple):
     conversions: Mapping[str, int] = MappingProxyType({})
     left_out: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    sizes: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,14 +92,16 @@ def load_pairs(
       >>> source, target = load_pairs("facades", "train", swap=True)  # doctest: +SKIP
     """
     folder = Path(folder).expanduser()
+    _check_layout(folder, split)
     if place(folder, split) is not None:
         a, b = _side_by_side(folder, split, options)
     elif (place_a := place(folder, split, "A")) and (place_b := place(folder, split, "B")):
+        _check_test_folders(folder)
         rows_a, rows_b = listed(place_a[0]), listed(place_b[0])
         _check_names(place_a[0], place_b[0], rows_a, rows_b)
         rows = [Row(a.name, a.files + b.files) for a, b in zip(rows_a, rows_b, strict=True)]
         rows, left_out = _with_headers(rows, options)
-        a, b = _opened(part(rows, place_a[1], folder, options), options, left_out)
+        a, b = _opened(part(rows, place_a[1], folder, options), folder, options, left_out)
     else:
         raise DataError(
             f"{folder} has neither {split}/ with pairs side by side, nor {split}A/ and {split}B/ "
@@ -134,12 +138,13 @@ def load_sets(
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
     """
     folder = Path(folder).expanduser()
+    _check_layout(folder, split)
     if not any(place(folder, split, letter) for letter in ("", "A", "B")):
         raise DataError(
             f"{folder} has neither {split}A/ and {split}B/, nor {split}/ with pairs side by side; "
             "see docs/pictures.md"
         )
-    if place(folder, split) is not None and place(folder, split, "A") is None:
+    if place(folder, split) is not None:
         a, b = _side_by_side(folder, split, options)
     else:
         a, b = (_one_set(folder, split, letter, options) for letter in "AB")
@@ -167,8 +172,9 @@ def load_folder(folder: str | Path, options: PictureOptions = DEFAULTS) -> Pictu
       >>> photographs.names[0], photographs.read(0).shape  # doctest: +SKIP
       ('2026/beach', (600, 800, 3))
     """
-    rows, left_out = _with_headers(listed(Path(folder).expanduser()), options)
-    return _opened(rows, options, left_out)[0]
+    folder = Path(folder).expanduser()
+    rows, left_out = _with_headers(listed(folder), options)
+    return _opened(rows, folder, options, left_out)[0]
 
 
 def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -214,6 +220,7 @@ def _with_headers(
 
 def _opened(
     rows: Sequence[Row],
+    folder: Path,
     options: PictureOptions,
     left_out: Sequence[PictureError],
     *,
@@ -233,7 +240,10 @@ def _opened(
         cache.write_facts(key, facts)
     damaged = damaged_files(rows, facts, options)
     kept = [row for i, row in enumerate(rows) if i not in damaged]
-    names = tuple(error.file.name for error in (*left_out, *damaged.values()))
+    bad = [error.file for error in (*left_out, *damaged.values())]
+    names = tuple(
+        file.name if file == folder else file.relative_to(folder).as_posix() for file in bad
+    )
     sets = [(0, side) for side in sides] if sides else [(i, None) for i in range(len(columns))]
     return [
         _pictures(kept, column, side, channels[column], options, facts["conversions"], names)
@@ -251,6 +261,7 @@ def _pictures(
     left_out: tuple[str, ...],
 ) -> Pictures:
     files = tuple(row.files[column] for row in rows)
+    sizes = tuple(_size(row.headers[column].size, side, options) for row in rows)
     return Pictures(
         tuple(row.name for row in rows),
         channels,
@@ -259,7 +270,15 @@ def _pictures(
         conversions[column],
         left_out,
         files,
+        sizes,
     )
+
+
+def _size(size: tuple[int, int], side: Side | None, options: PictureOptions) -> tuple[int, int]:
+    """Size of an image, or of its half, as it is decoded."""
+    if options.size is not None:
+        return options.size
+    return size if side is None else (size[0], size[1] // 2)
 
 
 # ---- pairs and sets
@@ -268,7 +287,7 @@ def _pictures(
 def _one_set(folder: Path, split: str, letter: str, options: PictureOptions) -> Pictures:
     at, which = place(folder, split, letter) or (folder / f"{split}{letter}", None)
     rows, left_out = _with_headers(listed(at), options)
-    return _opened(part(rows, which, at, options), options, left_out)[0]
+    return _opened(part(rows, which, at, options), folder, options, left_out)[0]
 
 
 def _side_by_side(folder: Path, split: str, options: PictureOptions) -> list[Pictures]:
@@ -277,7 +296,32 @@ def _side_by_side(folder: Path, split: str, options: PictureOptions) -> list[Pic
     at, which = found
     rows, left_out = _with_headers(listed(at), options)
     rows = part(rows, which, at, options)
-    return _opened(rows, options, left_out, sides=("left", "right"))
+    return _opened(rows, folder, options, left_out, sides=("left", "right"))
+
+
+def _check_layout(folder: Path, split: str) -> None:
+    """Raises a `DataError` if the folder does not exist, or a split is there in both layouts."""
+    if not folder.is_dir():
+        raise DataError(f"the folder {folder} does not exist; check its path")
+    side_by_side, two = place(folder, split), place(folder, split, "A")
+    if side_by_side is not None and two is not None:
+        raise DataError(
+            f"{folder} has {side_by_side[0].name}/ with pairs side by side and {two[0].name}/, "
+            f"expected one layout for training and test images; move one of them away"
+        )
+
+
+def _check_test_folders(folder: Path) -> None:
+    """Raises a `DataError` if there are test images of A alone, or of B alone."""
+    a, b = (folder_of_test_images(folder, letter) for letter in "AB")
+    names = {path.name[:-1] for path in (a, b) if path is not None}
+    if len(names) == 2 or (a is None) != (b is None):
+        there, other = (a, "B") if a is not None else (b, "A")
+        assert there is not None
+        raise DataError(
+            f"{folder} has {there.name}/ and no {there.name[:-1]}{other}/, expected both or none; "
+            "without test images, some of the training images are held out"
+        )
 
 
 def _check_names(at_a: Path, at_b: Path, a: Sequence[Row], b: Sequence[Row]) -> None:

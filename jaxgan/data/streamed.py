@@ -29,9 +29,9 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
       `[count, batch, ...]`.
 
     Raises:
-      DataError: `epoch` is not a function; raised by the returned function: an epoch yields no batch,
-        a batch that is not a dict, or batches of unequal shapes (drop the last one of an epoch if it
-        is smaller); or images are neither `uint8` nor floats in [-1, 1].
+      DataError: `epoch` is not a function; raised by the returned function: an epoch yields no
+        batch, a batch that is not a dict, or batches of unequal shapes (drop the last one of an
+        epoch if it is smaller); or images are neither `uint8` nor floats in [-1, 1].
 
     Example:
       >>> loader = [{"image": np.zeros((2, 8, 8, 1), np.uint8)}] * 3

@@ -1,7 +1,7 @@
 """Minibatches for image-to-image translation: decoded in parallel, resized, cropped and flipped."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -96,8 +96,9 @@ def translation_minibatches(
 
     Raises:
       DataError: `load_size` is smaller than the crop; paired sets have unequal numbers of images;
-        or the batch size is not divisible by the number of processes. The returned function raises
-        it for an image that is smaller than the crop, and for images of several sizes.
+        a file's image is smaller than the crop, or images have several sizes where they need one;
+        or the batch size is not divisible by the number of processes. Of images from other sources
+        than files, sizes are checked by the returned function.
 
     Example:
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
@@ -130,7 +131,9 @@ def translation_minibatches(
 def resized_examples(
     sets: Mapping[str, Pictures], jitter: Jitter, *, limit: int | None = None
 ) -> Examples:
-    """First images of every set, as in training but without chance, in memory: for evaluation.
+    """Images of every set, as in training but without chance, in memory: for evaluation.
+
+    Of a set with more images than are asked for, a fixed random sample, in the order of the set.
 
     Args:
       sets: images by name.
@@ -153,6 +156,7 @@ def resized_examples(
     """
     n = min(map(len, sets.values()))
     n = n if limit is None else min(n, limit)
+    chosen = {name: _spread(n, len(pictures)) for name, pictures in sets.items()}
     crop = jitter.crop_size
     squares = jitter.preprocess == "resize_and_crop"
     fixed = dataclasses.replace(jitter, load_size=crop) if squares else jitter
@@ -161,15 +165,22 @@ def resized_examples(
         picture = _scaled(pictures.read(i), fixed)
         if "crop" not in fixed.preprocess:
             return picture
-        top, left = (room // 2 for room in _room(picture, pictures.names[i], crop))
+        top, left = (room // 2 for room in _room(picture.shape[:2], pictures.names[i], crop))
         return picture[top : top + crop, left : left + crop]
 
     return {
         name: _stacked(
-            list(in_parallel(partial(example, pictures), range(n), "resizing images")), name
+            list(in_parallel(partial(example, pictures), chosen[name], "resizing images")), name
         )
         for name, pictures in sets.items()
     }
+
+
+def _spread(n: int, size: int) -> list[int]:
+    """Indices of n images of a set, in order: names often begin with a class."""
+    if n == size:
+        return list(range(n))
+    return sorted(shuffled(np.arange(n), n=size, seed=0, epoch=0).tolist())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,11 +213,8 @@ class _Examples:
             sizes.add(picture.shape[:2])
             cropped = _cropped(picture, pictures.names[index], self.jitter, rng)
             example[name] = as_float(cropped)
-        if self.paired and "crop" in self.jitter.preprocess and len(sizes) > 1:
-            raise DataError(
-                f"the pair of {pictures.names[index]} has the sizes {sorted(sizes)}, expected one "
-                "size, to crop both alike; give --preprocess resize_and_crop"
-            )
+        if self.paired and "crop" in self.jitter.preprocess:
+            _check_pair(pictures.names[index], sizes)
         return example
 
 
@@ -216,7 +224,7 @@ def _cropped(
     """A scaled image, cropped and mirrored at random."""
     if "crop" in jitter.preprocess:
         crop = jitter.crop_size
-        height, width = _room(picture, name, crop)
+        height, width = _room(picture.shape[:2], name, crop)
         top, left = rng.integers(0, [height + 1, width + 1])
         picture = picture[top : top + crop, left : left + crop]
     return picture[:, ::-1] if jitter.x_flips and rng.random() < 0.5 else picture
@@ -225,22 +233,28 @@ def _cropped(
 def _scaled(picture: np.ndarray, jitter: Jitter) -> np.ndarray:
     """An image resized as `jitter.preprocess` says, before the crop."""
     height, width, _ = picture.shape
+    return resized(picture, _scaled_size((height, width), jitter))
+
+
+def _scaled_size(size: tuple[int, int], jitter: Jitter) -> tuple[int, int]:
+    """`(height, width)` of an image that is resized as `jitter.preprocess` says."""
+    height, width = size
     target, how = jitter.load_size, jitter.preprocess
     if how == "resize_and_crop":
-        return resized(picture, (target, target))
+        return target, target
     if how.startswith("scale_width"):
-        return resized(picture, (max(target * height // width, jitter.crop_size), target))
+        return max(target * height // width, jitter.crop_size), target
     if how.startswith("scale_shortside"):
         scale = target / min(height, width)
-        return resized(picture, (round(height * scale), round(width * scale)))
+        return round(height * scale), round(width * scale)
     if how == "none":
-        return resized(picture, (max(round(height / 4), 1) * 4, max(round(width / 4), 1) * 4))
-    return picture
+        return max(round(height / 4), 1) * 4, max(round(width / 4), 1) * 4
+    return size
 
 
-def _room(picture: np.ndarray, name: str, crop: int) -> tuple[int, int]:
+def _room(size: tuple[int, ...], name: str, crop: int) -> tuple[int, int]:
     """Pixels by which an image is higher and wider than the crop."""
-    height, width, _ = picture.shape
+    height, width = size
     if min(height, width) < crop:
         raise DataError(
             f"{name} has {height} x {width} pixels, expected at least {crop} x {crop} for the "
@@ -250,14 +264,25 @@ def _room(picture: np.ndarray, name: str, crop: int) -> tuple[int, int]:
     return height - crop, width - crop
 
 
-def _stacked(images: list[np.ndarray], name: str) -> np.ndarray:
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) > 1:
+def _check_pair(name: str, sizes: Iterable[tuple[int, ...]]) -> None:
+    if len(found := sorted(set(sizes))) > 1:
         raise DataError(
-            f"the images {name} come out in {len(shapes)} sizes, such as {shapes[0][0]} x "
-            f"{shapes[0][1]} and {shapes[-1][0]} x {shapes[-1][1]}; give --preprocess "
+            f"the pair of {name} has the sizes {found}, expected one size, to crop both alike; "
+            "give --preprocess resize_and_crop"
+        )
+
+
+def _check_one_size(name: str, sizes: Iterable[tuple[int, ...]]) -> None:
+    if len(found := sorted(set(sizes))) > 1:
+        raise DataError(
+            f"the images {name} come out in {len(found)} sizes, such as {found[0][0]} x "
+            f"{found[0][1]} and {found[-1][0]} x {found[-1][1]}; give --preprocess "
             "resize_and_crop, scale_width_and_crop or scale_shortside_and_crop"
         )
+
+
+def _stacked(images: list[np.ndarray], name: str) -> np.ndarray:
+    _check_one_size(name, (image.shape for image in images))
     return np.stack(images)
 
 
@@ -281,3 +306,26 @@ def _check(sets: Mapping[str, Pictures], paired: bool, jitter: Jitter) -> None:
     lengths = {name: len(pictures) for name, pictures in sets.items()}
     if paired and len(set(lengths.values())) > 1:
         raise DataError(f"there are {lengths} images; pairs need equal numbers")
+    _check_sizes(sets, paired, jitter)
+
+
+def _check_sizes(sets: Mapping[str, Pictures], paired: bool, jitter: Jitter) -> None:
+    """Raises a `DataError` for what would be found in the middle of training.
+
+    Images of other sources than files have no sizes to check.
+    """
+    scaled = {
+        name: [_scaled_size(size, jitter) for size in pictures.sizes]
+        for name, pictures in sets.items()
+    }
+    if "crop" not in jitter.preprocess:
+        for name, sizes in scaled.items():
+            _check_one_size(name, sizes)
+        return
+    for name, sizes in scaled.items():
+        for label, size in zip(sets[name].names, sizes, strict=False):
+            _room(size, label, jitter.crop_size)
+    if paired:
+        labels = next(iter(sets.values())).names
+        for label, *of_pair in zip(labels, *scaled.values(), strict=False):
+            _check_pair(label, of_pair)

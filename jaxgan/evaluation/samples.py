@@ -326,6 +326,11 @@ def _num_samples(evaluation: Evaluation, requested: int | None) -> int:
     if any(metric.paired for metric in evaluation.metrics.values()):
         num_samples = min(num_samples, n)
     for name, metric in evaluation.metrics.items():
+        if num_samples < metric.min_generated and (requested is None or num_samples < requested):
+            raise ValueError(
+                f"there are {n} examples of the split {evaluation.split}, and {name} needs at "
+                f"least {metric.min_generated}; add some, or leave it out"
+            )
         if num_samples < metric.min_generated:
             raise ValueError(
                 f"num_samples is {num_samples}, and {name} needs at least {metric.min_generated}"

@@ -1,7 +1,7 @@
 """Commands on a run: sample, translate, neighbours, digest."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
     codes = run.latents(args.num, seed=args.seed, truncation=args.truncation)
     conditions = run.conditions(args.num, args.label)
     make_folder(args.out)
-    _check_origin(args, run)
+    _check_samples(args, run)
     path = lambda number: args.out / f"{number:06d}.png"
     missing = [number for number in numbers if not path(number).exists()]
     for first in track(range(0, len(missing), CHUNK), "sampling"):
@@ -80,23 +80,34 @@ def _sample_files(args: arguments.Sample, seeds: Sequence[int] | None, choices: 
     )
 
 
-def _check_origin(args: arguments.Sample, run: Run) -> None:
-    """Records what the samples in a folder are of; a `RunError` if they are of something else."""
-    path = args.out / ".samples.json"
+def _check_samples(args: arguments.Sample, run: Run) -> None:
+    """Raises a `RunError` if a folder has samples of something else."""
     own = {
-        "model": checkpoint.digest(run.params),  # wherever its run is
         "seed": args.seed if args.seeds is None else "each of --seeds",
         "label": None if args.label is None else run.class_of(args.label),
         "truncation": args.truncation,
     }
-    origin = {"run": str(args.run), "step": run.step, **own}
+    _check_origin(args.out, "samples", run, own)
+
+
+def _check_translations(args: arguments.Translate, run: Run) -> None:
+    """Raises a `RunError` if a folder has translations by another model."""
+    direction = args.direction or next(iter(run.experiment.translations))
+    _check_origin(args.out, "translations", run, {"direction": direction, "side": args.side})
+
+
+def _check_origin(folder: Path, what: str, run: Run, details: Mapping[str, Any]) -> None:
+    """Records what the files of a folder are of; a `RunError` if they are of something else."""
+    path = folder / f".{what}.json"
+    own = {"model": checkpoint.digest(run.params), **details}  # wherever its run is
+    origin = {"run": str(run.directory), "step": run.step, **own}
     if not path.exists():
         write_atomically(path, json.dumps(origin, indent=2) + "\n")
         return
     there = json.loads(path.read_text(encoding="utf-8"))
     if any(there.get(name) != value for name, value in own.items()):
         known = ", ".join(f"{name} {there.get(name)}" for name in origin if name != "model")
-        raise RunError(f"{args.out} has samples of {known}; choose another folder for others")
+        raise RunError(f"{folder} has {what} of {known}; choose another folder for others")
 
 
 def _seeds(text: str) -> list[int]:
@@ -131,7 +142,8 @@ def translate(args: arguments.Translate) -> None:
 
     Raises:
       UserError: an error of `load_run`; the run does not translate images, or not in this
-        direction; an image cannot be read; or an output would overwrite an input or another output.
+        direction; an image cannot be read, or has an odd width and `--side` is set; an output would
+        overwrite an input or another output, or those of another model.
     """
     run = restore(args)
     if not run.experiment.translations:
@@ -139,11 +151,14 @@ def translate(args: arguments.Translate) -> None:
     translation = programs.translation_of(run, args.direction)
     pictures = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
     outputs = _outputs(args, pictures)
+    if args.side is not None:
+        _check_halves(pictures)
     make_folder(args.out)
+    _check_translations(args, run)
     apply = jax.jit(translation.apply)  # recompiled for every size
     pairs = 0
     for i in track(range(len(pictures)), "translating"):
-        image = as_float(_half(pictures.read(i), args.side, pictures.names[i]))
+        image = as_float(_half(pictures.read(i), args.side))
         height, width, _ = image.shape
         pairs += width == 2 * height
         padding = [(0, _supported(side, translation) - side) for side in (height, width)]
@@ -271,15 +286,20 @@ def _supported(side: int, translation: Translation) -> int:
     return full + -full % translation.multiple
 
 
-def _half(picture: np.ndarray, side: str | None, name: str) -> np.ndarray:
+def _check_halves(pictures: Pictures) -> None:
+    """Raises a `RunError` if an image has an odd width, and so no halves."""
+    for file, (_, width) in zip(pictures.files, pictures.sizes, strict=True):
+        if width % 2:
+            raise RunError(
+                f"{file} is {width} pixels wide, and pairs side by side have an even width: cut or "
+                "remove it, or leave out --side"
+            )
+
+
+def _half(picture: np.ndarray, side: str | None) -> np.ndarray:
     """The left or right half of an image, or all of it."""
     if side is None:
         return picture
-    if picture.shape[1] % 2:
-        raise RunError(
-            f"{name} is {picture.shape[1]} pixels wide; pairs side by side have an even width: "
-            "leave out --side"
-        )
     return np.split(picture, 2, axis=1)[side == "right"]
 
 

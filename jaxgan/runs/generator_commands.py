@@ -77,9 +77,9 @@ def project(args: arguments.Project) -> None:
     decibels = np.asarray(found.psnr)
     latent_commands.save_pairs(args.out, inputs, found.images)
     latents_file = args.out.with_suffix(".npz")
-    names = np.array(folder.names)
-    np.savez_compressed(latents_file, names=names, latents=found.codes, psnr=decibels)
-    for name, value in zip(folder.names, decibels, strict=True):
+    names = latent_commands.file_names(folder)
+    np.savez_compressed(latents_file, names=np.array(names), latents=found.codes, psnr=decibels)
+    for name, value in zip(names, decibels, strict=True):
         print(f"{name}  {value:.1f} dB")
     print(
         f"{args.out}: {n} images and their projections by {args.run} at step {run.step}, "

@@ -63,7 +63,7 @@ def encode(args: arguments.Encode) -> None:
     pictures = open_pictures(run, args.input, skip_bad=args.skip_bad)
     codes = run.encode(read_pictures(pictures))
     with args.out.open("wb") as file:  # NumPy would append .npz to other spellings of it
-        np.savez_compressed(file, names=np.array(_file_names(pictures)), codes=codes)
+        np.savez_compressed(file, names=np.array(file_names(pictures)), codes=codes)
     print(
         f"{args.out}: codes {codes.shape} of {len(codes)} images by {args.run} at step {run.step}"
     )
@@ -156,7 +156,7 @@ def anomalies(args: arguments.Anomalies) -> None:
             f"{kind}_share_above": float(np.mean(held_out_scores[kind] > values[i]))
             for kind, values in scores.items()
         }
-        for i, name in enumerate(_file_names(pictures))
+        for i, name in enumerate(file_names(pictures))
     ]
     records.sort(key=lambda record: -record[args.score])
     content = {"run": str(args.run), "step": run.step, "pictures": records}
@@ -199,15 +199,17 @@ def input_images(run: Run, folder: Path | None, num: int | None, seed: int) -> n
 def save_pairs(path: Path, above: np.ndarray, below: np.ndarray) -> int:
     """Writes a grid with rows of images, each above the row of their counterparts.
 
+    The last row is filled up with black.
+
     Returns:
-      The number of pairs shown, those of full rows.
+      The number of pairs.
     """
     columns = min(10, len(above))
-    num_shown = len(above) // columns * columns
-    rows = lambda x: x[:num_shown].reshape(-1, columns, *x.shape[1:])
+    black = np.full((-len(above) % columns, *above.shape[1:]), -1.0, above.dtype)
+    rows = lambda x: np.concatenate([x, black]).reshape(-1, columns, *x.shape[1:])
     grid = np.concatenate([rows(above), rows(below)], axis=1).reshape(-1, *above.shape[1:])
     images.save_grid(path, grid, columns=columns)
-    return num_shown
+    return len(above)
 
 
 def open_pictures(run: Run, folder: Path, *, skip_bad: bool | None = None) -> Pictures:
@@ -240,7 +242,7 @@ def read_pictures(pictures: Pictures, num: int | None = None) -> np.ndarray:
     return np.stack([as_float(pictures.read(i)) for i in range(len(pictures))[:num]])
 
 
-def _file_names(pictures: Pictures) -> list[str]:
+def file_names(pictures: Pictures) -> list[str]:
     """Paths of the files in their folder."""
     pairs = zip(pictures.names, pictures.files, strict=True)
     return [f"{name}{file.suffix}" for name, file in pairs]

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan import checkpoint, loop
+from jaxgan.data import as_float
 from jaxgan.errors import DataError, RunError, UserError
 from jaxgan.game import Game
 from jaxgan.latents import Latent, truncated
@@ -279,7 +280,8 @@ class Run:
         """Codes of images, `float32[n, dim]`, of a game that encodes, such as an autoencoder.
 
         Args:
-          images: `[n, height, width, channels]` in [-1, 1], of the shape of the run's.
+          images: `[n, height, width, channels]`, of the shape of the run's: floats in [-1, 1], or
+            `uint8`.
 
         Raises:
           RunError: the game does not encode, or the images have another shape.
@@ -296,7 +298,7 @@ class Run:
         params, model_state, encode = self.params, self.model_state, jax.jit(self.game.encode)
         pieces = []
         for first in range(0, len(images), CHUNK):
-            piece = np.asarray(images[first : first + CHUNK])
+            piece = as_float(np.asarray(images[first : first + CHUNK]))
             codes = multihost.to_host(encode(params, model_state, _padded(piece)))
             pieces.append(codes[: len(piece)])
         return np.concatenate(pieces)

@@ -173,7 +173,8 @@ def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState
         return evaluator(experiment.game, experiment.evaluation, num_samples=num_samples)
     except ValueError as error:
         flag = "--evaluate-samples: " if "num_samples" in str(error) else ""
-        raise RunError(f"{flag}{error}") from None
+        none = "; or give --evaluate-every 0" if "add some" in str(error) else ""
+        raise RunError(f"{flag}{error}{none}") from None
 
 
 def is_evaluated(experiment: Experiment, config: Config, console: Console) -> bool:
