@@ -23,7 +23,13 @@ Callback = Callable[[int, TrainState, Metrics], None]  # (step, state, metrics)
 
 
 class StopTraining(Exception):  # noqa: N818, as StopIteration: not an error
-    """Raised by a callback to end `fit` after the current update, without an error."""
+    """Raised by a callback to end `fit` after the current update, without an error.
+
+    Example:
+      >>> def enough(step, state, metrics):
+      ...     if step >= 100:
+      ...         raise StopTraining
+    """
 
 
 def fit(
@@ -200,6 +206,17 @@ def first_state(
     algorithm: TrainingAlgorithm, minibatches: Minibatches, *, key: PRNGKey
 ) -> TrainState:
     """Initial training state of `fit` for this key.
+
+    Args:
+      algorithm: training algorithm.
+      minibatches: `(start, count) -> batches`, as in `fit`; of the first one, the shapes are used.
+      key: the key that `fit` gets.
+
+    Returns:
+      The state, at step 0.
+
+    Raises:
+      ValueError: minibatches lack the axis `count`.
 
     Example:
       >>> state = first_state(algorithm, minibatches, key=jax.random.key(0))  # doctest: +SKIP

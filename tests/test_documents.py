@@ -54,17 +54,6 @@ UNEXPLAINED = {  # names whose docstrings lack something that the others have, a
     "jaxgan.runs.AlgorithmConfig": HELP,
     "jaxgan.runs.PictureFlags": HELP,
     "jaxgan.runs.SizedPictureFlags": HELP,
-    "jaxgan.StopTraining": "to be completed",
-    "jaxgan.TrainState": "to be completed",
-    "jaxgan.TrainingAlgorithm": "to be completed",
-    "jaxgan.with_ema": "to be completed",
-    "jaxgan.loop.first_state": "to be completed",
-    "jaxgan.metrics.Features": "to be completed",
-    "jaxgan.metrics.MetricRecord": "to be completed",
-    "jaxgan.parallel.batch_sharding": "to be completed",
-    "jaxgan.parallel.mapped_update": "to be completed",
-    "jaxgan.parallel.sharded_update": "to be completed",
-    "jaxgan.parallel.state_shardings": "to be completed",
 }
 
 STUB = ast.parse((ROOT / "jaxgan" / "__init__.pyi").read_text(encoding="utf-8"))

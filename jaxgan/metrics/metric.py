@@ -34,6 +34,11 @@ class Features(NamedTuple):
       suffix: suffix of metric names over these features, `_<name>` if `None`; empty for the
         features that the literature implies, as FID implies Inception's.
       score_logits: name of the output whose softmax the Inception score takes.
+
+    Example:
+      >>> mean = Features("mean", lambda x: {"features": x.mean(axis=(1, 2))})
+      >>> mean.score_name("fid"), mean.apply(np.ones((2, 4, 4, 1)))["features"].tolist()
+      ('fid_mean', [[1.0], [1.0]])
     """
 
     name: str
@@ -66,6 +71,10 @@ class MetricRecord:
       split: name of the split that the real examples come from.
       seed: seed of the samples.
       details: settings and intermediate results of the metric, such as k or the bandwidth.
+
+    Example:
+      >>> print(MetricRecord("fid_mean", 12.0, 0.25, floor=3.0))
+      fid_mean 12 ± 0.25 (perfect 3)
     """
 
     name: str

@@ -135,7 +135,7 @@ def sharded(
       ValueError: the mesh has other axes; in `update`, the batch size is not a multiple of the
         number of devices.
 
-    References:
+    Reference:
       Xu et al., *GSPMD: General and Scalable Parallelization for ML Computation Graphs*, 2021,
       https://arxiv.org/abs/2105.04663; sharded states: Rajbhandari et al., *ZeRO: Memory
       Optimizations Toward Training Trillion Parameter Models*, 2020,
@@ -240,6 +240,14 @@ def sharded_update(
 ) -> jax.stages.Wrapped:
     """The jitted update of `sharded`, over global arrays; can be lowered ahead of time.
 
+    Args:
+      algorithm: any pure algorithm.
+      mesh: mesh with the axis `data`, or `data` and `fsdp`.
+      max_traces: as in `jit`.
+
+    Returns:
+      `(state, batches, key) -> (state, metrics)`, with the state donated.
+
     Example:
       >>> program = sharded_update(algorithm, mesh).lower(state, batches, key)  # doctest: +SKIP
     """
@@ -260,6 +268,13 @@ def mapped_update(algorithm: TrainingAlgorithm, mesh: Mesh) -> jax.stages.Wrappe
 
     `jax.pmap` takes devices of this process alone; this can be lowered ahead of time for any.
 
+    Args:
+      algorithm: any pure algorithm.
+      mesh: mesh with the axis `data`.
+
+    Returns:
+      `(state, batches, key) -> (state, metrics)`, with the state donated.
+
     Example:
       >>> program = mapped_update(algorithm, mesh).lower(state, batches, key)  # doctest: +SKIP
     """
@@ -274,12 +289,37 @@ def mapped_update(algorithm: TrainingAlgorithm, mesh: Mesh) -> jax.stages.Wrappe
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Sharding of minibatches: rows, the second axis, over all devices."""
+    """Sharding of minibatches: rows, the second axis, over all devices.
+
+    Args:
+      mesh: mesh of the devices.
+
+    Returns:
+      The sharding of leaves `[num_minibatches, batch, ...]`.
+
+    Example:
+      >>> tuple(batch_sharding(Mesh(np.array(jax.devices()[:1]), ("data",))).spec)
+      (None, 'data')
+    """
     return NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
 
 
 def state_shardings(mesh: Mesh, state: TrainState) -> TrainState:
-    """Shardings of the leaves of a state, or of the state's shapes."""
+    """Shardings of the leaves of a state, or of the state's shapes.
+
+    Args:
+      mesh: mesh with the axis `data`, or `data` and `fsdp`.
+      state: the state, or what `jax.eval_shape` returns of it.
+
+    Returns:
+      A state of `NamedSharding`s: replicated, or, of leaves of at least `LARGE` elements, sharded
+      along `fsdp` if the mesh has it.
+
+    Example:
+      >>> mesh = Mesh(np.array(jax.devices()[:1]), ("data",))
+      >>> state_shardings(mesh, {"kernel": np.ones((3, 3))})["kernel"].is_fully_replicated
+      True
+    """
     return jax.tree.map(partial(_leaf_sharding, mesh), state)
 
 

@@ -24,6 +24,12 @@ class TrainState(NamedTuple):
         players that have them. Batch statistics are averaged as well, because the last statistics
         belong to the last parameters. Averages of 16-bit leaves are float32; leaves that are not
         floating-point keep their last value.
+
+    Example:
+      >>> ones = {"generator": jnp.ones(2)}
+      >>> state = TrainState(jnp.array(7), ones, {}, {}, ema_params={}, ema_model_state={})
+      >>> int(state.step), state.params["generator"].tolist()
+      (7, [1.0, 1.0])
     """
 
     step: Array
@@ -46,6 +52,17 @@ class TrainingAlgorithm(NamedTuple):
       steps_per_update: number of training steps in one update, by which it increases `state.step`.
       compiled: whether `jit`, `pmap` or `sharded` has compiled it. Nothing else takes a compiled
         algorithm but `fit`: transformations come before.
+
+    Example, an algorithm that counts steps:
+      >>> empty = TrainState(jnp.array(0), {}, {}, {}, {}, {})
+      >>> counting = TrainingAlgorithm(
+      ...     init=lambda key, batch: empty,
+      ...     update=lambda state, batches, key: (state._replace(step=state.step + 1), {}),
+      ...     num_minibatches=1,
+      ... )
+      >>> state, metrics = counting.update(counting.init(jax.random.key(0), {}), {}, None)
+      >>> int(state.step)
+      1
     """
 
     init: Callable[[PRNGKey, Batch], TrainState]
@@ -71,8 +88,17 @@ def check_pure(algorithm: Any) -> None:
 def with_ema(state: TrainState) -> tuple[dict[str, Params], dict[str, ModelState]]:
     """Parameters and model states of all players, with moving averages where there are any.
 
+    Args:
+      state: training state.
+
+    Returns:
+      `(params, model_state)`, dicts by player, of the dtypes of the parameters.
+
     Example:
-      >>> images = game.sample(*with_ema(state), batch, key)  # doctest: +SKIP
+      >>> ones, averages = {"generator": jnp.ones(2)}, {"generator": jnp.zeros(2)}
+      >>> params, _ = with_ema(TrainState(jnp.array(7), ones, {}, {}, averages, {}))
+      >>> params["generator"].tolist()
+      [0.0, 0.0]
     """
 
     def with_averages(values: ByPlayer, averages: ByPlayer) -> dict[str, PyTree]:
