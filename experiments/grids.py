@@ -91,9 +91,8 @@ def _pairs(game: Game, params, model_state, test: Examples, *, rows: int):
     from jaxgan import data, latent_space
 
     count = len(test["image"])
-    shown = (
-        min(rows, -(-count // COLUMNS)) * COLUMNS
-    )  # the last row is filled with the first images
+    # The last row is filled up with the first images.
+    shown = min(rows, -(-count // COLUMNS)) * COLUMNS
     first = jnp.asarray(data.as_float(test["image"][np.arange(shown) % count]))
     outputs = latent_space.reconstruct(game, params, model_state, first)
     in_rows = lambda x: x.reshape(-1, COLUMNS, *first.shape[1:])

@@ -76,6 +76,8 @@ class Config(AlgorithmConfig):
     """Steps between plots."""
     checkpoint_every: int = 5000
     """Steps between checkpoints."""
+    evaluate_samples: int = 2500
+    """Samples per evaluation, as in the paper."""
 
     def load_data(self) -> Mixture:
         """The mixture, whose points are sampled."""
@@ -86,9 +88,6 @@ class Config(AlgorithmConfig):
     def blank_data(self, record: Mapping[str, Any]) -> Mixture:
         """The mixture itself: there are no files that could be missing."""
         return self.load_data()
-
-    evaluate_samples: int = 2500
-    """Samples per evaluation, as in the paper."""
 
 
 def make(config: Config, mixture: Mixture) -> Experiment:

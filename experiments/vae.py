@@ -181,7 +181,7 @@ def make_evaluation(
 
     return jaxgan.Evaluation(
         {"bounds": metrics.averages("elbo", f"importance_weighted_{config.bound_samples}")},
-        {"image": images, "seen": binarized(images) if config.binarize else images},
+        {"image": images, "seen": binarized_bytes(images) if config.binarize else images},
         best="elbo",
         mode="max",
         sample=bounds_per_image,
@@ -189,7 +189,7 @@ def make_evaluation(
     )
 
 
-def binarized(images):
+def binarized_bytes(images):
     """Stochastic binarisation of `uint8` images to 0 and 255, with a fixed seed."""
     import numpy as np
 

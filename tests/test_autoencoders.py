@@ -220,10 +220,10 @@ def test_vaes(flags, tmp_path):
 
 def test_test_images_are_binarised_deterministically():
     images = np.full((4, 50, 50, 1), 64, np.uint8)
-    on = vae.binarized(images)
+    on = vae.binarized_bytes(images)
     assert set(np.unique(on)) == {0, 255}
     assert np.mean(on == 255) == pytest.approx(64 / 255, abs=0.02)
-    np.testing.assert_array_equal(on, vae.binarized(images))
+    np.testing.assert_array_equal(on, vae.binarized_bytes(images))
 
 
 @pytest.mark.slow

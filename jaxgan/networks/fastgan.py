@@ -95,7 +95,7 @@ class FastGANGenerator(nn.Module):
                 skip = SkipExcitation(widths[level], 1 << below, dtype=self.dtype)
                 x = x * skip(maps[below], train=train)
             maps.append(x)
-        x = spectral_conv(channels, (3, 3), self.dtype, maps[-1], train)
+        x = spectral_conv(maps[-1], channels, (3, 3), dtype=self.dtype, train=train)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -138,7 +138,7 @@ class FastGANDiscriminator(nn.Module):
         check_widths(features=self.features)
         levels = self._levels(*x.shape[1:3])
         widths = doubled_widths(self.features, levels, self.max_features)
-        y = leaky_relu(spectral_conv(widths[0], (3, 3), self.dtype, x, train))
+        y = leaky_relu(spectral_conv(x, widths[0], (3, 3), dtype=self.dtype, train=train))
         for level in range(1, levels + 1):
             before = y
             y = FastGANBlock(widths[level], dtype=self.dtype)(y, train=train)
@@ -151,9 +151,10 @@ class FastGANDiscriminator(nn.Module):
         images = [_shrunk(x, whole), _shrunk(_cropped(x, quadrant), part)]
         features = {"reconstructions": list(zip((whole, part), images, strict=True))}
 
-        h = spectral_conv(widths[-1], (1, 1), self.dtype, y, train)
+        h = spectral_conv(y, widths[-1], (1, 1), dtype=self.dtype, train=train)
         h = leaky_relu(BatchNorm(dtype=self.dtype)(h, train=train))
-        logits = spectral_conv(1, (4, 4), self.dtype, h, train, "VALID")[..., 0].astype(jnp.float32)
+        logits = spectral_conv(h, 1, (4, 4), padding="VALID", dtype=self.dtype, train=train)
+        logits = logits[..., 0].astype(jnp.float32)
         check_used(label, self.num_classes)
         if self.num_classes is not None:
             embedded = nn.Embed(self.num_classes, h.shape[-1])(
@@ -198,10 +199,10 @@ class FastGANBlock(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """`[batch, height, width, any] -> [batch, height / 2, width / 2, features]`."""
         norm = lambda x: leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train))
-        conv = partial(spectral_conv, self.features, dtype=self.dtype, train=train)
-        y = norm(conv((4, 4), x=x, stride=2))
-        y = norm(conv((3, 3), x=y))
-        return 0.5 * (y + norm(conv((1, 1), x=ops.average_pool(x))))
+        conv = partial(spectral_conv, features=self.features, dtype=self.dtype, train=train)
+        y = norm(conv(x, kernel_size=(4, 4), stride=2))
+        y = norm(conv(y, kernel_size=(3, 3)))
+        return 0.5 * (y + norm(conv(ops.average_pool(x), kernel_size=(1, 1))))
 
 
 def _cropped(x: Array, quadrant: Array) -> Array:

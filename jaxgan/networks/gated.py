@@ -38,8 +38,19 @@ class SkipExcitation(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         """`[batch, height, width, any] -> [batch, 1, 1, features]`."""
         x = ops.average_pool(x, self.pool)
-        x = leaky_relu(spectral_conv(self.features, x.shape[1:3], self.dtype, x, train, "VALID"))
-        return jax.nn.sigmoid(spectral_conv(self.features, (1, 1), self.dtype, x, train))
+        x = leaky_relu(
+            spectral_conv(
+                x,
+                self.features,
+                (x.shape[1], x.shape[2]),
+                padding="VALID",
+                dtype=self.dtype,
+                train=train,
+            )
+        )
+        return jax.nn.sigmoid(
+            spectral_conv(x, self.features, (1, 1), dtype=self.dtype, train=train)
+        )
 
 
 class GatedConv(nn.Module):
@@ -60,7 +71,7 @@ class GatedConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
         """`[batch, height, width, any] -> [batch, height, width, features]`."""
-        x = spectral_conv(2 * self.features, (3, 3), self.dtype, x, train)
+        x = spectral_conv(x, 2 * self.features, (3, 3), dtype=self.dtype, train=train)
         if self.noise:
             strength = self.param("noise_strength", nn.initializers.zeros, ())
             if train:
@@ -92,7 +103,7 @@ class Decoder(nn.Module):
         for level in reversed(range(self.doublings)):
             conv = GatedConv(self.features << level, norm=False, dtype=self.dtype)
             x = conv(ops.nearest(x), train=train)
-        x = spectral_conv(self.channels, (3, 3), self.dtype, x, train)
+        x = spectral_conv(x, self.channels, (3, 3), dtype=self.dtype, train=train)
         return jnp.tanh(x.astype(jnp.float32))
 
 
@@ -102,18 +113,19 @@ def gated(x: Array) -> Array:
 
 
 def spectral_conv(
-    features: int,
-    kernel_size: tuple[int, ...],
-    dtype: Any,
     x: Array,
-    train: bool,
-    padding: str = "SAME",
+    features: int,
+    kernel_size: tuple[int, int],
+    *,
     stride: int = 1,
+    padding: str = "SAME",
+    dtype: Any,
+    train: bool,
 ) -> Array:
     """Convolution without a bias, spectrally normalised; called within a compact module."""
     layer = Conv(
         features,
-        kernel_size,  # type: ignore[arg-type]
+        kernel_size,
         stride,
         padding,
         use_bias=False,

@@ -229,7 +229,9 @@ def open_pictures(run: Run, folder: Path, *, skip_bad: bool | None = None) -> Pi
     try:
         pictures = load_folder(folder, options)
     except PictureError as error:
-        raise error if skip_bad is None else error.with_flag() from None
+        if skip_bad is None:
+            raise
+        raise error.with_flag() from None
     if pictures.conversions:
         print(f"{folder}: converted: {conversions_in_words(pictures.conversions)}")
     if pictures.left_out:
