@@ -152,3 +152,26 @@ def test_saving_while_going_on(algorithm, tmp_path):
 def test_an_interrupted_save_is_ignored(two_checkpoints, algorithm):
     os.makedirs(two_checkpoints / "3.orbax-checkpoint-tmp" / "state")
     assert int(restore(two_checkpoints, algorithm).step) == 2
+
+
+@pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
+def test_typed_keys_of_an_optimizer_come_back(tmp_path, impl):
+    """Noise on the gradients has a key in the optimizer's state."""
+    noisy = optax.chain(optax.add_noise(0.1, 0.5, jax.random.key(3, impl=impl)), optax.sgd(1e-2))
+    game = games.mlp_gan()
+    algorithm = jaxgan.jit(jaxgan.alternating(game, dict.fromkeys(game.losses, noisy)))
+    state = play(algorithm, 1)
+    with checkpoint.open_manager(tmp_path) as manager:
+        checkpoint.save(manager, state)
+        found = checkpoint.restore(manager, state)
+    key = lambda state: state.opt_state["generator"][0].rng_key
+    assert key(found).dtype == key(state).dtype
+    np.testing.assert_array_equal(*map(jax.random.key_data, (key(found), key(state))))
+    assert checkpoint.digest(found) == checkpoint.digest(state)
+    ends = [
+        jaxgan.fit(
+            algorithm, games.minibatches, key=KEY, num_steps=2, state=jax.tree.map(jnp.copy, s)
+        )
+        for s in (state, found)
+    ]
+    assert checkpoint.digest(ends[0]) == checkpoint.digest(ends[1])

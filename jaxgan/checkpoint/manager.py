@@ -21,7 +21,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxgan.checkpoint.record import NewestAndBest, read_record, score_of, sealed
-from jaxgan.checkpoint.tree import by_path, digest, structure, with_empty, without_empty
+from jaxgan.checkpoint.tree import by_path, digest, from_storable, storable, structure, without_keys
 from jaxgan.errors import CheckpointError
 from jaxgan.parallel import multihost
 from jaxgan.training import TrainState
@@ -97,14 +97,14 @@ def save(
     record = {
         "step": step,
         "digest": digest(state),
-        "structure": structure(state),
+        "structure": structure(without_keys(state)),
         "score": score if score > -math.inf else None,  # nor a NaN
         "rollbacks": rollbacks,
     }
     saved = manager.save(
         step,
         args=ocp.args.Composite(
-            state=ocp.args.StandardSave(without_empty(state)),
+            state=ocp.args.StandardSave(storable(state)),
             record=ocp.args.JsonSave(sealed(record)),
         ),
         metrics={"score": score if score > -math.inf else -math.inf},  # for the policy; not written
@@ -325,7 +325,7 @@ def _restore_verified(
         target = _on_this_device(saved.tree)
     else:
         _check_structure(manager, step, saved.tree, abstract)
-        target = without_empty(abstract)
+        target = storable(abstract)
     restored = manager.restore(
         step, args=ocp.args.Composite(state=ocp.args.StandardRestore(target))
     ).state
@@ -334,7 +334,7 @@ def _restore_verified(
     found = restored["step"] if abstract is None else restored.step
     if int(found) != step:
         raise ValueError(f"it is the state of step {int(found)}")
-    return restored if abstract is None else with_empty(abstract, restored)
+    return restored if abstract is None else from_storable(abstract, restored)
 
 
 def _check_files(folder: Path) -> None:
@@ -373,7 +373,7 @@ def _check_structure(
 ) -> None:
     """Raises a one-line `CheckpointError` if the structure differs (Orbax prints hundreds)."""
     actual, expected = (
-        {name: _in_words(leaf) for name, leaf in by_path(without_empty(tree)).items()}
+        {name: _in_words(leaf) for name, leaf in by_path(storable(tree)).items()}
         for tree in (saved, abstract)
     )
     for name in sorted(actual.keys() | expected.keys()):

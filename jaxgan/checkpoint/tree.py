@@ -29,7 +29,7 @@ def digest(tree: PyTree) -> str:
       True
     """
     sha256 = hashlib.sha256()
-    for name, leaf in sorted(by_path(tree).items()):
+    for name, leaf in sorted(by_path(without_keys(tree)).items()):
         array = multihost.to_host(leaf)
         if not array.size:
             continue
@@ -65,12 +65,41 @@ def structure(tree: PyTree) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def without_empty(tree: PyTree) -> PyTree:
-    """The tree with `None` for arrays without elements, which Orbax cannot save."""
-    return jax.tree.map(lambda x: x if math.prod(x.shape) else None, tree)
+def storable(tree: PyTree) -> PyTree:
+    """The tree as Orbax can save it: `None` for arrays without elements, and no typed keys."""
+    return jax.tree.map(lambda x: x if math.prod(x.shape) else None, without_keys(tree))
 
 
-def with_empty(abstract: PyTree, tree: PyTree) -> PyTree:
-    """The inverse of `without_empty`."""
-    fill = lambda a, x: jnp.zeros(a.shape, a.dtype, device=a.sharding) if x is None else x
-    return jax.tree.map(fill, abstract, tree)
+def from_storable(abstract: PyTree, tree: PyTree) -> PyTree:
+    """Inverse of `storable`, for a tree of the shapes, dtypes and shardings of `abstract`."""
+
+    def leaf(a: Any, x: Any) -> Any:
+        if x is None:
+            return jnp.zeros(a.shape, a.dtype, device=a.sharding)
+        return jax.random.wrap_key_data(x, impl=_key_impl(a.dtype)) if _is_key(a) else x
+
+    return jax.tree.map(leaf, abstract, tree)
+
+
+def without_keys(tree: PyTree) -> PyTree:
+    """The tree, or one of shapes, with typed PRNG keys, such as an optimizer's, as their data."""
+
+    def data(x: Any) -> Any:
+        if not _is_key(x):
+            return x
+        if isinstance(x, jax.Array):
+            return jax.random.key_data(x)
+        shape = jax.eval_shape(jax.random.key_data, x)
+        return jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=x.sharding)
+
+    return jax.tree.map(data, tree)
+
+
+def _is_key(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _key_impl(dtype: Any) -> str:
+    """Name of the generator of a dtype of keys."""
+    names = ("threefry2x32", "rbg", "unsafe_rbg")
+    return next(name for name in names if jax.random.key(0, impl=name).dtype == dtype)
