@@ -281,7 +281,7 @@ def test_projections_of_samples_find_them(conditional, tmp_path, capsys):
         out=tmp_path / "p.png",
     )  # fmt: skip
     with np.load(tmp_path / "p.npz") as file:
-        assert list(file["names"]) == ["000000", "000001", "000002"]
+        assert list(file["names"]) == [f"{i:06d}.png" for i in range(3)]
         assert file["psnr"].min() > 30.0
         again = jaxgan.load_run(conditional).decode(file["latents"], label=2)
     expected = pixels(tmp_path / "in" / "000001.png")
