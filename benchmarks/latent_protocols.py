@@ -91,7 +91,7 @@ def anomalies() -> list[Row]:
     areas: dict[str, list[float]] = {name: [] for name in names}
     rows = []
     for digit in range(10):
-        evaluated = _records(autoencoder, task="anomaly", anomaly=str(digit))
+        evaluated = _records(autoencoder, task="anomaly", anomaly=digit)
         records = {name: evaluated[name] for name in names}
         texts = []
         for name, record in records.items():

@@ -52,9 +52,9 @@ class Config(SizedPictureFlags, TrainingConfig):
     """Channels of the finest layer of the networks."""
     latent: int = flag(16, at_least=1)
     """Latent dimension."""
-    anomaly: str | None = None
+    anomaly: int | str = 0
     """Class that the task anomaly leaves out of the training set, and detects: its name, or its
-    number; default: 0."""
+    number."""
     sample_every: int = 500
     """Steps between grids of reconstructions."""
     evaluate_every: int = 1000
@@ -66,7 +66,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     import jaxgan
     from jaxgan import data, networks
 
-    if config.anomaly is not None and config.task != "anomaly":
+    if config.anomaly and config.task != "anomaly":
         raise DataError("--anomaly is for --task anomaly; add it, or leave out --anomaly")
     game = jaxgan.autoencoder(
         network(config, networks.DCGANEncoder((config.latent,), config.features)),
@@ -107,7 +107,7 @@ def anomaly_detection(config: Config, dataset: Dataset, game: Game) -> tuple[Exa
     import jaxgan
     from jaxgan import data, latent_space, metrics
 
-    left_out = class_number(config.anomaly or "0", dataset)
+    left_out = class_number(config.anomaly, dataset)
     train = {"image": dataset.train["image"][dataset.train["label"] != left_out]}
     normal = data.as_float(train["image"][: latent_space.NUM_NORMAL])
     test = {
@@ -131,8 +131,8 @@ def anomaly_detection(config: Config, dataset: Dataset, game: Game) -> tuple[Exa
     )
 
 
-def class_number(name: str, dataset: Dataset) -> int:
-    """Number of a class, by its name or its number.
+def class_number(name: int | str, dataset: Dataset) -> int:
+    """Number of a class, by its name, which comes first, or its number.
 
     Raises:
       DataError: there are no labels, or no training image has this one.
@@ -143,9 +143,10 @@ def class_number(name: str, dataset: Dataset) -> int:
         raise DataError(f"{dataset.name} has no labels, of which --task anomaly leaves one out")
     numbers = [int(label) for label in np.unique(dataset.train["label"])]
     names = {number: dataset.classes[number] for number in numbers} if dataset.classes else {}
-    for number in numbers:
-        if name in (str(number), names.get(number)):
-            return number
+    by_name = {name: number for number, name in names.items()}
+    by_number = {str(number): number for number in numbers}
+    if (found := by_name.get(str(name), by_number.get(str(name)))) is not None:
+        return found
     known = ", ".join(f"{number} ({names[number]})" if names else f"{number}" for number in numbers)
     raise DataError(f"{dataset.name} has no class {name} for --anomaly; it has {known}")
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     """A path of the same extension, whose file takes the place of `path` when it is complete.
 
-    Whatever ends the program leaves the old file or the new one: the content is on the disk before
-    it takes the old one's place. `save_grid`, `save_animation` and all files of runs are written in
-    this way.
+    Whatever ends the program leaves the old file or the new one. `save_grid`, `save_animation` and
+    all files of runs are written in this way.
 
     Args:
-      path: the file to write.
+      path: the file to write, or a link to it.
+      sync: whether to wait until the content is on the disk, so that it survives a loss of power.
 
     Returns:
       A context of the path to write.
@@ -31,11 +31,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
       ...     before, path.read_text()
       ('old', 'new')
     """
-    part = Path(path).with_name(f".{Path(path).name}")
+    path = Path(os.path.realpath(path))
+    part = path.with_name(f".{path.name}")
     try:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
+        if sync:
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

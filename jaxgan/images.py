@@ -83,7 +83,7 @@ def save_grid(
       (24, 16)
     """
     cells = grid(images, columns=columns, margin=margin)
-    with replacing(path) as part:
+    with replacing(path, sync=False) as part:
         Image.fromarray(cells[..., 0] if cells.shape[-1] == 1 else cells).save(part)
 
 
@@ -153,8 +153,8 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
             f"{path} is a video, which needs imageio and ffmpeg: pip install 'jaxgan[video]', or "
             "write a .gif or .webp"
         ) from None
-    fps = len(frames) / seconds
-    with replacing(path) as part, imageio.get_writer(part, fps=fps, macro_block_size=2) as writer:
+    options = {"fps": len(frames) / seconds, "macro_block_size": 2}
+    with replacing(path, sync=False) as part, imageio.get_writer(part, **options) as writer:
         for picture in pictures:
             writer.append_data(np.asarray(picture))
 
@@ -163,5 +163,5 @@ def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[in
     if Path(path).suffix.lower() == ".gif":  # every frame has its own palette
         frames = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
     more: dict[str, Any] = {"append_images": frames[1:], "duration": durations}
-    with replacing(path) as part:
+    with replacing(path, sync=False) as part:
         frames[0].save(part, save_all=True, loop=0, optimize=True, **more)

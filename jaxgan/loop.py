@@ -1,7 +1,6 @@
 """Training loop of any algorithm: minibatches, update, callbacks."""
 
 import contextlib
-import math
 import signal
 import threading
 import warnings
@@ -10,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgan import parallel
 from jaxgan.data import check_images, streamed
@@ -53,7 +53,7 @@ def fit(
 
     Args:
       algorithm: training algorithm, compiled with `parallel.jit`, `pmap` or `sharded`; `jit`
-        compiles one that is not.
+        compiles one that is not. One whose update is not to be traced has `compiled=True`.
       minibatches: `(start, count) -> batches`, minibatches `start` to `start + count - 1` with
         leaves `[count, batch, ...]`; a pure function, such as one from `data.minibatches`. Or the
         batches of an epoch, such as a list or a PyTorch `DataLoader`, for `data.streamed`.
@@ -169,14 +169,11 @@ def _check_arguments(algorithm: Any, key: Any, num_steps: Any, callbacks: Any) -
 
 
 def _warn_of_divergence(metrics: Metrics, step: int) -> None:
-    for player, of_player in metrics.items():
-        for name, value in dict(of_player).items():
-            if not math.isfinite(value):
-                warnings.warn(
-                    f"training diverged: {player}/{name} is {float(value)} at step {step}",
-                    stacklevel=3,
-                )
-                return
+    for path, value in jax.tree_util.tree_leaves_with_path(metrics):
+        if not np.isfinite(value).all():
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            warnings.warn(f"training diverged: {name} is {value} at step {step}", stacklevel=3)
+            return
 
 
 @contextlib.contextmanager
@@ -222,13 +219,15 @@ def first_state(
       >>> state = first_state(algorithm, minibatches, key=jax.random.key(0))  # doctest: +SKIP
     """
     batches = minibatches(0, 1)
-    for name, rows in batches.items():
+    for path, rows in jax.tree_util.tree_leaves_with_path(batches):
         if rows.shape[:1] != (1,):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise ValueError(
                 f"{name} of minibatches(0, 1) has the shape {rows.shape}, expected [1, batch, ...]"
             )
-    batch = {name: rows[0] for name, rows in batches.items()}
-    if not any(isinstance(rows, jax.core.Tracer) for rows in batch.values()):
+    batch = jax.tree.map(lambda x: x[0], batches)
+    arrays = jax.tree.leaves(batch)
+    if len(arrays) == len(batch) and not any(isinstance(x, jax.core.Tracer) for x in arrays):
         try:
             check_images(batch)
         except DataError as error:  # a warning, since a game may be played with anything

@@ -84,9 +84,7 @@ def test_codes_reconstruct_interpolate_and_add(tmp_path):
 def test_anomaly_detection(tmp_path, capsys):
     """The command puts a strange picture first, and its scores are those of the functions."""
     directory = tmp_path / "run"
-    values = run(
-        autoencoder, directory, task="anomaly", anomaly="3", num_steps=200, decay_steps=200
-    )
+    values = run(autoencoder, directory, task="anomaly", anomaly=3, num_steps=200, decay_steps=200)
     assert set(values) == {"roc_auc_reconstruction", "roc_auc_latent"}
     loaded = load_run(directory, with_data=True)
     experiment, state = loaded.experiment, loaded.state
@@ -128,7 +126,7 @@ def test_anomaly_detection(tmp_path, capsys):
 
 
 def test_an_unknown_label_is_refused(tmp_path):
-    config = dataclasses.replace(autoencoder.Config(), task="anomaly", anomaly="11", data="digits")
+    config = dataclasses.replace(autoencoder.Config(), task="anomaly", anomaly=11, data="digits")
     with pytest.raises(DataError, match=r"digits has no class 11 for --anomaly; it has 0, 1, 2, 3"):
         autoencoder.make(config, config.load_data())
 
@@ -305,7 +303,7 @@ def test_denoising_mnist(tmp_path, mnist_folder):
 @pytest.mark.slow
 def test_a_digit_that_is_not_in_the_training_set(tmp_path, mnist_folder):
     values = run(
-        autoencoder, tmp_path / "run", task="anomaly", anomaly="2", data="mnist", features=16,
+        autoencoder, tmp_path / "run", task="anomaly", anomaly=2, data="mnist", features=16,
         data_dir=str(mnist_folder.parent), num_steps=500, decay_steps=500, evaluate_samples=None,
     )  # fmt: skip
     assert values["roc_auc_latent"] > 0.85
@@ -335,6 +333,8 @@ def test_classes_of_a_folder_are_left_out_by_name_or_number():
         DataError, match=r"pets has no class cow for --anomaly; it has 0 \(dog\), 1"
     ):
         autoencoder.class_number("cow", dataset)
+    numbers = dataset._replace(classes=("1", "0"))
+    assert autoencoder.class_number("1", numbers) == 0  # the name comes first
     config = autoencoder.Config(anomaly="cat")
     with pytest.raises(DataError, match="--anomaly is for --task anomaly"):
         autoencoder.make(config, dataset)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from jaxgan import Evaluation, images
+from jaxgan import Evaluation, files, images
 from jaxgan.data import as_float
 from jaxgan.errors import UserError
 from jaxgan.loop import StopTraining
@@ -214,3 +214,22 @@ def test_a_video_that_needs_a_library_says_which(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio.v2", None)
     with pytest.raises(UserError, match=r"pip install 'jaxgan\[video\]'"):
         images.save_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3), np.uint8)])
+
+
+def test_replacing_writes_through_links_and_leaves_no_parts(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "here" / "file")
+    with files.replacing(tmp_path / "link") as part:
+        part.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "here" / "file").read_text() == "new"
+
+    def on_a_full_disk():
+        with files.replacing(tmp_path / "link") as part:
+            part.write_text("half")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        on_a_full_disk()
+    assert (tmp_path / "link").read_text() == "new"
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["file"]

@@ -494,11 +494,17 @@ def test_pairs_are_of_one_split(tmp_path, letter):
             data.load_pairs(tmp_path, split)
 
 
-def test_one_layout_for_all_splits(tmp_path):
-    for folder in ("trainA", "trainB", "test"):
+def test_the_training_images_decide_on_the_layout(tmp_path):
+    for folder in ("trainA", "trainB", "testA", "testB"):
         numbered(tmp_path / folder, 3)
+    numbered(tmp_path / "val", 2)  # of something else
+    (tmp_path / "train").mkdir()  # empty
     for load in (data.load_pairs, data.load_sets):
-        with pytest.raises(DataError, match="has test/ with pairs side by side and trainA/, exp"):
+        for split in ("train", "test"):
+            assert [len(part) for part in load(tmp_path, split)] == [3, 3]
+    numbered(tmp_path / "train", 1)
+    for load in (data.load_pairs, data.load_sets):
+        with pytest.raises(DataError, match="has train/ with pairs side by side and trainA/ or"):
             load(tmp_path, "test")
         with pytest.raises(DataError, match=r"folder .*nowhere does not exist; check its path"):
             load(tmp_path / "nowhere", "train")

@@ -548,3 +548,17 @@ def test_fit_gives_every_step_its_own_minibatches():
     assert algorithm.num_minibatches == 2
     jaxgan.fit(algorithm, minibatches, key=KEY, num_steps=3)
     assert starts[-3:] == [(0, 2), (2, 2), (4, 2)]
+
+
+def test_fit_takes_any_tree_of_arrays():
+    """And metrics of any form, of which one that is not finite is named."""
+    state = jaxgan.training.TrainState(jnp.array(0), {}, {}, {}, {}, {})
+
+    def update(state, batches, key):
+        return state._replace(step=state.step + 1), {"loss": jnp.log(batches["a"]["b"][0])}
+
+    algorithm = jaxgan.TrainingAlgorithm(lambda key, batch: state, update, num_minibatches=1)
+    nested = lambda value: lambda start, count: {"a": {"b": np.full((count, 2), value, np.float32)}}
+    assert int(jaxgan.fit(algorithm, nested(1.0), key=KEY, num_steps=2).step) == 2
+    with pytest.warns(UserWarning, match=r"training diverged: loss is .*inf.* at step 2"):
+        jaxgan.fit(algorithm, nested(0.0), key=KEY, num_steps=2)

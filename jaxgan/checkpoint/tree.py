@@ -96,7 +96,7 @@ def without_keys(tree: PyTree) -> PyTree:
 
 
 def _is_key(x: Any) -> bool:
-    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def _key_impl(dtype: Any) -> str:

@@ -21,6 +21,7 @@ from jaxgan.data.rows import (
     checked,
     common_channels,
     damaged_files,
+    files_in,
     fingerprint,
     listed,
     readable,
@@ -92,8 +93,7 @@ def load_pairs(
       >>> source, target = load_pairs("facades", "train", swap=True)  # doctest: +SKIP
     """
     folder = Path(folder).expanduser()
-    _check_layout(folder, split)
-    if place(folder, split) is not None:
+    if _is_side_by_side(folder, split) and place(folder, split) is not None:
         a, b = _side_by_side(folder, split, options)
     elif (place_a := place(folder, split, "A")) and (place_b := place(folder, split, "B")):
         _check_test_folders(folder)
@@ -138,13 +138,13 @@ def load_sets(
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
     """
     folder = Path(folder).expanduser()
-    _check_layout(folder, split)
+    side_by_side = _is_side_by_side(folder, split)
     if not any(place(folder, split, letter) for letter in ("", "A", "B")):
         raise DataError(
             f"{folder} has neither {split}A/ and {split}B/, nor {split}/ with pairs side by side; "
             "see docs/pictures.md"
         )
-    if place(folder, split) is not None:
+    if side_by_side and place(folder, split) is not None:
         a, b = _side_by_side(folder, split, options)
     else:
         a, b = (_one_set(folder, split, letter, options) for letter in "AB")
@@ -299,16 +299,22 @@ def _side_by_side(folder: Path, split: str, options: PictureOptions) -> list[Pic
     return _opened(rows, folder, options, left_out, sides=("left", "right"))
 
 
-def _check_layout(folder: Path, split: str) -> None:
-    """Raises a `DataError` if the folder does not exist, or a split is there in both layouts."""
+def _is_side_by_side(folder: Path, split: str) -> bool:
+    """Whether pairs are side by side, by the training images if there are any.
+
+    Raises:
+      DataError: the folder does not exist, or has training images in both layouts.
+    """
     if not folder.is_dir():
         raise DataError(f"the folder {folder} does not exist; check its path")
-    side_by_side, two = place(folder, split), place(folder, split, "A")
-    if side_by_side is not None and two is not None:
+    has = lambda name: (folder / name).is_dir() and any(files_in(folder / name))
+    one, two = has("train"), has("trainA") or has("trainB")
+    if one and two:
         raise DataError(
-            f"{folder} has {side_by_side[0].name}/ with pairs side by side and {two[0].name}/, "
-            f"expected one layout for training and test images; move one of them away"
+            f"{folder} has train/ with pairs side by side and trainA/ or trainB/, expected one "
+            "layout; move one of them away"
         )
+    return one if one or two else place(folder, split) is not None
 
 
 def _check_test_folders(folder: Path) -> None:

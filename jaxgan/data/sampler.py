@@ -139,13 +139,14 @@ def with_float_images(batch: Mapping[str, Any], *, leading: int = 1) -> Batch:
     }
 
 
-def check_images(examples: Mapping[str, Any]) -> None:
+def check_images(examples: Mapping[str, Any], *, warn: bool = True) -> None:
     """Checks that images are `uint8`, or floats in [-1, 1]; warns if they seem to lie in [0, 1].
 
     Of more than 1000 images, 1000 that are evenly spaced are checked.
 
     Args:
       examples: `{name: array[n, ...]}`; those of rank 4 are images.
+      warn: whether to warn.
 
     Raises:
       DataError: they are neither, not finite, or outside the range.
@@ -156,10 +157,10 @@ def check_images(examples: Mapping[str, Any]) -> None:
     for name, array in examples.items():
         if np.ndim(array) == 4 and array.dtype != np.uint8 and len(array):
             spaced = np.linspace(0, len(array) - 1, 1000).round().astype(int)
-            _check_range(name, np.asarray(array if len(array) <= 1000 else array[spaced]))
+            _check_range(name, np.asarray(array if len(array) <= 1000 else array[spaced]), warn)
 
 
-def _check_range(name: str, images: np.ndarray) -> None:
+def _check_range(name: str, images: np.ndarray, warn: bool) -> None:
     if not jnp.issubdtype(images.dtype, jnp.floating):  # NumPy does not know bfloat16
         raise DataError(
             f"{name} has the dtype {images.dtype}, expected uint8 (which is converted), or floats "
@@ -171,7 +172,7 @@ def _check_range(name: str, images: np.ndarray) -> None:
             f"{name} has values from {low:g} to {high:g}, expected floats in [-1, 1]; scale them, "
             "or pass uint8"
         )
-    if low >= 0.0 and high > 0.9:
+    if warn and low >= 0.0 and high > 0.9:
         warnings.warn(
             f"{name} has values from {low:g} to {high:g}; generators have outputs in [-1, 1], so "
             "scale images in [0, 1] by 2 x - 1",

@@ -47,15 +47,16 @@ def streamed(epoch: Callable[[int], Iterable[Mapping[str, Any]]]) -> Callable[[i
     position: dict[str, Any] = {"next": None, "stream": None, "shapes": None}
 
     def checked(batch: Batch) -> Batch:
+        first = position["shapes"] is None
         shapes = {name: array.shape for name, array in batch.items()}
-        if position["shapes"] is None:
+        if first:
             position["shapes"] = shapes
         if shapes != position["shapes"]:
             raise DataError(
                 f"batches have the shapes {position['shapes']} and {shapes}, expected equal ones; "
                 "drop the last batch of an epoch if it is smaller"
             )
-        check_images(batch)
+        check_images(batch, warn=first)
         return with_float_images(batch)
 
     def batches(start: int, count: int) -> Batch:

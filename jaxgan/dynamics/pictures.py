@@ -96,4 +96,4 @@ def save_picture(path: str | FilePath, draw: Callable[[Any], None], *, columns: 
     figure = Figure(figsize=(5 * columns, 4.5), layout="constrained")
     draw(figure.subplots(1, columns))
     with replacing(path) as part:
-        figure.savefig(part, dpi=110)
+        figure.savefig(part, dpi=110, format=part.suffix[1:] or "png")

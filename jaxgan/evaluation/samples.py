@@ -312,7 +312,7 @@ def _num_samples(evaluation: Evaluation, requested: int | None) -> int:
         raise ValueError(f"the examples have the lengths {lengths}, expected one length for all")
     if evaluation.mode not in ("min", "max"):
         raise ValueError(f"mode is {evaluation.mode!r}, expected min or max")
-    check_images(examples)
+    check_images({name: examples[name] for name in {target, "image"} & examples.keys()})
     for name, metric in evaluation.metrics.items():
         if not isinstance(metric, Metric):
             what = getattr(metric, "__name__", repr(metric))

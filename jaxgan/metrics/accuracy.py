@@ -35,6 +35,7 @@ def accuracy() -> Metric:
                 f"labels have shape {labels.shape} and logits {logits.shape}; "
                 "expected [n] and [n, classes]"
             )
+        labels = labels.astype(int) if labels.dtype == bool else labels
         classes = logits.shape[1]
         if not np.issubdtype(labels.dtype, np.integer) or not np.isin(labels, range(classes)).all():
             raise MetricError(

@@ -179,7 +179,7 @@ def _only(spec: Evaluation, names: Sequence[str]) -> Evaluation:
     }
     parts = {name: _only(part, names) for name, part in spec.parts.items()}
     parts = {name: part for name, part in parts.items() if has_metrics(part)}
-    return spec._replace(metrics=own, parts=parts)
+    return spec._replace(metrics=own, parts=parts, best=None)
 
 
 def _records(

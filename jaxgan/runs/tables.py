@@ -82,7 +82,7 @@ def save_comparison(path: Path, metric: str, rows: Mapping[str, Sequence[Values 
     ax.set(ylabel=metric)
     ax.grid(axis="y", alpha=0.3)
     with replacing(path) as part:
-        figure.savefig(part, dpi=110)
+        figure.savefig(part, dpi=110, format=part.suffix[1:] or "png")
 
 
 def _read(path: Path) -> Image.Image:
