@@ -985,7 +985,7 @@ def test_pairs_of_traps_are_trained_on(tmp_path, monkeypatch, capsys):
         "--patch-layers", "1",
     ]  # fmt: skip
     record = train_on(monkeypatch, pix2pix, tmp_path / "run", *words)
-    assert record["data"]["left_out"] == ["bad.jpg", "text.png"]
+    assert record["data"]["left_out"] == ["train/bad.jpg", "train/text.png"]
     assert record["data"]["conversions"]["source"]["rotated by EXIF"] == 2
     command("translate", tmp_path / "run", input=tmp_path / "train" / "deep.png",
             out=tmp_path / "out", side="right")  # fmt: skip
