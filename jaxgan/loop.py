@@ -16,6 +16,7 @@ from jaxgan.data import check_images, streamed
 from jaxgan.errors import DataError
 from jaxgan.live import display, in_notebook, in_terminal, terminal_display
 from jaxgan.training import TrainingAlgorithm, TrainState
+from jaxgan.tree import by_path
 from jaxgan.types import Batch, Metrics, PRNGKey
 
 Minibatches = Callable[[int, int], Batch]  # (start, count) -> leaves [count, batch, ...]
@@ -169,16 +170,15 @@ def _check_arguments(algorithm: Any, key: Any, num_steps: Any, callbacks: Any) -
 
 
 def _warn_of_divergence(metrics: Metrics, step: int) -> None:
-    for path, value in jax.tree_util.tree_leaves_with_path(metrics):
+    for name, value in by_path(metrics).items():
         if not np.isfinite(value).all():
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
             warnings.warn(f"training diverged: {name} is {value} at step {step}", stacklevel=3)
             return
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Yields a function whether Ctrl-C was pressed, which then raises no `KeyboardInterrupt`.
+    """Yields a function that tells whether Ctrl-C was pressed, without a `KeyboardInterrupt`.
 
     An exception in the middle of an update would leave a state whose buffers are donated.
     """
@@ -219,17 +219,15 @@ def first_state(
       >>> state = first_state(algorithm, minibatches, key=jax.random.key(0))  # doctest: +SKIP
     """
     batches = minibatches(0, 1)
-    for path, rows in jax.tree_util.tree_leaves_with_path(batches):
+    for name, rows in by_path(batches).items():
         if rows.shape[:1] != (1,):
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise ValueError(
                 f"{name} of minibatches(0, 1) has the shape {rows.shape}, expected [1, batch, ...]"
             )
     batch = jax.tree.map(lambda x: x[0], batches)
-    arrays = jax.tree.leaves(batch)
-    if len(arrays) == len(batch) and not any(isinstance(x, jax.core.Tracer) for x in arrays):
+    if not any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(batch)):
         try:
-            check_images(batch)
+            check_images(by_path(batch))
         except DataError as error:  # a warning, since a game may be played with anything
             warnings.warn(str(error), stacklevel=3)
     return algorithm.init(_folded(key, 0), batch)

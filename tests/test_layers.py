@@ -9,6 +9,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"types", "errors", "files"},
+    {"tree"},
     {"parallel/axis", "parallel/multihost", "weights", "schedules"},
     {"ops"},
     {"augment", "latents"},

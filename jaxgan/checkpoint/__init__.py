@@ -9,5 +9,5 @@ from jaxgan.checkpoint.manager import set_aside as set_aside
 from jaxgan.checkpoint.manager import steps_of as steps_of
 from jaxgan.checkpoint.record import read_record as read_record
 from jaxgan.checkpoint.record import set_score as set_score
-from jaxgan.checkpoint.tree import by_path as by_path
 from jaxgan.checkpoint.tree import digest as digest
+from jaxgan.tree import by_path as by_path

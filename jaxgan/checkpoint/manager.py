@@ -21,10 +21,11 @@ import jax
 import orbax.checkpoint as ocp
 
 from jaxgan.checkpoint.record import NewestAndBest, read_record, score_of, sealed
-from jaxgan.checkpoint.tree import by_path, digest, from_storable, storable, structure, without_keys
+from jaxgan.checkpoint.tree import digest, from_storable, storable, structure, without_keys
 from jaxgan.errors import CheckpointError
 from jaxgan.parallel import multihost
 from jaxgan.training import TrainState
+from jaxgan.tree import by_path
 from jaxgan.types import PyTree
 
 

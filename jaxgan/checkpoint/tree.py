@@ -1,4 +1,4 @@
-"""Trees of arrays as checkpoints see them: leaves by path, their digest and their structure."""
+"""Trees of arrays as checkpoints see them: their digest and their structure."""
 
 import hashlib
 import math
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgan.parallel import multihost
+from jaxgan.tree import by_path
 from jaxgan.types import PyTree
 
 
@@ -36,23 +37,6 @@ def digest(tree: PyTree) -> str:
         sha256.update(f"{name} {array.dtype} {array.shape}\n".encode())
         sha256.update(array.tobytes())
     return sha256.hexdigest()
-
-
-def by_path(tree: PyTree) -> dict[str, Any]:
-    """Leaves of a pytree by path, such as `params/generator/Dense_0/kernel`.
-
-    Args:
-      tree: a pytree.
-
-    Returns:
-      Leaves by their paths, of which the parts are joined by `/`, in the order of the tree.
-
-    Example:
-      >>> by_path({"a": {"b": 1}, "c": [2, 3]})
-      {'a/b': 1, 'c/0': 2, 'c/1': 3}
-    """
-    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
 
 
 def structure(tree: PyTree) -> str:

@@ -93,8 +93,8 @@ def load_pairs(
       >>> source, target = load_pairs("facades", "train", swap=True)  # doctest: +SKIP
     """
     folder = Path(folder).expanduser()
-    if _is_side_by_side(folder, split) and place(folder, split) is not None:
-        a, b = _side_by_side(folder, split, options)
+    if (pairs := _place_of_pairs(folder, split)) is not None:
+        a, b = _side_by_side(folder, pairs, options)
     elif (place_a := place(folder, split, "A")) and (place_b := place(folder, split, "B")):
         _check_test_folders(folder)
         rows_a, rows_b = listed(place_a[0]), listed(place_b[0])
@@ -138,14 +138,14 @@ def load_sets(
       >>> x, y = load_sets("horse2zebra", "train")  # doctest: +SKIP
     """
     folder = Path(folder).expanduser()
-    side_by_side = _is_side_by_side(folder, split)
+    pairs = _place_of_pairs(folder, split)
     if not any(place(folder, split, letter) for letter in ("", "A", "B")):
         raise DataError(
             f"{folder} has neither {split}A/ and {split}B/, nor {split}/ with pairs side by side; "
             "see docs/pictures.md"
         )
-    if side_by_side and place(folder, split) is not None:
-        a, b = _side_by_side(folder, split, options)
+    if pairs is not None:
+        a, b = _side_by_side(folder, pairs, options)
     else:
         a, b = (_one_set(folder, split, letter, options) for letter in "AB")
     return (b, a) if swap else (a, b)
@@ -290,17 +290,17 @@ def _one_set(folder: Path, split: str, letter: str, options: PictureOptions) -> 
     return _opened(part(rows, which, at, options), folder, options, left_out)[0]
 
 
-def _side_by_side(folder: Path, split: str, options: PictureOptions) -> list[Pictures]:
-    found = place(folder, split)
-    assert found is not None
-    at, which = found
+def _side_by_side(
+    folder: Path, pairs: tuple[Path, bool | None], options: PictureOptions
+) -> list[Pictures]:
+    at, which = pairs
     rows, left_out = _with_headers(listed(at), options)
     rows = part(rows, which, at, options)
     return _opened(rows, folder, options, left_out, sides=("left", "right"))
 
 
-def _is_side_by_side(folder: Path, split: str) -> bool:
-    """Whether pairs are side by side, by the training images if there are any.
+def _place_of_pairs(folder: Path, split: str) -> tuple[Path, bool | None] | None:
+    """Place of a split of pairs side by side; `None` if the training images have another layout.
 
     Raises:
       DataError: the folder does not exist, or has training images in both layouts.
@@ -314,7 +314,7 @@ def _is_side_by_side(folder: Path, split: str) -> bool:
             f"{folder} has train/ with pairs side by side and trainA/ or trainB/, expected one "
             "layout; move one of them away"
         )
-    return one if one or two else place(folder, split) is not None
+    return None if two else place(folder, split)
 
 
 def _check_test_folders(folder: Path) -> None:

@@ -86,9 +86,9 @@ def checked_latent(latent: Any) -> Latent:
     """
     not_called = getattr(latents, getattr(latent, "__name__", ""), None) is latent
     if not_called or not takes(latent, 2):
-        name = getattr(latent, "__name__", repr(latent))
         raise ValueError(
-            f"latent is {name}, expected a prior (key, n) -> [n, dim], such as latents.normal(64)"
+            f"latent is {named(latent)}, expected a prior (key, n) -> [n, dim], such as "
+            "latents.normal(64)"
         )
     return lambda key, n: axis.sampled(lambda own_key: latent(own_key, n), key)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
-import jax
 import jax.numpy as jnp
 
+from jaxgan.tree import by_path
 from jaxgan.types import Array, Params
 
 
@@ -86,6 +86,7 @@ def principal_components(codes: Array, features: Array, num: int) -> Directions:
       2020, https://arxiv.org/abs/2004.02546, section 2.3.
 
     Example:
+      >>> import jax
       >>> z = jax.random.normal(jax.random.key(0), (100, 2))
       >>> found = principal_components(z, z * jnp.array([[1.0, 5.0]]), 1)
       >>> abs(found.vectors).round().tolist()
@@ -129,12 +130,10 @@ def first_layer(params: Params, dim: int, path: str | None = None) -> Array:
       >>> first_layer({"Dense_0": {"kernel": jnp.ones((8, 3)), "bias": jnp.ones(3)}}, 8).shape
       (8, 3)
     """
-    leaves = {
-        jax.tree_util.keystr(keys, simple=True, separator="/"): leaf
-        for keys, leaf in jax.tree_util.tree_flatten_with_path(params)[0]
-    }
     matrices = {
-        name: leaf for name, leaf in leaves.items() if leaf.ndim == 2 and leaf.shape[0] >= dim
+        name: leaf
+        for name, leaf in by_path(params).items()
+        if leaf.ndim == 2 and leaf.shape[0] >= dim
     }
     fitting = _kernels(matrices, lambda rows: rows == dim) or _kernels(matrices, lambda _: True)
     chosen = list(fitting) if path is None else [path]

@@ -29,6 +29,7 @@ from jaxgan.runs.files import put_aside, write_atomically
 from jaxgan.runs.logs import read_evaluations, read_metrics
 from jaxgan.runs.trackers import Logger
 from jaxgan.training import TrainState
+from jaxgan.tree import by_path
 from jaxgan.types import Metrics
 
 T = TypeVar("T")
@@ -55,10 +56,7 @@ def flatten(metrics: Metrics) -> dict[str, float]:
       >>> flatten({"generator": {"loss": 0.5}})
       {'generator/loss': 0.5}
     """
-    leaves = jax.tree_util.tree_flatten_with_path(jax.device_get(metrics))[0]
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): float(leaf) for path, leaf in leaves
-    }
+    return {name: float(leaf) for name, leaf in by_path(jax.device_get(metrics)).items()}
 
 
 @contextlib.contextmanager

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxgan import weights
-from jaxgan.checkpoint.tree import by_path
 from jaxgan.errors import RunError, WeightsError
 from jaxgan.game import Game
 from jaxgan.runs.config_json import check_parts
 from jaxgan.runs.experiment import Experiment
 from jaxgan.training import TrainState
+from jaxgan.tree import by_path, path_name
 
 if TYPE_CHECKING:
     from jaxgan.evaluation import Evaluation
@@ -90,7 +90,7 @@ def read_state(path: Path, record: Mapping[str, Any], experiment: Experiment) ->
             f"{path} has other arrays than the {player} of {record['experiment']}; restore the "
             "file from a copy, or use the version of jaxgan that wrote it"
         )
-    found = jax.tree_util.tree_map_with_path(lambda at, _: arrays[_name(at)], expected)
+    found = jax.tree_util.tree_map_with_path(lambda at, _: arrays[path_name(at)], expected)
     state = TrainState(
         step=jnp.asarray(record["step"], jnp.int32),
         params={player: jax.tree.map(jnp.asarray, found["params"])},
@@ -124,7 +124,3 @@ def computable(evaluation: "Evaluation", game: Game, state: TrainState) -> "Eval
 
 
 # ---- helpers of the above
-
-
-def _name(at: Any) -> str:
-    return jax.tree_util.keystr(at, simple=True, separator="/")

@@ -139,7 +139,7 @@ def check_frozen(config: Config, params: Callable[[], Mapping[str, Any]]) -> Non
     """A `RunError` if the flag `--freeze` matches no layer of any player's `params()`."""
     if not isinstance(config, TrainingConfig) or config.freeze is None:
         return
-    from jaxgan.checkpoint import by_path
+    from jaxgan.tree import by_path
 
     names = list(by_path(params()))
     if not any(re.search(config.freeze, name) for name in names):
@@ -155,8 +155,10 @@ def _without(pattern: re.Pattern[str], player: str) -> "optax.GradientTransforma
     import jax.numpy as jnp
     import optax
 
+    from jaxgan.tree import path_name
+
     def zero(path: Any, update: jax.Array) -> jax.Array:
-        name = f"{player}/{jax.tree_util.keystr(path, simple=True, separator='/')}"
+        name = f"{player}/{path_name(path)}"
         return jnp.zeros_like(update) if pattern.search(name) else update
 
     return optax.stateless(lambda updates, _: jax.tree_util.tree_map_with_path(zero, updates))

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jax
 import numpy as np
 from flax.traverse_util import unflatten_dict
 from safetensors import safe_open
@@ -19,6 +18,7 @@ from safetensors.numpy import save as to_bytes
 
 from jaxgan.errors import WeightsError
 from jaxgan.files import replacing
+from jaxgan.tree import by_path
 from jaxgan.types import ModelState, Params
 
 
@@ -44,10 +44,7 @@ def save(
       ['params/kernel']
     """
     tree = {"params": params, "model_state": model_state}
-    arrays = {
-        jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf, order="C")
-        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-    }
+    arrays = {name: np.asarray(leaf, order="C") for name, leaf in by_path(tree).items()}
     content = to_bytes(arrays, metadata={"record": json.dumps(dict(record))})
     with replacing(path) as part:
         part.write_bytes(content)  # with the permissions of any other file
