@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 NUM_STEPS = 5
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import tyro
 
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 SECONDS = 2.0
 NUM_EXAMPLES = {"W1": 60_000, "W2": 60_000, "W3": 20_000}

@@ -27,7 +27,7 @@ from typing import Any
 
 import tyro
 
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 Rows = list[dict[str, Any]]
 SCANNED = 50  # steps of an update of `unrolled` and `methods`, which divide theirs
@@ -252,7 +252,7 @@ def _scores(
 
     import jaxgan
     from jaxgan import data, metrics, population
-    from jaxgan.runs.tables import mean_and_error
+    from jaxgan.runs.population.tables import mean_and_error
 
     seeds = range(config.seeds)
     samplers = [

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import tyro
 
-from jaxgan.runs import cli, xla_flags
+from jaxgan.runs import cli
+from jaxgan.runs.command_line import xla_flags
 
 
 @dataclasses.dataclass(frozen=True)

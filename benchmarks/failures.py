@@ -31,8 +31,8 @@ from rich.console import Console
 import jaxgan
 from jaxgan import augment, data, latents, losses, metrics, networks, penalties
 from jaxgan.errors import NonFiniteError
-from jaxgan.runs.divergence import Divergence
-from jaxgan.runs.health import Health, with_norms
+from jaxgan.runs.session.divergence import Divergence
+from jaxgan.runs.session.health import Health, with_norms
 from jaxgan.training import TrainState
 from jaxgan.types import Metrics
 

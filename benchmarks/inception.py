@@ -16,7 +16,7 @@ from typing import Any
 import tyro
 
 from benchmarks import step
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 SIDE = 299
 Forward = Callable[[], Any]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 if TYPE_CHECKING:
     from jaxgan import Game

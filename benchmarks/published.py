@@ -21,7 +21,7 @@ from typing import Any
 
 import tyro
 
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 ROOT = Path(__file__).parent.parent
 TITLES = {

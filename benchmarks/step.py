@@ -26,7 +26,7 @@ from typing import Any
 
 import tyro
 
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 Step = Callable[[], Any]
 

@@ -22,7 +22,7 @@ import tyro
 
 from benchmarks import published
 from experiments import mnist, presets
-from jaxgan.runs import xla_flags
+from jaxgan.runs.command_line import xla_flags
 
 NAME = "presets"
 SECONDS = 60.0  # of two cores, without compilation

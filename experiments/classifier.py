@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, frozen, network
+from jaxgan.runs.config.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Game, Network

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING
 
 from jaxgan.experiments import grids, translation
 from jaxgan.runs import Experiment, Translation, flag, main
-from jaxgan.runs.training_config import frozen, network
+from jaxgan.runs.config.training_config import frozen, network
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxgan.runs import Experiment, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, frozen, network
+from jaxgan.runs.config.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jaxgan.runs.training_config import network
+from jaxgan.runs.config.training_config import network
 
 if TYPE_CHECKING:
     import flax.linen as nn

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from jaxgan.errors import DataError
 from jaxgan.experiments import presets
 from jaxgan.runs import AlgorithmConfig, Experiment, SizedPictureFlags, flag, main
-from jaxgan.runs.algorithms import eps_root, optimizer, play, updates_per_turn
-from jaxgan.runs.training_config import frozen, learning_rates
+from jaxgan.runs.config.algorithms import eps_root, optimizer, play, updates_per_turn
+from jaxgan.runs.config.training_config import frozen, learning_rates
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network

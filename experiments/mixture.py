@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jaxgan.errors import RunError
 from jaxgan.runs import AlgorithmConfig, Experiment, flag, main
-from jaxgan.runs.algorithms import optimizer, play
-from jaxgan.runs.training_config import frozen, learning_rates, network
+from jaxgan.runs.config.algorithms import optimizer, play
+from jaxgan.runs.config.training_config import frozen, learning_rates, network
 
 if TYPE_CHECKING:
     from jaxgan import Game, TrainingAlgorithm

@@ -59,7 +59,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import grids, translation
 from jaxgan.runs import Experiment, Translation, flag, main
-from jaxgan.runs.training_config import frozen, network
+from jaxgan.runs.config.training_config import frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Game

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from jaxgan.errors import DataError
 from jaxgan.experiments import grids
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, Translation, flag, main
-from jaxgan.runs.training_config import adam, frozen
-from jaxgan.runs.training_config import network as make_network
+from jaxgan.runs.config.training_config import adam, frozen
+from jaxgan.runs.config.training_config import network as make_network
 
 if TYPE_CHECKING:
     from jaxgan import Network

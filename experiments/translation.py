@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from jaxgan.errors import DataError, PictureError
-from jaxgan.runs import PictureFlags, TrainingConfig, flag, training_config
+from jaxgan.runs import PictureFlags, TrainingConfig, flag
+from jaxgan.runs.config import training_config
 
 if TYPE_CHECKING:
     from optax import GradientTransformation

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import grids
 from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
-from jaxgan.runs.training_config import adam, frozen, network
+from jaxgan.runs.config.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Game

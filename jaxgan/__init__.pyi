@@ -44,9 +44,9 @@ from .networks import from_nnx as from_nnx
 from .parallel import jit as jit
 from .parallel import pmap as pmap
 from .parallel import sharded as sharded
+from .runs.load import load_run as load_run
+from .runs.load import pretrained as pretrained
 from .runs.run import Run as Run
-from .runs.run import load_run as load_run
-from .runs.run import pretrained as pretrained
 from .training import TrainingAlgorithm as TrainingAlgorithm
 from .training import TrainState as TrainState
 from .training import alternating as alternating

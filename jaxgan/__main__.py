@@ -12,34 +12,36 @@ from rich.table import Table
 from tyro.extras import subcommand_cli_from_dict
 
 from jaxgan.errors import RunError
-from jaxgan.runs import arguments, cli, completion, find, parser, xla_flags
+from jaxgan.runs import cli
 from jaxgan.runs.cli import exit_on_user_error
+from jaxgan.runs.command_line import arguments, completion, parser, xla_flags
+from jaxgan.runs.config import find
 
-# For each command, its arguments and the module in `jaxgan.runs` with the function of the command's
-# name. The module, and with it jax, is imported after the command line has been parsed.
+# For each command, its arguments and the module in `jaxgan.runs.commands` with the function of the
+# command's name. The module, and with it jax, is imported after the command line has been parsed.
 COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "train": (arguments.Train, "cli"),  # for --help: `main` runs it, with the experiment's flags
     "sweep": (arguments.Sweep, "sweep"),  # for --help: `main` runs it, with the experiment's flags
-    "sample": (arguments.Sample, "commands"),
-    "evaluate": (arguments.Evaluate, "evaluation_commands"),
-    "neighbours": (arguments.Neighbours, "commands"),
-    "translate": (arguments.Translate, "commands"),
-    "reconstruct": (arguments.Reconstruct, "latent_commands"),
-    "encode": (arguments.Encode, "latent_commands"),
-    "interpolate": (arguments.Interpolate, "generator_commands"),
-    "project": (arguments.Project, "generator_commands"),
-    "directions": (arguments.Directions, "generator_commands"),
-    "latent-map": (arguments.LatentMap, "latent_commands"),
-    "arithmetic": (arguments.Arithmetic, "latent_commands"),
-    "anomalies": (arguments.Anomalies, "latent_commands"),
-    "spectrum": (arguments.Spectrum, "dynamics_commands"),
+    "sample": (arguments.Sample, "sample"),
+    "evaluate": (arguments.Evaluate, "evaluate"),
+    "neighbours": (arguments.Neighbours, "sample"),
+    "translate": (arguments.Translate, "translate"),
+    "reconstruct": (arguments.Reconstruct, "latent"),
+    "encode": (arguments.Encode, "latent"),
+    "interpolate": (arguments.Interpolate, "generator"),
+    "project": (arguments.Project, "generator"),
+    "directions": (arguments.Directions, "generator"),
+    "latent-map": (arguments.LatentMap, "latent"),
+    "arithmetic": (arguments.Arithmetic, "latent"),
+    "anomalies": (arguments.Anomalies, "latent"),
+    "spectrum": (arguments.Spectrum, "dynamics"),
     "export": (arguments.Export, "export"),
     "demo": (arguments.Demo, "demo"),
-    "report": (arguments.Report, "report_commands"),
-    "compare": (arguments.Compare, "report_commands"),
-    "list": (arguments.List, "report_commands"),
+    "report": (arguments.Report, "report"),
+    "compare": (arguments.Compare, "report"),
+    "list": (arguments.List, "report"),
     "watch": (arguments.Watch, "watch"),
-    "digest": (arguments.Digest, "commands"),
+    "digest": (arguments.Digest, "sample"),
     "completion": (arguments.Completion, "completion"),  # for --help: `main` runs it
 }
 
@@ -70,12 +72,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not 0 <= getattr(args, "seed", 0) < arguments.SEEDS:
             raise RunError(f"--seed is {args.seed}, expected 0 to 2^32 - 1")
         xla_flags.set_flags()
-        module = importlib.import_module(f"jaxgan.runs.{COMMANDS[name][1]}")
-        failures = importlib.import_module("jaxgan.runs.failures")
+        module = importlib.import_module(f"jaxgan.runs.commands.{COMMANDS[name][1]}")
+        failures = importlib.import_module("jaxgan.runs.session.failures")
         with failures.of_disk_in_one_line():
             getattr(module, name.replace("-", "_"))(args)
         if getattr(args, "out", None):
-            importlib.import_module("jaxgan.runs.inline").show(args.out)
+            importlib.import_module("jaxgan.runs.command_line.inline").show(args.out)
 
 
 def train(words: Sequence[str], *, prog: str) -> None:

@@ -17,7 +17,8 @@ from PIL import Image
 
 import jaxgan.__main__
 from experiments import mnist
-from jaxgan.runs import cli, find
+from jaxgan.runs import cli
+from jaxgan.runs.config import find
 from jaxgan.runs.launch import launch
 from tests.conftest import QUICKLY_COMPILED, ROOT
 

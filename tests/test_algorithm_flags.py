@@ -10,7 +10,7 @@ import pytest
 
 from experiments import mixture
 from jaxgan.errors import RunError
-from jaxgan.runs.algorithms import AlgorithmConfig, optimizer, play
+from jaxgan.runs.config.algorithms import AlgorithmConfig, optimizer, play
 from tests import games
 
 NAMES = typing.get_args(typing.get_type_hints(AlgorithmConfig)["algorithm"])

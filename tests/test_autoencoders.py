@@ -13,7 +13,7 @@ from experiments import autoencoder, classifier, mnist, restoration, vae, vae_ga
 from jaxgan import UserError, data, latent_space
 from jaxgan.errors import DataError
 from jaxgan.runs.launch import launch
-from jaxgan.runs.run import load_run
+from jaxgan.runs.load import load_run
 from tests.support import command, pixels, refused, size_of, train, write_images
 
 SMALL = {"data": "digits", "features": 4, "batch_size": 16, "log_every": 50}

@@ -21,7 +21,9 @@ from tyro.extras import subcommand_cli_from_dict
 from jaxgan import runs
 from jaxgan.__main__ import COMMANDS, main
 from jaxgan.errors import UserError
-from jaxgan.runs import arguments, find, parser, presets, sweep
+from jaxgan.runs import sweep
+from jaxgan.runs.command_line import arguments, parser
+from jaxgan.runs.config import find, presets
 from tests.conftest import ROOT
 from tests.support import README, exit_status, write_images
 

@@ -11,7 +11,7 @@ from jaxgan import data
 from jaxgan.__main__ import main
 from jaxgan.errors import DataError
 from jaxgan.evaluation import of_images
-from jaxgan.runs import recorded
+from jaxgan.runs.directory import recorded
 from tests import support
 
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from jaxgan import images, latent_space, load_run
-from jaxgan.runs import demo, exported, generator_commands, onnx
+from jaxgan.runs.commands import demo, generator
+from jaxgan.runs.directory import exported
+from jaxgan.runs.export import onnx
 from tests.conftest import ROOT
 from tests.support import command, decoded, refused, train_mnist
 
@@ -62,7 +64,7 @@ def test_the_page_holds_runtime_model_and_directions(name, classes, runs, preten
     data = json.loads(part(page, "data"))
     assert (data["shape"], data["classes"], data["normal"]) == ([28, 28, 1], classes, True)
     np.testing.assert_array_equal(np.float32(data["latents"]), run.latents(1, seed=3))
-    codes = run.latents(generator_commands.NUM_CODES, seed=3)
+    codes = run.latents(generator.NUM_CODES, seed=3)
     decoded = run.decode(codes)
     if classes:  # without what the class alone does, which is in turn
         means = decoded.reshape(-1, classes, *decoded.shape[1:]).mean(axis=0)

@@ -15,8 +15,8 @@ import jaxgan
 from jaxgan import Evaluation, data, evaluation, evaluator, features, metrics, weights
 from jaxgan.errors import MetricError
 from jaxgan.evaluation.outputs import outputs_of
-from jaxgan.runs import callbacks, samples
-from jaxgan.runs.run import load_run
+from jaxgan.runs.load import load_run
+from jaxgan.runs.session import callbacks, samples
 from jaxgan.training import TrainState
 from tests.support import command, refused, train_mnist
 

@@ -13,8 +13,8 @@ import pytest
 
 from jaxgan import images, load_run, ops, weights
 from jaxgan.errors import RunError
-from jaxgan.runs import export as exports
-from jaxgan.runs import onnx, programs
+from jaxgan.runs.commands import export as exports
+from jaxgan.runs.export import onnx, programs
 from tests.support import code_blocks, command, pixels, refused, train_mnist
 
 

@@ -24,12 +24,12 @@ from benchmarks.faults import corruptions, fuzz, kills, processes, small
 from benchmarks.faults.corruptions import STEPS, state
 from jaxgan import checkpoint
 from jaxgan.errors import CheckpointError, RunError
-from jaxgan.runs import callbacks, trackers
-from jaxgan.runs.divergence import Divergence
-from jaxgan.runs.failures import in_one_line
+from jaxgan.runs.directory.lock import locked
+from jaxgan.runs.directory.logs import read_evaluations, read_metrics
 from jaxgan.runs.launch import launch
-from jaxgan.runs.lock import locked
-from jaxgan.runs.logs import read_evaluations, read_metrics
+from jaxgan.runs.session import callbacks, trackers
+from jaxgan.runs.session.divergence import Divergence
+from jaxgan.runs.session.failures import in_one_line
 from tests.conftest import ROOT
 
 NEWEST = STEPS[-1]
@@ -321,7 +321,8 @@ def events(path, kind) -> list[int]:
 
 def test_a_directory_is_locked_while_a_run_trains_in_it(tmp_path):
     program = (
-        "import sys, time; from pathlib import Path; from jaxgan.runs.lock import locked\n"
+        "import sys, time; from pathlib import Path\n"
+        "from jaxgan.runs.directory.lock import locked\n"
         "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(1000)"
     )
     other = subprocess.Popen(
@@ -375,7 +376,7 @@ def test_failures_of_the_machine_are_one_line(tmp_path, error, message):
 def test_what_libraries_print_beside_an_error_is_silent():
     """Only that: another exception that cannot be raised is still printed."""
     program = """
-from jaxgan.runs.failures import silence_echoes
+from jaxgan.runs.session.failures import silence_echoes
 silence_echoes()
 class Fails:
     def __init__(self, text):

@@ -14,7 +14,7 @@ import pytest
 
 from jaxgan import evaluator
 from jaxgan.features import mnist_classifier
-from jaxgan.runs.run import load_run
+from jaxgan.runs.load import load_run
 from tests.conftest import ROOT
 from tests.support import README, code_blocks
 

@@ -13,10 +13,10 @@ from rich.console import Console
 from benchmarks.faults import small
 from jaxgan import checkpoint
 from jaxgan.errors import NonFiniteError
-from jaxgan.runs.attempt import Attempt
-from jaxgan.runs.divergence import Divergence, check_state
-from jaxgan.runs.health import LOGS, Health, with_norms
 from jaxgan.runs.launch import launch
+from jaxgan.runs.session.attempt import Attempt
+from jaxgan.runs.session.divergence import Divergence, check_state
+from jaxgan.runs.session.health import LOGS, Health, with_norms
 from jaxgan.training import TrainState
 
 ADAM = optax.adam(1e-3)

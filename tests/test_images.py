@@ -15,9 +15,9 @@ from jaxgan.data import as_float
 from jaxgan.errors import UserError
 from jaxgan.loop import StopTraining
 from jaxgan.metrics import MetricRecord
-from jaxgan.runs import callbacks
-from jaxgan.runs.curves import save_curves
-from jaxgan.runs.logs import read_metrics
+from jaxgan.runs.directory.logs import read_metrics
+from jaxgan.runs.session import callbacks
+from jaxgan.runs.session.curves import save_curves
 
 STATE = None
 

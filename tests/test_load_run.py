@@ -17,8 +17,8 @@ from experiments import vae_gan
 from jaxgan import images
 from jaxgan.__main__ import main
 from jaxgan.errors import CheckpointError, RunError
-from jaxgan.runs import find
-from jaxgan.runs.run import load_run
+from jaxgan.runs.config import find
+from jaxgan.runs.load import load_run
 from tests.conftest import ROOT
 from tests.support import (
     command,

@@ -22,8 +22,8 @@ from jaxgan.data.decode import DEFAULTS, decode, read_header
 from jaxgan.data.translation import Jitter, resized_examples
 from jaxgan.errors import DataError, PictureError
 from jaxgan.runs import Config, SizedPictureFlags, cli
-from jaxgan.runs.experiment import resumable_fields
-from jaxgan.runs.pictures import parse_size
+from jaxgan.runs.config.experiment import resumable_fields
+from jaxgan.runs.config.image_files import parse_size
 from tests.support import command, exit_status, size_of, write_images
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n0 0 8 8 rectfill\nshowpage\n%%EOF\n"

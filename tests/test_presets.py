@@ -15,8 +15,9 @@ from experiments import cifar10, grids, image_networks, images, mnist, presets, 
 from jaxgan import Game, checkpoint, data, evaluation, features, latents, metrics
 from jaxgan.augment import ada
 from jaxgan.errors import DataError, RunError
-from jaxgan.runs import arguments, cli, sweep, with_preset
-from jaxgan.runs.presets import defaults
+from jaxgan.runs import cli, sweep, with_preset
+from jaxgan.runs.command_line import arguments
+from jaxgan.runs.config.presets import defaults
 from jaxgan.training import TrainState
 from tests import support
 

@@ -11,7 +11,7 @@ import pytest
 import jaxgan
 from jaxgan import evaluator, load_run, weights
 from jaxgan.errors import RunError, WeightsError
-from jaxgan.runs import exported
+from jaxgan.runs.directory import exported
 from tests.conftest import DATA_DIR
 from tests.support import command, refused, train_mnist
 

@@ -13,10 +13,13 @@ from PIL import Image
 
 from experiments import mnist
 from jaxgan.__main__ import main
-from jaxgan.runs import attempt, panels, parser, report, with_preset
-from jaxgan.runs.presets import defaults
-from jaxgan.runs.recorded import command as repeated_by
-from jaxgan.runs.recorded import read_run
+from jaxgan.runs import with_preset
+from jaxgan.runs.command_line import parser
+from jaxgan.runs.config.presets import defaults
+from jaxgan.runs.directory.recorded import command as repeated_by
+from jaxgan.runs.directory.recorded import read_run
+from jaxgan.runs.reports import panels, report
+from jaxgan.runs.session import attempt
 from tests import support
 from tests.support import command, refused, train_mnist
 

@@ -17,7 +17,8 @@ from experiments import mixture
 from jaxgan import Evaluation, checkpoint, dynamics
 from jaxgan.__main__ import main
 from jaxgan.errors import NonFiniteError
-from jaxgan.runs import cli, members, sweep, tables
+from jaxgan.runs import cli, sweep
+from jaxgan.runs.population import members, tables
 from tests.support import command, exit_status, read_lines, refused, size_of
 
 SMALL = {
@@ -179,7 +180,7 @@ def test_a_seed_that_diverges_is_left_out(tmp_path, monkeypatch, capsys):
         scaled = lambda *args: {"image": np.inf * experiment.minibatches(*args)["image"]}
         return experiment._replace(minibatches=scaled)
 
-    monkeypatch.setattr("jaxgan.runs.find.name_of", lambda make: "mixture")
+    monkeypatch.setattr("jaxgan.runs.config.find.name_of", lambda make: "mixture")
     argv = words(tmp_path / "seeds", seed=5, seeds=2)
     assert exit_status(cli.main, mixture.Config, infinite, argv=argv) == 1
     assert "1 of 2" in capsys.readouterr().out

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from jaxgan.__main__ import main
-from jaxgan.runs import watch
-from jaxgan.runs.lock import locked
+from jaxgan.runs.commands import watch
+from jaxgan.runs.directory.lock import locked
 from tests.support import command, finish, refused, start
 
 RECORD = {

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from jaxgan.errors import RunError
-from jaxgan.runs.trackers import tracker
+from jaxgan.runs.session.trackers import tracker
 
 
 class Recorder(SimpleNamespace):

@@ -15,8 +15,9 @@ import pytest
 from experiments import classifier, cyclegan, gaussian1d, mixture, mnist, translation, vae
 from jaxgan import checkpoint, data, schedules
 from jaxgan.errors import RunError
-from jaxgan.runs import Config, TrainingConfig, algorithms, launch
-from jaxgan.runs.training_config import adam, check_frozen, frozen, learning_rates
+from jaxgan.runs import Config, TrainingConfig, launch
+from jaxgan.runs.config import algorithms
+from jaxgan.runs.config.training_config import adam, check_frozen, frozen, learning_rates
 from tests.test_run import EXPERIMENTS
 
 KEY = jax.random.key(0)

@@ -24,10 +24,10 @@ from benchmarks.faults.watched import TookTooLong, at_most
 from jaxgan.data.decode import PictureOptions, decode, read_header
 from jaxgan.data.idx import read_idx, write_idx
 from jaxgan.errors import UserError
-from jaxgan.runs import exported
-from jaxgan.runs.config_json import read_config, read_config_json
-from jaxgan.runs.logs import read_evaluations, read_metrics
-from jaxgan.runs.run import load_run
+from jaxgan.runs.directory import exported
+from jaxgan.runs.directory.config_json import read_config, read_config_json
+from jaxgan.runs.directory.logs import read_evaluations, read_metrics
+from jaxgan.runs.load import load_run
 from jaxgan.weights import load_torch, safetensors
 
 SECONDS = 10

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.faults.watched import TookTooLong, at_most
 from jaxgan.errors import UserError
-from jaxgan.runs.run import load_run
+from jaxgan.runs.load import load_run
 from jaxgan.weights import load_torch
 
 SECONDS = 10

@@ -21,7 +21,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from benchmarks.faults.watched import TookTooLong, at_most
 from jaxgan import checkpoint
-from jaxgan.runs.logs import read_evaluations, read_metrics
+from jaxgan.runs.directory.logs import read_evaluations, read_metrics
 
 FLAGS = {"num_steps": 2000, "log_every": 10, "sample_every": 500}
 FLAGS |= {"checkpoint_every": 50, "evaluate_every": 250}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jaxgan.runs import Experiment, TrainingConfig, main
-from jaxgan.runs.training_config import adam, frozen
+from jaxgan.runs.config.training_config import adam, frozen
 
 SHAPE = (4, 4, 1)
 

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from jaxgan.errors import UserError
-from jaxgan.runs import parser, presets, xla_flags
-from jaxgan.runs.experiment import Config, Experiment
+from jaxgan.runs.command_line import parser, xla_flags
+from jaxgan.runs.config import presets
+from jaxgan.runs.config.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
 
@@ -59,7 +60,8 @@ def main(
     config = parser.parse(config_type, argv, prog=prog, default=default)
     with exit_on_user_error():
         xla_flags.set_flags()
-        from jaxgan.runs import find, launch
+        from jaxgan.runs import launch
+        from jaxgan.runs.config import find
 
         status = launch.launch(config, make, name=find.name_of(make))
     sys.exit(status)

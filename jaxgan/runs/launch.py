@@ -23,12 +23,14 @@ from rich.console import Console
 
 from jaxgan.errors import NonFiniteError, RunError
 from jaxgan.parallel import multihost
-from jaxgan.runs import attempt, compiled, failures, lock, members, session, tables
-from jaxgan.runs.config_json import check_bounds, check_same_config, write_config_json
-from jaxgan.runs.experiment import Config, Experiment
-from jaxgan.runs.files import make_folder, of_steps
-from jaxgan.runs.lock import locked
-from jaxgan.runs.training_config import TrainingConfig
+from jaxgan.runs.config.experiment import Config, Experiment
+from jaxgan.runs.config.training_config import TrainingConfig
+from jaxgan.runs.directory import lock
+from jaxgan.runs.directory.config_json import check_bounds, check_same_config, write_config_json
+from jaxgan.runs.directory.files import make_folder, of_steps
+from jaxgan.runs.directory.lock import locked
+from jaxgan.runs.population import members, tables
+from jaxgan.runs.session import attempt, compiled, failures, session
 
 C = TypeVar("C", bound=Config)
 

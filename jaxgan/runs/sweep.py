@@ -21,19 +21,13 @@ from types import ModuleType
 from rich.console import Console
 
 from jaxgan.errors import NonFiniteError, RunError
-from jaxgan.runs import (
-    arguments,
-    compiled,
-    failures,
-    find,
-    launch,
-    members,
-    parser,
-    presets,
-    tables,
-)
-from jaxgan.runs.experiment import Config, Experiment
-from jaxgan.runs.files import make_folder, write_atomically
+from jaxgan.runs import launch
+from jaxgan.runs.command_line import arguments, parser
+from jaxgan.runs.config import find, presets
+from jaxgan.runs.config.experiment import Config, Experiment
+from jaxgan.runs.directory.files import make_folder, write_atomically
+from jaxgan.runs.population import members, tables
+from jaxgan.runs.session import compiled, failures
 
 
 def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sweep") -> None:

@@ -1,0 +1,1 @@
+"""Command line: how flags are parsed and completed, and what the terminal shows."""

@@ -1,0 +1,1 @@
+"""Configuration of an experiment: flags, presets, and experiments by name."""

@@ -1,0 +1,1 @@
+"""Trained models as programs for other places: StableHLO and ONNX."""

@@ -1,0 +1,1 @@
+"""Several runs trained by one program, and tables of them."""

@@ -1,0 +1,1 @@
+"""Training session of a run, with everything that happens between steps."""
