@@ -35,6 +35,7 @@ class Run:
       state: the training state.
 
     Example:
+      >>> from jaxgan import pretrained
       >>> run = pretrained("mixture-ring")
       >>> run.step, list(run.game.losses), run.config.data
       (5000, ['discriminator', 'generator'], 'ring')
