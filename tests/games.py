@@ -508,13 +508,19 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "normalised_gan": lambda: Case(normalised_gan()),
     "normalised_pix2pix": lambda: Case(
-        jaxgan.pix2pix(normalised_generator(), normalised(), noise_channels=1),
+        jaxgan.pix2pix(
+            normalised_generator(),
+            normalised(),
+            penalty=penalties.weighted((0.3, penalties.lecam(0.9))),
+            noise_channels=1,
+        ),
         rate=0.005,
     ),
     "normalised_cyclegan": lambda: Case(
         jaxgan.cyclegan(
             dict.fromkeys(("x2y", "y2x"), normalised_generator()),
             dict.fromkeys(("x", "y"), normalised()),
+            penalty=penalties.weighted((0.3, penalties.lecam(0.9))),
             pool_size=3,
         ),
         sample_depends_on_key=False,

@@ -400,6 +400,65 @@ def test_a_penalty_enters_the_discriminators_gradient():
     np.testing.assert_allclose(after.params["discriminator"], w - 0.1 * gradient, rtol=1e-4)
 
 
+def translations(rate, num_steps, penalty):
+    """States of pix2pix and of CycleGAN on images of three pixels, `D(x) = (w . x, x)`."""
+    generator = jaxgan.Network(
+        lambda key, x: (0.3 * jax.random.normal(key, (3, 3)), {}),
+        lambda matrix, state, x, **_: (x @ matrix, state),
+    )
+    discriminator = jaxgan.Network(
+        lambda key, x: (jax.random.normal(key, (3,)), {}),
+        lambda w, state, x, **_: ((x @ w, x), state),
+    )
+    loss = losses.wasserstein()
+    paired = jaxgan.pix2pix(generator, discriminator, loss=loss, penalty=penalty, conditional=False)
+    unpaired = jaxgan.cyclegan(
+        dict.fromkeys(("x2y", "y2x"), generator),
+        dict.fromkeys(("x", "y"), discriminator),
+        loss=loss,
+        penalty=penalty,
+        pool_size=0,
+    )
+    for game, names in ((paired, ("source", "target")), (unpaired, ("x", "y"))):
+        optimizers = dict.fromkeys(game.losses, optax.sgd(rate))
+        algorithm = jaxgan.jit(jaxgan.simultaneous(game, optimizers))
+        batch = dict(zip(names, (FAKE, REAL), strict=True))
+        states = [algorithm.init(KEY, batch)]
+        for _ in range(num_steps):
+            state, _ = algorithm.update(
+                jax.tree.map(jnp.copy, states[-1]), {n: x[None] for n, x in batch.items()}, KEY
+            )
+            states.append(state)
+        yield [(state.params, state.model_state) for state in states]
+
+
+def test_penalties_with_state_in_translation():
+    """D's gradient is that of `(D(G(x)) - D(y)) / 2 + LeCam`, with the averages before the step."""
+    of_pair, of_cycle = translations(0.1, 2, penalties.weighted((0.5, penalties.lecam(0.9))))
+    weights = {
+        "pix2pix": [(p["discriminator"], p["generator"]) for p, _ in of_pair],
+        "cyclegan": [(p["discriminators"]["y"], p["generators"]["x2y"]) for p, _ in of_cycle],
+    }
+    for (before, g), (middle, h), (after, _) in weights.values():
+        real, fake = float((REAL @ before).mean()), float((FAKE @ g @ before).mean())
+        adversarial = lambda w, g: 0.5 * jnp.mean(FAKE @ g @ w - REAL @ w)
+        lecam = lambda w, g: jnp.mean((REAL @ w - fake) ** 2 + (FAKE @ g @ w - real) ** 2)  # noqa: B023
+        first = jax.grad(adversarial)(before, g)
+        second = jax.grad(lambda w: adversarial(w, h) + 0.5 * lecam(w, h))(middle)  # noqa: B023
+        np.testing.assert_allclose(middle, before - 0.1 * first, rtol=1e-5)
+        np.testing.assert_allclose(after, middle - 0.1 * second, rtol=1e-4)
+    assert set(of_pair[0][1]["discriminator"]) == {"network", "penalty", "augment"}
+    assert set(of_cycle[0][1]["discriminators"]) == {"networks", "buffers", "penalties"}
+
+
+@pytest.mark.parametrize(
+    "name", ["path_length", "mode_seeking", "latent_consistency", "latent_diversity", "transport"]
+)
+def test_penalties_of_latents_are_refused_in_translation(name):
+    with pytest.raises(ValueError, match=f"{name} needs a generator of latents, and this game has"):
+        next(translations(0.1, 1, getattr(penalties, name)()))
+
+
 def test_state_belongs_to_the_player_whose_penalty_it_is():
     both = {"penalty": counting(), "generator_penalty": counting()}
     turns = ("discriminator", "discriminator", "generator")

@@ -149,9 +149,6 @@ REFUSED = {
     "of is 'fakes', expected real, fake or both": lambda: penalties.auxiliary_classifier(
         of="fakes"
     ),
-    "penalty is a Regularizer, which gan takes": lambda: jaxgan.games.pix2pix(
-        MLP, MLP, penalty=penalties.lecam()
-    ),
     "the augmentation has state, which this penalty does not keep": lambda: penalties.consistency(
         augment.ada()
     ),

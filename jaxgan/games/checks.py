@@ -10,8 +10,7 @@ from jaxgan.corruptions import Corruption
 from jaxgan.game import Network
 from jaxgan.latents import Latent
 from jaxgan.parallel import axis
-from jaxgan.penalties import Penalty, Regularizer
-from jaxgan.penalties.penalty import check_penalty, takes
+from jaxgan.penalties.penalty import takes
 from jaxgan.types import Array, Batch, ByPlayer, PRNGKey
 
 Encode = Callable[[ByPlayer, ByPlayer, Array], Array]
@@ -174,18 +173,6 @@ def _per_logit(
         return values
 
     return checked
-
-
-def checked_penalty(penalty: Penalty | None) -> Penalty | None:
-    """The penalty; raises a `ValueError` if it is a `Regularizer`, which may have state."""
-    if isinstance(penalty, Regularizer):
-        raise ValueError(
-            "penalty is a Regularizer, which gan takes; expected a function (critic, real, fake, "
-            "key, step), such as penalties.r1 or penalties.weighted((1.0, penalties.r1))"
-        )
-    if penalty is not None:
-        check_penalty(penalty)
-    return penalty
 
 
 def scheduled_loss(

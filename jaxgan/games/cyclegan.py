@@ -15,12 +15,12 @@ from jaxgan.games.checks import (
     check_like,
     check_logits,
     check_networks,
-    checked_penalty,
     scheduled_loss,
 )
-from jaxgan.games.shared import logits_and_features, mean_outputs
-from jaxgan.penalties import Penalty
-from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+from jaxgan.games.player_state import PlayerState, apply_penalty
+from jaxgan.games.shared import logits_and_features, mean_outputs, translation_pass
+from jaxgan.penalties import Penalty, Regularizer, as_regularizer
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, PyTree
 
 
 def cyclegan(
@@ -28,7 +28,7 @@ def cyclegan(
     discriminators: Mapping[str, Network],
     *,
     loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
-    penalty: Penalty | None = None,
+    penalty: Penalty | Regularizer | None = None,
     cycle_weight: float = 10.0,
     identity_weight: float = 0.5,
     pool_size: int = 50,
@@ -52,8 +52,8 @@ def cyclegan(
         step that returns a loss. Relativistic losses are refused: the generators' loss has no
         logits of real images.
       penalty: penalty on each discriminator, from `jaxgan.penalties`, such as
-        `penalties.weighted((1.0, penalties.r1))`; generated images are those of the buffer. The
-        paper has none.
+        `penalties.weighted((1.0, penalties.r1))` or `penalties.lecam()`; generated images are those
+        of the buffer. The paper has none.
       cycle_weight: c.
       identity_weight: i, relative to c; 0 for no identity loss. It preserves colours, and requires
         domains with the same number of channels.
@@ -68,9 +68,9 @@ def cyclegan(
 
     Raises:
       ValueError: the networks have other names or are not `Network`s, the loss is relativistic or
-        was not called, or `penalty` is a `Regularizer` or not a penalty; in a loss, translations
-        have another shape than the images of their domain, or logits are neither `[batch]` nor
-        `[batch, height, width]`.
+        was not called, or `penalty` is not a penalty; in a loss, translations have another shape
+        than the images of their domain, logits are neither `[batch]` nor `[batch, height, width]`,
+        or the penalty needs latents.
       KeyError: the batch has no `x` or no `y`.
 
     Reference:
@@ -94,7 +94,7 @@ def cyclegan(
         generators=generators,
         discriminators=discriminators,
         adversarial=adversarial,
-        penalty=checked_penalty(penalty),
+        penalty=None if penalty is None else as_regularizer(penalty),
         cycle_weight=cycle_weight,
         identity_weight=identity_weight,
         pool_size=pool_size,
@@ -150,7 +150,7 @@ class _CycleGAN:
     generators: Mapping[str, Network]
     discriminators: Mapping[str, Network]
     adversarial: Callable[[Array], losses.AdversarialLoss]
-    penalty: Penalty | None
+    penalty: Regularizer | None
     cycle_weight: float
     identity_weight: float
     pool_size: int
@@ -170,9 +170,10 @@ class _CycleGAN:
         for name in ("x", "y"):
             d_params[name], d_state[name] = self.discriminators[name].init(next(keys), batch[name])
             buffers[name] = image_buffer.empty(self.pool_size, batch[name][0])
+        discriminators = self.pack(d_state, buffers, self.initial_penalties())
         return (
             {"discriminators": d_params, "generators": g_params},
-            {"discriminators": {"networks": d_state, "buffers": buffers}, "generators": g_state},
+            {"discriminators": discriminators, "generators": g_state},
         )
 
     def generators_loss(
@@ -184,7 +185,9 @@ class _CycleGAN:
         adversarial, cycle, identity = jnp.zeros(()), jnp.zeros(()), jnp.zeros(())
         for i, (name, (source, target)) in enumerate(DIRECTIONS.items()):
             inverse = "y2x" if name == "x2y" else "x2y"
-            logits, _ = self.discriminate(params, model_state, target, fakes[target], keys.fake)
+            (logits, _), _ = self.discriminate(
+                params, model_state, target, fakes[target], keys.fake
+            )
             adversarial += jnp.mean(self.adversarial(step).generator(logits, logits))
             output, state[inverse] = self.apply(own, state, inverse, fakes[target], keys.cycle, i)
             cycle += jnp.mean(jnp.abs(output - batch[source]))
@@ -201,23 +204,34 @@ class _CycleGAN:
         keys = split_key(key, _Keys)
         own = model_state["discriminators"]
         networks, buffers = dict(own["networks"]), dict(own["buffers"])
+        penalties = dict(own.get("penalties", self.initial_penalties()))
         fakes, _ = self.translate(params["generators"], model_state["generators"], batch, keys)
         adversarial, value, metrics = self.adversarial(step), jnp.zeros(()), dict[str, Array]()
         for i, name in enumerate(("x", "y")):
             key_buffer = jax.random.fold_in(keys.buffer, i)
             fake, buffers[name] = image_buffer.query(buffers[name], fakes[name], key_buffer)
             state = {"discriminators": {"networks": networks}}
-            r, networks[name] = self.discriminate(params, state, name, batch[name], keys.real)
-            f, networks[name] = self.discriminate(params, state, name, fake, keys.fake)
+            real_output, networks[name] = self.discriminate(
+                params, state, name, batch[name], keys.real
+            )
+            fake_output, networks[name] = self.discriminate(params, state, name, fake, keys.fake)
+            r, f = real_output[0], fake_output[0]
             value += 0.5 * jnp.mean(adversarial.discriminator(r, f))
             outputs = mean_outputs(adversarial, r, f)
             if self.penalty is not None:
-                outputs["penalty"] = self.mean_penalty(
-                    params, model_state, name, batch[name], fake, keys, step
+                outputs["penalty"], penalties[name] = self.mean_penalty(
+                    params,
+                    model_state,
+                    penalties[name],
+                    name,
+                    (batch[name], *real_output),
+                    (fake, *fake_output),
+                    keys,
+                    step,
                 )
                 value += outputs["penalty"]
             metrics |= {f"{output}_{name}": mean for output, mean in outputs.items()}
-        return value, LossAux({"networks": networks, "buffers": buffers}, metrics)
+        return value, LossAux(self.pack(networks, buffers, penalties), metrics)
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         name, source = ("x2y", "x") if "x" in batch else ("y2x", "y")
@@ -246,30 +260,50 @@ class _CycleGAN:
         key = jax.random.fold_in(key, index)
         return self.generators[name].apply(own[name], state[name], image, key=key, train=True)
 
+    def initial_penalties(self) -> dict[str, PyTree]:
+        """Initial states of the penalties on the discriminators."""
+        return {name: () if self.penalty is None else self.penalty.init() for name in ("x", "y")}
+
+    def pack(
+        self, networks: ModelState, buffers: ModelState, penalties: dict[str, PyTree]
+    ) -> ModelState:
+        """Model state of the discriminators, with those of their penalties if they have any."""
+        state = {"networks": networks, "buffers": buffers}
+        return state | ({"penalties": penalties} if jax.tree.leaves(penalties) else {})
+
     def mean_penalty(
         self,
         params: ByPlayer,
         model_state: ByPlayer,
+        state: PyTree,
         name: str,
-        real: Array,
-        fake: Array,
+        of_real: tuple[Array, Array, PyTree],
+        of_fake: tuple[Array, Array, PyTree],
         keys: _Keys,
         step: Array,
-    ) -> Array:
-        """Mean of the penalty on the discriminator of a domain."""
+    ) -> tuple[Array, PyTree]:
+        """Mean of the penalty on the discriminator of a domain, and the penalty's new state.
+
+        Images come with their logits and features.
+        """
         assert self.penalty is not None
-        critic = lambda x: self.discriminate(params, model_state, name, x, keys.critic)[0]
+        critic = lambda x: self.discriminate(params, model_state, name, x, keys.critic)[0][0]
+        own = params["discriminators"][name]
+        forward = translation_pass(critic, of_real, of_fake, params=own)
         key = jax.random.fold_in(keys.penalty, "xy".index(name))
-        return jnp.mean(self.penalty(critic, real, fake, key, step))
+        value, packed = apply_penalty(
+            self.penalty, PlayerState({}, state), forward, key, step, player=f"discriminator {name}"
+        )
+        return value, packed.penalty
 
     def discriminate(
         self, params: ByPlayer, model_state: ByPlayer, name: str, image: Array, key: PRNGKey
-    ) -> tuple[Array, ModelState]:
-        """Logits of the discriminator of a domain, and its new state."""
+    ) -> tuple[tuple[Array, PyTree], ModelState]:
+        """Logits and features of the discriminator of a domain, and its network's new state."""
         own = params["discriminators"][name]
         state = model_state["discriminators"]["networks"][name]
         key = jax.random.fold_in(key, "xy".index(name))
-        logits, state = self.discriminators[name].apply(own, state, image, key=key, train=True)
-        logits, _ = logits_and_features(logits)
+        output, state = self.discriminators[name].apply(own, state, image, key=key, train=True)
+        logits, features = logits_and_features(output)
         check_logits(logits, len(image))
-        return logits, state
+        return (logits, features), state

@@ -23,6 +23,8 @@ from jaxgan.games.checks import (
     named,
     scheduled_loss,
 )
+from jaxgan.games.one_backward import adversarial_gradients
+from jaxgan.games.player_state import PlayerState, apply_penalty, pack, unpack
 from jaxgan.games.shared import logits_and_features, mean_outputs
 from jaxgan.latents import Latent
 from jaxgan.parallel import axis
@@ -130,6 +132,9 @@ def gan(
     )
 
 
+PLAYERS = ("discriminator", "generator")
+
+
 class _Keys(NamedTuple):
     """Keys of a turn, equal for players that share a minibatch: XLA merges equal forward passes."""
 
@@ -142,14 +147,6 @@ class _Keys(NamedTuple):
     generator_penalty: PRNGKey
     augment_real: PRNGKey
     augment_fake: PRNGKey
-
-
-class _State(NamedTuple):
-    """Parts of a player's model state."""
-
-    network: ModelState
-    penalty: PyTree = ()
-    augment: PyTree = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +171,7 @@ class _GAN:
         g_params, g_state = self.generator.init(key_generator, z, *conditions)
         networks = {"discriminator": d_state, "generator": g_state}
         model_state = {
-            player: _pack(self.init_aux_state(player)._replace(network=network))
+            player: pack(self.initial_state(player)._replace(network=network))
             for player, network in networks.items()
         }
         return {"discriminator": d_params, "generator": g_params}, model_state
@@ -188,13 +185,11 @@ class _GAN:
         r, f = forward.real_logits, forward.fake_logits
         value, metrics = jnp.mean(adversarial.discriminator(r, f)), _metrics(adversarial, r, f)
         state = self.state(model_state, "discriminator")._replace(network=network)
-        state = state._replace(
-            augment=self.augmentation.update(state.augment, r, len(batch["image"]))
-        )
+        state = self.updated_augment(state, r, batch)
         if "discriminator" in self.penalties:
             penalty, state = self.penalty("discriminator", params, state, forward, keys, step)
             value, metrics = value + penalty, metrics | {"penalty": penalty}
-        return value, LossAux(_pack(state), metrics)
+        return value, LossAux(pack(state), metrics)
 
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
@@ -207,82 +202,58 @@ class _GAN:
         if "generator" in self.penalties:
             penalty, state = self.penalty("generator", params, state, forward, keys, step)
             value, metrics = value + penalty, {"penalty": penalty}
-        return value, LossAux(_pack(state), metrics)
+        return value, LossAux(pack(state), metrics)
 
     def joint_gradients(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> dict[str, LossAndGradient]:
         """Both players' losses and gradients with one backward pass through the discriminator."""
         keys = split_key(key, _Keys)
-        joint = self.adversarial_gradients(params, model_state, batch, keys, step)
-        for player in self.penalties:
-            (value, (state, metrics)), gradient = joint[player]
-
-            def penalty_of(
-                own: Params, player: str = player, state: _State = state
-            ) -> tuple[Array, _State]:
-                everyone = {**params, player: own}
-                forward, _, _ = self.forward(everyone, model_state, batch, keys, step)
-                return self.penalty(player, everyone, state, forward, keys, step)
-
-            (penalty, state), penalty_gradient = jax.value_and_grad(penalty_of, has_aux=True)(
-                params[player]
-            )
-            aux = LossAux(state, {**metrics, "penalty": penalty})
-            joint[player] = (
-                (value + penalty, aux),
-                jax.tree.map(jnp.add, gradient, penalty_gradient),
-            )
-        return {
-            player: ((value, aux._replace(model_state=_pack(aux.model_state))), gradient)
-            for player, ((value, aux), gradient) in joint.items()
-        }
-
-    def adversarial_gradients(
-        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, keys: _Keys, step: Array
-    ) -> dict[str, LossAndGradient]:
-        """The joint gradients without penalties; the model states are a `_State` each.
-
-        One backward pass propagates dL_D/df_i to the discriminator's parameters and to the
-        generated pixels. The generator's gradient at the pixels differs by a scalar per example,
-        (dL_G/df_i) / (dL_D/df_i).
-        """
-        adversarial = self.adversarial(step)
-        if not adversarial.monotone:
-            raise GameError(
-                "this loss is not monotone in the fake logits, which one_stage needs; "
-                "use simultaneous"
-            )
-        d_state, g_state = (self.state(model_state, p) for p in ("discriminator", "generator"))
-        _check_no_state(d_state.network, "one_stage")
-        fake, generator_vjp, g_network = jax.vjp(
-            lambda g_params: self.generate(g_params, model_state, batch, keys),
-            params["generator"],
-            has_aux=True,
+        states = {player: self.state(model_state, player) for player in PLAYERS}
+        _check_no_state(states["discriminator"].network, "one_stage")
+        joint = adversarial_gradients(
+            self.adversarial(step),
+            lambda own: self.generate(own, model_state, batch, keys),
+            lambda own, fake: self.discriminate(own, model_state, batch, fake, keys, step)[0],
+            generator_params=params["generator"],
+            discriminator_params=params["discriminator"],
         )
-        with axis.independent_examples("one_stage"):
-            (r, f), discriminator_vjp = jax.vjp(
-                lambda own, x: self.discriminate(own, model_state, batch, x, keys, step)[0],
-                params["discriminator"],
-                fake,
-            )
-        if f.shape != fake.shape[:1]:
-            raise GameError(f"the logits have the shape {f.shape}; one_stage needs one per example")
-        d_loss = lambda r, f: jnp.mean(adversarial.discriminator(r, f))
-        g_loss = lambda f: jnp.mean(adversarial.generator(r, f))
-        d_value, d_logits = jax.value_and_grad(d_loss, (0, 1))(r, f)
-        g_value, g_logits = jax.value_and_grad(g_loss)(f)
-        d_gradient, fake_gradient = discriminator_vjp(d_logits)
-        ratio = jnp.where(d_logits[1] == 0.0, 0.0, g_logits / d_logits[1])  # 0 where D's underflows
-        (g_gradient,) = generator_vjp(fake_gradient * ratio.reshape(-1, *[1] * (fake.ndim - 1)))
-        d_state = d_state._replace(
-            augment=self.augmentation.update(d_state.augment, r, len(batch["image"]))
-        )
-        g_state = g_state._replace(network=g_network)
-        return {
-            "discriminator": ((d_value, LossAux(d_state, _metrics(adversarial, r, f))), d_gradient),
-            "generator": ((g_value, LossAux(g_state, {})), g_gradient),
-        }
+        r, f = joint.real_logits, joint.fake_logits
+        states["discriminator"] = self.updated_augment(states["discriminator"], r, batch)
+        states["generator"] = states["generator"]._replace(network=joint.generator_state)
+        metrics = {"discriminator": _metrics(self.adversarial(step), r, f), "generator": {}}
+        results: dict[str, LossAndGradient] = {}
+        for player in PLAYERS:
+            value, gradient = getattr(joint, player)
+            if player in self.penalties:
+                penalty, states[player], of_penalty = self.penalty_gradient(
+                    player, params, states[player], model_state, batch, keys, step
+                )
+                value, metrics[player]["penalty"] = value + penalty, penalty
+                gradient = jax.tree.map(jnp.add, gradient, of_penalty)
+            aux = LossAux(pack(states[player]), metrics[player])
+            results[player] = ((value, aux), gradient)
+        return results
+
+    def penalty_gradient(
+        self,
+        player: str,
+        params: ByPlayer,
+        state: PlayerState,
+        model_state: ByPlayer,
+        batch: Batch,
+        keys: _Keys,
+        step: Array,
+    ) -> tuple[Array, PlayerState, Params]:
+        """Mean of a player's penalty, the player's new state, and the gradient of the mean."""
+
+        def penalty_of(own: Params) -> tuple[Array, PlayerState]:
+            everyone = {**params, player: own}
+            forward, _, _ = self.forward(everyone, model_state, batch, keys, step)
+            return self.penalty(player, everyone, state, forward, keys, step)
+
+        (penalty, state), gradient = jax.value_and_grad(penalty_of, has_aux=True)(params[player])
+        return penalty, state, gradient
 
     def sample(self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey) -> Array:
         z = self.latent(key, batch["image"].shape[0])
@@ -300,15 +271,19 @@ class _GAN:
         check_entries(batch, *self.condition)
         return tuple(batch[name] for name in self.condition)
 
-    def init_aux_state(self, player: str) -> _State:
+    def initial_state(self, player: str) -> PlayerState:
         """Initial states of a player's penalty and augmentation, without its network's."""
         penalty = self.penalties[player].init() if player in self.penalties else ()
-        return _State({}, penalty, self.augmentation.init() if player == "discriminator" else ())
+        augment = self.augmentation.init() if player == "discriminator" else ()
+        return PlayerState({}, penalty, augment)
 
-    def state(self, model_state: ByPlayer, player: str) -> _State:
-        own = model_state[player]
-        extras = self.init_aux_state(player)
-        return _State(**own) if _has_aux_state(extras) else extras._replace(network=own)
+    def state(self, model_state: ByPlayer, player: str) -> PlayerState:
+        return unpack(model_state[player], self.initial_state(player))
+
+    def updated_augment(self, state: PlayerState, real_logits: Array, batch: Batch) -> PlayerState:
+        """The discriminator's state with the augmentation's state updated."""
+        augment = self.augmentation.update(state.augment, real_logits, len(batch["image"]))
+        return state._replace(augment=augment)
 
     def generate(
         self, params: Params, model_state: ByPlayer, batch: Batch, keys: _Keys
@@ -408,36 +383,20 @@ class _GAN:
         self,
         player: str,
         params: ByPlayer,
-        state: _State,
+        state: PlayerState,
         forward: ForwardPass,
         keys: _Keys,
         step: Array,
-    ) -> tuple[Array, _State]:
+    ) -> tuple[Array, PlayerState]:
         """Mean of a player's penalty, and the player's state with the penalty's state updated."""
         key = keys.penalty if player == "discriminator" else keys.generator_penalty
         forward = forward._replace(params=params[player])
-        values, new_state = self.penalties[player].apply(state.penalty, forward, key, step)
-        before, after = (jax.tree.map(jnp.shape, s) for s in (state.penalty, new_state))
-        if before != after:
-            raise GameError(
-                f"the penalty of the {player} returned a state of the shapes {after}, expected "
-                f"those of its init, {before}; apply returns (values, state)"
-            )
-        return jnp.mean(values), state._replace(penalty=new_state)
+        return apply_penalty(self.penalties[player], state, forward, key, step, player=player)
 
 
 def _metrics(adversarial: losses.AdversarialLoss, r: Array, f: Array) -> dict[str, Array]:
     logits = {"real_logits": jnp.mean(r), "fake_logits": jnp.mean(f)}
     return logits | mean_outputs(adversarial, r, f)
-
-
-def _pack(state: _State) -> ModelState:
-    """A player's model state: its network's alone, unless penalty or augmentation has state."""
-    return state._asdict() if _has_aux_state(state) else state.network
-
-
-def _has_aux_state(state: _State) -> bool:
-    return bool(jax.tree.leaves((state.penalty, state.augment)))
 
 
 def _check_no_state(state: ModelState, what: str) -> None:

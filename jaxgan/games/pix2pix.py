@@ -14,13 +14,13 @@ from jaxgan.games.checks import (
     check_like,
     check_logits,
     check_networks,
-    checked_penalty,
     scheduled_loss,
 )
-from jaxgan.games.shared import logits_and_features, mean_outputs
+from jaxgan.games.player_state import PlayerState, apply_penalty, pack, unpack
+from jaxgan.games.shared import logits_and_features, mean_outputs, translation_pass
 from jaxgan.parallel import axis
-from jaxgan.penalties import Penalty
-from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey
+from jaxgan.penalties import Penalty, Regularizer, as_regularizer
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, PyTree
 
 
 def pix2pix(
@@ -28,7 +28,7 @@ def pix2pix(
     discriminator: Network,
     *,
     loss: losses.AdversarialLoss | Callable[[Array], losses.AdversarialLoss] | None = None,
-    penalty: Penalty | None = None,
+    penalty: Penalty | Regularizer | None = None,
     l1_weight: float = 100.0,
     conditional: bool = True,
     noise_channels: int = 0,
@@ -47,8 +47,8 @@ def pix2pix(
       loss: from `jaxgan.losses`, or a function of the training step that returns one;
         `non_saturating()` by default.
       penalty: penalty on the discriminator as a function of the target, from `jaxgan.penalties`,
-        such as `penalties.weighted((1.0, penalties.r1))`; the source is held fixed. The paper has
-        none.
+        such as `penalties.weighted((1.0, penalties.r1))` or `penalties.lecam()`; the source is held
+        fixed. The paper has none.
       l1_weight: weight of the L1 distance between output and target, lambda in the paper.
       conditional: whether the discriminator receives the source too.
       noise_channels: number of channels of standard normal noise, independent for each pixel, that
@@ -60,14 +60,15 @@ def pix2pix(
 
     Returns:
       A game with the players `discriminator` and `generator`. `sample` translates the batch's
-      `source`.
+      `source`. The discriminator's model state is that of its network; if the penalty has state,
+      `{"network": ..., "penalty": ..., "augment": ()}`.
 
     Raises:
       KeyError: the batch has no `source` or no `target`.
       ValueError: a network is not a `Network`, `noise_channels` is negative, `loss` is a function
-        of `jaxgan.losses` that was not called, or `penalty` is a `Regularizer` or not a penalty;
-        in a loss, the output has another shape than the target, or logits are neither `[batch]` nor
-        `[batch, height, width]`.
+        of `jaxgan.losses` that was not called, or `penalty` is not a penalty; in a loss, the output
+        has another shape than the target, logits are neither `[batch]` nor `[batch, height,
+        width]`, or the penalty needs latents.
 
     Reference:
       Isola, Zhu, Zhou and Efros, *Image-to-Image Translation with Conditional Adversarial
@@ -89,7 +90,7 @@ def pix2pix(
         generator=generator,
         discriminator=discriminator,
         adversarial=scheduled_loss(loss),
-        penalty=checked_penalty(penalty),
+        penalty=None if penalty is None else as_regularizer(penalty),
         l1_weight=l1_weight,
         conditional=conditional,
         noise_channels=noise_channels,
@@ -120,7 +121,7 @@ class _Pix2Pix:
     generator: Network
     discriminator: Network
     adversarial: Callable[[Array], losses.AdversarialLoss]
-    penalty: Penalty | None
+    penalty: Regularizer | None
     l1_weight: float
     conditional: bool
     noise_channels: int
@@ -133,6 +134,7 @@ class _Pix2Pix:
         g_params, g_state = self.generator.init(key_generator, self.with_noise(source, key_noise))
         inputs = (target, source) if self.conditional else (target,)
         d_params, d_state = self.discriminator.init(key_discriminator, *inputs)
+        d_state = pack(self.initial_state()._replace(network=d_state))
         return (
             {"discriminator": d_params, "generator": g_params},
             {"discriminator": d_state, "generator": g_state},
@@ -143,23 +145,33 @@ class _Pix2Pix:
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
         fake, _ = self.translate(params["generator"], model_state["generator"], batch, keys)
-        r, f, state = self.discriminate(params, model_state, batch, fake, keys)
+        own, state = params["discriminator"], self.state(model_state)
+        (r, real_features), (f, fake_features), network = self.discriminate(
+            own, state.network, batch, fake, keys
+        )
         adversarial = self.adversarial(step)
         value = 0.5 * jnp.mean(adversarial.discriminator(r, f))
         metrics = mean_outputs(adversarial, r, f)
         if self.penalty is not None:
-            critic = lambda y: self.logits(params, model_state, batch, y, keys.critic)[0]
-            values = self.penalty(critic, batch["target"], fake, keys.penalty, step)
-            metrics["penalty"] = jnp.mean(values)
+            forward = translation_pass(
+                lambda y: self.logits(own, state.network, batch, y, keys.critic)[0][0],
+                (batch["target"], r, real_features),
+                (fake, f, fake_features),
+                params=own,
+            )
+            metrics["penalty"], state = apply_penalty(
+                self.penalty, state, forward, keys.penalty, step, player="discriminator"
+            )
             value += metrics["penalty"]
-        return value, LossAux(state, metrics)
+        return value, LossAux(pack(state._replace(network=network)), metrics)
 
     def generator_loss(
         self, params: ByPlayer, model_state: ByPlayer, batch: Batch, key: PRNGKey, step: Array
     ) -> tuple[Array, LossAux]:
         keys = split_key(key, _Keys)
         fake, state = self.translate(params["generator"], model_state["generator"], batch, keys)
-        r, f, _ = self.discriminate(params, model_state, batch, fake, keys)
+        network = self.state(model_state).network
+        (r, _), (f, _), _ = self.discriminate(params["discriminator"], network, batch, fake, keys)
         adversarial = jnp.mean(self.adversarial(step).generator(r, f))
         l1 = jnp.mean(jnp.abs(fake - batch["target"]))
         metrics = {"adversarial": adversarial, "l1": l1}
@@ -191,21 +203,28 @@ class _Pix2Pix:
         check_like(fake, batch["target"], network="generator")
         return fake, state
 
+    def initial_state(self) -> PlayerState:
+        """Initial state of the discriminator's penalty, without its network's."""
+        return PlayerState({}, () if self.penalty is None else self.penalty.init())
+
+    def state(self, model_state: ByPlayer) -> PlayerState:
+        """State of the discriminator and of its penalty."""
+        return unpack(model_state["discriminator"], self.initial_state())
+
     def discriminate(
-        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, fake: Array, keys: _Keys
-    ) -> tuple[Array, Array, ModelState]:
-        """Logits of targets and of outputs, and the discriminator's new state."""
-        r, state = self.logits(params, model_state, batch, batch["target"], keys.real)
-        f, state = self.logits(params, {"discriminator": state}, batch, fake, keys.fake)
-        return r, f, state
+        self, own: Params, state: ModelState, batch: Batch, fake: Array, keys: _Keys
+    ) -> tuple[tuple[Array, PyTree], tuple[Array, PyTree], ModelState]:
+        """Logits and features of targets and of outputs, and the network's new state."""
+        real, state = self.logits(own, state, batch, batch["target"], keys.real)
+        generated, state = self.logits(own, state, batch, fake, keys.fake)
+        return real, generated, state
 
     def logits(
-        self, params: ByPlayer, model_state: ByPlayer, batch: Batch, target: Array, key: PRNGKey
-    ) -> tuple[Array, ModelState]:
-        """Logits of images paired with the batch's sources, and the discriminator's new state."""
+        self, own: Params, state: ModelState, batch: Batch, target: Array, key: PRNGKey
+    ) -> tuple[tuple[Array, PyTree], ModelState]:
+        """Logits and features of images with the batch's sources, and the network's new state."""
         inputs = (target, batch["source"]) if self.conditional else (target,)
-        own, state = params["discriminator"], model_state["discriminator"]
         output, state = self.discriminator.apply(own, state, *inputs, key=key, train=True)
-        logits, _ = logits_and_features(output)
+        logits, features = logits_and_features(output)
         check_logits(logits, len(target))
-        return logits, state
+        return (logits, features), state

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxgan import latents, losses
 from jaxgan.latents import Latent
 from jaxgan.ops import at_least_float32
-from jaxgan.types import Array, Batch, ByPlayer, PRNGKey, PyTree
+from jaxgan.penalties import Critic, ForwardPass
+from jaxgan.types import Array, Batch, ByPlayer, Params, PRNGKey, PyTree
 
 Sample = Callable[[ByPlayer, ByPlayer, Batch, PRNGKey], Array]
 Decode = Callable[[ByPlayer, ByPlayer, Array], Array]
@@ -32,6 +33,35 @@ def mean_outputs(
         "real_output": jnp.mean(loss.output(real_logits)),
         "fake_output": jnp.mean(loss.output(fake_logits)),
     }
+
+
+def translation_pass(
+    discriminator: Critic,
+    of_real: tuple[Array, Array, PyTree],
+    of_fake: tuple[Array, Array, PyTree],
+    *,
+    params: Params,
+) -> ForwardPass:
+    """Forward pass for penalties of a game without latents: one that translates images.
+
+    Args:
+      discriminator: `images -> logits`.
+      of_real, of_fake: images, with their logits and features.
+      params: the discriminator's.
+    """
+    return ForwardPass(
+        discriminator=discriminator,
+        generator=None,  # type: ignore[arg-type]  # as `check_latents` says in one line
+        latents=None,  # type: ignore[arg-type]
+        real=of_real[0],
+        fake=of_fake[0],
+        real_logits=of_real[1],
+        fake_logits=of_fake[1],
+        real_features=of_real[2],
+        fake_features=of_fake[2],
+        params=params,
+        discriminator_of_fake=discriminator,
+    )
 
 
 def sample_prior(decode: Decode, prior: Prior) -> Sample:

@@ -16,6 +16,7 @@ from jaxgan.penalties.penalty import (
     Regularizer,
     Side,
     check_features,
+    check_latents,
     checked_sides,
     stateless,
 )
@@ -120,6 +121,7 @@ def mutual_information(codes: Codes, *, continuous_weight: float = 1.0) -> Regul
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
         check_features(forward, "mutual_information")
+        check_latents(forward, "mutual_information")
         outputs, truth = forward.fake_features, codes.split(forward.latents)
         chex.assert_shape(outputs, (None, codes.num_outputs))
         value, start = jnp.zeros(outputs.shape[0]), 0

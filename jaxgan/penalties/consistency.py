@@ -13,6 +13,7 @@ from jaxgan.penalties.penalty import (
     ForwardPass,
     Regularizer,
     Side,
+    check_latents,
     checked_sides,
     mean_per_example,
     stateless,
@@ -95,6 +96,7 @@ def latent_consistency(sigma: float = 0.03) -> Regularizer:
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
+        check_latents(forward, "latent_consistency")
         z = _perturbed(forward.latents, key, sigma)
         moved = _of_fake(forward)(forward.generator(z))
         return mean_per_example((forward.fake_logits - moved) ** 2)
@@ -124,6 +126,7 @@ def latent_diversity(sigma: float = 0.03) -> Regularizer:
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
+        check_latents(forward, "latent_diversity")
         moved = forward.generator(_perturbed(forward.latents, key, sigma))
         return -mean_per_example((forward.fake - moved) ** 2)
 

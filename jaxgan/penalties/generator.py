@@ -9,6 +9,7 @@ from jaxgan.penalties.penalty import (
     ForwardPass,
     Regularizer,
     check_features,
+    check_latents,
     mean_per_example,
     stateless,
 )
@@ -45,6 +46,7 @@ def mode_seeking(epsilon: float = 1e-5) -> Regularizer:
         raise ValueError(f"epsilon is {epsilon}, expected a positive number")
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
+        check_latents(forward, "mode_seeking")
         assert forward.prior is not None
         z, other = forward.latents, forward.prior(key, forward.latents.shape[0])
         of_images = mean_per_example(jnp.abs(forward.fake - forward.generator(other)))
@@ -117,6 +119,7 @@ def transport() -> Regularizer:
     """
 
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
+        check_latents(forward, "transport")
         images = forward.fake.reshape(forward.fake.shape[0], -1)
         chex.assert_equal_shape([images, forward.latents])
         return mean_per_example((images - forward.latents) ** 2)

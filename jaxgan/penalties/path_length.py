@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jaxgan.parallel import axis
-from jaxgan.penalties.penalty import ForwardPass, Regularizer
+from jaxgan.penalties.penalty import ForwardPass, Regularizer, check_latents
 from jaxgan.types import Array, PRNGKey, PyTree
 
 
@@ -46,6 +46,7 @@ def path_length(decay: float = 0.99) -> Regularizer:
     def apply(
         state: PyTree, forward: ForwardPass, key: PRNGKey, step: Array
     ) -> tuple[Array, PyTree]:
+        check_latents(forward, "path_length")
         pixels = math.prod(forward.fake.shape[1:3])  # of points, coordinates
         y = axis.normal(key, forward.fake.shape) / pixels**0.5
         projection = lambda z: jnp.sum(forward.generator(z) * y)

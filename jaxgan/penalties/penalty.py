@@ -38,8 +38,8 @@ class ForwardPass(NamedTuple):
 
     Attributes:
       discriminator: `images -> logits`, with the augmentation of the real images.
-      generator: `latents -> images`.
-      latents: `[batch, dim]`.
+      generator: `latents -> images`; `None` if it translates images.
+      latents: `[batch, dim]`; `None` if the generator translates images.
       real, fake: images, `[batch, ...]`, without augmentation.
       real_logits, fake_logits: `[batch]`, or `[batch, height, width]`.
       real_features, fake_features: features that the discriminator returns with its logits; `None`
@@ -297,6 +297,12 @@ def check_features(forward: ForwardPass, name: str) -> None:
     """Raises a `ValueError` if the discriminator returned logits only."""
     if forward.fake_features is None:
         raise ValueError(f"{name} needs a discriminator that returns (logits, features)")
+
+
+def check_latents(forward: ForwardPass, name: str) -> None:
+    """Raises a `ValueError` if the generator has no latents, as in image-to-image translation."""
+    if forward.latents is None:
+        raise ValueError(f"{name} needs a generator of latents, and this game has none")
 
 
 def _as_penalty(regularizer: Regularizer) -> Penalty:
