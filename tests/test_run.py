@@ -25,7 +25,7 @@ from jaxgan.errors import RunError
 from jaxgan.runs import Experiment
 from jaxgan.runs.command_line import xla_flags
 from jaxgan.runs.directory.config_json import check_same_config
-from jaxgan.runs.directory.files import check_place
+from jaxgan.runs.directory.files import check_place, of_steps
 from jaxgan.runs.load import load_run
 from jaxgan.runs.session.curves import save_curves
 from jaxgan.runs.session.samples import columns_of_classes
@@ -537,6 +537,16 @@ def test_commands_from_the_shell(tmp_path):
     status, _, errors = support.finish(support.start("jaxgan", "digest", tmp_path))
     assert status == 2
     assert errors.startswith("error: ")
+
+
+def test_grids_are_in_the_order_of_their_steps(tmp_path):
+    """Also where a step has more digits than the names were padded to."""
+    steps = [1_000_000, 9_999_000, 10_000_000, 10_001_000]
+    for step in steps[::-1]:
+        (tmp_path / f"step_{step:07d}.png").touch()
+    (tmp_path / "step_last.png").touch()
+    assert of_steps(tmp_path, ".png") == [tmp_path / f"step_{step:07d}.png" for step in steps]
+    assert [path.stem for path in of_steps(tmp_path, ".*", after=10_000_000)] == ["step_10001000"]
 
 
 @pytest.mark.slow

@@ -57,16 +57,16 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def of_steps(folder: Path, ending: str, *, after: int = -1) -> list[Path]:
-    """The files `step_<number><ending>` of a folder, in order, of steps after one.
+    """The files `step_<number><ending>` of a folder, by increasing number, of steps after one.
 
     Args:
       folder: the folder, which need not exist.
       ending: such as `.png`, or `.*` for all.
       after: the step.
     """
-    number = lambda path: path.stem.removeprefix("step_")
-    files = [path for path in folder.glob(f"step_*{ending}") if number(path).isdigit()]
-    return sorted((path for path in files if int(number(path)) > after), key=lambda p: p.name)
+    names = [(path.stem.removeprefix("step_"), path) for path in folder.glob(f"step_*{ending}")]
+    files = [(int(number), path) for number, path in names if number.isdecimal()]
+    return [path for number, path in sorted(files) if number > after]
 
 
 def put_aside(path: Path) -> Path:
