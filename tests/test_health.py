@@ -115,6 +115,20 @@ def test_norms_far_beyond_the_usual(health, name, sign):
     assert signs(health) == [sign]
 
 
+def test_a_step_of_a_long_run_takes_no_longer_than_the_first(health):
+    """Comparisons of norms grow with the logarithm of the number of steps, and not with it."""
+    compared = []
+
+    class Norm(float):
+        def __lt__(self, other):
+            compared.append(other)
+            return float(self) < float(other)
+
+    for step in range(1000):
+        health._grown(step, "exploding", "d", Norm(step * 7919 % 1000))
+    assert len(compared) < 20 * 1000
+
+
 def test_a_gradient_of_zero(health):
     log(health, range(LOGS), gradient_norm=0.0)
     assert signs(health) == ["no gradient: d"]
