@@ -4,6 +4,7 @@ import json
 import math
 import signal
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -132,6 +133,20 @@ def test_the_log_drops_steps_after_the_checkpoint(tmp_path):
     assert logged == [
         (step, {"a/loss": value}) for step, value in ((1, 1), (2, 2), (3, 3), (3, 30))
     ]
+
+
+@pytest.mark.parametrize("number", [1, 7, 10, 11, 25, 1000])
+def test_of_a_long_log_a_curve_reads_a_part_with_the_last_line(number, tmp_path):
+    """Curves are drawn again for every grid: of a whole log that takes longer and longer."""
+    path = tmp_path / "metrics.jsonl"
+    records = [{"step": step, "seconds": 0.0} for step in range(1, number + 1)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records) + '{"st')
+    read = read_metrics(path, most=10)
+    assert read[-1] == records[-1]
+    assert len(read) <= 20
+    assert {after["step"] - before["step"] for before, after in pairwise(read)} <= {
+        max(1, (number + 1) // 10)
+    }
 
 
 def scored(value):

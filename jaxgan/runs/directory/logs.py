@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 
-def read_metrics(path: Path) -> list[dict[str, float]]:
+def read_metrics(path: Path, *, most: int | None = None) -> list[dict[str, float]]:
     """Records of a JSON Lines file, without a last line that was cut short by a crash.
 
     Other lines that are damaged are left out with a warning.
 
     Args:
       path: the file; no records if it does not exist.
+      most: of more records, about that many are read, every k-th and the last.
     """
     records, damaged = [], []
     lines = path.read_bytes().split(b"\n") if path.is_file() else []
-    for number, line in enumerate(lines, 1):
+    k = 1 if most is None else max(1, len(lines) // most)
+    first = max(0, len(lines) - 2) % k
+    for number, line in list(enumerate(lines, 1))[first::k]:
         try:
             records.append(_record(line))
         except (ValueError, RecursionError):

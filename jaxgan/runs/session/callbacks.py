@@ -34,6 +34,8 @@ from jaxgan.types import Metrics
 
 T = TypeVar("T")
 
+MAX_POINTS = 5000  # of a curve in `losses.png`, which is drawn again for every grid
+
 
 def every(period: int, callback: Callback, *, last: int | None = None) -> Callback:
     """Calls a callback at multiples of the period, and at the `last` step.
@@ -95,10 +97,10 @@ def metrics_log(path: Path, loggers: Sequence[Logger] = (), *, step: int = 0) ->
 
 
 def curves(path: Path, log: Path) -> Callback:
-    """Callback that plots the training curves of a metrics log."""
+    """Callback that plots the training curves of a metrics log, of a long one thinned."""
 
     def plot(step: int, state: TrainState, metrics: Metrics) -> None:
-        records = read_metrics(log) if multihost.is_main() else []
+        records = read_metrics(log, most=MAX_POINTS) if multihost.is_main() else []
         if records:
             save_curves(path, records)
 
