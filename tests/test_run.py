@@ -539,6 +539,35 @@ def test_commands_from_the_shell(tmp_path):
     assert errors.startswith("error: ")
 
 
+def printed(text: str, **environment: str) -> subprocess.Popen:
+    """A program that prints a text as commands do."""
+    program = (
+        "from rich.console import Console; from jaxgan.runs.cli import exit_on_user_error\n"
+        f"with exit_on_user_error(): Console(soft_wrap=True).print({text!r})"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_the_end_of_what_reads_the_output_is_no_divergence():
+    process = printed("step")
+    process.stdout.close()  # as `head` does
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+    process.stderr.close()
+
+
+def test_characters_that_the_output_lacks_are_escaped():
+    process = printed("runs/f\xfcnf", PYTHONIOENCODING="ascii")
+    assert process.communicate() == (b"runs/f\\xfcnf\n", b"")
+    assert process.returncode == 0
+
+
 def test_grids_are_in_the_order_of_their_steps(tmp_path):
     """Also where a step has more digits than the names were padded to."""
     steps = [1_000_000, 9_999_000, 10_000_000, 10_001_000]

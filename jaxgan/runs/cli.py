@@ -11,6 +11,7 @@ Nothing here imports jax before the command line is parsed, so that `--help` is 
 """
 
 import contextlib
+import io
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from jaxgan.runs.config.experiment import Config, Experiment
 
 C = TypeVar("C", bound=Config)
 
+BROKEN_PIPE = 128 + 13  # by SIGPIPE, which Windows lacks
+
 
 def main(
     config_type: type[C],
@@ -34,7 +37,8 @@ def main(
     """Entry point of an experiment: parses the command line, trains, and exits.
 
     Exit status: 0 if all steps are done, 1 if training diverged (with `--seeds`, of any seed), 2
-    with a one-line message for errors that the user can fix, 128 + n if stopped by signal n.
+    with a one-line message for errors that the user can fix, 128 + n if stopped by signal n; 141,
+    as by SIGPIPE, if what reads the output has ended.
 
     Args:
       config_type: the experiment's `Config`; its docstring is the description in `--help`.
@@ -69,7 +73,12 @@ def main(
 
 @contextlib.contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Exits on a `UserError` with one line on stderr and its status, and on Ctrl-C silently."""
+    """Exits on a `UserError` with one line on stderr and its status, and on Ctrl-C silently.
+
+    Characters that the encoding of stdout lacks are written as escapes, such as those of a path.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         yield
     except UserError as error:
@@ -77,3 +86,7 @@ def exit_on_user_error() -> Iterator[None]:
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # rich exits with 1, as if it had diverged
+            sys.exit(BROKEN_PIPE)
+        raise
