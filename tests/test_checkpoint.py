@@ -98,6 +98,26 @@ def test_another_structure_is_one_clear_error(two_checkpoints):
         restore(two_checkpoints, other)
 
 
+@pytest.mark.parametrize("name", ["a b", "%41", "a*", "why?", "ü", "[", "]["])
+def test_names_of_folders(name, algorithm, tmp_path):
+    with checkpoint.open_manager(tmp_path / name / "checkpoints") as manager:
+        checkpoint.save(manager, play(algorithm, 0))
+    assert int(checkpoint.restore_plain(tmp_path / name / "checkpoints")["step"]) == 0
+
+
+@pytest.mark.parametrize("name", ["runs [1]", "r1=[0.1]"])
+def test_nothing_is_saved_where_orbax_would_save_no_arrays(name, two_checkpoints, algorithm):
+    """Orbax reads there, so that a folder may have been renamed."""
+    folder = two_checkpoints.rename(two_checkpoints.with_name(name))
+    assert int(restore(folder, algorithm).step) == 2
+    with (
+        checkpoint.open_manager(folder) as manager,
+        pytest.raises(CheckpointError, match=r"brackets of '.*' for a pattern; rename"),
+    ):
+        checkpoint.save(manager, play(algorithm, 3))
+    assert checkpoint.steps_of(folder) == [2, 1]
+
+
 def test_the_oldest_goes_and_a_second_save_of_a_step_is_none(algorithm, tmp_path):
     with checkpoint.open_manager(tmp_path) as manager:
         for num_steps in (1, 2, 3, 3):

@@ -358,6 +358,10 @@ def test_directories_that_cannot_be_used(start, tmp_path):
     assert status == 2
     assert "is not empty and holds no run" in one_line(text)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    status, text = start(tmp_path / "runs [1]" / "mnist")
+    assert status == 2
+    assert "takes the brackets of 'runs [1]' for a pattern" in one_line(text)
+    assert not (tmp_path / "runs [1]").exists()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Checkpoints with a checksum that is verified on restore."""
 
+from jaxgan.checkpoint.manager import check_path as check_path
 from jaxgan.checkpoint.manager import newest_step as newest_step
 from jaxgan.checkpoint.manager import open_manager as open_manager
 from jaxgan.checkpoint.manager import restore as restore

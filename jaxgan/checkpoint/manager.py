@@ -10,6 +10,7 @@ state is therefore stored with it and compared on restore, in a record with its 
 """
 
 import contextlib
+import fnmatch
 import itertools
 import math
 import os
@@ -60,6 +61,31 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
 
 
+def check_path(directory: Path) -> None:
+    """Checks that checkpoints can be saved in a directory.
+
+    Orbax looks for the arrays that it has written by a pattern that begins with the path. Brackets
+    in it match other names, and Orbax then saves a checkpoint without arrays, and no error.
+
+    Args:
+      directory: directory of the checkpoints, or one above it.
+
+    Raises:
+      CheckpointError: its path has such brackets.
+
+    Example:
+      >>> check_path(Path("/runs [1]/mnist"))  # doctest: +ELLIPSIS
+      Traceback (most recent call last):
+      jaxgan.errors.CheckpointError: no checkpoint can be saved in /runs [1]/mnist: Orbax takes ...
+    """
+    path = Path(directory).absolute()
+    if bad := [part for part in path.parts if not fnmatch.fnmatchcase(part, part)]:
+        raise CheckpointError(
+            f"no checkpoint can be saved in {path}: Orbax takes the brackets of {bad[0]!r} for a "
+            "pattern; rename that folder, or choose another one"
+        )
+
+
 def save(
     manager: ocp.CheckpointManager,
     state: TrainState,
@@ -77,7 +103,7 @@ def save(
       rollbacks: number of times that the run went back to an earlier state (`read_record`).
 
     Raises:
-      CheckpointError: there is a checkpoint of a later step.
+      CheckpointError: there is a checkpoint of a later step; or an error of `check_path`.
 
     Example:
       >>> import tempfile
@@ -89,6 +115,7 @@ def save(
       ...     steps_of(Path(folder)), read_record(Path(folder), 7)["score"]
       ([7], 0.5)
     """
+    check_path(Path(manager.directory))
     step = int(state.step)
     if step in manager.all_steps():
         return

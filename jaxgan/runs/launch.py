@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
+from jaxgan.checkpoint import check_path
 from jaxgan.errors import NonFiniteError, RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs.config.experiment import Config, Experiment
@@ -201,6 +202,7 @@ def _check(config: Config) -> None:
 
 def _create(directory: Path) -> None:
     """Creates the run directory, and checks that it can be written to and is empty or a run's."""
+    check_path(directory)
     make_folder(directory, what="--run-dir")
     started = {lock.NAME, ".config.json"}  # by a start that was killed before its record
     others = {path.name for path in directory.iterdir()} - started
