@@ -1,11 +1,11 @@
 """How GANs fail: small games that fail on purpose, beside the same games fixed.
 
     python -m benchmarks.failures
-    python -m benchmarks.failures --only collapses --out pictures
+    python -m benchmarks.failures --only collapses --out figures
 
-A picture for each, with a row for the failing game and one for the fixed: losses, the mean of D on
+A figure for each, with a row for the failing game and one for the fixed: losses, the mean of D on
 real and generated points, and samples at three steps. What the health of a run would say of them is
-printed. docs/failures.md explains the pictures.
+printed. docs/failures.md explains the figures.
 
 Hardware: a CPU, a minute.
 """
@@ -50,7 +50,7 @@ class Config:
     only: tuple[str, ...] = ("collapses", "wins", "overfits", "oscillates", "explodes")
     """Failures."""
     out: Path = Path("docs/images")
-    """Folder of the pictures."""
+    """Folder of the figures."""
 
 
 class Scene(NamedTuple):
@@ -64,7 +64,7 @@ class Scene(NamedTuple):
       real: the distribution of real points.
       num_steps: training steps.
       shown: steps at which samples are drawn.
-      reach: half the side of the pictures of samples.
+      reach: half the side of the plots of samples.
       train: the points that `minibatches` draws from, if they are few; D is then also measured on
         other real points.
     """

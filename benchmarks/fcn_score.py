@@ -11,8 +11,8 @@ import numpy as np
 import jaxgan
 from benchmarks import segmenter
 from jaxgan import data, metrics
-from jaxgan.data import Pictures
-from jaxgan.data.pictures import resized
+from jaxgan.data import ImageFiles
+from jaxgan.data.image_files import resized
 from jaxgan.errors import DataError, RunError
 from jaxgan.types import Examples
 
@@ -48,7 +48,7 @@ class Judge:
     """
 
     segment: Callable[[np.ndarray], np.ndarray]
-    sources: Pictures
+    sources: ImageFiles
     classes: np.ndarray
     mean: Scores
     real: Scores
@@ -67,13 +67,13 @@ class Judge:
         side = self.classes.shape[1]
         if (path / "config.json").is_file():
             return resized_to(translated(path, self.sources), side)
-        pictures = data.load_folder(path)
-        if len(pictures) != len(self.sources):
+        image_files = data.load_folder(path)
+        if len(image_files) != len(self.sources):
             raise DataError(
-                f"{path} has {len(pictures)} images, expected one for each of the "
+                f"{path} has {len(image_files)} images, expected one for each of the "
                 f"{len(self.sources)} test pairs"
             )
-        return data.as_float(squares(pictures, side))
+        return data.as_float(squares(image_files, side))
 
 
 def make_judge(data_dir: Path, side: int, num_steps: int, cache: Path) -> Judge:
@@ -95,15 +95,15 @@ def make_judge(data_dir: Path, side: int, num_steps: int, cache: Path) -> Judge:
     return Judge(segment, sources, classes, *ends)
 
 
-def examples(photos: Pictures, label_maps: Pictures, side: int) -> Examples:
+def examples(photos: ImageFiles, label_maps: ImageFiles, side: int) -> Examples:
     """Photographs `image` uint8 and `classes` int32 of all pairs, in memory."""
     classes = [classes_of(label_maps.read(i), side) for i in range(len(label_maps))]
     return {"image": squares(photos, side), "classes": np.stack(classes)}
 
 
-def squares(pictures: Pictures, side: int) -> np.ndarray:
-    """Pictures resized to `uint8[n, side, side, channels]`, whatever their aspect."""
-    return data.resized_examples({"image": pictures}, data.Jitter(crop_size=side))["image"]
+def squares(image_files: ImageFiles, side: int) -> np.ndarray:
+    """Images resized to `uint8[n, side, side, channels]`, whatever their aspect."""
+    return data.resized_examples({"image": image_files}, data.Jitter(crop_size=side))["image"]
 
 
 def fcn_scores(
@@ -119,7 +119,7 @@ def fcn_scores(
     return {name: Score(float(x), error(without_one[name])) for name, x in scores.items()}
 
 
-def translated(directory: Path, label_maps: Pictures) -> np.ndarray:
+def translated(directory: Path, label_maps: ImageFiles) -> np.ndarray:
     """Outputs of a run for label maps, at the size of its training crops."""
     run = jaxgan.load_run(directory)
     config: Any = run.config

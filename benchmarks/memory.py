@@ -103,8 +103,8 @@ def make_game(config: Config, workload: str, remat: bool) -> "tuple[Game, dict[s
         network(networks.UNetGenerator(norm="instance")),
         network(networks.PatchDiscriminator(norm="instance")),
     )
-    pictures = np.zeros((config.batch // 4, 128, 128, 3), np.float32)
-    return game, {"source": pictures, "target": pictures}
+    images = np.zeros((config.batch // 4, 128, 128, 3), np.float32)
+    return game, {"source": images, "target": images}
 
 
 def seconds_per_step(update: Any, state: Any, batches: Any, key: Any, seconds: float) -> float:

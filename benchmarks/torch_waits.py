@@ -48,28 +48,28 @@ def sample(folder: Path) -> None:
 
 
 def translate(folder: Path) -> None:
-    """Every picture of a folder through a U-Net, one at a time."""
+    """Every image of a folder through a U-Net, one at a time."""
     unet, out = loaded(folder, "unet"), folder / "torch"
     out.mkdir(exist_ok=True)
-    for path in sorted((folder / "pictures").iterdir()):
+    for path in sorted((folder / "images").iterdir()):
         pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB")))
         output = unet(pixels.permute(2, 0, 1)[None] / 127.5 - 1.0)
         to_image(output[0].permute(1, 2, 0)).save(out / path.name)
 
 
 def anomalies(folder: Path) -> None:
-    """Distances from the codes of pictures to the nearest of the codes of all digits."""
+    """Distances from the codes of images to the nearest of the codes of all digits."""
     from sklearn.datasets import load_digits
     from sklearn.neighbors import NearestNeighbors
 
     encoder = loaded(folder, "encoder")
     digits = torch.tensor(load_digits().images[:1500], dtype=torch.float32)[:, None] / 8 - 1
     known = encoder(F.interpolate(digits, (28, 28), mode="bicubic"))
-    pictures = [
+    image_files = [
         np.array(Image.open(path).convert("L").resize((28, 28)))
-        for path in sorted((folder / "pictures").iterdir())
+        for path in sorted((folder / "images").iterdir())
     ]
-    codes = encoder(torch.from_numpy(np.stack(pictures))[:, None] / 127.5 - 1.0)
+    codes = encoder(torch.from_numpy(np.stack(image_files))[:, None] / 127.5 - 1.0)
     distances, _ = NearestNeighbors(n_neighbors=5).fit(known).kneighbors(codes)
     print(distances.mean(axis=1).round(3).tolist())
 
@@ -133,7 +133,7 @@ def loaded(folder: Path, name: str) -> nn.Module:
 
 
 def to_image(pixels: torch.Tensor) -> Image.Image:
-    """A picture from values `[height, width]` or `[height, width, 3]` in [-1, 1]."""
+    """An image from values `[height, width]` or `[height, width, 3]` in [-1, 1]."""
     return Image.fromarray(((pixels + 1.0) * 127.5).round().to(torch.uint8).numpy())
 
 

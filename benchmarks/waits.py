@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-NUM_PICTURES = 50
+NUM_IMAGES = 50
 NO_EVALUATION = ("--evaluate-every", "0")
 
 
@@ -57,14 +57,14 @@ def main(config: Config) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """Trains the runs for a step, and writes pictures and PyTorch's weights."""
+    """Trains the runs for a step, and writes images and PyTorch's weights."""
     from PIL import Image
 
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     rng = np.random.default_rng(0)
-    for i in range(NUM_PICTURES):
+    for i in range(NUM_IMAGES):
         pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / "pictures" / f"{i:02}.png")
+        Image.fromarray(pixels).save(folder / "images" / f"{i:02}.png")
     for words in (
         ("mnist", "--data", "digits"),
         ("autoencoder", "--data", "digits", "--task", "anomaly", "--anomaly", "3"),
@@ -82,7 +82,7 @@ def waits(folder: Path, repeat: int) -> dict[str, tuple[Sequence[list[str]], lis
     first_grid, resumed = (
         [jaxgan(*train, "--num-steps", last, "--run-dir", path) for path in new] for last in (1, 2)
     )
-    mnist, pictures = folder / "mnist", folder / "pictures"
+    mnist, image_files = folder / "mnist", folder / "images"
     one = lambda *words: [jaxgan(*words)]
     return {
         "`--help` of an experiment": (
@@ -95,13 +95,13 @@ def waits(folder: Path, repeat: int) -> dict[str, tuple[Sequence[list[str]], lis
             one("sample", mnist, "--out", folder / "ours.png"),
             torch_program("sample", folder),
         ),
-        f"`translate`, {NUM_PICTURES} pictures of 64 pixels": (
-            one("translate", folder / "pix2pix", "--input", pictures, "--out", folder / "ours"),
+        f"`translate`, {NUM_IMAGES} images of 64 pixels": (
+            one("translate", folder / "pix2pix", "--input", image_files, "--out", folder / "ours"),
             torch_program("translate", folder),
         ),
-        f"`anomalies` of {NUM_PICTURES} pictures": (
+        f"`anomalies` of {NUM_IMAGES} images": (
             one(
-                *("anomalies", folder / "autoencoder", "--input", pictures),
+                *("anomalies", folder / "autoencoder", "--input", image_files),
                 *("--out", folder / "ours.json"),
             ),
             torch_program("anomalies", folder),

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import grids
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs import Experiment, SizedImageFlags, TrainingConfig, flag, main
 from jaxgan.runs.config.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(SizedImageFlags, TrainingConfig):
     """Train an autoencoder, for reconstruction or for anomaly detection."""
 
     task: Literal["reconstruct", "anomaly"] = "reconstruct"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.errors import DataError
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs import Experiment, SizedImageFlags, TrainingConfig, flag, main
 from jaxgan.runs.config.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(SizedImageFlags, TrainingConfig):
     """Train a classifier of handwritten digits."""
 
     num_steps: int = 4000

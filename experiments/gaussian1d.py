@@ -9,10 +9,10 @@ At the equilibrium the generator has the density of the data, and D is 1/2 every
 has four stages of training side by side, as in the figure of the paper: the densities of the data
 and of the generator, D, the optimal discriminator for that generator,
 `D*(x) = p_data(x) / (p_data(x) + p_generator(x))`, and below them the map from z to x. `samples/`
-has the picture and the curves of every stage, `samples.gif` the animation.
+has the plot and the curves of every stage, `samples.gif` the animation.
 
 Hardware: a CPU, a minute of one core, 35 seconds of which train. Results are in docs/results.md. On
-the way the generator still overshoots: pictures after a fifth of the steps can be worse than
+the way the generator still overshoots: plots after a fifth of the steps can be worse than
 earlier ones.
 
 Choice of the defaults, from single runs that differ in more than one setting: ReLU networks left

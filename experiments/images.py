@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import presets
-from jaxgan.runs import AlgorithmConfig, Experiment, SizedPictureFlags, flag, main
+from jaxgan.runs import AlgorithmConfig, Experiment, SizedImageFlags, flag, main
 from jaxgan.runs.config.algorithms import eps_root, optimizer, play, updates_per_turn
 from jaxgan.runs.config.training_config import frozen, learning_rates
 
@@ -41,7 +41,7 @@ WITHOUT_FEATURES = ("mlp", "maxout", "fastgan")  # discriminators that cannot ha
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, AlgorithmConfig):
+class Config(SizedImageFlags, AlgorithmConfig):
     """Train a GAN on images, such as your own."""
 
     PRESETS: ClassVar = presets.PRESETS

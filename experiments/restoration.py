@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import grids
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, Translation, flag, main
+from jaxgan.runs import Experiment, SizedImageFlags, TrainingConfig, Translation, flag, main
 from jaxgan.runs.config.training_config import adam, frozen
 from jaxgan.runs.config.training_config import network as make_network
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(SizedImageFlags, TrainingConfig):
     """Train a U-Net to denoise or to colourise images."""
 
     task: Literal["denoise", "colorize"] = "denoise"

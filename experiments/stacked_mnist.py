@@ -51,8 +51,8 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     """The experiment of `experiments/images.py`, evaluated by the modes that it covers."""
     from jaxgan import Evaluation, features, metrics
 
-    pictures = ("size", "resize", "background", "channels", "held_out", "skip_bad")
-    config.refuse("evaluate_features", *pictures, data="stacked digits")
+    of_files = ("size", "resize", "background", "channels", "held_out", "skip_bad")
+    config.refuse("evaluate_features", *of_files, data="stacked digits")
     digits = features.per_channel(features.mnist_classifier())
     experiment = images.make(config, dataset)
     evaluation = Evaluation(

@@ -9,20 +9,20 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from jaxgan.errors import DataError, PictureError
-from jaxgan.runs import PictureFlags, TrainingConfig, flag
+from jaxgan.errors import DataError, ImageError
+from jaxgan.runs import ImageFlags, TrainingConfig, flag
 from jaxgan.runs.config import training_config
 
 if TYPE_CHECKING:
     from optax import GradientTransformation
 
-    from jaxgan.data import Pictures
+    from jaxgan.data import ImageFiles
     from jaxgan.loop import Minibatches
     from jaxgan.types import Examples
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PictureFlags, TrainingConfig):
+class Config(ImageFlags, TrainingConfig):
     """Flags of the image translation experiments."""
 
     data: str = "folder"
@@ -99,10 +99,10 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
     from jaxgan import data
 
     if config.data == "recoloured":
-        pictures = ("background", "channels", "held_out", "skip_bad")
-        config.refuse(*pictures, "preprocess", "load_size", "x_flips", data="recoloured digits")
+        of_files = ("background", "channels", "held_out", "skip_bad")
+        config.refuse(*of_files, "preprocess", "load_size", "x_flips", data="recoloured digits")
         return _recoloured(config, names, paired=paired)
-    if config.data != "folder" and config.picture_options() != data.PictureOptions():
+    if config.data != "folder" and config.image_options() != data.ImageOptions():
         raise DataError(
             "--background, --channels, --held-out and --skip-bad are for --data folder, and --data "
             f"is {config.data}; leave them out"
@@ -139,7 +139,7 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
         num_train=max(map(len, train.values())),
         test=examples,
         train=data.resized_examples(train, jitter, limit=1000) if paired else {},
-        channels={name: pictures.channels for name, pictures in train.items()},
+        channels={name: image_files.channels for name, image_files in train.items()},
         record=_record(config, train, test)
         | {
             "num_train": max(map(len, train.values())),
@@ -170,22 +170,22 @@ def blank(config: Config, record: Mapping[str, Any]) -> Data:
     )
 
 
-def _of_folder(config: Config, split: str, *, paired: bool) -> tuple[Pictures, Pictures]:
+def _of_folder(config: Config, split: str, *, paired: bool) -> tuple[ImageFiles, ImageFiles]:
     """Both sets of a split, in the direction of the config."""
     from jaxgan import data
 
     if config.data_dir is None:
-        raise DataError("there are no pictures; give --data-dir, or --data recoloured")
+        raise DataError("there are no images; give --data-dir, or --data recoloured")
     load_both = data.load_pairs if paired else data.load_sets
     swap = config.direction == "b2a"
     try:
-        return load_both(config.data_dir, split, swap=swap, options=config.picture_options())
-    except PictureError as error:
+        return load_both(config.data_dir, split, swap=swap, options=config.image_options())
+    except ImageError as error:
         raise error.with_flag() from None
 
 
 def _record(
-    config: Config, train: Mapping[str, Pictures], test: Mapping[str, Pictures]
+    config: Config, train: Mapping[str, ImageFiles], test: Mapping[str, ImageFiles]
 ) -> dict[str, Any]:
     """The run's record of image files: their contents, what was converted, and what left out."""
     from jaxgan import data
@@ -208,9 +208,9 @@ def _record(
         for name, counts in conversions.items()
     )
     evaluated = min(map(len, test.values()))
-    for name, pictures in test.items():
-        if len(pictures) > evaluated:
-            words += f"; evaluated on {evaluated} of the {len(pictures)} test images {name}"
+    for name, image_files in test.items():
+        if len(image_files) > evaluated:
+            words += f"; evaluated on {evaluated} of the {len(image_files)} test images {name}"
     if left_out:
         words += f"; left out: {len(left_out)} that cannot be read"
     return {

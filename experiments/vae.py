@@ -29,7 +29,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import grids
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs import Experiment, SizedImageFlags, TrainingConfig, flag, main
 from jaxgan.runs.config.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(SizedImageFlags, TrainingConfig):
     """Train a variational autoencoder on small images."""
 
     num_steps: int = 30_000

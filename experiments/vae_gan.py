@@ -34,7 +34,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Literal
 
 from jaxgan.experiments import grids
-from jaxgan.runs import Experiment, SizedPictureFlags, TrainingConfig, flag, main
+from jaxgan.runs import Experiment, SizedImageFlags, TrainingConfig, flag, main
 from jaxgan.runs.config.training_config import adam, frozen, network
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(SizedPictureFlags, TrainingConfig):
+class Config(SizedImageFlags, TrainingConfig):
     """Train a VAE-GAN, or a related game over the same networks, on small images."""
 
     game: Literal["vae_gan", "vae", "adversarial_autoencoder", "bigan"] = "vae_gan"

@@ -31,13 +31,13 @@ class DataError(UserError):
 
     Example:
       >>> from jaxgan import data
-      >>> data.PictureOptions(channels=4)
+      >>> data.ImageOptions(channels=4)
       Traceback (most recent call last):
       jaxgan.errors.DataError: the number of channels is 4, expected 1 or 3
     """
 
 
-class PictureError(DataError):
+class ImageError(DataError):
     """Image file that cannot be read.
 
     Args:
@@ -50,7 +50,7 @@ class PictureError(DataError):
       why: the reason.
 
     Example:
-      >>> str(PictureError(Path("cat.png"), "it is truncated"))
+      >>> str(ImageError(Path("cat.png"), "it is truncated"))
       'cat.png cannot be read: it is truncated; replace or remove it'
     """
 
@@ -59,9 +59,9 @@ class PictureError(DataError):
         self.file = file
         self.why = why
 
-    def with_flag(self) -> "PictureError":
+    def with_flag(self) -> "ImageError":
         """The error of a command, which can leave such files out."""
-        return PictureError(self.file, self.why, "replace or remove it, or give --skip-bad")
+        return ImageError(self.file, self.why, "replace or remove it, or give --skip-bad")
 
 
 class SizeError(UserError, ValueError):

@@ -141,9 +141,11 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
       ...         file.n_frames, file.info["duration"]  # milliseconds of a frame
       (3, 500)
     """
-    pictures = [Image.fromarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in frames]
+    converted = [Image.fromarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in frames]
     if Path(path).suffix.lower() != ".mp4":
-        _save_frames(path, pictures, len(pictures) * [max(20, round(1000 * seconds / len(frames)))])
+        _save_frames(
+            path, converted, len(converted) * [max(20, round(1000 * seconds / len(frames)))]
+        )
         return
     try:
         import imageio.v2 as imageio
@@ -155,8 +157,8 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
         ) from None
     options = {"fps": len(frames) / seconds, "macro_block_size": 2}
     with replacing(path, sync=False) as part, imageio.get_writer(part, **options) as writer:
-        for picture in pictures:
-            writer.append_data(np.asarray(picture))
+        for frame in converted:
+            writer.append_data(np.asarray(frame))
 
 
 def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:

@@ -26,7 +26,7 @@ PAUSE = 0.5  # seconds, at least, between two drawings
 
 
 def in_notebook() -> bool:
-    """Whether the program runs in the kernel of a notebook, which displays pictures."""
+    """Whether the program runs in the kernel of a notebook, which displays images."""
     ipython = sys.modules.get("IPython")
     return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
 
@@ -65,9 +65,9 @@ def display(first: int, num_steps: int) -> Iterator[Callable[[int, Any, Metrics]
         bar.update(ipython.HTML(f"{progress} {text.rstrip()}"))
         shown = points if points[-1][0] == step else [*points, newest[0]]
         if len(shown) > 1:
-            picture = io.BytesIO()
-            curves(shown).savefig(picture, format="png", dpi=80)
-            plot.update(ipython.Image(picture.getvalue(), format="png"))
+            file = io.BytesIO()
+            curves(shown).savefig(file, format="png", dpi=80)
+            plot.update(ipython.Image(file.getvalue(), format="png"))
         now = time.perf_counter()
         due[0] = now + max(PAUSE, (now - start) / SHARE)
 

@@ -82,7 +82,7 @@ def test_codes_reconstruct_interpolate_and_add(tmp_path):
 
 @pytest.mark.slow
 def test_anomaly_detection(tmp_path, capsys):
-    """The command puts a strange picture first, and its scores are those of the functions."""
+    """The command puts a strange image first, and its scores are those of the functions."""
     directory = tmp_path / "run"
     values = run(autoencoder, directory, task="anomaly", anomaly=3, num_steps=200, decay_steps=200)
     assert set(values) == {"roc_auc_reconstruction", "roc_auc_latent"}
@@ -100,11 +100,11 @@ def test_anomaly_detection(tmp_path, capsys):
     write_images(tmp_path / "in", images, names=[*(f"digit{i}" for i in range(30)), "strange"])
     out = tmp_path / "anomalies.json"
     command("anomalies", directory, input=tmp_path / "in", out=out, score="reconstruction")
-    listed = json.loads(out.read_text(encoding="utf-8"))["pictures"]
+    listed = json.loads(out.read_text(encoding="utf-8"))["images"]
     assert listed[0]["name"] == "strange.png"
     assert listed[0]["reconstruction_share_above"] == 0.0
     assert "strange.png" in capsys.readouterr().out
-    (tmp_path / "in" / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "in" / "bad.png").write_bytes(b"no image")
     assert "bad.png cannot be read" in refused(
         command, "encode", directory, input=tmp_path / "in", out=tmp_path / "codes.npz"
     )
@@ -133,7 +133,7 @@ def test_an_unknown_label_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_denoising_beats_the_noise(tmp_path):
-    """And the translation of a run denoises pictures as they are."""
+    """And the translation of a run denoises images as they are."""
     directory = tmp_path / "run"
     values = run(restoration, directory, task="denoise", num_steps=300, decay_steps=300)
     assert values["noisy/psnr"] == pytest.approx(10 * np.log10(4 / 0.25), abs=0.05)
@@ -152,7 +152,7 @@ def test_denoising_beats_the_noise(tmp_path):
 
 
 def coloured(n: int, seed: int) -> np.ndarray:
-    """Pictures whose colour follows from their grey: bright pixels are red, dark ones blue."""
+    """Images whose colour follows from their grey: bright pixels are red, dark ones blue."""
     rng = np.random.default_rng(seed)
     grey = np.repeat(np.repeat(rng.random((n, 4, 4)), 4, axis=1), 4, axis=2)
     return (255 * np.stack([grey, grey * 0.5, 1 - grey], axis=-1)).astype(np.uint8)
@@ -161,10 +161,10 @@ def coloured(n: int, seed: int) -> np.ndarray:
 @pytest.mark.slow
 def test_colours_that_follow_from_grey_are_learned(tmp_path):
     for split, n, seed in (("train", 64, 0), ("test", 16, 1)):
-        write_images(tmp_path / "pictures" / split, coloured(n, seed))
+        write_images(tmp_path / "images" / split, coloured(n, seed))
     values = run(
         restoration, tmp_path / "run", task="colorize", data="folder",
-        data_dir=str(tmp_path / "pictures"), num_steps=150, decay_steps=150, x_flips=True,
+        data_dir=str(tmp_path / "images"), num_steps=150, decay_steps=150, x_flips=True,
         features=8,
     )  # fmt: skip
     assert values["mse"] < 0.3 * values["mean_colour/mse"]
@@ -312,12 +312,12 @@ def test_a_digit_that_is_not_in_the_training_set(tmp_path, mnist_folder):
 
 @pytest.mark.slow
 def test_colours_of_photographs(tmp_path, cifar10_images):
-    """Better than the mean colour, on pictures that were held out."""
+    """Better than the mean colour, on images that were held out."""
     for split, part in (("train", slice(0, 3600)), ("test", slice(3600, None))):
-        write_images(tmp_path / "pictures" / split, cifar10_images[part], names=None)
+        write_images(tmp_path / "images" / split, cifar10_images[part], names=None)
     values = run(
         restoration, tmp_path / "run", task="colorize", data="folder", x_flips=True, features=16,
-        data_dir=str(tmp_path / "pictures"), num_steps=400, decay_steps=400, batch_size=64,
+        data_dir=str(tmp_path / "images"), num_steps=400, decay_steps=400, batch_size=64,
         evaluate_samples=None, learning_rate=1e-3,
     )  # fmt: skip
     assert values["mse"] < 0.95 * values["mean_colour/mse"]

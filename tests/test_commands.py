@@ -129,7 +129,7 @@ def test_help_is_in_groups_and_in_paragraphs(capsys, monkeypatch):
     assert one("Adversarial loss of the players. (default: relativistic_paired)")
     assert one("any TFDS image set, or folder", "in train/ and test/ or val/ if it has these;")
     titles = [found[1] for line in lines if (found := re.match(r"\W+([a-z-]+) options\W+$", line))]
-    groups = ["experiment", "training", "algorithm", "picture", "sized-picture", "images"]
+    groups = ["experiment", "training", "algorithm", "image", "sized-image", "images"]
     assert titles == groups
 
 

@@ -99,7 +99,7 @@ def test_samples_are_added_to_those_of_the_same_seed(run, tmp_path, capsys):
     folder = shutil.copytree(run / "samples", tmp_path / "samples")
     support.command("sample", run / "run", num=5, out=folder)
     assert "2 samples of" in capsys.readouterr().out
-    assert len(data.load_folder(folder)) == 5  # and the record of what they are is not a picture
+    assert len(data.load_folder(folder)) == 5  # and the record of what they are is not an image
 
 
 @pytest.mark.slow
@@ -115,12 +115,12 @@ def test_one_held_out_image_is_too_few_for_an_evaluation(tmp_path, capsys):
     """The run trains without; before, the distance that it lacked was looked up."""
     rng = np.random.default_rng(0)
     for i in range(9):
-        folder = tmp_path / "pictures" / ("test" if i == 8 else "train")
+        folder = tmp_path / "images" / ("test" if i == 8 else "train")
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (8, 8), np.uint8)).save(folder / f"{i}.png")
     one = {"image": np.zeros((1, 28, 28, 1), np.uint8)}
     assert of_images(one).best is None
-    flags = {"data": "folder", "data_dir": str(tmp_path / "pictures"), "network": "mlp"}
+    flags = {"data": "folder", "data_dir": str(tmp_path / "images"), "network": "mlp"}
     support.train(images, tmp_path / "run", **flags, num_steps=2, batch_size=4)
     assert "no evaluations, since 1 held-out examples are too few" in capsys.readouterr().out
     assert "too few for the default metrics" in support.refused(

@@ -256,7 +256,7 @@ def test_any_prepared_image_set_comes_through_the_door(tmp_path, no_network, siz
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (size, 6, 3), np.uint8) for size in sizes]
 
-    class TinyPictures(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    class TinyImages(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version("1.0.0")
         pkg_dir_path = tmp_path
 
@@ -275,13 +275,13 @@ def test_any_prepared_image_set_comes_through_the_door(tmp_path, no_network, siz
             label = {"label": classes[1]} if classes else {}
             yield from enumerate({"image": image, **label} for image in images)
 
-    TinyPictures(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    TinyImages(data_dir=tmp_path, file_format="array_record").download_and_prepare()
     if len(set(sizes)) > 1:
         with pytest.raises(DataError, match=r"images of 2 sizes, from \(6, 6, 3\) to \(7, 6, 3\)"):
-            data.load("tiny_pictures", data_dir=tmp_path)
+            data.load("tiny_images", data_dir=tmp_path)
         return
-    dataset = data.load("tiny_pictures", data_dir=tmp_path)
-    assert dataset.source.startswith("TFDS tiny_pictures/1.0.0 in")
+    dataset = data.load("tiny_images", data_dir=tmp_path)
+    assert dataset.source.startswith("TFDS tiny_images/1.0.0 in")
     np.testing.assert_array_equal(dataset.train["image"], np.stack(images))
     assert dataset.classes == classes
     assert dataset.num_classes == (len(classes) or None)

@@ -52,8 +52,8 @@ UNEXPLAINED = {  # names whose docstrings lack something that the others have, a
     "jaxgan.runs.Config": HELP,
     "jaxgan.runs.TrainingConfig": HELP,
     "jaxgan.runs.AlgorithmConfig": HELP,
-    "jaxgan.runs.PictureFlags": HELP,
-    "jaxgan.runs.SizedPictureFlags": HELP,
+    "jaxgan.runs.ImageFlags": HELP,
+    "jaxgan.runs.SizedImageFlags": HELP,
 }
 
 STUB = ast.parse((ROOT / "jaxgan" / "__init__.pyi").read_text(encoding="utf-8"))

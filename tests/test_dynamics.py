@@ -1,4 +1,4 @@
-"""Vector fields: spectra known in closed form, products against dense matrices, paths, pictures.
+"""Vector fields: spectra known in closed form, products against dense matrices, paths, images.
 
 The closed forms for the Dirac-GAN are those of Mescheder, Geiger and Nowozin, *Which Training
 Methods for GANs do actually Converge?*, 2018, https://arxiv.org/abs/1801.04406, section 2 and
@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import jaxgan
 from jaxgan import dynamics, losses, networks, penalties
-from jaxgan.dynamics.pictures import save_picture
+from jaxgan.dynamics.plots import save_plot
 from jaxgan.errors import ConvergenceError
 from tests import games
 from tests.support import size_of
@@ -219,7 +219,7 @@ def test_pictures(tmp_path):
         "path": (lambda axes: dynamics.draw_path(axes, path), 2),
     }
     for name, (draw, columns) in drawings.items():
-        save_picture(tmp_path / f"{name}.png", draw, columns=columns)
+        save_plot(tmp_path / f"{name}.png", draw, columns=columns)
         assert size_of(tmp_path / f"{name}.png") == (550 * columns, 495)
 
 

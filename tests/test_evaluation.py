@@ -77,10 +77,10 @@ def test_grids_show_the_averages():
 def test_a_limit_takes_pictures_in_random_order():
     """Names often begin with a class: of 200 ascending greys, the first 60 are dark."""
     grey = lambda i: np.full((4, 4, 1), i, np.uint8)
-    pictures = data.Pictures(tuple(f"{i:03}" for i in range(200)), 1, grey, "")
+    pictures = data.ImageFiles(tuple(f"{i:03}" for i in range(200)), 1, grey, "")
     mean = lambda _, rows: {"mean": metrics.MetricRecord("mean", float(rows.mean()))}
     metric = metrics.collecting(mean, features=metrics.RAW, min_real=0)
-    records = evaluation.of_pictures([metric], real=pictures, generated=pictures, limit=60)
+    records = evaluation.of_image_files([metric], real=pictures, generated=pictures, limit=60)
     assert records["mean"].value == pytest.approx(99.5 / 127.5 - 1.0, abs=0.2)  # -0.77 in order
 
 
@@ -275,7 +275,7 @@ def test_features_belong_to_a_data_set():
         features.by_name("digit")
 
 
-def write_pictures(folder, arrays):
+def write_images(folder, arrays):
     folder.mkdir()
     for i, array in enumerate(arrays):
         Image.fromarray(array).save(folder / f"{i:03}.png")
@@ -285,22 +285,22 @@ def write_pictures(folder, arrays):
 def test_folders_that_cannot_be_compared(tmp_path, capsys):
     rng = np.random.default_rng(0)
     pictures = lambda n, *size: [rng.integers(0, 256, (*size, 3), np.uint8) for _ in range(n)]
-    write_pictures(tmp_path / "real", pictures(8, 12, 12))
-    write_pictures(tmp_path / "thin", [*pictures(7, 12, 12), *pictures(1, 3, 40)])
-    write_pictures(tmp_path / "few", pictures(3, 12, 12))
+    write_images(tmp_path / "real", pictures(8, 12, 12))
+    write_images(tmp_path / "thin", [*pictures(7, 12, 12), *pictures(1, 3, 40)])
+    write_images(tmp_path / "few", pictures(3, 12, 12))
     folders = lambda name: ("evaluate", tmp_path / name, tmp_path / "real")
     text = refused(command, *folders("thin"), metrics="fid")
     assert "007 of the generated images: an image has 3 x 40 pixels, expected at least" in text
-    assert "few has 3 pictures, and prdc needs at least 6; choose" in refused(
+    assert "few has 3 images, and prdc needs at least 6; choose" in refused(
         command, *folders("few"), metrics="prdc"
     )
     capsys.readouterr()
-    write_pictures(tmp_path / "larger", pictures(8, 12, 16))
+    write_images(tmp_path / "larger", pictures(8, 12, 16))
     command(*folders("larger"), metrics="fid")
-    assert "WARNING: the pictures have different sizes, such as 12 x 12 and 12 x 16 pixels" in (
+    assert "WARNING: the images have different sizes, such as 12 x 12 and 12 x 16 pixels" in (
         capsys.readouterr().out
     )
-    (tmp_path / "larger" / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "larger" / "bad.png").write_bytes(b"no image")
     command(*folders("larger"), "--skip-bad", metrics="fid", size=12)
     text = capsys.readouterr().out
     assert "WARNING" not in text
@@ -315,8 +315,8 @@ def test_two_folders_of_pictures(tmp_path, capsys):
     real, generated = (
         [rng.integers(0, high, (s, s, 3), np.uint8) for s in sides] for high in (256, 200)
     )
-    write_pictures(tmp_path / "real", real)
-    write_pictures(tmp_path / "generated", generated)
+    write_images(tmp_path / "real", real)
+    write_images(tmp_path / "generated", generated)
     out, both = tmp_path / "scores.json", (tmp_path / "generated", tmp_path / "real")
     command("evaluate", *both, metrics=("fid",), out=out)
     assert "80 samples and 80 real" in capsys.readouterr().out

@@ -86,10 +86,10 @@ def test_classes_have_names(conditional):
 
 @pytest.mark.slow
 def test_an_exported_model_of_a_folder_asks_for_it(trained, tmp_path, monkeypatch):
-    """It is not searched for in $JAXGAN_DATA_DIR, where other pictures are."""
+    """It is not searched for in $JAXGAN_DATA_DIR, where other images are."""
     command("export", trained / "run", out=tmp_path / "g.safetensors")
     monkeypatch.setenv("JAXGAN_DATA_DIR", str(tmp_path))
-    with pytest.raises(RunError, match="of the pictures in a folder, folder data; give --data-dir"):
+    with pytest.raises(RunError, match="of the images in a folder, folder data; give --data-dir"):
         load_run(tmp_path / "g.safetensors", with_data=True)
     load_run(tmp_path / "g.safetensors", with_data=True, data_dir=trained / "data")
 

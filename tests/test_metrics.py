@@ -654,7 +654,7 @@ def test_the_threshold_of_memorization_is_the_quantile_of_held_out_distances():
     assert record.details["median_distance_held_out"] == 50.5
 
 
-# ---- pictures
+# ---- images
 
 
 def plain_ssim(x, y, c1=(0.01 * 255) ** 2, c2=(0.03 * 255) ** 2) -> tuple[np.ndarray, np.ndarray]:

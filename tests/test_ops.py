@@ -165,9 +165,9 @@ def test_every_form_of_the_three_operations(examples):
 CHOSEN = {
     # of (taps, channels, batch, height and width, stride), by C, T and W
     "frequencies": ((5, 5), (128, 128), 64, 7, 1, "spectral spectral spectral"),
-    "hidden to picture": ((7, 7), (16, 3), 2, 12, 1, "sum_of_taps canonical columns"),
-    "picture to hidden": ((7, 7), (3, 16), 2, 12, 1, "plain sum_of_taps columns"),
-    "picture to hidden, stride 2": ((4, 4), (1, 16), 2, 12, 2, "plain sum_of_taps canonical"),
+    "hidden to image": ((7, 7), (16, 3), 2, 12, 1, "sum_of_taps canonical columns"),
+    "image to hidden": ((7, 7), (3, 16), 2, 12, 1, "plain sum_of_taps columns"),
+    "image to hidden, stride 2": ((4, 4), (1, 16), 2, 12, 2, "plain sum_of_taps canonical"),
     "hidden to hidden, stride 2": ((4, 4), (8, 16), 2, 12, 2, "plain phases canonical"),
     "hidden to hidden": ((3, 3), (8, 16), 2, 6, 1, "plain canonical canonical"),
 }

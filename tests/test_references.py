@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from jaxgan import data, metrics
-from jaxgan.data.pictures import resized
+from jaxgan.data.image_files import resized
 from jaxgan.features import fid_inception
 
 pytestmark = [

@@ -255,7 +255,7 @@ def test_stopped_and_started_again_is_never_stopped(uninterrupted, tmp_path, num
         ({"ema": 2}, "the decay of an average is 2.0, expected a value in"),
         ({"r1": 1, "penalty_every": 0}, "--penalty-every is 0, expected at least 1"),
         ({"data_dir": "/nowhere", "data": "mnist"}, "data directory /nowhere does not exist"),
-        ({"data": "./pictures"}, "there is no data set named './pictures'"),
+        ({"data": "./images"}, "there is no data set named './images'"),
         ({"data": ROOT}, f"is a folder; give --data folder --data-dir {ROOT}"),
         ({"init_layers": "generator"}, "--init-layers is for runs that begin with another's"),
         ({"seeds": 2, "parallel": "jit"}, "--parallel jit is for single runs"),

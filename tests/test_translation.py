@@ -1,4 +1,4 @@
-"""pix2pix and CycleGAN: losses, buffer, networks, pictures in folders, and the commands."""
+"""pix2pix and CycleGAN: losses, buffer, networks, images in folders, and the commands."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ import jaxgan
 from experiments import cyclegan, pix2pix, translation
 from jaxgan import data, images, losses, networks, penalties
 from jaxgan.data import Jitter, load_pairs, load_sets, translation_minibatches
-from jaxgan.data.pictures import resized
+from jaxgan.data.image_files import resized
 from jaxgan.errors import DataError
 from jaxgan.games import image_buffer
 from tests import games
@@ -293,7 +293,7 @@ def test_sizes_that_the_unet_cannot_halve():
         network.init(KEY, jnp.zeros((1, 100, 128, 3)))
 
 
-# ---- pictures in folders
+# ---- images in folders
 
 
 def write(path, pixels) -> None:
@@ -364,13 +364,13 @@ def test_folders_that_are_wrong(tmp_path, side_by_side):
     with pytest.raises(DataError, match=r"trainA has a where trainB has z"):
         load_pairs(case("names"), "train")
     case("damaged").mkdir()
-    case("damaged/a.png").write_bytes(b"no picture")
+    case("damaged/a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png cannot be read: it is none of PNG"):
         data.load_folder(case("damaged"))
 
 
 def test_pairs_are_cut_and_mirrored_alike(tmp_path):
-    """Both pictures of a pair are equal here, and so are what comes of them."""
+    """Both images of a pair are equal here, and so are what comes of them."""
     for i in range(3):
         for letter in "AB":
             write(tmp_path / f"train{letter}" / f"{i}.png", noise(i))
@@ -382,7 +382,7 @@ def test_pairs_are_cut_and_mirrored_alike(tmp_path):
     batch = draw(0, 8)
     assert batch["source"].shape == (8, 2, 16, 16, 3)
     np.testing.assert_array_equal(batch["source"], batch["target"])
-    # Every example is a piece of a picture, as it is or mirrored; and there are both kinds.
+    # Every example is a piece of an image, as it is or mirrored; and there are both kinds.
     found = set()
     for example in batch["source"].reshape(-1, 16, 16, 3):
         pixels = np.round((example + 1) * 127.5).astype(int)
@@ -412,9 +412,9 @@ def test_minibatches_are_a_pure_function_of_their_number(side_by_side):
 
 
 def test_sets_without_pairs_have_orders_of_their_own(side_by_side):
-    """In every epoch each picture comes once; the shorter set begins anew earlier."""
+    """In every epoch each image comes once; the shorter set begins anew earlier."""
     a, b = load_pairs(side_by_side, "train")
-    short = data.Pictures(b.names[:2], 3, b.read, b.fingerprint)
+    short = data.ImageFiles(b.names[:2], 3, b.read, b.fingerprint)
     draw = translation_minibatches(
         {"x": a, "y": short}, paired=False, batch_size=1, jitter=Jitter(20, 20, x_flips=False)
     )
@@ -431,7 +431,7 @@ def test_sets_without_pairs_have_orders_of_their_own(side_by_side):
 
 
 def crops(folder, *, seed=0, jitter=None, n=8):
-    """`{"x", "y"}`, some crops of the folder's pictures, in sets that are equal and unpaired."""
+    """`{"x", "y"}`, some crops of the folder's images, in sets that are equal and unpaired."""
     pictures = data.load_folder(folder)
     sets = {"x": pictures, "y": pictures}
     jitter = jitter or Jitter(30, 16)
@@ -444,7 +444,7 @@ def different(images) -> int:
 
 
 def test_crops_and_flips_are_those_of_the_seed_the_step_and_the_set(tmp_path):
-    """Of a single picture, whose order has no randomness."""
+    """Of a single image, whose order has no randomness."""
     write(tmp_path / "0.png", noise(0))
     first, again, other = (crops(tmp_path, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first["x"], again["x"])
@@ -526,8 +526,8 @@ TWO_EPOCHS = {"epochs": 2, "decay_epochs": 1, "checkpoint_every": 1}  # of 5 pai
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folder of pictures, a finished run of pix2pix on it, and its evaluation."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """The folder of images, a finished run of pix2pix on it, and its evaluation."""
+    folder = tmp_path_factory.mktemp("images")
     write_side_by_side(folder)
     directory = tmp_path_factory.mktemp("pix2pix") / "run"
     return folder, directory, run(pix2pix, directory, data_dir=str(folder), **TWO_EPOCHS)
@@ -698,7 +698,7 @@ def test_cyclegan_without_pairs(tmp_path, monkeypatch, capsys):
 
 def test_experiments_report_missing_data(tmp_path):
     for module, fields, message in (
-        (pix2pix, {}, "there are no pictures; give --data-dir"),
+        (pix2pix, {}, "there are no images; give --data-dir"),
         (pix2pix, {"data": "cycle_gan/horse2zebra"}, "cycle_gan/horse2zebra has no pairs"),
     ):
         config = dataclasses.replace(module.Config(), run_dir=str(tmp_path / "run"), **fields)
@@ -708,7 +708,7 @@ def test_experiments_report_missing_data(tmp_path):
 
 @pytest.mark.slow
 def test_pix2pix_learns_the_recoloured_digits(tmp_path):
-    """The exact-truth task with pairs: far closer than leaving the picture alone."""
+    """The exact-truth task with pairs: far closer than leaving the image alone."""
     values = run(
         pix2pix, tmp_path / "run", data="recoloured", crop_size=32, features=8, batch_size=4,
         num_steps=120, epochs=1, decay_epochs=0, learning_rate=2e-3, ema=0.9, log_every=40,
@@ -753,7 +753,7 @@ def test_cyclegan_learns_the_truth_without_pairs(tmp_path):
 
 
 def test_sets_of_tfds(tmp_path):
-    """Two sets of pictures of several sizes, read as a prepared TFDS set is."""
+    """Two sets of images of several sizes, read as a prepared TFDS set is."""
     import tensorflow_datasets as tfds
 
     sizes = {"trainA": (6, 7, 9), "trainB": (8, 8), "testA": (6,), "testB": (7,)}

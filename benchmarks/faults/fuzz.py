@@ -21,7 +21,7 @@ from PIL import Image
 from benchmarks.faults import small
 from benchmarks.faults.mutations import damaged
 from benchmarks.faults.watched import TookTooLong, at_most
-from jaxgan.data.decode import PictureOptions, decode, read_header
+from jaxgan.data.decode import ImageOptions, decode, read_header
 from jaxgan.data.idx import read_idx, write_idx
 from jaxgan.errors import UserError
 from jaxgan.runs.directory import exported
@@ -32,7 +32,7 @@ from jaxgan.weights import load_torch, safetensors
 
 SECONDS = 10
 MIB = 2**20
-PIXELS = 1024 * MIB  # of a picture, for which Pillow's limit on the number of pixels holds
+PIXELS = 1024 * MIB  # of an image, for which Pillow's limit on the number of pixels holds
 PLAIN = 64 * MIB  # of any other file, beside the multiple
 MULTIPLE = 1100  # of the file's size; gzip's largest factor is 1032
 
@@ -105,8 +105,8 @@ def kinds(folder: Path) -> list[Kind]:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (24, 48, 3), np.uint8)
     pixels[:, 8:] //= 32  # so that it is compressed
-    picture = lambda name, **flags: _saved(pixels, name, **flags)
-    half = lambda path: decode(path, PictureOptions(size=(16, 16)), channels=1, side="left")
+    saved = lambda name, **flags: _saved(pixels, name, **flags)
+    half = lambda path: decode(path, ImageOptions(size=(16, 16)), channels=1, side="left")
     log = "".join(
         json.dumps({"step": step, "seconds": 0.1 * step, "g/loss": 0.5}) + "\n"
         for step in range(30)
@@ -115,14 +115,14 @@ def kinds(folder: Path) -> list[Kind]:
     entries = [{"step": step, "records": records} for step in (10, 20)]
     evaluations = {"best_by": "fid", "best_step": 10, "evaluations": entries}
     return [
-        Kind("a.png", picture("PNG"), _picture, PIXELS),
-        Kind("palette.png", _saved(pixels[..., 0], "PNG", mode="P"), _picture, PIXELS),
-        Kind("a.jpg", picture("JPEG"), _picture, PIXELS),
-        Kind("a.webp", picture("WEBP", lossless=True), _picture, PIXELS),
-        Kind("a.gif", picture("GIF"), _picture, PIXELS),
-        Kind("a.tif", picture("TIFF"), _picture, PIXELS),
-        Kind("a.bmp", picture("BMP"), _picture, PIXELS),
-        Kind("pair.png", picture("PNG"), half, PIXELS),
+        Kind("a.png", saved("PNG"), _decode, PIXELS),
+        Kind("palette.png", _saved(pixels[..., 0], "PNG", mode="P"), _decode, PIXELS),
+        Kind("a.jpg", saved("JPEG"), _decode, PIXELS),
+        Kind("a.webp", saved("WEBP", lossless=True), _decode, PIXELS),
+        Kind("a.gif", saved("GIF"), _decode, PIXELS),
+        Kind("a.tif", saved("TIFF"), _decode, PIXELS),
+        Kind("a.bmp", saved("BMP"), _decode, PIXELS),
+        Kind("pair.png", saved("PNG"), half, PIXELS),
         Kind("a-idx3-ubyte", _idx(folder, pixels), read_idx),
         Kind("a-idx3-ubyte.gz", gzip.compress(_idx(folder, pixels)), read_idx),
         Kind("a.safetensors", _safetensors(folder), _read_safetensors),
@@ -135,9 +135,9 @@ def kinds(folder: Path) -> list[Kind]:
     ]
 
 
-def _picture(path: Path) -> None:
+def _decode(path: Path) -> None:
     read_header(path)
-    decode(path, PictureOptions(size=(16, 16)), channels=3)
+    decode(path, ImageOptions(size=(16, 16)), channels=3)
 
 
 def _saved(pixels: np.ndarray, name: str, *, mode: str | None = None, **flags: object) -> bytes:

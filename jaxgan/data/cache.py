@@ -1,7 +1,7 @@
 """Cache of decoded images: memory-mapped arrays in files, whose digests are verified on every use.
 
-    $XDG_CACHE_HOME/jaxgan/pictures/<key>.npy    uint8[n, height, width, channels]
-    $XDG_CACHE_HOME/jaxgan/pictures/<key>.json   its SHA-256, and what was found when it was made
+    $XDG_CACHE_HOME/jaxgan/images/<key>.npy    uint8[n, height, width, channels]
+    $XDG_CACHE_HOME/jaxgan/images/<key>.json   its SHA-256, and what was found when it was made
 
 For images that are not kept, only the second file exists.
 
@@ -29,7 +29,7 @@ DECODING = 1  # raised with every change of what `decode` makes of a file
 def folder() -> Path:
     """The folder of the cache, in `$XDG_CACHE_HOME` or `~/.cache`."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return cache / "jaxgan" / "pictures"
+    return cache / "jaxgan" / "images"
 
 
 def key_of(fingerprint: str) -> str:

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from jaxgan.errors import DataError, PictureError
+from jaxgan.errors import DataError, ImageError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
@@ -29,7 +29,7 @@ Side = Literal["left", "right"]
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureOptions:
+class ImageOptions:
     """How image files become arrays.
 
     Attributes:
@@ -48,7 +48,7 @@ class PictureOptions:
       DataError: a value is not one of these.
 
     Example:
-      >>> PictureOptions(size=(64, 64), background="black").resize
+      >>> ImageOptions(size=(64, 64), background="black").resize
       'cover'
     """
 
@@ -76,7 +76,7 @@ class PictureOptions:
             ) from None
 
 
-DEFAULTS = PictureOptions()
+DEFAULTS = ImageOptions()
 
 
 class Header(NamedTuple):
@@ -105,11 +105,11 @@ class Decoded(NamedTuple):
     conversions: tuple[str, ...]
 
 
-def read_header(file: Path, options: PictureOptions = DEFAULTS) -> Header:
+def read_header(file: Path, options: ImageOptions = DEFAULTS) -> Header:
     """Reads the header of an image file.
 
     Raises:
-      PictureError: the file is not an image in one of `FORMATS`, or has more pixels than Pillow's
+      ImageError: the file is not an image in one of `FORMATS`, or has more pixels than Pillow's
         limit `Image.MAX_IMAGE_PIXELS`.
     """
     with _readable(file):
@@ -126,7 +126,7 @@ def read_header(file: Path, options: PictureOptions = DEFAULTS) -> Header:
 
 
 def decode(
-    file: Path, options: PictureOptions, *, channels: int, side: Side | None = None
+    file: Path, options: ImageOptions, *, channels: int, side: Side | None = None
 ) -> Decoded:
     """Decodes an image file.
 
@@ -137,11 +137,11 @@ def decode(
       side: half of the image to return, of a pair side by side; the whole image if `None`.
 
     Raises:
-      PictureError: the file is not an image in one of `FORMATS`, or is damaged, or its values have
+      ImageError: the file is not an image in one of `FORMATS`, or is damaged, or its values have
         no known range (32 bits).
 
     Example:
-      >>> decode(Path("cat.jpg"), PictureOptions(), channels=3).conversions  # doctest: +SKIP
+      >>> decode(Path("cat.jpg"), ImageOptions(), channels=3).conversions  # doctest: +SKIP
       ('rotated by EXIF',)
     """
     done: list[str] = []
@@ -163,7 +163,7 @@ def decode(
         return Decoded(np.asarray(image).reshape(image.height, image.width, channels), (*done,))
 
 
-def _fitted(image: Image.Image, options: PictureOptions) -> Image.Image:
+def _fitted(image: Image.Image, options: ImageOptions) -> Image.Image:
     """A grey or RGB image of the size of the options."""
     assert options.size is not None
     height, width = options.size
@@ -202,7 +202,7 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _in_8_bits(image: Image.Image, options: PictureOptions, done: list[str]) -> Image.Image:
+def _in_8_bits(image: Image.Image, options: ImageOptions, done: list[str]) -> Image.Image:
     """The image in mode L or RGB."""
     grey = _is_grey(image, options)
     if _has_16_bits(image):
@@ -249,7 +249,7 @@ def _has_16_bits(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or image.mode == "I" or bool(image.info.get(DEEP))
 
 
-def _is_grey(image: Image.Image, options: PictureOptions) -> bool:
+def _is_grey(image: Image.Image, options: ImageOptions) -> bool:
     if image.mode in ("P", "PA"):
         palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
         grey = bool((palette == palette[:, :1]).all())
@@ -294,7 +294,7 @@ def _readable(file: Path) -> Iterator[None]:
         why = str(error).strip().partition("\n")[0] or type(error).__name__
     else:
         return
-    raise PictureError(file, why)
+    raise ImageError(file, why)
 
 
 def _sha256(content: bytes) -> str:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgan.data import cache
-from jaxgan.data.decode import Decoded, PictureOptions, decode
+from jaxgan.data.decode import Decoded, ImageOptions, decode
 from jaxgan.data.rows import (
     Row,
     common_channels,
@@ -31,7 +31,7 @@ from jaxgan.data.rows import (
     scanned,
 )
 from jaxgan.data.splits import folder_of_test_images, held_out_rows, other_rows
-from jaxgan.errors import DataError, PictureError
+from jaxgan.errors import DataError, ImageError
 
 
 class Part(NamedTuple):
@@ -67,7 +67,7 @@ class ImageFolder(NamedTuple):
     held_out: float | None
 
 
-def load_images(folder: Path, options: PictureOptions) -> ImageFolder:
+def load_images(folder: Path, options: ImageOptions) -> ImageFolder:
     """Loads all images of a folder, decoded or from the cache.
 
     Args:
@@ -77,13 +77,13 @@ def load_images(folder: Path, options: PictureOptions) -> ImageFolder:
     Raises:
       DataError: the folder has none of the layouts; there are no images, or images of several sizes
         and no size in the options; or the cache cannot be written.
-      PictureError: a file cannot be read as an image, and `options.skip_bad` is not set.
+      ImageError: a file cannot be read as an image, and `options.skip_bad` is not set.
     """
     roots = _roots(folder)
     rows = [listed(root) for root in roots]
     classes = _classes(roots, rows)
     parts: list[list[Row]] = []
-    unreadable: list[list[PictureError]] = []
+    unreadable: list[list[ImageError]] = []
     for of_root in rows:
         good, bad = readable(scanned(of_root, options), options)
         parts.append(good)
@@ -159,9 +159,9 @@ def _of_several_sizes(
 def _part(
     rows: Sequence[Row],
     classes: tuple[str, ...],
-    options: PictureOptions,
+    options: ImageOptions,
     channels: int,
-    unreadable: Sequence[PictureError],
+    unreadable: Sequence[ImageError],
     root: Path,
 ) -> Part:
     labels = [classes.index(_class(row)) if classes else None for row in rows]
@@ -181,8 +181,8 @@ def _part(
 
 
 def _decoded(
-    rows: Sequence[Row], options: PictureOptions, channels: int, fingerprint: str
-) -> tuple[np.ndarray, dict[str, int], dict[int, PictureError]]:
+    rows: Sequence[Row], options: ImageOptions, channels: int, fingerprint: str
+) -> tuple[np.ndarray, dict[str, int], dict[int, ImageError]]:
     """All images from the cache, their conversions, and the errors of damaged files by index."""
     key = cache.key_of(fingerprint)
     cached = cache.read(key)
@@ -198,19 +198,19 @@ def _decoded(
 
 
 def _decode_all(
-    rows: Sequence[Row], options: PictureOptions, channels: int, facts: dict[str, dict]
+    rows: Sequence[Row], options: ImageOptions, channels: int, facts: dict[str, dict]
 ) -> Iterator[np.ndarray]:
     """Yields the pixels of all files that can be decoded, and fills in the facts."""
 
-    def decode_row(row: Row) -> Decoded | PictureError:
+    def decode_row(row: Row) -> Decoded | ImageError:
         try:
             return decode(row.files[0], options, channels=channels)
-        except PictureError as error:
+        except ImageError as error:
             return error
 
     conversions: collections.Counter[str] = collections.Counter()
-    for i, found in enumerate(in_parallel(decode_row, rows, "decoding pictures")):
-        if isinstance(found, PictureError):
+    for i, found in enumerate(in_parallel(decode_row, rows, "decoding images")):
+        if isinstance(found, ImageError):
             if not options.skip_bad:
                 raise found
             facts["damaged"][str(i)] = [0, found.why]

@@ -12,14 +12,14 @@ import numpy as np
 import PIL
 
 from jaxgan.data import image_folder, mnist
-from jaxgan.data.decode import DEFAULTS, PictureOptions
+from jaxgan.data.decode import DEFAULTS, ImageOptions
 from jaxgan.data.digits import read_digits
-from jaxgan.data.pictures import Pictures, conversions_in_words
+from jaxgan.data.image_files import ImageFiles, conversions_in_words
 from jaxgan.data.rows import files_in
-from jaxgan.errors import DataError, PictureError
+from jaxgan.errors import DataError, ImageError
 from jaxgan.types import Examples
 
-SetsAB = tuple[Pictures, Pictures]
+SetsAB = tuple[ImageFiles, ImageFiles]
 ORIGINALS = ("mnist", "fashion_mnist", "kmnist")  # published as idx files
 
 
@@ -95,7 +95,7 @@ def load(
     name: str = "auto",
     *,
     data_dir: str | Path | None = None,
-    pictures: PictureOptions = DEFAULTS,
+    image_options: ImageOptions = DEFAULTS,
 ) -> Dataset:
     """Loads an image set from local files, a TFDS folder, a download, or scikit-learn.
 
@@ -112,7 +112,7 @@ def load(
         TFDS image set whose images have one size, such as `cifar10`, or `folder`: the user's image
         files in `data_dir`, in the layouts of `jaxgan.data.image_folder`.
       data_dir: folder that is searched first; `$JAXGAN_DATA_DIR` if `None`.
-      pictures: how image files become arrays, for `folder`.
+      image_options: how image files become arrays, for `folder`.
 
     Returns:
       The set; its `source` describes where it was loaded from.
@@ -120,14 +120,15 @@ def load(
     Raises:
       DataError: the set is not available (the message says how to get it), or one of its files is
         damaged; a damaged file is an error even if another source has the set. Or `data_dir` holds
-        image files and the name is `auto`, or `pictures` is given for another set than `folder`.
+        image files and the name is `auto`, or `image_options` is given for another set than
+        `folder`.
 
     Example:
       >>> digits = load("digits")
       >>> digits.train["image"].shape
       (1500, 28, 28, 1)
     """
-    if name != "folder" and pictures != DEFAULTS:
+    if name != "folder" and image_options != DEFAULTS:
         raise DataError(
             f"--size, --resize and the other flags of image files are for --data folder, and "
             f"--data is {name}; give --data folder, or leave them out"
@@ -140,13 +141,13 @@ def load(
     if folder is not None and not folder.is_dir():
         raise DataError(f"the data directory {folder} does not exist; create it, or pass another")
     if name == "folder":
-        return _folder(folder, pictures)
+        return _folder(folder, image_options)
     if folder is not None and set_name in ORIGINALS:
         for root in (folder / set_name, folder):
             if mnist.has_original(root):
                 return _originals(set_name, root)
     if name == "auto" and data_dir and folder and not _prepared_folder("mnist", folder):
-        _check_holds_no_pictures(folder)
+        _check_holds_no_images(folder)
     try:
         return _from_tfds(set_name, folder)
     except DataError as error:
@@ -220,15 +221,15 @@ def load_tfds_sets(name: str, split: str, *, data_dir: str | Path | None = None)
     builder = tfds.builder(name, Path(data_dir or default).expanduser())
     if not builder.is_prepared():
         tfds.prepare(builder)
-    return tfds.pictures(builder, f"{split}A"), tfds.pictures(builder, f"{split}B")
+    return tfds.image_files(builder, f"{split}A"), tfds.image_files(builder, f"{split}B")
 
 
-def _folder(folder: Path | None, options: PictureOptions) -> Dataset:
+def _folder(folder: Path | None, options: ImageOptions) -> Dataset:
     if folder is None:
         raise DataError("the data set folder needs images; give --data-dir, a folder of images")
     try:
         found = image_folder.load_images(folder, options)
-    except PictureError as error:
+    except ImageError as error:
         raise error.with_flag() from None
     train, test = (
         {"image": part.images} | ({} if part.labels is None else {"label": part.labels})
@@ -266,7 +267,7 @@ def _in_words(folder: Path, found: image_folder.ImageFolder, details: Mapping[st
     return words
 
 
-def _check_holds_no_pictures(folder: Path) -> None:
+def _check_holds_no_images(folder: Path) -> None:
     """Refuses a folder of image files where it would be searched for MNIST and not found."""
     if (file := next(files_in(folder), None)) is not None:
         raise DataError(

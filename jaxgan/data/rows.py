@@ -15,8 +15,8 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from jaxgan.data.decode import SUFFIXES, Header, PictureOptions, decode, read_header
-from jaxgan.errors import DataError, PictureError
+from jaxgan.data.decode import SUFFIXES, Header, ImageOptions, decode, read_header
+from jaxgan.errors import DataError, ImageError
 
 THREADS = min(8, os.cpu_count() or 1)
 NOT_THE_USERS = "__MACOSX"  # a folder of previews in archives that macOS makes
@@ -87,33 +87,33 @@ def _nfc(name: str) -> str:
 # ---- headers and contents
 
 
-def scanned(rows: Sequence[Row], options: PictureOptions) -> list[Row | PictureError]:
+def scanned(rows: Sequence[Row], options: ImageOptions) -> list[Row | ImageError]:
     """Every row with its headers, or its error."""
 
-    def scan(row: Row) -> Row | PictureError:
+    def scan(row: Row) -> Row | ImageError:
         try:
             return row._replace(headers=tuple(read_header(file, options) for file in row.files))
-        except PictureError as error:
+        except ImageError as error:
             return error
 
     with warnings.catch_warnings():  # that an image is large is an error here
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return list(in_parallel(scan, rows, "reading pictures"))
+        return list(in_parallel(scan, rows, "reading images"))
 
 
 def readable(
-    found: Iterable[T | PictureError], options: PictureOptions
-) -> tuple[list[T], list[PictureError]]:
+    found: Iterable[T | ImageError], options: ImageOptions
+) -> tuple[list[T], list[ImageError]]:
     """Parts what can be read from the errors.
 
     Raises:
-      PictureError: there is an error, and `options.skip_bad` is not set.
+      ImageError: there is an error, and `options.skip_bad` is not set.
       DataError: there is nothing else.
     """
     good: list[T] = []
-    bad: list[PictureError] = []
+    bad: list[ImageError] = []
     for item in found:
-        if not isinstance(item, PictureError):
+        if not isinstance(item, ImageError):
             good.append(item)
         elif options.skip_bad:
             bad.append(item)
@@ -124,12 +124,12 @@ def readable(
     return good, bad
 
 
-def common_channels(headers: Iterable[Header], options: PictureOptions) -> int:
+def common_channels(headers: Iterable[Header], options: ImageOptions) -> int:
     """1 if all files are grey and 3 otherwise, unless the options say it."""
     return options.channels or (1 if all(header.grey for header in headers) else 3)
 
 
-def fingerprint(headers: Iterable[Header], options: PictureOptions, *more: Any) -> str:
+def fingerprint(headers: Iterable[Header], options: ImageOptions, *more: Any) -> str:
     """SHA-256 of files and of what decides how they become arrays."""
     parts = [options.size, options.size and options.resize, options.background, *more]
     digests = [header.digest for header in headers]
@@ -137,15 +137,15 @@ def fingerprint(headers: Iterable[Header], options: PictureOptions, *more: Any) 
 
 
 def checked(
-    rows: Sequence[Row], options: PictureOptions, channels: Sequence[int], *, pairs: bool
+    rows: Sequence[Row], options: ImageOptions, channels: Sequence[int], *, pairs: bool
 ) -> dict[str, Any]:
     """Conversions of every column, and damaged files with their reasons, by index of the row."""
 
-    def check(row: Row) -> list[tuple[str, ...]] | PictureError:
+    def check(row: Row) -> list[tuple[str, ...]] | ImageError:
         try:
             of_files = zip(row.files, channels, strict=True)
             decoded = [decode(file, options, channels=n) for file, n in of_files]
-        except PictureError as error:
+        except ImageError as error:
             return error
         if pairs and (width := decoded[0].pixels.shape[1]) % 2:
             raise DataError(
@@ -156,8 +156,8 @@ def checked(
 
     damaged: dict[str, Any] = {}
     counts: list[collections.Counter[str]] = [collections.Counter() for _ in channels]
-    for i, found in enumerate(in_parallel(check, rows, "checking pictures")):
-        if not isinstance(found, PictureError):
+    for i, found in enumerate(in_parallel(check, rows, "checking images")):
+        if not isinstance(found, ImageError):
             for count, conversions in zip(counts, found, strict=True):
                 count.update(conversions)
         elif options.skip_bad:
@@ -168,16 +168,16 @@ def checked(
 
 
 def damaged_files(
-    rows: Sequence[Row], facts: Mapping[str, Any], options: PictureOptions
-) -> dict[int, PictureError]:
+    rows: Sequence[Row], facts: Mapping[str, Any], options: ImageOptions
+) -> dict[int, ImageError]:
     """Errors of rows with a damaged file, by index.
 
     Raises:
-      PictureError: there is one, and `options.skip_bad` is not set.
+      ImageError: there is one, and `options.skip_bad` is not set.
       DataError: all are damaged.
     """
     damaged = {
-        int(i): PictureError(rows[int(i)].files[which], why)
+        int(i): ImageError(rows[int(i)].files[which], why)
         for i, (which, why) in facts["damaged"].items()
     }
     if damaged and not options.skip_bad:

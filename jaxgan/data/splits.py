@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxgan.data.decode import PictureOptions
+from jaxgan.data.decode import ImageOptions
 from jaxgan.data.rows import Row
 from jaxgan.errors import DataError
 
@@ -31,7 +31,7 @@ def place(folder: Path, split: str, letter: str = "") -> tuple[Path, bool | None
 
 
 def part(
-    rows: Sequence[Row], held_out: bool | None, folder: Path, options: PictureOptions
+    rows: Sequence[Row], held_out: bool | None, folder: Path, options: ImageOptions
 ) -> list[Row]:
     """Rows that are held out, the others, or all."""
     if held_out is None:
@@ -39,7 +39,7 @@ def part(
     return held_out_rows(rows, folder, options) if held_out else other_rows(rows, folder, options)
 
 
-def held_out_rows(rows: Sequence[Row], folder: Path, options: PictureOptions) -> list[Row]:
+def held_out_rows(rows: Sequence[Row], folder: Path, options: ImageOptions) -> list[Row]:
     """Rows that are held out by the content of their first files.
 
     Raises:
@@ -56,7 +56,7 @@ def held_out_rows(rows: Sequence[Row], folder: Path, options: PictureOptions) ->
     return held_out
 
 
-def other_rows(rows: Sequence[Row], folder: Path, options: PictureOptions) -> list[Row]:
+def other_rows(rows: Sequence[Row], folder: Path, options: ImageOptions) -> list[Row]:
     """Rows that are not held out.
 
     Raises:
@@ -72,7 +72,7 @@ def other_rows(rows: Sequence[Row], folder: Path, options: PictureOptions) -> li
     return others
 
 
-def _is_held_out(row: Row, options: PictureOptions) -> bool:
+def _is_held_out(row: Row, options: ImageOptions) -> bool:
     return _place_in_order(row) < options.held_out
 
 

@@ -20,7 +20,7 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from jaxgan.data import mnist
-from jaxgan.data.pictures import Pictures
+from jaxgan.data.image_files import ImageFiles
 from jaxgan.errors import DataError
 from jaxgan.types import Examples
 
@@ -186,7 +186,7 @@ def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
     return tuple(features["label"].names)
 
 
-def pictures(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
+def image_files(builder: tfds.core.DatasetBuilder, split: str) -> ImageFiles:
     """Opens one split of a prepared set as lazily decoded images of any sizes.
 
     Args:
@@ -205,7 +205,7 @@ def pictures(builder: tfds.core.DatasetBuilder, split: str) -> Pictures:
     names = tuple(f"{builder.info.full_name}:{split}:{i}" for i in range(len(source)))
     fingerprint = hashlib.sha256(f"{builder.info.full_name} {split} {len(source)}".encode())
     channels = builder.info.features["image"].shape[-1]
-    return Pictures(names, channels, lambda i: source[i]["image"], fingerprint.hexdigest())
+    return ImageFiles(names, channels, lambda i: source[i]["image"], fingerprint.hexdigest())
 
 
 def _probe(host: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from jaxgan.data.pictures import Pictures, resized
+from jaxgan.data.image_files import ImageFiles, resized
 from jaxgan.data.rows import in_parallel
 from jaxgan.data.sampler import as_float
 from jaxgan.data.shuffle import shuffled
@@ -56,8 +56,8 @@ class Jitter:
 
     Example, the middle of an image, of which training takes a random square of the same size:
       >>> image = np.arange(16, dtype=np.uint8).reshape(4, 4, 1)
-      >>> pictures = Pictures(("a",), 1, lambda i: image, "none")
-      >>> middle = resized_examples({"x": pictures}, Jitter(4, 2, preprocess="crop"))
+      >>> files = ImageFiles(("a",), 1, lambda i: image, "none")
+      >>> middle = resized_examples({"x": files}, Jitter(4, 2, preprocess="crop"))
       >>> middle["x"][0, ..., 0].tolist()
       [[5, 6], [9, 10]]
     """
@@ -69,7 +69,7 @@ class Jitter:
 
 
 def translation_minibatches(
-    sets: Mapping[str, Pictures],
+    sets: Mapping[str, ImageFiles],
     *,
     paired: bool,
     batch_size: int,
@@ -129,7 +129,7 @@ def translation_minibatches(
 
 
 def resized_examples(
-    sets: Mapping[str, Pictures], jitter: Jitter, *, limit: int | None = None
+    sets: Mapping[str, ImageFiles], jitter: Jitter, *, limit: int | None = None
 ) -> Examples:
     """Images of every set, as in training but without chance, in memory: for evaluation.
 
@@ -149,30 +149,30 @@ def resized_examples(
         several sizes.
 
     Example:
-      >>> pictures = Pictures(("a", "b"), 1, lambda i: np.full((6, 8, 1), i, np.uint8), "none")
-      >>> images = resized_examples({"x": pictures}, Jitter(load_size=5, crop_size=4))
+      >>> files = ImageFiles(("a", "b"), 1, lambda i: np.full((6, 8, 1), i, np.uint8), "none")
+      >>> images = resized_examples({"x": files}, Jitter(load_size=5, crop_size=4))
       >>> images["x"].shape, images["x"][:, 0, 0, 0].tolist()
       ((2, 4, 4, 1), [0, 1])
     """
     n = min(map(len, sets.values()))
     n = n if limit is None else min(n, limit)
-    chosen = {name: _spread(n, len(pictures)) for name, pictures in sets.items()}
+    chosen = {name: _spread(n, len(image_files)) for name, image_files in sets.items()}
     crop = jitter.crop_size
     squares = jitter.preprocess == "resize_and_crop"
     fixed = dataclasses.replace(jitter, load_size=crop) if squares else jitter
 
-    def example(pictures: Pictures, i: int) -> np.ndarray:
-        picture = _scaled(pictures.read(i), fixed)
+    def example(image_files: ImageFiles, i: int) -> np.ndarray:
+        image = _scaled(image_files.read(i), fixed)
         if "crop" not in fixed.preprocess:
-            return picture
-        top, left = (room // 2 for room in _room(picture.shape[:2], pictures.names[i], crop))
-        return picture[top : top + crop, left : left + crop]
+            return image
+        top, left = (room // 2 for room in _room(image.shape[:2], image_files.names[i], crop))
+        return image[top : top + crop, left : left + crop]
 
     return {
         name: _stacked(
-            list(in_parallel(partial(example, pictures), chosen[name], "resizing images")), name
+            list(in_parallel(partial(example, image_files), chosen[name], "resizing images")), name
         )
-        for name, pictures in sets.items()
+        for name, image_files in sets.items()
     }
 
 
@@ -187,7 +187,7 @@ def _spread(n: int, size: int) -> list[int]:
 class _Examples:
     """Stream of this process's rows, as a random-access data source for grain."""
 
-    sets: Mapping[str, Pictures]
+    sets: Mapping[str, ImageFiles]
     paired: bool
     seed: int
     jitter: Jitter
@@ -202,38 +202,38 @@ class _Examples:
         minibatch, within = divmod(int(i), self.local_size)
         row = minibatch * self.batch_size + self.process * self.local_size + within
         example, sizes = {}, set()
-        for set_index, (name, pictures) in enumerate(self.sets.items()):
+        for set_index, (name, image_files) in enumerate(self.sets.items()):
             stream = 0 if self.paired else set_index
-            epoch, position = divmod(row, len(pictures))
-            index = int(shuffled(position, n=len(pictures), seed=self.seed + stream, epoch=epoch))
+            epoch, position = divmod(row, len(image_files))
+            index = int(
+                shuffled(position, n=len(image_files), seed=self.seed + stream, epoch=epoch)
+            )
             rng = np.random.Generator(
                 np.random.Philox(key=[self.seed, stream], counter=[0, 0, 0, row])
             )
-            picture = _scaled(pictures.read(index), self.jitter)
-            sizes.add(picture.shape[:2])
-            cropped = _cropped(picture, pictures.names[index], self.jitter, rng)
+            image = _scaled(image_files.read(index), self.jitter)
+            sizes.add(image.shape[:2])
+            cropped = _cropped(image, image_files.names[index], self.jitter, rng)
             example[name] = as_float(cropped)
         if self.paired and "crop" in self.jitter.preprocess:
-            _check_pair(pictures.names[index], sizes)
+            _check_pair(image_files.names[index], sizes)
         return example
 
 
-def _cropped(
-    picture: np.ndarray, name: str, jitter: Jitter, rng: np.random.Generator
-) -> np.ndarray:
+def _cropped(image: np.ndarray, name: str, jitter: Jitter, rng: np.random.Generator) -> np.ndarray:
     """A scaled image, cropped and mirrored at random."""
     if "crop" in jitter.preprocess:
         crop = jitter.crop_size
-        height, width = _room(picture.shape[:2], name, crop)
+        height, width = _room(image.shape[:2], name, crop)
         top, left = rng.integers(0, [height + 1, width + 1])
-        picture = picture[top : top + crop, left : left + crop]
-    return picture[:, ::-1] if jitter.x_flips and rng.random() < 0.5 else picture
+        image = image[top : top + crop, left : left + crop]
+    return image[:, ::-1] if jitter.x_flips and rng.random() < 0.5 else image
 
 
-def _scaled(picture: np.ndarray, jitter: Jitter) -> np.ndarray:
+def _scaled(image: np.ndarray, jitter: Jitter) -> np.ndarray:
     """An image resized as `jitter.preprocess` says, before the crop."""
-    height, width, _ = picture.shape
-    return resized(picture, _scaled_size((height, width), jitter))
+    height, width, _ = image.shape
+    return resized(image, _scaled_size((height, width), jitter))
 
 
 def _scaled_size(size: tuple[int, int], jitter: Jitter) -> tuple[int, int]:
@@ -296,27 +296,27 @@ def _read_ahead(examples: _Examples, first: int) -> Iterator[dict[str, np.ndarra
     return iter(rows.to_iter_dataset(options))
 
 
-def _check(sets: Mapping[str, Pictures], paired: bool, jitter: Jitter) -> None:
+def _check(sets: Mapping[str, ImageFiles], paired: bool, jitter: Jitter) -> None:
     smallest = jitter.crop_size if jitter.preprocess.endswith("and_crop") else 1
     if jitter.crop_size < 1 or jitter.load_size < smallest:
         raise DataError(
             f"the load size is {jitter.load_size} and the crop size {jitter.crop_size}; expected a "
             "crop of at least 1 and at most the load size"
         )
-    lengths = {name: len(pictures) for name, pictures in sets.items()}
+    lengths = {name: len(image_files) for name, image_files in sets.items()}
     if paired and len(set(lengths.values())) > 1:
         raise DataError(f"there are {lengths} images; pairs need equal numbers")
     _check_sizes(sets, paired, jitter)
 
 
-def _check_sizes(sets: Mapping[str, Pictures], paired: bool, jitter: Jitter) -> None:
+def _check_sizes(sets: Mapping[str, ImageFiles], paired: bool, jitter: Jitter) -> None:
     """Raises a `DataError` for what would be found in the middle of training.
 
     Images of other sources than files have no sizes to check.
     """
     scaled = {
-        name: [_scaled_size(size, jitter) for size in pictures.sizes]
-        for name, pictures in sets.items()
+        name: [_scaled_size(size, jitter) for size in image_files.sizes]
+        for name, image_files in sets.items()
     }
     if "crop" not in jitter.preprocess:
         for name, sizes in scaled.items():

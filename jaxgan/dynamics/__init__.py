@@ -12,6 +12,6 @@ from jaxgan.dynamics.field import vector_field as vector_field
 from jaxgan.dynamics.field import vjp as vjp
 from jaxgan.dynamics.path import Path as Path
 from jaxgan.dynamics.path import path_angle as path_angle
-from jaxgan.dynamics.pictures import draw_field as draw_field
-from jaxgan.dynamics.pictures import draw_path as draw_path
-from jaxgan.dynamics.pictures import draw_spectrum as draw_spectrum
+from jaxgan.dynamics.plots import draw_field as draw_field
+from jaxgan.dynamics.plots import draw_path as draw_path
+from jaxgan.dynamics.plots import draw_spectrum as draw_spectrum

@@ -68,7 +68,7 @@ class R3GANGenerator(nn.Module):
 
     Between stages, a 1 x 1 convolution changes the width, and bilinear upsampling doubles the
     sides. In training the output is linear, as in the authors' code; in evaluation it is clipped to
-    [-1, 1], as their pictures are.
+    [-1, 1], as their images are.
 
     Attributes:
       image_shape: `(height, width, channels)`.

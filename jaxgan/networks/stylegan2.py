@@ -73,7 +73,7 @@ class StyleGAN2Generator(nn.Module):
     the coarser ones, upsampled. In training, noise and style mixing have keys per example; the
     running mean of w is model state. In evaluation the noise is a constant map per layer, and w is
     moved towards its mean (truncation). The image is linear in training, as in the authors' code,
-    and clipped to [-1, 1] in evaluation, as their pictures are.
+    and clipped to [-1, 1] in evaluation, as their images are.
 
     Attributes:
       image_shape: `(height, width, channels)`.

@@ -9,8 +9,8 @@ from jaxgan.runs.config.experiment import Config as Config
 from jaxgan.runs.config.experiment import Experiment as Experiment
 from jaxgan.runs.config.experiment import Translation as Translation
 from jaxgan.runs.config.experiment import flag as flag
-from jaxgan.runs.config.image_files import PictureFlags as PictureFlags
-from jaxgan.runs.config.image_files import SizedPictureFlags as SizedPictureFlags
+from jaxgan.runs.config.image_flags import ImageFlags as ImageFlags
+from jaxgan.runs.config.image_flags import SizedImageFlags as SizedImageFlags
 from jaxgan.runs.config.presets import Preset as Preset
 from jaxgan.runs.config.presets import with_preset as with_preset
 from jaxgan.runs.config.training_config import TrainingConfig as TrainingConfig

@@ -78,7 +78,7 @@ def load_run(
         config = dataclasses.replace(config, data_dir=str(data_dir))
     elif is_file and with_data and getattr(config, "data", None) == "folder":
         raise RunError(
-            f"{directory} is a model of the pictures in a folder, {record['data']['name']}; give "
+            f"{directory} is a model of the images in a folder, {record['data']['name']}; give "
             "--data-dir, that folder"
         )
     data = config.load_data() if with_data else _blank_data(directory, config, record)

@@ -96,21 +96,21 @@ class Sample(CheckpointArguments):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(DataArguments):
-    """Evaluate a run, or compare two folders of pictures: print one record per line.
+    """Evaluate a run, or compare two folders of images: print one record per line.
 
     A run's samples are compared with the real examples of its evaluation. With a second folder,
-    RUN is a folder of generated pictures, and the second one holds the real pictures.
+    RUN is a folder of generated images, and the second one holds the real images.
     """
 
     real: Annotated[Positional[Path | None], arg(metavar="[REAL]")] = None
-    """Folder of real pictures, if RUN is a folder of generated ones."""
+    """Folder of real images, if RUN is a folder of generated ones."""
     metrics: tuple[str, ...] = ()
     """Names of metrics, such as fid, kid, prdc, swd, ms_ssim and memorization (an unknown
     name lists all); by default those that the run evaluates."""
     num_samples: int | None = None
-    """Number of samples; by default as in the run's evaluations. For folders, all pictures."""
+    """Number of samples; by default as in the run's evaluations. For folders, all images."""
     size: str | None = None
-    """Folders: size in pixels that all pictures are scaled to and cut in the centre, N or
+    """Folders: size in pixels that all images are scaled to and cut in the centre, N or
     HEIGHTxWIDTH; by default each keeps its own."""
     skip_bad: bool = False
     """Folders: leave out files that cannot be read, instead of ending with an error."""

@@ -5,7 +5,7 @@ import numpy as np
 
 from jaxgan import dynamics
 from jaxgan.data.decode import SUFFIXES
-from jaxgan.dynamics.pictures import save_picture
+from jaxgan.dynamics.plots import save_plot
 from jaxgan.errors import RunError
 from jaxgan.runs.command_line import arguments
 from jaxgan.runs.commands.restore import restore
@@ -34,7 +34,7 @@ def spectrum(args: arguments.Spectrum) -> None:
         )
     except ValueError as error:
         raise RunError(f"--num: {error}") from None
-    save_picture(args.out, lambda ax: dynamics.draw_spectrum(ax, {f"step {run.step}": found}))
+    save_plot(args.out, lambda ax: dynamics.draw_spectrum(ax, {f"step {run.step}": found}))
     np.savez(args.out.with_suffix(".npz"), values=found.values, residuals=found.residuals)
     real, imaginary = found.values.real, np.abs(found.values.imag)
     print(

@@ -1,4 +1,4 @@
-"""Command that measures: a run, or a folder of pictures against another one."""
+"""Command that measures: a run, or a folder of images against another one."""
 
 import dataclasses
 import json
@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from jaxgan import evaluation, features
-from jaxgan.data import PictureOptions, Pictures, load_folder
-from jaxgan.errors import PictureError, RunError
+from jaxgan.data import ImageFiles, ImageOptions, load_folder
+from jaxgan.errors import ImageError, RunError
 from jaxgan.evaluation import Evaluation
 from jaxgan.metrics import Records
 from jaxgan.runs.command_line import arguments
 from jaxgan.runs.commands.restore import restore
-from jaxgan.runs.config.image_files import parse_size
+from jaxgan.runs.config.image_flags import parse_size
 from jaxgan.runs.directory.files import check_place, write_atomically
 from jaxgan.runs.run import Run
 from jaxgan.runs.session.session import has_metrics
 
 
 def evaluate(args: arguments.Evaluate) -> None:
-    """Evaluates a run or a folder of pictures, prints the records, and writes them if asked to.
+    """Evaluates a run or a folder of images, prints the records, and writes them if asked to.
 
     Raises:
       UserError: an error of `load_run` or `load_folder`, unknown features or metrics, or the
@@ -81,7 +81,7 @@ def _evaluated_run(args: arguments.Evaluate) -> list[dict[str, Any]]:
 
 
 def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
-    """Records of a folder of generated pictures against a folder of real ones."""
+    """Records of a folder of generated images against a folder of real ones."""
     assert args.real is not None
     for folder in (args.run, args.real):
         if (folder / "config.json").exists():
@@ -113,46 +113,46 @@ def _evaluated_folder(args: arguments.Evaluate) -> dict[str, Any]:
     for name, metric in zip(names, measures, strict=True):
         _check_enough(args.run, generated, name, metric.min_generated)
         _check_enough(args.real, real, name, metric.min_real)
-    records = evaluation.of_pictures(
+    records = evaluation.of_image_files(
         measures, real=real, generated=generated, limit=args.num_samples
     )
     return {"title": f"{args.run} against {args.real}", "real": str(args.real), "records": records}
 
 
-def _opened_folders(args: arguments.Evaluate, real_folder: Path) -> tuple[Pictures, Pictures]:
-    """Real and generated pictures, with equal numbers of channels."""
-    options = PictureOptions(size=parse_size(args.size), skip_bad=args.skip_bad)
+def _opened_folders(args: arguments.Evaluate, real_folder: Path) -> tuple[ImageFiles, ImageFiles]:
+    """Real and generated images, with equal numbers of channels."""
+    options = ImageOptions(size=parse_size(args.size), skip_bad=args.skip_bad)
     try:
         real, generated = (load_folder(folder, options) for folder in (real_folder, args.run))
-    except PictureError as error:
+    except ImageError as error:
         raise error.with_flag() from None
     if real.channels != generated.channels:  # features of grey and of colour are not comparable
         colour = dataclasses.replace(options, channels=3)
         real, generated = (load_folder(folder, colour) for folder in (real_folder, args.run))
-    for folder, pictures in ((real_folder, real), (args.run, generated)):
-        if pictures.left_out:
-            names = ", ".join(pictures.left_out)
+    for folder, image_files in ((real_folder, real), (args.run, generated)):
+        if image_files.left_out:
+            names = ", ".join(image_files.left_out)
             print(f"{folder}: left out, since they cannot be read: {names}")
     if args.size is None and len(sizes := _first_sizes(real, generated)) > 1:
         print(
-            f"WARNING: the pictures have different sizes, such as {' and '.join(sizes[:2])} "
+            f"WARNING: the images have different sizes, such as {' and '.join(sizes[:2])} "
             "pixels, which features see; give one size to all, such as --size 64"
         )
     return real, generated
 
 
-def _check_enough(folder: Path, pictures: Pictures, name: str, least: int) -> None:
-    """Raises a `RunError` if there are too few pictures for a metric."""
-    if len(pictures) < least:
+def _check_enough(folder: Path, image_files: ImageFiles, name: str, least: int) -> None:
+    """Raises a `RunError` if there are too few images for a metric."""
+    if len(image_files) < least:
         raise RunError(
-            f"{folder} has {len(pictures)} pictures, and {name} needs at least {least}; choose "
+            f"{folder} has {len(image_files)} images, and {name} needs at least {least}; choose "
             "others by --metrics"
         )
 
 
-def _first_sizes(*sets: Pictures) -> list[str]:
-    """Different sizes among the first pictures of some folders."""
-    shapes = [pictures.read(i).shape for pictures in sets for i in range(min(len(pictures), 8))]
+def _first_sizes(*sets: ImageFiles) -> list[str]:
+    """Different sizes among the first images of some folders."""
+    shapes = [one.read(i).shape for one in sets for i in range(min(len(one), 8))]
     return list(dict.fromkeys(f"{height} x {width}" for height, width, _ in shapes))
 
 

@@ -68,9 +68,9 @@ def project(args: arguments.Project) -> None:
     check_place(args.out, endings=SUFFIXES)
     run = restore(args)
     if run.game.conditions and args.label is None:
-        raise RunError(f"{args.run} is conditional; give --label, the class of the pictures")
-    folder = latent.open_pictures(run, args.input)
-    inputs = latent.read_pictures(folder)
+        raise RunError(f"{args.run} is conditional; give --label, the class of the images")
+    folder = latent.open_images(run, args.input)
+    inputs = latent.read_images(folder)
     n = len(inputs)
     starts = run.latents(args.restarts * n, seed=args.seed).reshape(args.restarts, n, -1)
     decode = _decoder(run, n, args.label)

@@ -14,15 +14,15 @@ from rich.table import Table
 
 from jaxgan import images, latent_space
 from jaxgan.data import (
-    PictureOptions,
-    Pictures,
+    ImageFiles,
+    ImageOptions,
     as_float,
     conversions_in_words,
     load_folder,
     shuffled,
 )
 from jaxgan.data.decode import SUFFIXES
-from jaxgan.errors import PictureError, RunError
+from jaxgan.errors import ImageError, RunError
 from jaxgan.parallel import multihost
 from jaxgan.runs.command_line import arguments
 from jaxgan.runs.commands.restore import restore, training_images
@@ -61,10 +61,10 @@ def encode(args: arguments.Encode) -> None:
     """
     check_place(args.out, endings={".npz"})
     run = restore(args)
-    pictures = open_pictures(run, args.input, skip_bad=args.skip_bad)
-    codes = run.encode(read_pictures(pictures))
+    image_files = open_images(run, args.input, skip_bad=args.skip_bad)
+    codes = run.encode(read_images(image_files))
     with args.out.open("wb") as file:  # NumPy would append .npz to other spellings of it
-        np.savez_compressed(file, names=np.array(file_names(pictures)), codes=codes)
+        np.savez_compressed(file, names=np.array(file_names(image_files)), codes=codes)
     print(
         f"{args.out}: codes {codes.shape} of {len(codes)} images by {args.run} at step {run.step}"
     )
@@ -138,8 +138,8 @@ def anomalies(args: arguments.Anomalies) -> None:
     """
     check_place(args.out, endings={".json"})
     run = _restore(args, with_data=True)
-    pictures = open_pictures(run, args.input, skip_bad=args.skip_bad)
-    inputs = read_pictures(pictures)
+    image_files = open_images(run, args.input, skip_bad=args.skip_bad)
+    inputs = read_images(image_files)
     training = as_float(training_images(run)[: latent_space.NUM_NORMAL])
     normal = jnp.asarray(run.encode(training))
     compute_scores = lambda x: _batched(
@@ -157,10 +157,10 @@ def anomalies(args: arguments.Anomalies) -> None:
             f"{kind}_share_above": float(np.mean(held_out_scores[kind] > values[i]))
             for kind, values in scores.items()
         }
-        for i, name in enumerate(file_names(pictures))
+        for i, name in enumerate(file_names(image_files))
     ]
     records.sort(key=lambda record: -record[args.score])
-    content = {"run": str(args.run), "step": run.step, "pictures": records}
+    content = {"run": str(args.run), "step": run.step, "images": records}
     write_atomically(args.out, json.dumps(content, indent=2) + "\n")
     table = Table("image", *latent_space.ANOMALY_SCORES, "held-out images above")
     for record in records[:TABLE_ROWS]:
@@ -191,7 +191,7 @@ def input_images(run: Run, folder: Path | None, num: int | None, seed: int) -> n
     if num is not None and num < 1:
         raise RunError(f"--num is {num}, expected at least 1")
     if folder is not None:
-        return read_pictures(open_pictures(run, folder), num)
+        return read_images(open_images(run, folder), num)
     held_out = _held_out(run)
     rows = shuffled(np.arange(len(held_out)), n=len(held_out), seed=seed, epoch=0)
     return held_out[rows[:num]]
@@ -213,14 +213,14 @@ def save_pairs(path: Path, above: np.ndarray, below: np.ndarray) -> int:
     return len(above)
 
 
-def open_pictures(run: Run, folder: Path, *, skip_bad: bool | None = None) -> Pictures:
+def open_images(run: Run, folder: Path, *, skip_bad: bool | None = None) -> ImageFiles:
     """Images of a folder in the shape of the run's images, resized as its training images were.
 
     `skip_bad` is the flag of the command, `None` if it has none.
     """
     height, width, channels = run.experiment.sample_batch(1)["image"].shape[1:]
     record = run.record["data"]
-    options = PictureOptions(
+    options = ImageOptions(
         size=(height, width),
         channels=1 if channels == 1 else 3,
         resize=record.get("resize", "cover"),
@@ -228,26 +228,26 @@ def open_pictures(run: Run, folder: Path, *, skip_bad: bool | None = None) -> Pi
         skip_bad=bool(skip_bad),
     )
     try:
-        pictures = load_folder(folder, options)
-    except PictureError as error:
+        image_files = load_folder(folder, options)
+    except ImageError as error:
         if skip_bad is None:
             raise
         raise error.with_flag() from None
-    if pictures.conversions:
-        print(f"{folder}: converted: {conversions_in_words(pictures.conversions)}")
-    if pictures.left_out:
-        print(f"{folder}: left out, since they cannot be read: {', '.join(pictures.left_out)}")
-    return pictures
+    if image_files.conversions:
+        print(f"{folder}: converted: {conversions_in_words(image_files.conversions)}")
+    if image_files.left_out:
+        print(f"{folder}: left out, since they cannot be read: {', '.join(image_files.left_out)}")
+    return image_files
 
 
-def read_pictures(pictures: Pictures, num: int | None = None) -> np.ndarray:
+def read_images(image_files: ImageFiles, num: int | None = None) -> np.ndarray:
     """The first images, or all."""
-    return np.stack([as_float(pictures.read(i)) for i in range(len(pictures))[:num]])
+    return np.stack([as_float(image_files.read(i)) for i in range(len(image_files))[:num]])
 
 
-def file_names(pictures: Pictures) -> list[str]:
+def file_names(image_files: ImageFiles) -> list[str]:
     """Paths of the files in their folder."""
-    pairs = zip(pictures.names, pictures.files, strict=True)
+    pairs = zip(image_files.names, image_files.files, strict=True)
     return [f"{name}{file.suffix}" for name, file in pairs]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from rich.progress import track
 
 from jaxgan import images
-from jaxgan.data import PictureOptions, Pictures, as_float, conversions_in_words, load_folder
-from jaxgan.errors import PictureError, RunError
+from jaxgan.data import ImageFiles, ImageOptions, as_float, conversions_in_words, load_folder
+from jaxgan.errors import ImageError, RunError
 from jaxgan.runs.command_line import arguments
 from jaxgan.runs.commands.restore import check_origin, restore
 from jaxgan.runs.config.experiment import Translation
@@ -32,16 +32,16 @@ def translate(args: arguments.Translate) -> None:
     if not run.experiment.translations:
         raise RunError(f"{args.run} is a run of an experiment that does not translate images")
     translation = programs.translation_of(run, args.direction)
-    pictures = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
-    outputs = _outputs(args, pictures)
+    image_files = _inputs(args, translation.channels, run.record["data"].get("background", "white"))
+    outputs = _outputs(args, image_files)
     if args.side is not None:
-        _check_halves(pictures)
+        _check_halves(image_files)
     make_folder(args.out)
     _check_translations(args, run)
     apply = jax.jit(translation.apply)  # recompiled for every size
     pairs = 0
-    for i in track(range(len(pictures)), "translating"):
-        image = as_float(_half(pictures.read(i), args.side))
+    for i in track(range(len(image_files)), "translating"):
+        image = as_float(_half(image_files.read(i), args.side))
         height, width, _ = image.shape
         pairs += width == 2 * height
         padding = [(0, _supported(side, translation) - side) for side in (height, width)]
@@ -50,12 +50,12 @@ def translate(args: arguments.Translate) -> None:
         make_folder(outputs[i].parent)
         images.save_grid(outputs[i], output[None], margin=0)
     print(
-        f"{args.out}: {len(pictures)} images of {args.input} translated by {args.run} at step "
+        f"{args.out}: {len(image_files)} images of {args.input} translated by {args.run} at step "
         f"{run.step}"
         + (f", their {args.side} halves" if args.side else "")
-        + _what_was_done(pictures)
+        + _what_was_done(image_files)
     )
-    if pairs == len(pictures):
+    if pairs == len(image_files):
         print(
             "all images are twice as wide as high, and were translated as a whole; if they are "
             "pairs side by side, give --side left or --side right"
@@ -68,28 +68,28 @@ def _check_translations(args: arguments.Translate, run: Run) -> None:
     check_origin(args.out, "translations", run, {"direction": direction, "side": args.side})
 
 
-def _inputs(args: arguments.Translate, channels: int, background: str) -> Pictures:
+def _inputs(args: arguments.Translate, channels: int, background: str) -> ImageFiles:
     """The images to translate, with the number of channels of the training images."""
     assert channels in (1, 3)
-    options = PictureOptions(
+    options = ImageOptions(
         channels=1 if channels == 1 else 3,
         background=args.background or background,
         skip_bad=args.skip_bad,
     )
     try:
         return load_folder(args.input, options)
-    except PictureError as error:
+    except ImageError as error:
         raise error.with_flag() from None
 
 
-def _outputs(args: arguments.Translate, pictures: Pictures) -> list[Path]:
+def _outputs(args: arguments.Translate, image_files: ImageFiles) -> list[Path]:
     """Files to write, none of them an input, and no two of them the same."""
     if args.out.resolve() == (args.input if args.input.is_dir() else args.input.parent).resolve():
         raise RunError(f"--out is the folder of --input, {args.out}; choose another")
-    outputs = [args.out / f"{name}.png" for name in pictures.names]
-    inputs = {file.resolve() for file in pictures.files}
+    outputs = [args.out / f"{name}.png" for name in image_files.names]
+    inputs = {file.resolve() for file in image_files.files}
     first: dict[Path, Path] = {}
-    for file, output in zip(pictures.files, outputs, strict=True):
+    for file, output in zip(image_files.files, outputs, strict=True):
         if output.resolve() in inputs:
             raise RunError(f"{output} is an input, and would be overwritten; choose another --out")
         if output in first:
@@ -106,9 +106,9 @@ def _supported(side: int, translation: Translation) -> int:
     return full + -full % translation.multiple
 
 
-def _check_halves(pictures: Pictures) -> None:
+def _check_halves(image_files: ImageFiles) -> None:
     """Raises a `RunError` if an image has an odd width, and so no halves."""
-    for file, (_, width) in zip(pictures.files, pictures.sizes, strict=True):
+    for file, (_, width) in zip(image_files.files, image_files.sizes, strict=True):
         if width % 2:
             raise RunError(
                 f"{file} is {width} pixels wide, and pairs side by side have an even width: cut or "
@@ -116,18 +116,18 @@ def _check_halves(pictures: Pictures) -> None:
             )
 
 
-def _half(picture: np.ndarray, side: str | None) -> np.ndarray:
+def _half(image: np.ndarray, side: str | None) -> np.ndarray:
     """The left or right half of an image, or all of it."""
     if side is None:
-        return picture
-    return np.split(picture, 2, axis=1)[side == "right"]
+        return image
+    return np.split(image, 2, axis=1)[side == "right"]
 
 
-def _what_was_done(pictures: Pictures) -> str:
+def _what_was_done(image_files: ImageFiles) -> str:
     """What was converted and left out, as the end of a sentence; empty if nothing was."""
     words = ""
-    if pictures.conversions:
-        words += f"; converted: {conversions_in_words(pictures.conversions)}"
-    if pictures.left_out:
-        words += f"; left out, since they cannot be read: {', '.join(pictures.left_out)}"
+    if image_files.conversions:
+        words += f"; converted: {conversions_in_words(image_files.conversions)}"
+    if image_files.left_out:
+        words += f"; left out, since they cannot be read: {', '.join(image_files.left_out)}"
     return words

@@ -1,4 +1,4 @@
-"""Tables and pictures of several runs: means over seeds with their standard errors."""
+"""Tables and grids of several runs: means over seeds with their standard errors."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -48,9 +48,9 @@ def _in_words(values: Sequence[float]) -> str:
     return f"{mean:.4g}" if math.isnan(error) else f"{mean:.4g} ± {error:.2g}"
 
 
-def save_side_by_side(path: Path, pictures: Sequence[Path], *, columns: int = 5) -> None:
+def save_side_by_side(path: Path, image_files: Sequence[Path], *, columns: int = 5) -> None:
     """Writes images of equal sizes into one, row by row; none if there are none."""
-    images = [_read(picture) for picture in pictures]
+    images = [_read(file) for file in image_files]
     if not images:
         return
     width, height = images[0].size

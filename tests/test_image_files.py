@@ -17,13 +17,13 @@ from PIL import EpsImagePlugin, Image, ImageOps
 
 from experiments import autoencoder, mnist, pix2pix, translation
 from jaxgan import data
-from jaxgan.data import PictureOptions, cache, load_folder
+from jaxgan.data import ImageOptions, cache, load_folder
 from jaxgan.data.decode import DEFAULTS, decode, read_header
 from jaxgan.data.translation import Jitter, resized_examples
-from jaxgan.errors import DataError, PictureError
-from jaxgan.runs import Config, SizedPictureFlags, cli
+from jaxgan.errors import DataError, ImageError
+from jaxgan.runs import Config, SizedImageFlags, cli
 from jaxgan.runs.config.experiment import resumable_fields
-from jaxgan.runs.config.image_files import parse_size
+from jaxgan.runs.config.image_flags import parse_size
 from tests.support import command, exit_status, size_of, write_images
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n0 0 8 8 rectfill\nshowpage\n%%EOF\n"
@@ -91,17 +91,17 @@ def by_hand(colour: np.ndarray, alpha: np.ndarray, background: tuple[int, int, i
 def test_alpha_is_composited(tmp_path, name, background):
     rgba = noise(channels=4)
     file = saved(tmp_path / "rgba.png", Image.fromarray(rgba))
-    found = decode(file, PictureOptions(background=name), channels=3)
+    found = decode(file, ImageOptions(background=name), channels=3)
     expected = by_hand(rgba[..., :3], rgba[..., 3], background)
     assert np.abs(found.pixels - expected).max() <= 1  # of ties
     assert np.mean(found.pixels != expected) < 0.01
     assert found.conversions == (f"alpha composited on {name}",)
     grey = np.repeat(rgba[..., :1], 3, axis=-1)
     file = saved(tmp_path / "la.png", Image.fromarray(rgba[..., [0, 3]], "LA"))
-    found = decode(file, PictureOptions(background=name), channels=3)
+    found = decode(file, ImageOptions(background=name), channels=3)
     assert np.abs(found.pixels - by_hand(grey, rgba[..., 3], background)).max() <= 1
     # Grey on a colour is a colour.
-    assert read_header(file, PictureOptions(background=name)).grey == (name == "white")
+    assert read_header(file, ImageOptions(background=name)).grey == (name == "white")
 
 
 def test_opaque_alpha_is_no_conversion(tmp_path):
@@ -124,7 +124,7 @@ def test_palettes(tmp_path):
     assert found.conversions == ("from a palette",)
     assert not read_header(file).grey
     file = saved(tmp_path / "b.png", palette, transparency=1)
-    found = decode(file, PictureOptions(background="black"), channels=3)
+    found = decode(file, ImageOptions(background="black"), channels=3)
     np.testing.assert_array_equal(found.pixels, np.where(expected == [0, 255, 0], 0, expected))
     assert found.conversions == ("from a palette", "alpha composited on black")
     palette.putpalette([9, 9, 9, 100, 100, 100, 200, 200, 200])
@@ -174,7 +174,7 @@ def test_16_bits_of_colour_and_with_a_transparent_value(tmp_path):
     grey = values[..., 0]
     chunk = (b"tRNS", struct.pack(">H", int(grey[2, 3])))
     (tmp_path / "b.png").write_bytes(png(grey, chunk))
-    found = decode(tmp_path / "b.png", PictureOptions(background="#505050"), channels=1)
+    found = decode(tmp_path / "b.png", ImageOptions(background="#505050"), channels=1)
     expected = np.where(grey == grey[2, 3], 0x50, np.round(grey / 257))
     np.testing.assert_array_equal(found.pixels[..., 0], expected)
     assert found.conversions == ("from 16 bits", "alpha composited on #505050")
@@ -228,7 +228,7 @@ def test_options_that_are_wrong():
         ({"held_out": 0.0}, "expected between 0 and 1"),
     ):
         with pytest.raises(DataError, match=message):
-            PictureOptions(**fields)
+            ImageOptions(**fields)
     assert (parse_size(None), parse_size("7"), parse_size("7x9")) == (None, (7, 7), (7, 9))
     for text in ("0", "7x", "x7", "7*9", "-3", "7x9x3", "a"):
         with pytest.raises(DataError, match="expected N or HEIGHTxWIDTH"):
@@ -247,7 +247,7 @@ def test_a_uniform_image_stays_uniform(tmp_path, resize, channels):
         image = Image.new("RGB", (width, height), "#3c7")
         file = saved(tmp_path / f"{i}.png", image)
         for size in SIZES:
-            options = PictureOptions(size=size, resize=resize, background="#3c7")
+            options = ImageOptions(size=size, resize=resize, background="#3c7")
             pixels = decode(file, options, channels=channels).pixels
             assert pixels.shape == (*size, channels)
             assert (pixels == pixels[0, 0]).all()
@@ -264,7 +264,7 @@ def test_resized_as_by_pillow(tmp_path):
                 ("contain", ImageOps.pad(image, turned_size, bicubic, "#123456")),
                 ("stretch", image.resize(turned_size, bicubic)),
             ):
-                options = PictureOptions(size=size, resize=resize, background="#123456")
+                options = ImageOptions(size=size, resize=resize, background="#123456")
                 found = decode(file, options, channels=3)
                 np.testing.assert_array_equal(found.pixels, np.asarray(expected))
                 assert found.conversions == (f"resized by {resize}",)
@@ -273,12 +273,12 @@ def test_resized_as_by_pillow(tmp_path):
 def test_without_scaling_cover_is_the_centre_and_contain_a_frame(tmp_path):
     pixels = noise(12, 30)
     file = saved(tmp_path / "a.png", Image.fromarray(pixels))
-    cover = decode(file, PictureOptions(size=(12, 10)), channels=3).pixels
+    cover = decode(file, ImageOptions(size=(12, 10)), channels=3).pixels
     np.testing.assert_array_equal(cover, pixels[:, 10:20])
-    options = PictureOptions(size=(20, 30), resize="contain", background="black")
+    options = ImageOptions(size=(20, 30), resize="contain", background="black")
     contain = decode(file, options, channels=3).pixels
     np.testing.assert_array_equal(contain, np.pad(pixels, [(4, 4), (0, 0), (0, 0)]))
-    assert decode(file, PictureOptions(size=(12, 30)), channels=3).conversions == ()
+    assert decode(file, ImageOptions(size=(12, 30)), channels=3).conversions == ()
 
 
 def test_thin_lines_are_antialiased(tmp_path):
@@ -286,7 +286,7 @@ def test_thin_lines_are_antialiased(tmp_path):
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, ::2] = 255
     file = saved(tmp_path / "a.png", Image.fromarray(stripes))
-    pixels = decode(file, PictureOptions(size=(16, 16)), channels=1).pixels
+    pixels = decode(file, ImageOptions(size=(16, 16)), channels=1).pixels
     assert np.abs(pixels[:, 2:-2].astype(int) - 127.5).max() < 3
 
 
@@ -301,7 +301,7 @@ def test_sizes_that_differ_need_a_size(tmp_path):
         match=r"z\.png has 7 x 8 pixels .height x width. and 000\.png has 6 x 8; .*--size",
     ):
         data.load("folder", data_dir=tmp_path)
-    found = data.load("folder", data_dir=tmp_path, pictures=PictureOptions(size=(4, 4)))
+    found = data.load("folder", data_dir=tmp_path, image_options=ImageOptions(size=(4, 4)))
     assert found.image_shape == (4, 4, 3)
     assert found.record["conversions"] == {"rotated by EXIF": 1, "resized by cover": 8}
 
@@ -315,7 +315,7 @@ def test_channels_of_a_folder(tmp_path):
     found = data.load("folder", data_dir=tmp_path)
     assert found.image_shape == (6, 8, 3)
     assert found.record["conversions"] == {"grey made RGB": 5}
-    grey = data.load("folder", data_dir=tmp_path, pictures=PictureOptions(channels=1))
+    grey = data.load("folder", data_dir=tmp_path, image_options=ImageOptions(channels=1))
     assert grey.image_shape == (6, 8, 1)
     assert grey.record["conversions"] == {"colour made grey": 1}
     assert "converted: 1 colour made grey" in grey.source
@@ -362,40 +362,40 @@ def test_bad_files(tmp_path, kind, monkeypatch):
     numbered(tmp_path / "good" / "test", 2, start=9)
     shutil.copytree(tmp_path / "good", tmp_path / "bad")
     file = write_bad(tmp_path / "bad" / "train", kind)
-    options = PictureOptions(size=(6, 8))
+    options = ImageOptions(size=(6, 8))
     for load in (
-        lambda options: data.load("folder", data_dir=tmp_path / "bad", pictures=options),
+        lambda options: data.load("folder", data_dir=tmp_path / "bad", image_options=options),
         lambda options: load_folder(tmp_path / "bad" / "train", options),
     ):
-        with pytest.raises(PictureError) as error:
+        with pytest.raises(ImageError) as error:
             load(options)
         message = str(error.value)
         assert message.startswith(f"{file} cannot be read: ")
         assert BAD[kind] in message
         assert "\n" not in message
-    skip = PictureOptions(size=(6, 8), skip_bad=True)
-    good = data.load("folder", data_dir=tmp_path / "good", pictures=options)
+    skip = ImageOptions(size=(6, 8), skip_bad=True)
+    good = data.load("folder", data_dir=tmp_path / "good", image_options=options)
     for _ in ("decoded", "from the cache"):
-        found = data.load("folder", data_dir=tmp_path / "bad", pictures=skip)
+        found = data.load("folder", data_dir=tmp_path / "bad", image_options=skip)
         np.testing.assert_array_equal(found.train["image"], good.train["image"])
         assert found.fingerprint == good.fingerprint
         assert found.record["left_out"] == [file.name]
         assert "left out: 1 that cannot be read" in found.source
     pictures = load_folder(tmp_path / "bad" / "train", skip)
     assert (len(pictures), pictures.left_out) == (4, (file.name,))
-    with pytest.raises(PictureError):  # the cache does not hide it
-        data.load("folder", data_dir=tmp_path / "bad", pictures=options)
+    with pytest.raises(ImageError):  # the cache does not hide it
+        data.load("folder", data_dir=tmp_path / "bad", image_options=options)
 
 
 def test_nothing_but_bad_files(tmp_path):
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
         write_bad(tmp_path / split, "truncated")
-    options = PictureOptions(size=(6, 8), skip_bad=True)
+    options = ImageOptions(size=(6, 8), skip_bad=True)
     with pytest.raises(
         DataError, match=r"none of 1 image files can be read; the first: .*truncated"
     ):
-        data.load("folder", data_dir=tmp_path, pictures=options)
+        data.load("folder", data_dir=tmp_path, image_options=options)
     with pytest.raises(DataError, match="none of 1 image files can be read"):
         load_folder(tmp_path / "train", options)
 
@@ -432,7 +432,7 @@ def test_names_are_equal_in_both_forms_of_unicode(tmp_path):
     for form, start in (("NFC", 0), ("NFD", 5)):
         numbered(tmp_path / unicodedata.normalize(form, "Äpfel"), 5, start=start)
     numbered(tmp_path / "Birnen", 20, start=50)
-    found = data.load("folder", data_dir=tmp_path, pictures=PictureOptions(held_out=0.4))
+    found = data.load("folder", data_dir=tmp_path, image_options=ImageOptions(held_out=0.4))
     assert found.classes == ("Birnen", unicodedata.normalize("NFC", "Äpfel"))
     both = np.concatenate([found.train["label"], found.test["label"]])
     assert np.bincount(both).tolist() == [20, 10]
@@ -479,7 +479,7 @@ def test_layouts_that_are_wrong(tmp_path):
     with pytest.raises(DataError, match="has test/ and no train/"):
         data.load("folder", data_dir=tmp_path / "b")
     with pytest.raises(DataError, match="flags of image files are for --data folder"):
-        data.load("digits", pictures=PictureOptions(size=(8, 8)))
+        data.load("digits", image_options=ImageOptions(size=(8, 8)))
 
 
 @pytest.mark.parametrize("letter", "AB")
@@ -515,7 +515,7 @@ def test_files_that_are_left_out_have_paths(tmp_path):
         numbered(tmp_path / "train" / name, 2, shape=(6, 16, 3))
         (tmp_path / "train" / name / "bad.jpg").write_bytes(b"hello")
     numbered(tmp_path / "test", 1, start=9, shape=(6, 16, 3))
-    a, _ = data.load_pairs(tmp_path, "train", options=PictureOptions(skip_bad=True))
+    a, _ = data.load_pairs(tmp_path, "train", options=ImageOptions(skip_bad=True))
     assert a.left_out == ("train/a/bad.jpg", "train/b/bad.jpg")
 
 
@@ -524,7 +524,7 @@ def test_sizes_are_those_of_the_decoded_images(tmp_path):
     saved(tmp_path / "train" / "b.png", picture(8, 20))
     saved(tmp_path / "test" / "c.png", picture(8, 20))
     halves = data.load_pairs(tmp_path, "train")
-    sized = load_folder(tmp_path / "train", PictureOptions(size=(5, 7)))
+    sized = load_folder(tmp_path / "train", ImageOptions(size=(5, 7)))
     for pictures in (load_folder(tmp_path / "train"), *halves, sized):
         assert len(pictures.sizes) == 2
         for i, size in enumerate(pictures.sizes):
@@ -556,16 +556,16 @@ def test_adding_files_moves_none(tmp_path):
         old, new = (getattr(x, split)["image"] for x in (before, after))
         assert contents(old) <= contents(new)
     assert not contents(after.train["image"]) & contents(after.test["image"])
-    small = data.load("folder", data_dir=tmp_path, pictures=PictureOptions(held_out=0.05))
+    small = data.load("folder", data_dir=tmp_path, image_options=ImageOptions(held_out=0.05))
     assert contents(small.test["image"]) < contents(after.test["image"])  # shares are nested
 
 
 def test_a_share_that_holds_out_nothing(tmp_path):
     numbered(tmp_path, 4)
     with pytest.raises(DataError, match=r"none of the 4 images .* --held-out (0\.\d+)") as error:
-        data.load("folder", data_dir=tmp_path, pictures=PictureOptions(held_out=1e-6))
+        data.load("folder", data_dir=tmp_path, image_options=ImageOptions(held_out=1e-6))
     share = float(str(error.value).rpartition(" ")[2])
-    found = data.load("folder", data_dir=tmp_path, pictures=PictureOptions(held_out=share))
+    found = data.load("folder", data_dir=tmp_path, image_options=ImageOptions(held_out=share))
     assert len(found.test["image"]) == 1
 
 
@@ -573,7 +573,7 @@ def test_a_share_that_holds_out_nothing(tmp_path):
 
 
 def load(folder: Path, **fields: object) -> data.Dataset:
-    return data.load("folder", data_dir=folder, pictures=PictureOptions(**fields))
+    return data.load("folder", data_dir=folder, image_options=ImageOptions(**fields))
 
 
 def test_a_renamed_folder_is_the_same_data(tmp_path, monkeypatch):
@@ -664,7 +664,7 @@ def test_a_failure_leaves_no_cache(tmp_path):
     numbered(tmp_path / "train", 3)
     numbered(tmp_path / "test", 2, start=9)
     write_bad(tmp_path / "train", "truncated")
-    with pytest.raises(PictureError):
+    with pytest.raises(ImageError):
         load(tmp_path, size=(6, 8))
     assert not list(cache.folder().iterdir())
 
@@ -733,9 +733,9 @@ def test_pairs_are_left_out_and_held_out_together(tmp_path):
         for letter in "AB":
             saved(tmp_path / f"train{letter}" / f"{i:02}.png", picture(seed=i + 100 * ord(letter)))
     (tmp_path / "trainB" / "07.png").write_bytes(b"hello")
-    with pytest.raises(PictureError, match=r"trainB/07\.png cannot be read"):
+    with pytest.raises(ImageError, match=r"trainB/07\.png cannot be read"):
         data.load_pairs(tmp_path, "train")
-    options = PictureOptions(skip_bad=True, held_out=0.3)
+    options = ImageOptions(skip_bad=True, held_out=0.3)
     splits = [data.load_pairs(tmp_path, split, options=options) for split in ("train", "test")]
     names = [name for a, _ in splits for name in a.names]
     assert sorted(names) == [f"{i:02}" for i in range(40) if i != 7]
@@ -822,7 +822,7 @@ def test_sizes_are_checked_before_training(tmp_path):
     for letter in "AB":
         numbered(tmp_path / f"train{letter}", 12, shape=(40, 40, 3))
     saved(tmp_path / "trainB" / "011.png", picture(40, 50))
-    x, y = data.load_sets(tmp_path, "train", options=PictureOptions(held_out=0.01))
+    x, y = data.load_sets(tmp_path, "train", options=ImageOptions(held_out=0.01))
     sets, batches = {"source": x, "target": y}, data.translation_minibatches
     aspect = Jitter(36, 32, preprocess="scale_shortside_and_crop")
     with pytest.raises(DataError, match=r"the pair of 011 has the sizes \[\(36, 36\), \(36, 45"):
@@ -861,7 +861,7 @@ def test_write_images_are_read(tmp_path):
 
 def test_the_training_data_of_a_run_cannot_change():
     names = lambda config: {field.name for field in dataclasses.fields(config)}
-    flags = names(SizedPictureFlags) - names(Config) | {"preprocess"}
+    flags = names(SizedImageFlags) - names(Config) | {"preprocess"}
     for config in (mnist.Config, autoencoder.Config, pix2pix.Config):
         assert len(flags & names(config)) > 4
         assert not flags & resumable_fields(config)
@@ -935,8 +935,8 @@ def train_on(monkeypatch, module: ModuleType, run_dir: Path, *words: str) -> dic
 def test_a_folder_of_traps_is_trained_on(tmp_path, monkeypatch, capsys):
     """By a GAN, a conditional GAN and an autoencoder; stopped and resumed, with the same end."""
     for i, name in enumerate(["cat", "Äpfel"]):
-        write_traps(tmp_path / "pictures" / name, seed=100 * i)
-    folder = ["--data", "folder", "--data-dir", str(tmp_path / "pictures"), "--skip-bad"]
+        write_traps(tmp_path / "images" / name, seed=100 * i)
+    folder = ["--data", "folder", "--data-dir", str(tmp_path / "images"), "--skip-bad"]
     sized = ["--size", "16", "--resize", "contain", "--background", "#808080", "--x-flips"]
     small = ["--features", "4", "--latent", "4", "--held-out", "0.3", "--evaluate-every", "0"]
     words, runs = [*folder, *sized, *small], tmp_path / "runs"
@@ -971,7 +971,7 @@ def test_a_folder_of_traps_is_trained_on(tmp_path, monkeypatch, capsys):
     assert record["config"]["conditional"]
     train_on(monkeypatch, autoencoder, runs / "ae", *words, "--num-steps", "20")
     out = tmp_path / "out.png"
-    command("reconstruct", runs / "ae", input=tmp_path / "pictures" / "cat" / "turned.jpg", out=out)
+    command("reconstruct", runs / "ae", input=tmp_path / "images" / "cat" / "turned.jpg", out=out)
     assert "1 rotated by EXIF" in capsys.readouterr().out
     assert size_of(out) == (20, 38)
 

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from jaxgan.data import Pictures, as_float, shuffled
+from jaxgan.data import ImageFiles, as_float, shuffled
 from jaxgan.errors import SizeError
 from jaxgan.evaluation.outputs import first, outputs_of, selected
 from jaxgan.metrics import Metric, Records
@@ -14,11 +14,11 @@ from jaxgan.metrics import Metric, Records
 BATCH = 50  # image files
 
 
-def of_pictures(
+def of_image_files(
     measures: Sequence[Metric],
     *,
-    real: Pictures,
-    generated: Pictures,
+    real: ImageFiles,
+    generated: ImageFiles,
     limit: int | None = None,
 ) -> Records:
     """Records of generated image files against real ones.
@@ -39,14 +39,14 @@ def of_pictures(
       SizeError: an image is too small for the features.
 
     Example:
-      >>> of_pictures(
+      >>> of_image_files(
       ...     [frechet_distance(inception(path))], real=load_folder("a"), generated=load_folder("b")
       ... )  # doctest: +SKIP
     """
     outputs = jax.jit(partial(outputs_of, measures))
     accs = [metric.init() for metric in measures]
-    for side, pictures in (("real", real), ("generated", generated)):
-        for images, names in _batches_by_shape(pictures, limit):
+    for side, image_files in (("real", real), ("generated", generated)):
+        for images, names in _batches_by_shape(image_files, limit):
             try:
                 rows = first(len(names), outputs(images))
             except SizeError as error:
@@ -60,18 +60,18 @@ def of_pictures(
 
 
 def _batches_by_shape(
-    pictures: Pictures, limit: int | None
+    image_files: ImageFiles, limit: int | None
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Yields images of equal shapes in batches of one size, and the names of those to keep."""
     waiting: dict[tuple[int, ...], tuple[list[np.ndarray], list[str]]] = {}
     full = lambda images: np.stack(images + [images[0]] * (BATCH - len(images)))
     # Metrics of pairs and splits of rows need a random order: names often begin with a class.
-    order = shuffled(np.arange(len(pictures)), n=len(pictures), seed=0, epoch=0)
+    order = shuffled(np.arange(len(image_files)), n=len(image_files), seed=0, epoch=0)
     for i in order[:limit].tolist():
-        image = as_float(pictures.read(i))
+        image = as_float(image_files.read(i))
         images, names = waiting.setdefault(image.shape, ([], []))
         images.append(image)
-        names.append(pictures.names[i])
+        names.append(image_files.names[i])
         if len(images) == BATCH:
             yield full(images), names
             del waiting[image.shape]

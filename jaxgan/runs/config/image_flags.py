@@ -12,11 +12,11 @@ from jaxgan.errors import DataError
 from jaxgan.runs.config.experiment import Config
 
 if TYPE_CHECKING:
-    from jaxgan.data import Dataset, PictureOptions
+    from jaxgan.data import Dataset, ImageOptions
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureFlags(Config):
+class ImageFlags(Config):
     """Flags of experiments that read image files."""
 
     background: str = "white"
@@ -37,11 +37,11 @@ class PictureFlags(Config):
             if getattr(self, name) != getattr(defaults, name):
                 raise DataError(f"--{name.replace('_', '-')} does not apply to {data}")
 
-    def picture_options(self) -> "PictureOptions":
+    def image_options(self) -> "ImageOptions":
         """The flags as `data.load_pairs` and `data.load_sets` take them."""
-        from jaxgan.data import PictureOptions
+        from jaxgan.data import ImageOptions
 
-        return PictureOptions(
+        return ImageOptions(
             background=self.background,
             channels=self.channels,
             held_out=self.held_out,
@@ -50,7 +50,7 @@ class PictureFlags(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class SizedPictureFlags(PictureFlags):
+class SizedImageFlags(ImageFlags):
     """Flags of experiments that read image files into images of one size."""
 
     size: str | None = None
@@ -62,17 +62,17 @@ class SizedPictureFlags(PictureFlags):
     x_flips: bool = False
     """Mirror training images horizontally with probability 1/2, anew in every epoch."""
 
-    def picture_options(self) -> "PictureOptions":
+    def image_options(self) -> "ImageOptions":
         """The flags as `data.load` takes them."""
-        options = super().picture_options()
+        options = super().image_options()
         return dataclasses.replace(options, size=parse_size(self.size), resize=self.resize)
 
     def load_data(self) -> "Dataset":
         """The images that `make` takes."""
         from jaxgan import data
 
-        options = self.picture_options()
-        return data.load(self.data, data_dir=self.data_dir, pictures=options)
+        options = self.image_options()
+        return data.load(self.data, data_dir=self.data_dir, image_options=options)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

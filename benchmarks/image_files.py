@@ -1,9 +1,9 @@
 """Time to the first minibatch, throughput and memory of a folder of image files.
 
-    python -m benchmarks.pictures
-    python -m benchmarks.pictures --files 5000 --workers 4
+    python -m benchmarks.image_files
+    python -m benchmarks.image_files --files 5000 --workers 4
 
-The folder has generated pictures of 64 x 64 pixels, JPEG in classes. Every start is a process of
+The folder has generated images of 64 x 64 pixels, JPEG in classes. Every start is a process of
 its own, cold (with an empty cache of decoded images) or warm, and jaxgan and PyTorch (a `Dataset`
 that opens files with Pillow, as torchvision's `ImageFolder` does, in a `DataLoader`) take turns.
 The first minibatch is timed after imports. Memory is the growth of the peak resident memory since
@@ -53,7 +53,7 @@ def main(config: Config) -> None:
         print(json.dumps(measure(config.folder, config.workers)))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        folder = config.folder or Path(temporary) / "pictures"
+        folder = config.folder or Path(temporary) / "images"
         generate(folder, config.files)
         records = measure_all(config, folder, Path(temporary))
     print(f"{config.files} files, {config.files * SIDE * SIDE * 3 / 2**20:.0f} MiB decoded\n")
@@ -64,7 +64,7 @@ def main(config: Config) -> None:
 
 
 def generate(folder: Path, files: int) -> None:
-    """Writes smooth random pictures, in ten classes, unless they are there."""
+    """Writes smooth random images, in ten classes, unless they are there."""
     rng = np.random.default_rng(0)
     for i in range(files):
         path = folder / f"class {i % 10}" / f"{i:06}.jpg"
@@ -85,7 +85,7 @@ def measure_all(config: Config, folder: Path, temporary: Path) -> dict[str, list
         for name, only in runs:
             words = ["--only", only, "--folder", str(folder), "--workers", str(config.workers)]
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.pictures", *words],
+                [sys.executable, "-m", "benchmarks.image_files", *words],
                 env=os.environ | cache,
                 capture_output=True,
                 text=True,

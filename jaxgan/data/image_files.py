@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from jaxgan.data import cache
-from jaxgan.data.decode import DEFAULTS, FILTER, PictureOptions, Side, decode
+from jaxgan.data.decode import DEFAULTS, FILTER, ImageOptions, Side, decode
 from jaxgan.data.rows import (
     Row,
     checked,
@@ -28,10 +28,10 @@ from jaxgan.data.rows import (
     scanned,
 )
 from jaxgan.data.splits import folder_of_test_images, part, place
-from jaxgan.errors import DataError, PictureError
+from jaxgan.errors import DataError, ImageError
 
 
-class Pictures(NamedTuple):
+class ImageFiles(NamedTuple):
     """Set of images that are decoded when they are read.
 
     Attributes:
@@ -46,7 +46,7 @@ class Pictures(NamedTuple):
       sizes: `(height, width)` of the images; empty for images from other sources.
 
     Example:
-      >>> grey = Pictures(("a", "b"), 1, lambda i: np.full((4, 6, 1), 10 * i, np.uint8), "none")
+      >>> grey = ImageFiles(("a", "b"), 1, lambda i: np.full((4, 6, 1), 10 * i, np.uint8), "none")
       >>> len(grey), grey.read(1).shape, grey.read(1).max().item()
       (2, (4, 6, 1), 10)
     """
@@ -69,8 +69,8 @@ def load_pairs(
     split: str,
     *,
     swap: bool = False,
-    options: PictureOptions = DEFAULTS,
-) -> tuple[Pictures, Pictures]:
+    options: ImageOptions = DEFAULTS,
+) -> tuple[ImageFiles, ImageFiles]:
     """Opens paired images: images of A and B with equal index form a pair.
 
     Args:
@@ -115,8 +115,8 @@ def load_sets(
     split: str,
     *,
     swap: bool = False,
-    options: PictureOptions = DEFAULTS,
-) -> tuple[Pictures, Pictures]:
+    options: ImageOptions = DEFAULTS,
+) -> tuple[ImageFiles, ImageFiles]:
     """Opens two unpaired sets of images, `<split>A/` and `<split>B/`.
 
     If there is `<split>/` with pairs side by side instead, the halves of its images are the sets.
@@ -142,7 +142,7 @@ def load_sets(
     if not any(place(folder, split, letter) for letter in ("", "A", "B")):
         raise DataError(
             f"{folder} has neither {split}A/ and {split}B/, nor {split}/ with pairs side by side; "
-            "see docs/pictures.md"
+            "see docs/image_files.md"
         )
     if pairs is not None:
         a, b = _side_by_side(folder, pairs, options)
@@ -151,7 +151,7 @@ def load_sets(
     return (b, a) if swap else (a, b)
 
 
-def load_folder(folder: str | Path, options: PictureOptions = DEFAULTS) -> Pictures:
+def load_folder(folder: str | Path, options: ImageOptions = DEFAULTS) -> ImageFiles:
     """Opens the image files of a folder and its subfolders, sorted by name, or a single file.
 
     Hidden files and `__MACOSX` are skipped, and symbolic links followed.
@@ -165,7 +165,7 @@ def load_folder(folder: str | Path, options: PictureOptions = DEFAULTS) -> Pictu
 
     Raises:
       DataError: the folder does not exist or holds no image file.
-      PictureError: a file cannot be read as an image, and `options.skip_bad` is not set.
+      ImageError: a file cannot be read as an image, and `options.skip_bad` is not set.
 
     Example:
       >>> photographs = load_folder("photographs")  # doctest: +SKIP
@@ -177,27 +177,27 @@ def load_folder(folder: str | Path, options: PictureOptions = DEFAULTS) -> Pictu
     return _opened(rows, folder, options, left_out)[0]
 
 
-def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resizes an image with Pillow's bicubic filter, which is antialiased.
 
     Args:
-      picture: `uint8[height, width, channels]`.
+      image: `uint8[height, width, channels]`.
       size: target `(height, width)`.
 
     Returns:
       `uint8[*size, channels]`.
     """
-    if picture.shape[:2] == size:
-        return picture
-    image = Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture)
-    return np.asarray(image.resize(size[::-1], FILTER)).reshape(*size, picture.shape[2])
+    if image.shape[:2] == size:
+        return image
+    pillow = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    return np.asarray(pillow.resize(size[::-1], FILTER)).reshape(*size, image.shape[2])
 
 
 def conversions_in_words(conversions: Mapping[str, int]) -> str:
     """`3 rotated by EXIF, 1 from a palette`; `nothing` if nothing was converted.
 
     Args:
-      conversions: number of images by conversion, as in `Pictures.conversions`.
+      conversions: number of images by conversion, as in `ImageFiles.conversions`.
 
     Returns:
       The words.
@@ -212,20 +212,18 @@ def conversions_in_words(conversions: Mapping[str, int]) -> str:
 # ---- rows
 
 
-def _with_headers(
-    rows: Sequence[Row], options: PictureOptions
-) -> tuple[list[Row], list[PictureError]]:
+def _with_headers(rows: Sequence[Row], options: ImageOptions) -> tuple[list[Row], list[ImageError]]:
     return readable(scanned(rows, options), options)
 
 
 def _opened(
     rows: Sequence[Row],
     folder: Path,
-    options: PictureOptions,
-    left_out: Sequence[PictureError],
+    options: ImageOptions,
+    left_out: Sequence[ImageError],
     *,
     sides: tuple[Side, ...] = (),
-) -> list[Pictures]:
+) -> list[ImageFiles]:
     """Decodes all images once, to find damaged files and count conversions; a set per column.
 
     With `sides`, the sets are these halves of the first column's images.
@@ -246,23 +244,23 @@ def _opened(
     )
     sets = [(0, side) for side in sides] if sides else [(i, None) for i in range(len(columns))]
     return [
-        _pictures(kept, column, side, channels[column], options, facts["conversions"], names)
+        _image_files(kept, column, side, channels[column], options, facts["conversions"], names)
         for column, side in sets
     ]
 
 
-def _pictures(
+def _image_files(
     rows: Sequence[Row],
     column: int,
     side: Side | None,
     channels: int,
-    options: PictureOptions,
+    options: ImageOptions,
     conversions: Sequence[Mapping[str, int]],
     left_out: tuple[str, ...],
-) -> Pictures:
+) -> ImageFiles:
     files = tuple(row.files[column] for row in rows)
     sizes = tuple(_size(row.headers[column].size, side, options) for row in rows)
-    return Pictures(
+    return ImageFiles(
         tuple(row.name for row in rows),
         channels,
         lambda i: decode(files[i], options, channels=channels, side=side).pixels,
@@ -274,7 +272,7 @@ def _pictures(
     )
 
 
-def _size(size: tuple[int, int], side: Side | None, options: PictureOptions) -> tuple[int, int]:
+def _size(size: tuple[int, int], side: Side | None, options: ImageOptions) -> tuple[int, int]:
     """Size of an image, or of its half, as it is decoded."""
     if options.size is not None:
         return options.size
@@ -284,15 +282,15 @@ def _size(size: tuple[int, int], side: Side | None, options: PictureOptions) -> 
 # ---- pairs and sets
 
 
-def _one_set(folder: Path, split: str, letter: str, options: PictureOptions) -> Pictures:
+def _one_set(folder: Path, split: str, letter: str, options: ImageOptions) -> ImageFiles:
     at, which = place(folder, split, letter) or (folder / f"{split}{letter}", None)
     rows, left_out = _with_headers(listed(at), options)
     return _opened(part(rows, which, at, options), folder, options, left_out)[0]
 
 
 def _side_by_side(
-    folder: Path, pairs: tuple[Path, bool | None], options: PictureOptions
-) -> list[Pictures]:
+    folder: Path, pairs: tuple[Path, bool | None], options: ImageOptions
+) -> list[ImageFiles]:
     at, which = pairs
     rows, left_out = _with_headers(listed(at), options)
     rows = part(rows, which, at, options)

@@ -1,4 +1,4 @@
-"""Pictures of a game's dynamics: field, spectrum, path angle."""
+"""Plots of a game's dynamics: field, spectrum, path angle."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path as FilePath
@@ -89,7 +89,7 @@ def draw_path(axes: Sequence[Any], path: Path) -> None:
         ax.set_xlabel("position on the line, 0 start and 1 end")
 
 
-def save_picture(path: str | FilePath, draw: Callable[[Any], None], *, columns: int = 1) -> None:
+def save_plot(path: str | FilePath, draw: Callable[[Any], None], *, columns: int = 1) -> None:
     """Writes an image file of axes on which `draw(axes)` draws; a sequence of them if several."""
     from matplotlib.figure import Figure  # importing matplotlib takes a second
 
