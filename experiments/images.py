@@ -180,7 +180,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         penalty=discriminator_terms,
         generator_penalty=generator_terms,
         augment=make_augment(config, augmentation),
-        condition=("label",) if config.conditional else (),
+        conditions=("label",) if config.conditional else (),
     )
     rates = learning_rates_of(config)
     algorithm = play(

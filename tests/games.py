@@ -114,7 +114,7 @@ def dcgan(*, side: int = 8, batch_norm: bool = True, classes: int | None = None,
         jaxgan.from_linen(networks.DCGANGenerator((side, side, 1), 4, num_classes=classes)),
         jaxgan.from_linen(networks.DCGANDiscriminator(4, batch_norm, num_classes=classes)),
         latent=LATENT,
-        condition=() if classes is None else ("label",),
+        conditions=() if classes is None else ("label",),
         **kwargs,
     )
 
@@ -291,7 +291,7 @@ CASES: dict[str, Callable[[], Case]] = {
             normalised_generator(),
             networks.with_head(normalised(with_features=True), mlp_coder(3)),
             latent=LATENT,
-            condition=("label",),
+            conditions=("label",),
             penalty=penalties.auxiliary_classifier(),
             generator_penalty=penalties.auxiliary_classifier(of=("fake",)),
         )
@@ -325,7 +325,7 @@ CASES: dict[str, Callable[[], Case]] = {
             mlp_generator(num_classes=3),
             jaxgan.from_linen(networks.MaxoutMLP((8,), pieces=2, num_classes=3)),
             latent=latents.uniform(3),
-            condition=("label",),
+            conditions=("label",),
         )
     ),
     "sngan": lambda: Case(
@@ -334,7 +334,7 @@ CASES: dict[str, Callable[[], Case]] = {
             jaxgan.from_linen(networks.SNGANDiscriminator(2, num_classes=3)),
             latent=LATENT,
             loss=losses.hinge(),
-            condition=("label",),
+            conditions=("label",),
         ),
         rate=0.002,
     ),
@@ -346,7 +346,7 @@ CASES: dict[str, Callable[[], Case]] = {
             jaxgan.from_linen(networks.BigGANDiscriminator(2, attention=4, num_classes=3)),
             latent=LATENT,
             loss=losses.hinge(),
-            condition=("label",),
+            conditions=("label",),
         ),
         rate=0.002,
     ),

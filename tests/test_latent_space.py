@@ -118,7 +118,7 @@ def test_a_gan_decodes_its_latents():
     drawn = game.sample(empty, empty, {"image": jnp.zeros((5, 2))}, KEY)
     np.testing.assert_array_equal(drawn, game.decode(empty, empty, prior(KEY, 5)))
     scaled = jaxgan.Network(lambda key, *x: ({}, {}), lambda p, s, z, c, **_: (c[:, None] * z, s))
-    conditional = jaxgan.gan(scaled, scaled, latent=prior, condition=("label",))
+    conditional = jaxgan.gan(scaled, scaled, latent=prior, conditions=("label",))
     batch = {"image": jnp.zeros((3, 2)), "label": jnp.arange(3.0)}
     drawn = conditional.sample(empty, empty, batch, KEY)
     decoded = conditional.decode(empty, empty, prior(KEY, 3), batch["label"])

@@ -116,7 +116,7 @@ REFUSED = {
     r"the penalty is 1.0, expected a function .*, or a Regularizer$": lambda: gan(penalty=1.0),
     "penalty is lecam, .* call it": lambda: gan(penalty=penalties.lecam),
     "penalty is weighted, .* call it": lambda: gan(penalty=penalties.weighted),
-    r'condition is "label", expected a tuple: \("label",\)': lambda: gan(condition="label"),
+    r'conditions is "label", expected a tuple: \("label",\)': lambda: gan(conditions="label"),
     "optimizers is a GradientTransformation.*, expected a dict with one": lambda: (
         jaxgan.alternating(gan(), SGD)
     ),
@@ -294,7 +294,7 @@ def test_refused(message):
 
 def test_a_label_that_the_batch_lacks():
     with pytest.raises(KeyError, match="the batch has no label; its entries are image"):
-        gan(condition=("label",)).sample({}, {}, {"image": np.zeros((2, 2))}, KEY)
+        gan(conditions=("label",)).sample({}, {}, {"image": np.zeros((2, 2))}, KEY)
 
 
 def test_refused_by_data_and_metrics():

@@ -226,7 +226,7 @@ def test_auxiliary_classifier_is_a_cross_entropy(of):
 def test_auxiliary_classifier_in_a_game():
     """Both players descend it: one step of SGD each, on logits that are the images themselves."""
     game = linear_gan(
-        condition=("label",),
+        conditions=("label",),
         penalty=penalties.auxiliary_classifier(),
         generator_penalty=penalties.weighted((2.0, penalties.auxiliary_classifier(of=("fake",)))),
     )
@@ -278,7 +278,7 @@ def test_terms_say_what_they_lack():
     reconstructions = {"reconstructions": [(REAL, FAKE)]}
     with pytest.raises(ValueError, match="given the reconstructions of a FastGANDiscriminator"):
         value(penalties.feature_matching(), forward(fake_features=reconstructions))
-    with pytest.raises(ValueError, match=r'pass condition=\("label",\)'):
+    with pytest.raises(ValueError, match=r'pass conditions=\("label",\)'):
         value(penalties.auxiliary_classifier(), forward(real_features=REAL, fake_features=FAKE))
 
 

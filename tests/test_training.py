@@ -265,7 +265,7 @@ def conditional_gan(*, one_pass=False, **kwargs):
         games.mlp_generator(num_classes=3),
         games.mlp_discriminator(num_classes=3),
         latent=games.LATENT,
-        condition=("label",),
+        conditions=("label",),
         one_pass=one_pass,
         **kwargs,
     )
@@ -311,7 +311,7 @@ def test_one_pass_is_two_passes():
     )
     batch = {"image": normal(6, 2, seed=2), "label": jnp.arange(6) % 3}
     make = lambda **options: jaxgan.gan(
-        generator, discriminator, latent=latents.normal(2), condition=("label",), **options
+        generator, discriminator, latent=latents.normal(2), conditions=("label",), **options
     )
     params, state = make().init(KEY, batch)
     for player in ("discriminator", "generator"):

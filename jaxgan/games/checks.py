@@ -70,11 +70,11 @@ def check_networks(**networks: Any) -> None:
             )
 
 
-def checked_condition(condition: tuple[str, ...]) -> tuple[str, ...]:
+def checked_conditions(conditions: tuple[str, ...]) -> tuple[str, ...]:
     """The names of conditions; raises a `ValueError` if they are one string."""
-    if isinstance(condition, str):
-        raise ValueError(f'condition is "{condition}", expected a tuple: ("{condition}",)')
-    return tuple(condition)
+    if isinstance(conditions, str):
+        raise ValueError(f'conditions is "{conditions}", expected a tuple: ("{conditions}",)')
+    return tuple(conditions)
 
 
 def checked_latent(latent: Any) -> Latent:

@@ -18,7 +18,7 @@ from jaxgan.games.checks import (
     check_like,
     check_logits,
     check_networks,
-    checked_condition,
+    checked_conditions,
     checked_latent,
     named,
     scheduled_loss,
@@ -41,7 +41,7 @@ def gan(
     penalty: Penalty | Regularizer | None = None,
     generator_penalty: Regularizer | None = None,
     augment: Augment | Augmentation | None = None,
-    condition: tuple[str, ...] = (),
+    conditions: tuple[str, ...] = (),
     one_pass: bool = False,
 ) -> Game:
     """Generative adversarial network: vanilla GAN, DCGAN, WGAN-GP, R3GAN, conditional GAN.
@@ -64,7 +64,7 @@ def gan(
       augment: T, such as `augment.diff_augment()`, applied to all images that the discriminator
         receives, with independent randomness for real and generated images. The gradient of a
         penalty goes through it, with the random numbers of the real images.
-      condition: names of the batch's entries that both networks receive, such as `("label",)`.
+      conditions: names of the batch's entries that both networks receive, such as `("label",)`.
       one_pass: whether the discriminator is applied to real and generated examples in one pass over
         twice the batch, instead of two passes. The results are the same for a discriminator that
         treats examples independently, without batch statistics, `minibatch_stddev` or randomness
@@ -118,7 +118,7 @@ def gan(
         adversarial=scheduled_loss(loss),
         penalties={name: as_regularizer(p) for name, p in penalties.items() if p is not None},
         augmentation=as_augmentation(augment),
-        condition=checked_condition(condition),
+        condition_names=checked_conditions(conditions),
         one_pass=one_pass,
     )
     return Game(
@@ -128,7 +128,7 @@ def gan(
         joint_gradients=game.joint_gradients,
         decode=game.decode,
         prior=lambda *_: latent,
-        conditions=game.condition,
+        conditions=game.condition_names,
     )
 
 
@@ -159,11 +159,11 @@ class _GAN:
     adversarial: Callable[[Array], losses.AdversarialLoss]
     penalties: dict[str, Regularizer]
     augmentation: Augmentation
-    condition: tuple[str, ...]
+    condition_names: tuple[str, ...]
     one_pass: bool
 
     def init(self, key: PRNGKey, batch: Batch) -> tuple[dict[str, Params], dict[str, ModelState]]:
-        check_batch(batch, "image", *self.condition)
+        check_batch(batch, "image", *self.condition_names)
         key_z, key_generator, key_discriminator = jax.random.split(key, 3)
         z = self.latent(key_z, batch["image"].shape[0])
         conditions = self.conditions(batch)
@@ -268,8 +268,8 @@ class _GAN:
     # ---- helpers of the above
 
     def conditions(self, batch: Batch) -> tuple[Array, ...]:
-        check_entries(batch, *self.condition)
-        return tuple(batch[name] for name in self.condition)
+        check_entries(batch, *self.condition_names)
+        return tuple(batch[name] for name in self.condition_names)
 
     def initial_state(self, player: str) -> PlayerState:
         """Initial states of a player's penalty and augmentation, without its network's."""

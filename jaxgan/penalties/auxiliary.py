@@ -57,7 +57,7 @@ def auxiliary_classifier(*, of: Side | Sequence[Side] = ("real", "fake")) -> Reg
       ...         linen(networks.MLP((), output_shape=(10,))),
       ...     ),
       ...     latent=latents.normal(64),
-      ...     condition=("label",),
+      ...     conditions=("label",),
       ...     penalty=auxiliary_classifier(),
       ...     generator_penalty=auxiliary_classifier(of=("fake",)),
       ... )
@@ -67,7 +67,7 @@ def auxiliary_classifier(*, of: Side | Sequence[Side] = ("real", "fake")) -> Reg
     def term(forward: ForwardPass, key: PRNGKey, step: Array) -> Array:
         check_features(forward, "auxiliary_classifier")
         if not forward.conditions:
-            raise ValueError('auxiliary_classifier needs labels; pass condition=("label",)')
+            raise ValueError('auxiliary_classifier needs labels; pass conditions=("label",)')
         logits = {"real": forward.real_features, "fake": forward.fake_features}
         return sum(
             optax.softmax_cross_entropy_with_integer_labels(logits[side], forward.conditions[0])
