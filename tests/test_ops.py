@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxgan import ops
-from jaxgan.ops import canonical, columns, cpu, phases, plain, spectral
+from jaxgan.ops import canonical, columns, cpu, phases, plain, spectral, tpu
 from jaxgan.ops.target import by_platform, compiled_for
 from jaxgan.parallel.axis import DATA_AXIS
 from tests.support import normal
@@ -350,9 +350,9 @@ def grouped_conv(x, w, *, groups):
 
 @pytest.mark.parametrize("groups", [3, 12])
 def test_grouped_convolutions(groups):
-    """With few and with many groups, of which XLA computes the kernel gradient slowly on a CPU."""
-    x, w = arguments(5, 4, (3, 3), (12, 24))
-    w = w[:, :, : 12 // groups]
+    """Of 16 channels, and of 4, which are joined on a CPU."""
+    x, w = arguments(5, 4, (3, 3), (48, 24))
+    w = w[:, :, : 48 // groups]
     pair = [partial(f, groups=groups) for f in (ops.conv, grouped_conv)]
     names = ("value", "gradients", "gradient penalty")
     assert_equal_functions(*(all_derivatives(f, names) for f in pair), x, w)
@@ -360,6 +360,28 @@ def test_grouped_convolutions(groups):
     assert_equal_functions(*(jax.vmap(all_derivatives(f, names[:2])) for f in pair), *stacked)
     with pytest.raises(AssertionError):
         ops.conv(x, w[..., :-1], groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("groups", "channels", "left"),
+    [(24, (48, 24), 1), (12, (192, 96), 2), (3, (384, 96), 3), (1, (4, 6), 1)],
+)
+def test_groups_are_joined_on_a_tpu(groups, channels, left):
+    """As many as have 128 channels; the operations are those of all groups."""
+    x, w = arguments(5, 4, (3, 3), channels)
+    w = w[:, :, : channels[0] // groups]
+    at = {"stride": (2, 1), "padding": ((1, 1), (0, 1)), "groups": groups}
+    out = plain.conv(x, w, **at)
+    for name, arrays, sizes in (
+        ("conv", (x, w), {}),
+        ("input_gradient", (out, w), {"size": x.shape[1:3]}),
+        ("kernel_gradient", (x, out), {"taps": (3, 3)}),
+    ):
+        expected = jax.jit(partial(getattr(plain, name), **at, **sizes))(*arrays)
+        form = jax.jit(partial(getattr(tpu, name), **at, **sizes))
+        np.testing.assert_allclose(form(*arrays), expected, rtol=1e-4, atol=1e-4, err_msg=name)
+        text = form.lower(*arrays).as_text()
+        assert re.search(rf"(feature|batch)_group_count = {left} ", text)
 
 
 def test_a_grouped_kernel_gradient_is_one_ordinary_convolution_on_a_cpu():

@@ -7,19 +7,15 @@ Here they have that form from the start.
 """
 
 import jax
-import jax.numpy as jnp
 
 from jaxgan.ops.plain import DIMENSIONS, Padding, Pair
 from jaxgan.types import Array
 
 
-def input_gradient(
-    g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair, groups: int = 1
-) -> Array:
+def input_gradient(g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair) -> Array:
     """T(g, w): the convolution of the dilated g with the flipped kernel, its channels swapped."""
-    *taps, n_in, n_out = w.shape
-    w = w[::-1, ::-1].reshape(*taps, n_in, groups, n_out // groups)
-    flipped = jnp.moveaxis(w, 4, 2).swapaxes(3, 4).reshape(*taps, n_out // groups, groups * n_in)
+    taps = w.shape[:2]
+    flipped = w[::-1, ::-1].swapaxes(2, 3)
     pads = []
     for i, (low, _) in enumerate(padding):
         span = (g.shape[1 + i] - 1) * stride[i] + 1
@@ -31,7 +27,6 @@ def input_gradient(
         pads,
         lhs_dilation=stride,
         dimension_numbers=DIMENSIONS,
-        feature_group_count=groups,
     )
 
 

@@ -10,10 +10,11 @@ order, in forward and in reverse mode, are compositions of three bilinear operat
     <C(x, w), g> = <x, T(g, w)> = <w, W(x, g)>
 
 Each is a primitive here, whose transposes are the other two. The algorithm of a primitive is chosen
-when a program is lowered for a platform. On GPU and TPU it is the plain `jax.lax` convolution and
-its transposes. On CPU it is a form that XLA compiles to fast code (`ops/cpu.py`): composed plain
-derivatives make XLA's CPU backend fall back to naive loops, for the kernel gradient of a transposed
-convolution and for every gradient of a gradient penalty.
+when a program is lowered for a platform. On GPU it is the plain `jax.lax` convolution and its
+transposes; on TPU it is the same with fewer groups (`ops/tpu.py`). On CPU it is a form that XLA
+compiles to fast code (`ops/cpu.py`): composed plain derivatives make XLA's CPU backend fall back to
+naive loops, for the kernel gradient of a transposed convolution and for every gradient of a
+gradient penalty.
 """
 
 from collections.abc import Callable
@@ -27,12 +28,9 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from jaxgan.ops import cpu, plain, target
+from jaxgan.ops import cpu, plain, target, tpu
 from jaxgan.ops.plain import Padding, Pair
-from jaxgan.ops.precision import at_least_float32
 from jaxgan.types import Array
-
-TPU_LANES = 128  # channels side by side in a TPU's vector registers
 
 
 def conv(
@@ -143,8 +141,14 @@ def _dilated_padding(taps: int, stride: int, mode: str) -> Pair:
 # ---- the three primitives
 
 
-def _primitive(name: str, plain: Callable[..., Array], on_cpu: Callable[..., Array]) -> Primitive:
-    """Makes the primitive of a bilinear operation with separate lowerings, `on_cpu` for CPU."""
+def _primitive(
+    name: str,
+    plain: Callable[..., Array],
+    *,
+    on_cpu: Callable[..., Array],
+    on_tpu: Callable[..., Array],
+) -> Primitive:
+    """Makes the primitive of a bilinear operation, with lowerings of its own for CPU and TPU."""
     primitive = Primitive(name)
 
     def abstract(a: Any, b: Any, **params: Any) -> Any:
@@ -156,34 +160,24 @@ def _primitive(name: str, plain: Callable[..., Array], on_cpu: Callable[..., Arr
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=names))
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
-    cpu_lowering = mlir.lower_fun(on_cpu, multiple_results=False)
-    mlir.register_lowering(primitive, cpu_lowering, platform="cpu")
+    for platform, form in (("cpu", on_cpu), ("tpu", on_tpu)):
+        lowering = mlir.lower_fun(form, multiple_results=False)
+        mlir.register_lowering(primitive, lowering, platform=platform)
     return primitive
 
 
-conv_p = _primitive("jaxgan_conv", plain.conv, cpu.conv)
+conv_p = _primitive("jaxgan_conv", plain.conv, on_cpu=cpu.conv, on_tpu=tpu.conv)
 input_gradient_p = _primitive(
-    "jaxgan_conv_input_gradient", plain.input_gradient, cpu.input_gradient
+    "jaxgan_conv_input_gradient",
+    plain.input_gradient,
+    on_cpu=cpu.input_gradient,
+    on_tpu=tpu.input_gradient,
 )
 kernel_gradient_p = _primitive(
-    "jaxgan_conv_kernel_gradient", plain.kernel_gradient, cpu.kernel_gradient
-)
-
-
-def _kernel_gradient_on_tpu(x: Array, g: Array, **params: Any) -> Array:
-    """W(x, g) in float32, in which the matrix units sum anyway.
-
-    XLA drops the rounding to 16 bits before a parameter of float32, so that the sum over devices is
-    one of float32, and one for all passes of a network, as those of real and generated images.
-    """
-    w = plain.kernel_gradient(at_least_float32(x), at_least_float32(g), **params)
-    return w.astype(x.dtype)
-
-
-mlir.register_lowering(
-    kernel_gradient_p,
-    mlir.lower_fun(_kernel_gradient_on_tpu, multiple_results=False),
-    platform="tpu",
+    "jaxgan_conv_kernel_gradient",
+    plain.kernel_gradient,
+    on_cpu=cpu.kernel_gradient,
+    on_tpu=tpu.kernel_gradient,
 )
 
 ad.defbilinear(
@@ -214,7 +208,7 @@ def _adjoint_kernel_on_tpu(w: Array, *, of_gradient: bool) -> Array:
     back. The default layout of few channels is the compiler's choice.
     """
     adjoint = plain.adjoint_kernel(w)
-    if not of_gradient or adjoint.shape[-1] % TPU_LANES:
+    if not of_gradient or adjoint.shape[-1] % tpu.LANES:
         return adjoint
     return with_layout_constraint(adjoint, Layout(major_to_minor=tuple(range(adjoint.ndim))))
 

@@ -11,15 +11,17 @@ from jaxgan.ops import canonical, columns, grouped, phases, plain, spectral
 from jaxgan.ops.plain import Padding, Pair
 from jaxgan.types import Array
 
-FEW_GROUPS = 8  # up to which XLA is faster on a kernel that is zero between groups
+LEAST = 16  # channels of a group, smaller ones of which are joined
 FEW = 4  # maximum number of channels of images; hidden layers have more
 
 
 def conv(x: Array, w: Array, *, stride: Pair, padding: Padding, groups: int = 1) -> Array:
     """C(x, w), the convolution."""
-    if groups > FEW_GROUPS:
-        return plain.conv(x, w, stride=stride, padding=padding, groups=groups)
-    w = grouped.block_diagonal(w, groups)
+    if groups > 1:
+        joined = _num_joined(w, groups)
+        w = grouped.block_diagonal(w, groups, joined)
+        of_group = partial(conv, stride=stride, padding=padding)
+        return grouped.mapped(of_group, x, w, groups // joined)
     kernel, size = w.shape, (x.shape[1], x.shape[2])
     if _uses_spectral(x, size, kernel, stride, padding):
         return spectral.conv(x, w, stride=stride, padding=padding)
@@ -34,10 +36,11 @@ def input_gradient(
     g: Array, w: Array, *, stride: Pair, padding: Padding, size: Pair, groups: int = 1
 ) -> Array:
     """T(g, w), the transposed convolution."""
-    if groups > FEW_GROUPS:
-        of_groups = partial(canonical.input_gradient, groups=groups)
-        return of_groups(g, w, stride=stride, padding=padding, size=size)
-    w = grouped.block_diagonal(w, groups)
+    if groups > 1:
+        joined = _num_joined(w, groups)
+        w = grouped.block_diagonal(w, groups, joined)
+        of_group = partial(input_gradient, stride=stride, padding=padding, size=size)
+        return grouped.mapped(of_group, g, w, groups // joined)
     *taps, n_in, n_out = w.shape
     if _uses_spectral(g, size, w.shape, stride, padding):
         algorithm = spectral.input_gradient
@@ -57,8 +60,12 @@ def kernel_gradient(
 ) -> Array:
     """W(x, g), the gradient of the kernel."""
     if groups > 1:
-        dense = kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
-        return grouped.diagonal_blocks(dense, groups)
+        width = min(x.shape[3], g.shape[3]) // groups
+        joined = grouped.num_joined(groups, width, at_least=LEAST)
+        of_group = partial(kernel_gradient, stride=stride, padding=padding, taps=taps)
+        return grouped.diagonal_blocks(
+            grouped.mapped(of_group, x, g, groups // joined), groups, joined
+        )
     kernel, size = (*taps, x.shape[3], g.shape[3]), (x.shape[1], x.shape[2])
     if _uses_spectral(x, size, kernel, stride, padding):
         return spectral.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
@@ -69,6 +76,11 @@ def kernel_gradient(
         w = columns.kernel_gradient(g, x, stride=stride, padding=pads, taps=taps)
         return plain.adjoint_kernel(w)
     return canonical.kernel_gradient(x, g, stride=stride, padding=padding, taps=taps)
+
+
+def _num_joined(w: Array, groups: int) -> int:
+    """Number of groups that are joined to one, so that a group has enough channels."""
+    return grouped.num_joined(groups, min(w.shape[2], w.shape[3] // groups), at_least=LEAST)
 
 
 def _uses_spectral(
