@@ -24,6 +24,7 @@ from benchmarks.faults import corruptions, fuzz, kills, processes, small
 from benchmarks.faults.corruptions import STEPS, state
 from jaxgan import checkpoint
 from jaxgan.errors import CheckpointError, RunError
+from jaxgan.files import replacing
 from jaxgan.runs.directory.lock import locked
 from jaxgan.runs.directory.logs import read_evaluations, read_metrics
 from jaxgan.runs.launch import launch
@@ -407,6 +408,22 @@ def test_a_directory_without_the_file_of_every_start_was_deleted(tmp_path):
     runs = [tmp_path, tmp_path / "seed_1"]
     with pytest.raises(RunError, match="was deleted while"), in_one_line(tmp_path, runs):
         raise FileNotFoundError("a")
+
+
+def test_what_cannot_be_written_in_a_run_is_named(tmp_path):
+    (tmp_path / ".lock").touch()
+    (tmp_path / "losses.png").mkdir()
+    message = r"losses.png cannot be written .*; move it away"
+    with (
+        pytest.raises(RunError, match=message),
+        in_one_line(tmp_path),
+        replacing(tmp_path / "losses.png") as part,
+    ):
+        part.touch()
+    (tmp_path / "seed_0").mkdir()
+    (tmp_path / "seed_0" / ".lock").touch()
+    with pytest.raises(FileExistsError), in_one_line(tmp_path / "seed_0"):  # of another place
+        (tmp_path / "losses.png").mkdir()
 
 
 @pytest.mark.slow

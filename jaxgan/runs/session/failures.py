@@ -19,6 +19,7 @@ DISK = {
     errno.EIO: "the disk does not respond; check it, and copy the run elsewhere",
     errno.EMFILE: "too many files are open (`ulimit -n`); raise the limit",
 }
+PLACES = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 TEXTS = {  # of errors without a number, from libraries in C++
     "No space left on device": DISK[errno.ENOSPC],
     "Disk quota exceeded": DISK[errno.EDQUOT],
@@ -98,6 +99,13 @@ def _reason(error: BaseException, runs: Sequence[Path]) -> str | None:
     deleted = any(not any((run / name).exists() for name in of_every_run) for run in runs)
     if deleted and any(isinstance(link, OSError) for link in chain):
         return "the run directory was deleted while the run was training; restore it from a copy"
+    places = [run.resolve() for run in runs]
+    for link in chain:
+        if isinstance(link, OSError) and link.errno in PLACES:
+            name = link.filename2 or link.filename
+            file = Path(name).resolve() if isinstance(name, (str, Path)) else Path()
+            if any(file.is_relative_to(place) for place in places):
+                return f"{file} cannot be written ({link.strerror}); move it away"
     return None
 
 
