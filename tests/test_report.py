@@ -288,6 +288,18 @@ def test_report_and_list(tmp_path, capsys, monkeypatch):
     assert "step 30 of 2,000, after 0:00:03" in half
 
 
+@pytest.mark.parametrize("config", [{"num_steps": "many"}, {}])
+def test_a_record_without_a_number_of_steps_hides_no_other_run(config, tmp_path, capsys):
+    for name in ("damaged", "whole"):
+        recorded(tmp_path / name)
+    path = tmp_path / "damaged" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"config": config}))
+    command("list", tmp_path)
+    text = capsys.readouterr().out
+    assert "damaged (its num_steps is" in text
+    assert "whole" in text
+
+
 def test_what_cannot_be_shown(tmp_path):
     run = recorded(tmp_path / "run")
     (tmp_path / "empty").mkdir()

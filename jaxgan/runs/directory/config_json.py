@@ -50,6 +50,8 @@ def read_config_json(directory: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_bytes())
         check_parts(record)
+        if not fits(num_steps := record["config"].get("num_steps", ""), int | None):
+            raise ValueError(f"its num_steps is {num_steps!r}")
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}); restore it from a copy") from None
     return record
