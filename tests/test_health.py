@@ -1,6 +1,7 @@
 """Health of a run: divergence is caught before it is saved, and warning signs are reported once."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import jax
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.faults import small
-from jaxgan import checkpoint
+from jaxgan import checkpoint, images
 from jaxgan.errors import NonFiniteError
 from jaxgan.runs.launch import launch
 from jaxgan.runs.session.attempt import Attempt
@@ -65,6 +66,20 @@ def test_a_rollback_has_random_numbers_of_its_own():
     ]
     assert keys[0] == jax.random.key(3)
     assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 3
+
+
+def test_the_animation_of_a_run_that_trained_is_new_whatever_the_clock_says(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for step in (1, 2):
+        images.save_grid(tmp_path / "samples" / f"step_{step:07d}.png", np.zeros((1, 4, 4, 1)))
+    gif, stop = tmp_path / "samples.gif", SimpleNamespace(received=None)
+    gif.write_bytes(b"of step 1")
+    os.utime(gif, (2**32, 2**32))  # before the clock was set back
+    attempt = lambda start: Attempt(tmp_path, None, None, Console(quiet=True), stop, start, 2, 0)
+    assert attempt(2).finish(2) == 0
+    assert gif.read_bytes() == b"of step 1"
+    assert attempt(1).finish(2) == 0
+    assert gif.read_bytes() != b"of step 1"
 
 
 # ---- signs

@@ -287,7 +287,8 @@ class Attempt:
             return 128 + stop.received
         frames = of_steps(self.directory / "samples", ".png")
         newer = lambda: gif.exists() and gif.stat().st_mtime >= frames[-1].stat().st_mtime
-        if multihost.is_main() and frames and not newer():
+        is_new = step > self.start  # whatever the clock says
+        if multihost.is_main() and frames and (is_new or not newer()):
             images.save_animation(gif, frames)
         if step == self.start:
             self.console.print(f"{self.directory} is complete at step {step}: no steps are left")
