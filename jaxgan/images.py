@@ -27,7 +27,8 @@ def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndar
 
     Raises:
       AssertionError: `images` does not have rank 4.
-      ValueError: there are no images, or they have neither 1 nor 3 channels.
+      ValueError: there are no images, they have neither 1 nor 3 channels, or are integers other
+        than `uint8`.
 
     Example:
       >>> grid(np.zeros((4, 28, 28, 1)), margin=0).shape
@@ -40,6 +41,8 @@ def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndar
         raise ValueError("there are no images, expected at least one")
     if channels not in (1, 3):
         raise ValueError(f"images have {channels} channels, expected 1 or 3")
+    if images.dtype.kind in "biu" and images.dtype != np.uint8:
+        raise ValueError(f"images are {images.dtype}, expected floats in [-1, 1] or uint8")
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     if images.dtype == np.uint8:

@@ -264,6 +264,8 @@ def stack(states: Sequence[TrainState]) -> TrainState:
       [[1.0], [2.0]]
     """
     steps = sorted({int(state.step) for state in states})
+    if not steps:
+        raise ValueError("there are no states, expected one for each member")
     if len(steps) != 1:
         raise ValueError(f"the members are at the steps {steps}, expected the same step")
     return _together(states)

@@ -54,6 +54,15 @@ def test_the_newest_comes_back(two_checkpoints, algorithm):
     assert checkpoint.digest(restored) == checkpoint.digest(play(algorithm, 2))
 
 
+def test_into_arrays_of_numpy(two_checkpoints, algorithm):
+    """Such as those of `jax.device_get`: the result is on the default device."""
+    target = jax.device_get(play(algorithm, 0))
+    with checkpoint.open_manager(two_checkpoints) as manager:
+        restored = checkpoint.restore(manager, target)
+    assert checkpoint.digest(restored) == checkpoint.digest(play(algorithm, 2))
+    assert {x.devices().pop() for x in jax.tree.leaves(restored)} == {jax.devices()[0]}
+
+
 def test_without_the_game(two_checkpoints, algorithm):
     plain = checkpoint.restore_plain(two_checkpoints)
     assert int(plain["step"]) == 2

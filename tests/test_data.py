@@ -369,6 +369,10 @@ def test_a_set_smaller_than_a_minibatch_is_repeated(on_device):
 def test_sampler_errors(digits):
     with pytest.raises(ValueError, match="batch size is 0"):
         data.minibatches(digits, batch_size=0)
+    with pytest.raises(ValueError, match=r"the seed is -1, expected 0 to"):
+        data.minibatches(digits, batch_size=1, seed=-1)
+    with pytest.raises(ValueError, match=r"x_flips mirrors the image, and the examples have x$"):
+        data.minibatches({"x": np.zeros((4, 2))}, batch_size=1, x_flips=True)
     with pytest.raises(DataError, match="lengths"):
         data.minibatches({"image": np.zeros(3), "label": np.zeros(4)}, batch_size=1)
 

@@ -50,6 +50,9 @@ def test_a_grid_of_bytes_shows_them():
     np.testing.assert_array_equal(images.grid(bytes_), images.grid(as_float(bytes_)))
     with pytest.raises(ValueError, match="images have 4 channels, expected 1 or 3"):
         images.grid(np.zeros((2, 3, 3, 4)))
+    for dtype in (np.int32, bool):
+        with pytest.raises(ValueError, match=r"expected floats in \[-1, 1\] or uint8"):
+            images.grid(np.zeros((2, 3, 3, 1), dtype))
 
 
 def test_grids_survive_the_file(tmp_path):

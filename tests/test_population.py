@@ -99,6 +99,8 @@ def test_a_member_goes_on_alone_and_returns(together):
         state=states[1],
     )
     assert_close(member(later, 1), alone, 1e-6)
+    with pytest.raises(ValueError, match="there are no states, expected one for each member"):
+        population.stack([])
     with pytest.raises(ValueError, match=r"at the steps \[100, 104\], expected the same step"):
         stack([states[0], alone])
 

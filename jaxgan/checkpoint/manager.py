@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from jaxgan.checkpoint.record import NewestAndBest, read_record, score_of, sealed
@@ -157,7 +158,8 @@ def restore(
 
     Args:
       manager: from `open_manager`.
-      target: a state of the same structure and shapes, whose shardings the result gets.
+      target: a state of the same structure and shapes, whose shardings the result gets; arrays of
+        NumPy have that of the default device.
       best: restore the checkpoint with the highest score instead of the newest.
       step: restore the checkpoint of this step instead.
 
@@ -178,8 +180,9 @@ def restore(
       ...     int(restore(manager, state).step), int(restore(manager, state, best=True).step)
       (2, 1)
     """
+    placed = jax.tree.map(lambda x: x if hasattr(x, "sharding") else jnp.asarray(x), target)
     abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), target
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), placed
     )
     return _first_intact(manager, abstract, _candidates(manager, best=best, step=step))
 

@@ -54,7 +54,8 @@ def minibatches(
       DataError: there are no examples, arrays have unequal lengths, images are neither `uint8` nor
         floats in [-1, 1] (see `check_images`), or the batch size is not divisible by the number of
         processes.
-      ValueError: `batch_size` is below 1.
+      ValueError: `batch_size` is below 1, `seed` is outside [0, 2^64), or `x_flips` is set without
+        an `image`.
 
     Example:
       >>> batches = minibatches({"image": np.zeros((10, 28, 28, 1), np.uint8)}, batch_size=4)
@@ -69,6 +70,12 @@ def minibatches(
     n = _num_examples(examples)
     if batch_size < 1:
         raise ValueError(f"batch size is {batch_size}, expected at least 1")
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"the seed is {seed}, expected 0 to 2^64 - 1")
+    if x_flips and "image" not in examples:
+        raise ValueError(
+            f"x_flips mirrors the image, and the examples have {', '.join(sorted(examples))}"
+        )
     check_images(examples)
     part, parts = (jax.process_index(), jax.process_count()) if process is None else process
     if batch_size % parts:
