@@ -100,7 +100,7 @@ def test_a_member_goes_on_alone_and_returns(together):
     )
     assert_close(member(later, 1), alone, 1e-6)
     with pytest.raises(ValueError, match="there are no states, expected one for each member"):
-        population.stack([])
+        stack([])
     with pytest.raises(ValueError, match=r"at the steps \[100, 104\], expected the same step"):
         stack([states[0], alone])
 
