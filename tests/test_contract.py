@@ -173,8 +173,8 @@ def test_resumes_from_a_checkpoint(transformed, tmp_path):
 
 
 def test_a_batch_without_its_entries_is_refused(name):
-    game, batch = CASES[name]().game, {"image": minibatch()["image"]}
-    with pytest.raises(KeyError, match=r"the batch has no (image|source|x); its entries are pict"):
+    game, batch = CASES[name]().game, {"photo": minibatch()["image"]}
+    with pytest.raises(KeyError, match=r"the batch has no (image|source|x); its entries are photo"):
         jax.eval_shape(lambda key: game.init(key, batch), KEY)
 
 
