@@ -623,10 +623,26 @@ def test_parzen_chooses_the_bandwidth_on_validation_alone():
     assert record.details["bandwidth"] == 0.1  # the narrowest window likes them best
     expected = metrics.log_likelihoods(test, samples, 0.1)
     assert record.value == pytest.approx(expected.mean(), rel=1e-5)
-    assert record.standard_error == pytest.approx(expected.std() / np.sqrt(300), rel=1e-4)
+    assert record.standard_error == pytest.approx(expected.std(ddof=1) / np.sqrt(300), rel=1e-4)
     far = metric.update(metric.init(), real=scale(test + 3.0), generated=scale(samples))
     record = metric.compute(far)["parzen_log_likelihood"]
     assert record.details["bandwidth"] == 0.1  # test images would have a wide one
+
+
+def test_the_error_of_the_parzen_likelihood_of_few_examples():
+    """Unbiased, with n - 1; of a single example there is none. Here of more rows than a chunk."""
+    samples, x = np.zeros((1, 1), np.float32), np.linspace(-1, 1, 1003, dtype=np.float32)[:, None]
+    metric = metrics.parzen_log_likelihood(x, bandwidths=(0.5,))
+    of = lambda real: metric.compute(
+        metric.update(metric.init(), real=real, generated=samples)
+    )["parzen_log_likelihood"]  # fmt: skip
+    expected = norm(0.0, 0.5).logpdf(x[:, 0] / 2)  # distances to 0, on the scale of [0, 1]
+    for n in (2, 1003):
+        record, exact = of(x[:n]), expected[:n]
+        assert record.num_real == n
+        assert record.value == pytest.approx(exact.mean(), rel=1e-4)
+        assert record.standard_error == pytest.approx(np.std(exact, ddof=1) / n**0.5, rel=1e-3)
+    assert of(x[:1]).standard_error is None
 
 
 def test_memorization_tells_copies_from_samples():

@@ -7,6 +7,7 @@ import numpy as np
 from jaxgan.errors import MetricError
 from jaxgan.metrics.metric import (
     PIXELS,
+    Means,
     Metric,
     MetricRecord,
     Records,
@@ -72,11 +73,11 @@ def parzen_log_likelihood(
             )
         likelihoods = [log_likelihoods(held_out, generated, sigma).mean() for sigma in bandwidths]
         sigma = bandwidths[int(np.argmax(likelihoods))]
-        values = log_likelihoods(real, generated, sigma)
+        values = Means().plus(log_likelihoods(real, generated, sigma)[None])
         record = MetricRecord(
             "parzen_log_likelihood",
-            float(values.mean()),
-            float(values.std() / np.sqrt(len(values))),
+            float(values.mean[0]),
+            values.standard_error[0],
             num_real=len(real),
             num_generated=len(generated),
             preprocessing="scaled to [0, 1], flattened",
