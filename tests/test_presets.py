@@ -220,7 +220,7 @@ def test_the_score_of_codes_is_the_information_of_q_about_real_images():
     config = with_preset(mnist.Config, "infogan", **TINY, categorical=4, augment="ada")
     dataset = config.load_data()
     experiment = mnist.make(config, dataset)
-    state = experiment.algorithm.init(
+    state = jax.jit(experiment.algorithm.init)(
         jax.random.key(0), jax.tree.map(lambda x: x[0], experiment.minibatches(0, 1))
     )
     own = state.params["discriminator"]
@@ -230,11 +230,10 @@ def test_the_score_of_codes_is_the_information_of_q_about_real_images():
     record = evaluate(state)["codes/inception_score_q"]
     assert record.num_generated == len(dataset.test["image"]) < 1000
     _, discriminator = image_networks.make_networks(config, dataset)
-    (_, outputs), _ = discriminator.apply(
+    (_, outputs), _ = jax.jit(partial(discriminator.apply, train=False))(
         own,
         state.model_state["discriminator"]["network"],
         data.as_float(dataset.test["image"]),
-        train=False,
     )
     q = jax.nn.softmax(np.asarray(outputs, np.float64)[:, :4])
     entropy = lambda p: -np.sum(p * np.log(p), axis=-1)
