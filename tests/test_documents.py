@@ -43,7 +43,7 @@ SHORT = {  # parameters of notebooks with which they take seconds
     "07_game_dynamics": "stages = (10,)",
     "08_populations": "ring_steps, grid_steps = 200, 50",
     "09_many_devices": "num_steps = 2",
-    "10_measuring_honestly": "num_steps = 10",
+    "10_measuring_honestly": "num_steps, num_real = 10, 300",
     "11_finished_runs": "num_steps = 4",
 }
 
