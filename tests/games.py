@@ -366,7 +366,7 @@ CASES: dict[str, Callable[[], Case]] = {
             latent=LATENT,
             generator_penalty=penalties.weighted((2.0, penalties.path_length(0.9))),
         ),
-        rate=0.005,
+        rate=0.003,
     ),
     "fastgan": lambda: Case(
         jaxgan.gan(
@@ -524,7 +524,7 @@ CASES: dict[str, Callable[[], Case]] = {
             pool_size=3,
         ),
         sample_depends_on_key=False,
-        rate=0.01,
+        rate=0.003,
     ),
     "normalised_autoencoder": lambda: Case(
         jaxgan.autoencoder(normalised(3), normalised_generator()),
