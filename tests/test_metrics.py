@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from jaxgan import metrics
 from jaxgan.errors import MetricError
 from jaxgan.metrics import Features, kid, neighbours
-from jaxgan.metrics.metric import Means
+from jaxgan.metrics.metric import Means, checked
 
 LOGITS = Features("classes", lambda x: {"logits": x})
 MODES = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
@@ -93,6 +93,20 @@ def test_a_metric_declares_how_many_rows_it_needs(name):
         values_of(metric, enough[0][1:], enough[1])
     with pytest.raises(MetricError, match=f"expected at least {metric.min_generated}"):
         values_of(metric, enough[0], enough[1][1:])
+
+
+@pytest.mark.parametrize("name", TWO_SIDED)
+def test_records_count_the_rows_of_each_side(name):
+    metric = TWO_SIDED[name]
+    acc = metric.update(metric.init(), real=rows(0, 130), generated=rows(1, 110))
+    for record in metric.compute(acc).values():
+        assert (record.num_real, record.num_generated) == (130, 110)
+
+
+def test_half_precision_becomes_float32():
+    for dtype in (np.float16, jnp.bfloat16):
+        assert checked(np.ones((2, 3), dtype), "real").dtype == np.float32
+    assert checked(np.ones((2, 3)), "real").dtype == np.float64
 
 
 def test_rows_of_other_features_are_refused():
@@ -270,11 +284,19 @@ def test_frechet_of_fewer_samples_than_features():
 
 @pytest.mark.parametrize(("n", "singular"), [(4, True), (5, False)])
 def test_a_covariance_of_as_many_rows_as_features_is_singular(n, singular):
-    """Its rank is at most n - 1."""
+    """Its rank is at most n - 1; one of either side is enough."""
     assert (np.linalg.matrix_rank(np.cov(rows(0, n), rowvar=False)) < 4) == singular
     metric = metrics.frechet_distance()
-    record = metric.compute(metric.update(metric.init(), real=rows(0, n), generated=rows(1, 9)))
-    assert record["fid_pixels"].details["singular"] == singular
+    for real, generated in ((rows(0, n), rows(1, 9)), (rows(1, 9), rows(0, n))):
+        record = metric.compute(metric.update(metric.init(), real=real, generated=generated))
+        assert record["fid_pixels"].details["singular"] == singular
+
+
+def test_narrow_axes_of_gaussians_count():
+    """Eigenvalues of 1e-8 of the largest are no rounding errors: `(1e-4 - 2e-4)^2`."""
+    narrow, wider = np.diag([1.0, 1e-8]), np.diag([1.0, 4e-8])
+    distance = metrics.gaussian_frechet_distance(np.zeros(2), narrow, np.zeros(2), wider)
+    assert distance == pytest.approx(1e-8, rel=1e-5)
 
 
 @pytest.mark.parametrize("n", [500, 2000])
@@ -362,6 +384,30 @@ def test_kernel_distance_of_subsets(monkeypatch):
         metrics.kernel_distance(subsets=-1)
 
 
+def test_subsets_are_as_large_as_the_smaller_side(monkeypatch):
+    """Of either side; `std` is the deviation over subsets, with their number as the divisor."""
+    monkeypatch.setattr(kid, "SUBSET_SIZE", 50)
+    metric = metrics.kernel_distance(subsets=2, seed=3)
+    for n, m in ((60, 40), (40, 60)):
+        real, generated = rows(0, n), rows(1, m) + 0.5
+        acc = metric.update(metric.init(), real=real, generated=generated)
+        record, rng = metric.compute(acc)["kid_pixels"], np.random.RandomState(3)
+        values = [
+            plain_kid(*(x[rng.choice(len(x), 40, replace=False)] for x in (real, generated)))
+            for _ in range(2)
+        ]
+        assert record.details["subset_size"] == 40
+        assert record.value == pytest.approx(np.mean(values), rel=1e-4)
+        assert record.details["std"] == pytest.approx(np.std(values), rel=1e-3)
+
+
+def test_blocks_of_the_kernel_distance_fit_in_memory(monkeypatch):
+    monkeypatch.setattr(kid, "MOST_ROWS", 7)
+    blocks = kid._in_blocks(rows(0, 99), rows(1, 80))
+    assert max(map(len, blocks)) <= 7
+    assert len(blocks) == len(kid._in_blocks(rows(1, 80), rows(0, 99)))
+
+
 def test_kernel_distance_needs_no_more_than_two_rows():
     metric = metrics.kernel_distance()
     acc = metric.update(metric.init(), real=rows(0, 2), generated=rows(1, 2))
@@ -403,8 +449,9 @@ def test_the_error_of_a_share_is_that_of_a_binomial():
         assert records[f"{name}_pixels"].standard_error == pytest.approx(error, rel=1e-6)
 
 
-def test_prdc_where_distances_are_small_beside_norms():
+def test_prdc_where_distances_are_small_beside_norms(monkeypatch):
     """Narrow clusters far apart, which float32 takes for points; integers have exact ties."""
+    monkeypatch.setattr(neighbours, "CHUNK", 64)  # several chunks, the last one not full
     rng = np.random.default_rng(0)
     clusters = 800.0 * rng.integers(0, 2, (2, 200, 1)) + 0.1 * rng.normal(size=(2, 200, 2))
     lattice = rng.integers(-3, 4, (2, 200, 2)) + 4096.0
@@ -412,6 +459,12 @@ def test_prdc_where_distances_are_small_beside_norms():
         found = values_of(metrics.precision_recall_density_coverage(), real, generated)
         exact = plain_prdc(real.astype("f8"), generated.astype("f8"))
         assert found == pytest.approx(exact, abs=1e-9)
+
+
+def test_records_say_the_k_of_each_of_the_four():
+    metric = metrics.precision_recall_density_coverage(k_precision=2, k_density=4)
+    records = metric.compute(metric.update(metric.init(), real=rows(0), generated=rows(1)))
+    assert [record.details["k"] for record in records.values()] == [2, 2, 4, 4]
 
 
 def test_density_and_coverage_of_copies():
@@ -436,13 +489,24 @@ def test_prdc_of_equal_distributions_and_of_a_mode_removed():
     assert half["coverage_pixels"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_nearest_where_distances_are_small_beside_norms():
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_nearest_where_distances_are_small_beside_norms(scale, monkeypatch):
+    monkeypatch.setattr(neighbours, "CHUNK", 30)  # several chunks, of candidates and of float64
+    monkeypatch.setattr(neighbours, "FLOATS", 700)
     rng = np.random.default_rng(0)
-    x = (1000.0 * rng.integers(0, 3, (100, 1)) + 0.01 * rng.normal(size=(100, 3))).astype("f4")
+    x = 1000.0 * rng.integers(0, 3, (100, 1)) + 0.01 * rng.normal(size=(100, 3))
+    x = (scale * x).astype("f4")
     distances, found = metrics.nearest(x, x, 2, same=True)
     every = cdist(x.astype("f8"), x.astype("f8"))
     np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, 1:3], rtol=1e-12)
     np.testing.assert_array_equal(np.take_along_axis(every, found, axis=1), distances)
+
+
+def test_a_row_is_not_its_own_neighbour():
+    x = rows(0, 5)
+    assert metrics.nearest(x, x, 4, same=True)[0].min() > 0.0
+    with pytest.raises(MetricError, match="there are 4 candidates, expected at least 5 neighbours"):
+        metrics.nearest(x, x, 5, same=True)
 
 
 def test_nearest_equals_brute_force(monkeypatch):
@@ -518,6 +582,14 @@ def test_mode_coverage_counts():
         record = wide.compute(wide.update(wide.init(), generated=MODES))["partition_kl"]
         assert record.value == pytest.approx(0.0, abs=1e-12)
         assert record.floor == pytest.approx(metrics.reverse_kl_floor(3, 3))
+
+
+def test_a_sample_three_deviations_away_is_of_high_quality():
+    """In one dimension 99.73 % of a perfect generator's."""
+    metric = metrics.mode_coverage(np.zeros((1, 1)), std=0.5)
+    record = metric(generated=np.array([[1.5], [1.5001]]))["high_quality"]
+    assert record.value == 0.5
+    assert record.floor == pytest.approx(norm.cdf(3) - norm.cdf(-3), rel=1e-12)
 
 
 def test_a_perfect_generator_scores_the_floors():
@@ -670,6 +742,18 @@ def test_the_threshold_of_memorization_is_the_quantile_of_held_out_distances():
     assert record.details["median_distance_held_out"] == 50.5
 
 
+def test_memorization_counts_copies_where_held_out_examples_are_copies():
+    """The threshold is 0 then. Of 50 samples 20 are copies; the error is that of 50 rows."""
+    training = rows(0, 120)
+    metric = metrics.memorization(training)
+    generated = np.concatenate([training[:20], rows(1, 30) + 9.0])
+    record = metric.compute(metric.update(metric.init(), real=training, generated=generated))
+    record = record["memorization_pixels"]
+    assert record.value == pytest.approx(0.4)
+    assert record.standard_error == pytest.approx(np.sqrt(0.4 * 0.6 / 50))
+    assert record.floor == 0.01
+
+
 # ---- images
 
 
@@ -723,7 +807,7 @@ def test_ms_ssim_of_two_scales(side):
     for a, b in zip(intensities(x), intensities(y), strict=True):
         fine, coarse = plain_ssim(a, b)[1], plain_ssim(halve(a), halve(b))[0]
         expected.append(np.mean(fine ** weights[0] * coarse ** weights[1]))  # over channels
-    np.testing.assert_allclose(metrics.ms_ssim(x, y), expected, rtol=1e-3)
+    np.testing.assert_allclose(metrics.ms_ssim(x, y), expected, rtol=2e-5)
 
 
 def test_ms_ssim_of_five_scales():
@@ -739,6 +823,15 @@ def test_ms_ssim_of_five_scales():
             a, b = halve(a), halve(b)
     np.testing.assert_allclose(metrics.ms_ssim(x, y), [np.mean(expected)], rtol=1e-3)
     np.testing.assert_allclose(metrics.similarity.scale_weights(161), weights / weights.sum())
+
+
+def test_the_scales_of_ms_ssim_are_those_of_the_shorter_side():
+    """Of 28 x 20 pixels the window fits into one scale, and images may lie on their side."""
+    x, y = pictures(0, side=28)[:, :, :20], pictures(1, side=28)[:, :, :20]
+    lying = lambda v: v.transpose(0, 2, 1, 3)
+    upright = metrics.ms_ssim(x, 0.5 * x + 0.5 * y)
+    np.testing.assert_allclose(metrics.ms_ssim(lying(x), lying(0.5 * x + 0.5 * y)), upright, 1e-5)
+    np.testing.assert_allclose(upright, metrics.ssim(x, 0.5 * x + 0.5 * y), atol=0.02)
 
 
 def test_ms_ssim_of_negatives_is_zero():
@@ -780,6 +873,10 @@ def test_ms_ssim_diversity_detects_a_collapse():
     assert value(pictures(0, n=40)) < 0.3
     pairs = np.repeat(pictures(0, n=3), 2, axis=0)  # 0 0 1 1 2 2: neighbours are compared
     assert value(pairs) == pytest.approx(1.0, abs=1e-5)
+    odd = np.concatenate([pairs, pictures(9, n=1)])  # the last is left out
+    record = metric(generated=odd)["ms_ssim"]
+    assert record.value == pytest.approx(1.0, abs=1e-5)
+    assert record.num_generated == 6
     with pytest.raises(MetricError, match="11 x 11"):
         value(np.zeros((4, 8, 8, 1)))
 
@@ -991,6 +1088,10 @@ def test_the_error_of_roc_auc_by_delong():
     assert record.value == 0.75
     # Placements of positives (1, 1/2) and of negatives (1/2, 1), each with variance 1/8.
     assert record.standard_error == pytest.approx(np.sqrt(0.125 / 2 + 0.125 / 2), rel=1e-12)
+    acc = metric.update(acc, real=np.array([1, 1]), generated=np.array([[4.0], [5.0]]))
+    # Of four positives (1, 1/2, 1, 1) and of negatives (3/4, 1): variances 1/16 and 1/32.
+    error = metric.compute(acc)["roc_auc_s"].standard_error
+    assert error == pytest.approx(np.sqrt(1 / 16 / 4 + 1 / 32 / 2), rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,9 @@ def kernel_distance(
     quote. There is no standard error then: the subsets are of the same rows, and the error of their
     mean does not fall with their number. Both have the same expectation.
 
+    The kernel is computed in float32, and is not invariant to shifts: of features whose mean is
+    10 000 times their spread it keeps no digit of the distance.
+
     Args:
       features: feature extractor.
       subsets: number of subsets, 100 in the paper; 0 for all pairs; if `None`, all pairs up to

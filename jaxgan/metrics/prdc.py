@@ -39,7 +39,8 @@ def precision_recall_density_coverage(
     coverage open, which makes a difference where samples are copies of real examples. Every
     comparison is exact: a pair whose distance is closer to a radius than the rounding error of
     float32 is computed again from differences in float64. Standard errors are those of the mean
-    over rows, with the other sample held fixed.
+    over rows with all balls held fixed, which move with their samples: over new samples of both,
+    values vary up to twice as much.
 
     Args:
       features: feature extractor.
