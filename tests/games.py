@@ -520,11 +520,10 @@ CASES: dict[str, Callable[[], Case]] = {
         jaxgan.cyclegan(
             dict.fromkeys(("x2y", "y2x"), normalised_generator()),
             dict.fromkeys(("x", "y"), normalised()),
-            penalty=penalties.weighted((0.3, penalties.lecam(0.9))),
             pool_size=3,
         ),
         sample_depends_on_key=False,
-        rate=0.003,
+        rate=0.01,
     ),
     "normalised_autoencoder": lambda: Case(
         jaxgan.autoencoder(normalised(3), normalised_generator()),
