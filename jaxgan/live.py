@@ -8,19 +8,20 @@ import datetime
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
+from jaxgan.curves import training_curves
+from jaxgan.tree import by_path
 from jaxgan.types import Metrics
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 MAX_POINTS = 300  # of a curve
-WINDOWS = 30  # of a moving average in a curve
 SHARE = 0.1  # of the time, at most, that is spent on drawing
 PAUSE = 0.5  # seconds, at least, between two drawings
 
@@ -52,7 +53,7 @@ def display(first: int, num_steps: int) -> Iterator[Callable[[int, Any, Metrics]
     from IPython import display as ipython
 
     period = max(1, (num_steps - first) // MAX_POINTS)
-    points: list[tuple[int, Metrics]] = []
+    points: list[tuple[int, Metrics]] = []  # on devices, until they are drawn
     newest: list[tuple[int, Metrics]] = []
     in_words, due = speed(num_steps), [0.0]
     bar = ipython.display(ipython.HTML(""), display_id=True)
@@ -66,7 +67,8 @@ def display(first: int, num_steps: int) -> Iterator[Callable[[int, Any, Metrics]
         shown = points if points[-1][0] == step else [*points, newest[0]]
         if len(shown) > 1:
             file = io.BytesIO()
-            curves(shown).savefig(file, format="png", dpi=80)
+            flat = [(step, by_path(metrics)) for step, metrics in jax.device_get(shown)]
+            training_curves(flat).savefig(file, format="png", dpi=80)
             plot.update(ipython.Image(file.getvalue(), format="png"))
         now = time.perf_counter()
         due[0] = now + max(PAUSE, (now - start) / SHARE)
@@ -132,56 +134,6 @@ def progress_bar(
             bar.update(task, completed=step, losses=losses(metrics), speed=in_words(step))
 
         yield draw
-
-
-def curves(points: Sequence[tuple[int, Metrics]]) -> Any:
-    """Figure of the players' losses and, where they are metrics, the mean outputs of networks.
-
-    Of a population, every member has a curve.
-
-    Args:
-      points: steps and their metrics, `{player: {name: value}}`, values `[]`, or `[P]` of members.
-
-    Example:
-      >>> figure = curves([(0, {"x": {"loss": 2.0}}), (9, {"x": {"loss": 1.0}})])
-      >>> [ax.get_title() for ax in figure.axes], figure.axes[0].lines[0].get_xdata().tolist()
-      (['loss'], [0, 9])
-    """
-    from matplotlib.figure import Figure  # importing matplotlib takes a second
-
-    steps = np.array([step for step, _ in points])
-    metrics = jax.tree.map(
-        lambda *values: np.stack(values), *jax.device_get([m for _, m in points])
-    )
-    panels: dict[str, dict[str, np.ndarray]] = {"loss": {}, "mean output": {}}
-    for player, own in metrics.items():
-        panels["loss"][player] = own["loss"]
-        for name in own:
-            if "_output" in name:
-                panels["mean output"][f"{player}, {name.replace('_output', '')}"] = own[name]
-    shown = {title: lines for title, lines in panels.items() if lines}
-    figure = Figure(figsize=(5 * len(shown), 3), layout="constrained")
-    axes = figure.subplots(1, len(shown), squeeze=False)[0]
-    for ax, (title, lines) in zip(axes, shown.items(), strict=True):
-        for i, (label, values) in enumerate(lines.items()):
-            _draw(ax, steps, values.reshape(len(steps), -1), label, f"C{i}")
-        ax.set(title=title, xlabel="step")
-        ax.grid(alpha=0.3)
-        ax.legend(fontsize="small")
-    return figure
-
-
-def _draw(ax: Any, steps: np.ndarray, values: np.ndarray, label: str, colour: str) -> None:
-    """Draws values `[T, P]`, faintly where there are many, and the average of the last ones."""
-    window = max(1, len(steps) // WINDOWS)
-    if window > 1:
-        ax.plot(steps, values, color=colour, alpha=0.2, linewidth=0.6)
-        sums = np.cumsum(np.concatenate([np.zeros_like(values[:1]), values]), axis=0)
-        ends = np.arange(1, len(steps) + 1)
-        starts = np.maximum(ends - window, 0)
-        values = (sums[ends] - sums[starts]) / (ends - starts)[:, None]
-    first, *_ = ax.plot(steps, values, color=colour, linewidth=1.5 if values.shape[1] == 1 else 0.8)
-    first.set_label(label)
 
 
 def losses(metrics: Metrics) -> str:

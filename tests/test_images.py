@@ -18,7 +18,6 @@ from jaxgan.loop import StopTraining
 from jaxgan.metrics import MetricRecord
 from jaxgan.runs.directory.logs import read_metrics
 from jaxgan.runs.session import callbacks
-from jaxgan.runs.session.curves import save_curves
 
 STATE = None
 
@@ -81,30 +80,6 @@ def test_a_file_that_cannot_be_completed_leaves_the_old_one(tmp_path, monkeypatc
     with pytest.raises(OSError, match="disk"):
         images.save_animation(tmp_path / "all.gif", 3 * [tmp_path / "grid.png"])
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def records(outputs):
-    return [
-        {
-            "step": step,
-            "discriminator/loss": 1.0,
-            "generator/loss": 2.0,
-            **(
-                {"discriminator/real_output": 0.7, "discriminator/fake_output": 0.3}
-                if outputs
-                else {}
-            ),
-        }
-        for step in range(0, 100, 10)
-    ]
-
-
-@pytest.mark.parametrize("outputs", [True, False])
-def test_curves_have_a_panel_for_the_discriminators_output_where_there_is_one(tmp_path, outputs):
-    save_curves(tmp_path / "losses.png", records(outputs))
-    with Image.open(tmp_path / "losses.png") as found:
-        width, height = found.size
-    assert (height > width / 2) == outputs
 
 
 # ---- callbacks

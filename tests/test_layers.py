@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"types", "errors", "files"},
-    {"tree"},
+    {"tree", "curves"},
     {"parallel/axis", "parallel/multihost", "weights", "schedules"},
     {"ops"},
     {"augment", "latents"},

@@ -69,7 +69,7 @@ def test_training_that_ends_early_shows_its_last_step(shown, monkeypatch):
 
     drawn = []
     monkeypatch.setattr(live, "MAX_POINTS", 4)  # steps 1, 6, 11, 16
-    monkeypatch.setattr(live, "curves", lambda points: drawn.append(points) or Figure())
+    monkeypatch.setattr(live, "training_curves", lambda points: drawn.append(points) or Figure())
     fit(callbacks=[stop])
     assert "step 7/20" in shown[0][-1].data
     assert [step for step, _ in drawn[-1]] == [1, 6, 7]
@@ -104,34 +104,10 @@ def test_nothing_is_displayed_elsewhere(shown, monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_the_curves_are_the_metrics():
-    outputs = {"real_output": np.float32(0.75), "gradient_norm": np.float32(9.0)}
-    points = [
-        (step, {"d": {"loss": 0.5 * step, **outputs}, "g": {"loss": -step}}) for step in (2, 4)
-    ]
-    losses, means = live.curves(points).axes
-    assert {line.get_label(): line.get_ydata().tolist() for line in losses.lines} == {
-        "d": [1.0, 2.0],
-        "g": [-2, -4],
-    }
-    (mean,) = means.lines
-    assert (mean.get_label(), mean.get_ydata().tolist()) == ("d, real", [0.75, 0.75])
-    assert mean.get_xdata().tolist() == [2, 4]
-
-
-def test_curves_of_many_points_are_averages_of_the_last_ones():
-    """Of three; of a line, that is the line one step before."""
-    points = [(step, {"x": {"loss": np.float64(step)}}) for step in range(3 * live.WINDOWS)]
-    faint, average = live.curves(points).axes[0].lines
-    assert faint.get_ydata().tolist() == list(range(len(points)))
-    expected = [0.0, 0.5, *(np.arange(2, len(points)) - 1)]
-    np.testing.assert_allclose(average.get_ydata(), expected)
-
-
 def test_long_training_keeps_some_points_and_the_last(shown, monkeypatch):
     monkeypatch.setattr(live, "MAX_POINTS", 5)
     drawn = []
-    monkeypatch.setattr(live, "curves", lambda points: drawn.append(points) or Figure())
+    monkeypatch.setattr(live, "training_curves", lambda points: drawn.append(points) or Figure())
     fit()
     assert [step for step, _ in drawn[-1]] == [1, 5, 9, 13, 17, 20]
 
@@ -142,9 +118,9 @@ def test_members_of_a_population_have_a_curve_each(shown, monkeypatch):
             lambda rate: jaxgan.alternating(GAME, {"x": optax.sgd(rate)}), jnp.array([0.1, 0.2])
         )
     )
-    figures, curves = [], live.curves
+    figures, curves = [], live.training_curves
     monkeypatch.setattr(
-        live, "curves", lambda points: figures.append(curves(points)) or figures[-1]
+        live, "training_curves", lambda points: figures.append(curves(points)) or figures[-1]
     )
     jaxgan.fit(members, ones, key=member_keys([0, 1]), num_steps=3)
     (ax,) = figures[-1].axes

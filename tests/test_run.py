@@ -19,6 +19,7 @@ import pytest
 import jaxgan
 from experiments import mixture, mnist
 from jaxgan import UserError, checkpoint, images
+from jaxgan.curves import training_curves
 from jaxgan.data.decode import SUFFIXES
 from jaxgan.data.idx import write_idx
 from jaxgan.errors import RunError
@@ -27,7 +28,6 @@ from jaxgan.runs.command_line import xla_flags
 from jaxgan.runs.directory.config_json import check_same_config
 from jaxgan.runs.directory.files import check_place, of_steps
 from jaxgan.runs.load import load_run
-from jaxgan.runs.session.curves import save_curves
 from jaxgan.runs.session.samples import columns_of_classes
 from tests import support
 from tests.conftest import ROOT
@@ -86,7 +86,8 @@ def test_a_run_is_recorded_resumed_and_sampled(start, tmp_path, capsys):
         "step_0000010.png",
     ]
     assert size_of(directory / "samples" / "step_0000010.png") == (10 * 30 + 2, 10 * 30 + 2)
-    save_curves(tmp_path / "curves.png", log)
+    curves = training_curves([(line["step"], line) for line in log], vertical=True)
+    curves.savefig(tmp_path / "curves.png", dpi=110)
     np.testing.assert_array_equal(pixels(directory / "losses.png"), pixels(tmp_path / "curves.png"))
     (events,) = (directory / "tensorboard").iterdir()
     assert b"generator/loss" in events.read_bytes()

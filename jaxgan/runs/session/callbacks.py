@@ -19,14 +19,15 @@ import jax
 from rich.console import Console
 
 from jaxgan import live
+from jaxgan.curves import training_curves
 from jaxgan.errors import RunError
 from jaxgan.evaluation import Evaluation
+from jaxgan.files import replacing
 from jaxgan.loop import Callback, StopTraining
 from jaxgan.metrics import Records
 from jaxgan.parallel import multihost
 from jaxgan.runs.directory.files import put_aside, write_atomically
 from jaxgan.runs.directory.logs import read_evaluations, read_metrics
-from jaxgan.runs.session.curves import save_curves
 from jaxgan.runs.session.trackers import Logger
 from jaxgan.training import TrainState
 from jaxgan.tree import by_path
@@ -102,7 +103,9 @@ def curves(path: Path, log: Path) -> Callback:
     def plot(step: int, state: TrainState, metrics: Metrics) -> None:
         records = read_metrics(log, most=MAX_POINTS) if multihost.is_main() else []
         if records:
-            save_curves(path, records)
+            points = [(int(record["step"]), record) for record in records]
+            with replacing(path) as part:
+                training_curves(points, vertical=True).savefig(part, dpi=110)
 
     return plot
 
