@@ -114,6 +114,15 @@ def test_names_of_folders(name, algorithm, tmp_path):
     assert int(checkpoint.restore_plain(tmp_path / name / "checkpoints")["step"]) == 0
 
 
+@pytest.mark.parametrize("name", ["back\\slash", "gs:", "ags:", "s3:"])
+def test_names_that_orbax_cannot_write(name, algorithm, tmp_path):
+    with (
+        checkpoint.open_manager(tmp_path / name / "checkpoints") as manager,
+        pytest.raises(CheckpointError, match=r"takes '.*' for a part of another address; rename"),
+    ):
+        checkpoint.save(manager, play(algorithm, 0))
+
+
 @pytest.mark.parametrize("name", ["runs [1]", "r1=[0.1]"])
 def test_nothing_is_saved_where_orbax_would_save_no_arrays(name, two_checkpoints, algorithm):
     """Orbax reads there, so that a folder may have been renamed."""

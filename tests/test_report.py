@@ -129,6 +129,29 @@ def test_damaged_files_beside_the_record_count_as_absent(tmp_path):
     assert "fid" not in page_of(folder).text
 
 
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("evaluation.json", {"best_step": "x"}),
+        ("evaluation.json", {"best_step": 11}),
+        ("evaluation.json", {"best_by": 3}),
+        ("health.json", {"notes": 3}),
+        ("health.json", {"rollbacks": [{"to": "x", "why": "y"}]}),
+        ("health.json", {"notes": [{"step": 1, "sign": "x"}]}),
+    ],
+)
+def test_what_somebody_has_edited_into_them_counts_as_absent(name, edit, tmp_path):
+    folder = recorded(tmp_path / "run")
+    content = json.loads((folder / name).read_text(encoding="utf-8"))
+    (folder / name).write_text(json.dumps(content | edit))
+    run = read_run(folder)
+    if name == "evaluation.json":
+        assert (run.evaluations, run.best_by, run.best_step) == ([], None, None)
+    else:
+        assert run.health == {"notes": [], "rollbacks": []}
+    assert page_of(folder).text
+
+
 def test_values_that_are_no_numbers_are_left_out(tmp_path):
     folder = recorded(tmp_path / "run")
     path = folder / "metrics.jsonl"
@@ -259,7 +282,7 @@ def test_files_that_others_put_into_a_run_are_no_part_of_it(tmp_path):
     (directory / "health.json").write_text("[1]")
     run = read_run(directory)
     assert list(run.grids) == [10, 20, 30]
-    assert (run.evaluations, run.health) == ([], {})
+    assert (run.evaluations, run.health) == ([], {"notes": [], "rollbacks": []})
     assert report.write_report(directory).exists()
 
 

@@ -607,5 +607,6 @@ def test_too_few_samples_for_a_metric_are_refused_before_training(start, tmp_pat
     flags = {"num_steps": 5, "evaluate_every": 5, "evaluate_samples": 3}
     status, text = start(tmp_path / "run", **flags)
     assert status == 2
-    assert "--evaluate-samples: num_samples is 3, and prdc needs at least 6" in one_line(text)
+    words = one_line(text)
+    assert "num_samples is 3, and prdc needs at least 6; see --evaluate-samples" in words
     assert not (tmp_path / "run" / "config.json").exists()

@@ -66,13 +66,14 @@ def check_path(directory: Path) -> None:
     """Checks that checkpoints can be saved in a directory.
 
     Orbax looks for the arrays that it has written by a pattern that begins with the path. Brackets
-    in it match other names, and Orbax then saves a checkpoint without arrays, and no error.
+    in it match other names, and Orbax then saves a checkpoint without arrays, and no error. It
+    opens no path with a backslash, and takes a folder `gs:` for the address of a bucket.
 
     Args:
       directory: directory of the checkpoints, or one above it.
 
     Raises:
-      CheckpointError: its path has such brackets.
+      CheckpointError: its path has such a name in it.
 
     Example:
       >>> check_path(Path("/runs [1]/mnist"))  # doctest: +ELLIPSIS
@@ -80,10 +81,15 @@ def check_path(directory: Path) -> None:
       jaxgan.errors.CheckpointError: no checkpoint can be saved in /runs [1]/mnist: Orbax takes ...
     """
     path = Path(directory).absolute()
-    if bad := [part for part in path.parts if not fnmatch.fnmatchcase(part, part)]:
+    for part in path.relative_to(path.anchor).parts:
+        if not fnmatch.fnmatchcase(part, part):
+            why = f"Orbax takes the brackets of {part!r} for a pattern"
+        elif "\\" in part or part.endswith(("gs:", "s3:")):
+            why = f"Orbax takes {part!r} for a part of another address"
+        else:
+            continue
         raise CheckpointError(
-            f"no checkpoint can be saved in {path}: Orbax takes the brackets of {bad[0]!r} for a "
-            "pattern; rename that folder, or choose another one"
+            f"no checkpoint can be saved in {path}: {why}; rename that folder, or choose another"
         )
 
 

@@ -51,6 +51,27 @@ def read_evaluations(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def read_health(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Notes `{"step", "sign", "text"}` and rollbacks `{"to", "why"}` of a `health.json`.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    if not path.is_file():
+        return {"notes": [], "rollbacks": []}
+    try:
+        content = json.loads(path.read_bytes())
+        notes, rollbacks = content["notes"], content["rollbacks"]
+        steps = [note["step"] for note in notes] + [back["to"] for back in rollbacks]
+        texts = [note[name] for note in notes for name in ("sign", "text")]
+        texts += [back["why"] for back in rollbacks]
+        if not all(type(s) is int for s in steps) or not all(isinstance(t, str) for t in texts):
+            raise ValueError("expected steps and texts")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+    return {"notes": notes, "rollbacks": rollbacks}
+
+
 def _record(line: bytes) -> dict[str, float]:
     record = json.loads(line)
     _check_step(record)

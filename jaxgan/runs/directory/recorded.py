@@ -15,7 +15,7 @@ from jaxgan.runs.config.experiment import Config
 from jaxgan.runs.config.presets import with_preset
 from jaxgan.runs.directory.config_json import read_config_json
 from jaxgan.runs.directory.files import of_steps
-from jaxgan.runs.directory.logs import read_evaluations, read_metrics
+from jaxgan.runs.directory.logs import read_evaluations, read_health, read_metrics
 
 
 class RecordedRun(NamedTuple):
@@ -30,8 +30,7 @@ class RecordedRun(NamedTuple):
       best_step: step of the best evaluation; `None` if there is none.
       grids: image files of its samples by step, by increasing step.
       health: signs of failing that it noticed, of its `health.json`: `notes`, a list of
-        `{"step": ..., "text": ...}`, and `rollbacks`, a list of `{"to": step, "why": ...}`; empty
-        if there are none.
+        `{"step": ..., "text": ...}`, and `rollbacks`, a list of `{"to": step, "why": ...}`.
     """
 
     directory: Path
@@ -90,21 +89,21 @@ def read_run(directory: str | Path) -> RecordedRun:
     """
     directory = Path(directory)
     record = read_config_json(directory)
-    evaluation = _json(directory / "evaluation.json")
+    entries, best_by, best_step = _evaluations(directory / "evaluation.json")
     try:
-        entries = read_evaluations(directory / "evaluation.json")
+        health = read_health(directory / "health.json")
     except ValueError:
-        entries, evaluation = [], {}
+        health = {"notes": [], "rollbacks": []}
     grids = of_steps(directory / "samples", ".png")
     return RecordedRun(
         directory,
         record,
         read_metrics(directory / "metrics.jsonl"),
         entries,
-        evaluation.get("best_by"),
-        evaluation.get("best_step"),
+        best_by,
+        best_step,
         {int(grid.stem.removeprefix("step_")): grid for grid in grids},
-        _json(directory / "health.json"),
+        health,
     )
 
 
@@ -135,6 +134,19 @@ def command(run: RecordedRun, config_type: type[Config] | None = None) -> str:
         if (name == "preset" and value is not None) or value != defaults.get(name, ...):
             words += _flag(name.replace("_", "-"), value)
     return shlex.join(words)
+
+
+def _evaluations(path: Path) -> tuple[list[dict[str, Any]], str | None, int | None]:
+    """Evaluations, and the metric and step of the best; none if the file is damaged."""
+    content = _json(path)
+    best_by, best_step = content.get("best_by"), content.get("best_step")
+    try:
+        entries = read_evaluations(path)
+    except ValueError:
+        entries = []
+    if best_step not in [entry["step"] for entry in entries] or not isinstance(best_by, str | None):
+        return [], None, None
+    return entries, best_by, best_step
 
 
 def _json(path: Path) -> dict[str, Any]:

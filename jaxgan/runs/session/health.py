@@ -21,6 +21,7 @@ from rich.console import Console
 
 from jaxgan.parallel import multihost
 from jaxgan.runs.directory.files import put_aside, write_atomically
+from jaxgan.runs.directory.logs import read_health
 from jaxgan.training import TrainState
 from jaxgan.types import ByPlayer, Metrics
 
@@ -65,9 +66,13 @@ class Health:
 
     def __init__(self, path: Path, console: Console, *, step: int = 0, rollbacks: int = 0) -> None:
         self._path, self._console = path, console
-        notes, rolled_back = _read(path)
-        self.notes = [note for note in notes if note["step"] <= step]
-        self.rollbacks = rolled_back[:rollbacks]
+        try:
+            earlier = read_health(path)
+        except ValueError:  # no result depends on it
+            put_aside(path)
+            earlier = {"notes": [], "rollbacks": []}
+        self.notes = [note for note in earlier["notes"] if note["step"] <= step]
+        self.rollbacks = earlier["rollbacks"][:rollbacks]
         self._row: collections.Counter[str] = collections.Counter()  # of signs, in logged steps
         self._norms: dict[str, list[float]] = collections.defaultdict(list)
         self._largest = 0.0
@@ -160,18 +165,3 @@ def _norm(tree: Any) -> Any:
 def _moments(opt_state: Any) -> list[Any]:
     is_adam = lambda node: isinstance(node, optax.ScaleByAdamState)
     return [node.mu for node in jax.tree.leaves(opt_state, is_leaf=is_adam) if is_adam(node)]
-
-
-def _read(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Notes and rollbacks; a damaged file, on which no result depends, is put aside."""
-    if not path.is_file():
-        return [], []
-    try:
-        content = json.loads(path.read_bytes())
-        notes, rollbacks = content["notes"], content["rollbacks"]
-        checked = [(int(note["step"]), str(note["sign"]), note["text"]) for note in notes]
-        checked += [(int(back["to"]), "", back["why"]) for back in rollbacks]
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
-        put_aside(path)
-        return [], []
-    return notes, rollbacks

@@ -172,9 +172,7 @@ def evaluator_of(experiment: Experiment, config: Config) -> Callable[[TrainState
     try:
         return evaluator(experiment.game, experiment.evaluation, num_samples=num_samples)
     except ValueError as error:
-        flag = "--evaluate-samples: " if "num_samples" in str(error) else ""
-        none = "; or give --evaluate-every 0" if "add some" in str(error) else ""
-        raise RunError(f"{flag}{error}{none}") from None
+        raise RunError(f"{error}; see --evaluate-samples, or give --evaluate-every 0") from None
 
 
 def is_evaluated(experiment: Experiment, config: Config, console: Console) -> bool:
