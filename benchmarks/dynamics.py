@@ -268,7 +268,7 @@ def _scores(
         key=population.member_keys(seeds),
         num_steps=num_steps - num_steps % SCANNED,
     )
-    metric = metrics.mode_coverage(mixture.centres, mixture.std)
+    metric = metrics.mode_coverage(mixture.centers, mixture.std)
     batch = {"image": np.zeros((2500, 2), np.float32)}
     sample = jax.jit(jax.vmap(lambda p, s: game.sample(p, s, batch, jax.random.key(0))))
     real = mixture.sample(jax.random.key(1), 2500)

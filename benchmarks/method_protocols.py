@@ -223,12 +223,12 @@ def spectral_normalization() -> list[Row]:
     """
     dataset = data.load("mnist")
     rows = []
-    for name, normalised in (("plain", False), ("spectral normalisation", True)):
+    for name, normalized in (("plain", False), ("spectral normalisation", True)):
         scores: dict[str, list[float]] = {judge: [] for judge in judges()}
         for seed in SEEDS:
             game = jaxgan.gan(
                 jaxgan.from_linen(networks.DCGANGenerator(dataset.image_shape, 16)),
-                jaxgan.from_linen(Convolutions(normalised)),
+                jaxgan.from_linen(Convolutions(normalized)),
                 latent=latents.normal(64),
                 loss=jaxgan.losses.hinge(),
             )
@@ -260,10 +260,10 @@ class Convolutions(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         for width, stride in ((16, 2), (32, 2), (64, 1)):
             layer = networks.Conv(width, (3, 3), stride=stride)
-            x = nn.leaky_relu(self.normalised(layer, x, train), 0.2)
-        return self.normalised(nn.Dense(1), x.reshape(len(x), -1), train)[:, 0]
+            x = nn.leaky_relu(self.normalized(layer, x, train), 0.2)
+        return self.normalized(nn.Dense(1), x.reshape(len(x), -1), train)[:, 0]
 
-    def normalised(self, layer: nn.Module, x: jax.Array, train: bool) -> jax.Array:
+    def normalized(self, layer: nn.Module, x: jax.Array, train: bool) -> jax.Array:
         """The layer's output, with its kernel divided by its norm or as it is."""
         return networks.SpectralNorm(layer)(x, train=train) if self.spectral_norm else layer(x)
 

@@ -82,7 +82,7 @@ def make_step(config: Config):
     )
     optimizers = []
     for network in (generator, discriminator):
-        network.apply(initialise).to(memory_format=torch.channels_last)
+        network.apply(initialize).to(memory_format=torch.channels_last)
         optimizers.append(
             torch.optim.Adam(network.parameters(), config.learning_rate, (0.5, 0.999))
         )
@@ -106,7 +106,7 @@ def make_step(config: Config):
     return generator, step
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """Initial weights of the tutorial."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)

@@ -84,8 +84,8 @@ def main(config: Config) -> None:
 
 def make_step(config: Config):
     """Generator, and a training step of both networks, `(source, target) -> None`."""
-    generator = unet(config).apply(initialise)
-    discriminator = patch_discriminator(config).apply(initialise)
+    generator = unet(config).apply(initialize)
+    discriminator = patch_discriminator(config).apply(initialize)
     optimizers, schedules = [], []
     for network in (generator, discriminator):
         network.to(memory_format=torch.channels_last)
@@ -171,7 +171,7 @@ def patch_discriminator(config: Config) -> nn.Module:
     return nn.Sequential(*layers, nn.Conv2d(n, 1, 4, 1, 1))
 
 
-def initialise(layer: nn.Module) -> None:
+def initialize(layer: nn.Module) -> None:
     """Normal initial weights, as in the paper."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(layer.weight, 0.0, 0.02)

@@ -68,7 +68,7 @@ def prepare(folder: Path) -> None:
     for words in (
         ("mnist", "--data", "digits"),
         ("autoencoder", "--data", "digits", "--task", "anomaly", "--anomaly", "3"),
-        ("pix2pix", "--data", "recoloured", "--crop-size", "32"),
+        ("pix2pix", "--data", "recolored", "--crop-size", "32"),
     ):
         run = ("--num-steps", 1, *NO_EVALUATION, "--run-dir", folder / words[0])
         timed(jaxgan("train", *words, *run), {})

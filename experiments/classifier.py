@@ -126,16 +126,16 @@ def moved(image, key):
     from jaxgan.parallel import axis
 
     n, height, width, _ = image.shape
-    centre = jnp.array([(height - 1) / 2, (width - 1) / 2])
+    center = jnp.array([(height - 1) / 2, (width - 1) / 2])
     grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")) * 1.0
-    offsets = grid - centre[:, None, None]
+    offsets = grid - center[:, None, None]
 
     def move(image, key):
         u = jax.random.uniform(key, (4,), minval=-1.0)
         angle, scale, shift = jnp.pi / 15 * u[0], 1.0 + 0.1 * u[1], 2.0 * u[2:]
         sine, cosine = jnp.sin(angle), jnp.cos(angle)
         rotation = jnp.array([[cosine, -sine], [sine, cosine]]) / scale
-        source = jnp.einsum("ij,jhw->ihw", rotation, offsets) + (centre + shift)[:, None, None]
+        source = jnp.einsum("ij,jhw->ihw", rotation, offsets) + (center + shift)[:, None, None]
         return jax.scipy.ndimage.map_coordinates(image, list(source), order=1, cval=-1.0)
 
     channels_first = jnp.moveaxis(image, -1, 1)

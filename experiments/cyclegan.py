@@ -5,7 +5,7 @@ Commands:
     python -m experiments.cyclegan --data-dir facades --direction b2a --identity-weight 0
     python -m experiments.cyclegan --data cycle_gan/horse2zebra --crop-size 256 --features 64 \
         --num-blocks 9 --patch-layers 3 --epochs 100 --decay-epochs 100
-    python -m experiments.cyclegan --data recoloured --crop-size 32 --features 16 --num-blocks 2 \
+    python -m experiments.cyclegan --data recolored --crop-size 32 --features 16 --num-blocks 2 \
         --batch-size 8 --num-steps 2000 --epochs 1 --decay-epochs 1
     python -m jaxgan translate runs/cyclegan --input DIR --out DIR --direction y2x
     python -m benchmarks.facades --data-dir facades --outputs runs/cyclegan
@@ -172,7 +172,7 @@ def make_evaluation(config: Config, test, x2y: Translate, y2x: Translate) -> Eva
         translated, cycled, unchanged = samples(source, forward, backward)
         parts[direction] = Evaluation(distances, test, target=target, sample=translated)
         parts[f"{direction}2{source}"] = Evaluation(pairs, test, target=source, sample=cycled)
-        if config.data == "recoloured":
+        if config.data == "recolored":
             parts[f"truth_{direction}"] = Evaluation(pairs, test, target=target, sample=translated)
             parts[f"identity_{direction}"] = Evaluation(
                 pairs, test, target=target, sample=unchanged

@@ -220,7 +220,7 @@ def make_evaluation(game: Game, mixture: Mixture) -> Evaluation:
 
     def compute(real: np.ndarray, generated: np.ndarray) -> metrics.Records:
         n, std = len(generated), float(generated.std())
-        mean, cdf = float(generated.mean()), norm(mixture.centres[0, 0], mixture.std).cdf
+        mean, cdf = float(generated.mean()), norm(mixture.centers[0, 0], mixture.std).cdf
         ks = float(ks_1samp(generated[:, 0], cdf).statistic)
         return {
             "mean": metrics.MetricRecord("mean", mean, std / np.sqrt(n), num_generated=n),
@@ -276,7 +276,7 @@ def optimal_gap(mixture: Mixture, outputs: np.ndarray) -> float:
     import numpy as np
 
     reach = np.sqrt(2.0 * np.log(100.0)) * mixture.std
-    x = mixture.centres[0, 0] + np.linspace(-reach, reach, 301)
+    x = mixture.centers[0, 0] + np.linspace(-reach, reach, 301)
     return float(np.abs(optimal_discriminator(mixture, outputs, x)[2] - 0.5).max())
 
 
@@ -290,8 +290,8 @@ def curves_of(game: Game, discriminator: Network, mixture: Mixture, state: Train
 
     params, model_state = with_ema(state)
     decode = lambda z: np.asarray(game.decode(params, model_state, jnp.asarray(z, jnp.float32)))
-    centre, reach = float(mixture.centres[0, 0]), 4.0 * mixture.std
-    x = np.linspace(centre - reach, centre + reach, 401)
+    center, reach = float(mixture.centers[0, 0]), 4.0 * mixture.std
+    x = np.linspace(center - reach, center + reach, 401)
     own, column = params["discriminator"], jnp.asarray(x[:, None], jnp.float32)
     logits, _ = discriminator.apply(own, model_state["discriminator"], column, train=False)
     data, generated, optimal = optimal_discriminator(mixture, decode(quantiles(QUANTILES)), x)
@@ -359,10 +359,10 @@ def plot(path: Path, steps: Sequence[Curves]) -> None:
         top.plot(curves.x, curves.generator, color="tab:green", label="generator")
         top.plot(curves.x, curves.discriminator, "--", color="tab:blue", label="D(x)")
         top.plot(curves.x, curves.optimal, color="tab:blue", alpha=0.3, label="optimal D(x)")
-        top.axhline(0.5, color="grey", linewidth=0.5)
+        top.axhline(0.5, color="gray", linewidth=0.5)
         top.set(ylim=(0.0, 1.0), title=f"step {curves.step}: mean |D(x) - 1/2| {gap(curves):.3f}")
         starts = curves.x.mean() + curves.z * (curves.x[-1] - curves.x[0]) / 8.0
-        bottom.plot([starts, curves.mapped], [0, 1], color="grey", linewidth=0.7)
+        bottom.plot([starts, curves.mapped], [0, 1], color="gray", linewidth=0.7)
         bottom.set(xlim=curves.x[[0, -1]], ylim=(0, 1), yticks=[0, 1], yticklabels=["z", "x"])
     axes[0, 0].set_ylabel("density, probability")
     handles, labels = axes[0, 0].get_legend_handles_labels()

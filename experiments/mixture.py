@@ -107,7 +107,7 @@ def make(config: Config, mixture: Mixture) -> Experiment:
         sample_batch=lambda n: {"image": np.zeros((n, 2), np.float32)},
         data={
             "name": mixture.name,
-            "source": f"{len(mixture.centres)} Gaussians with standard deviation {mixture.std}",
+            "source": f"{len(mixture.centers)} Gaussians with standard deviation {mixture.std}",
             "fingerprint": mixture.fingerprint,
         },
         evaluation=make_evaluation(mixture),
@@ -161,7 +161,7 @@ def make_evaluation(mixture: Mixture) -> Evaluation:
 
     real, others = (mixture.sample(jax.random.key(seed), 2500) for seed in (1, 2))
     distance = {"swd": metrics.sliced_wasserstein()}
-    modes = {"modes": metrics.mode_coverage(mixture.centres, mixture.std)}
+    modes = {"modes": metrics.mode_coverage(mixture.centers, mixture.std)}
     has_modes = mixture.name in ("ring", "grid")
     return Evaluation(
         modes | distance if has_modes else distance,
@@ -182,7 +182,7 @@ def plot_samples(game: Game, mixture: Mixture):
 
     batch = {"image": np.zeros((2500, 2), np.float32)}
     sample = jax.jit(lambda p, state: game.sample(p, state, batch, jax.random.key(0)))
-    reach = 1.15 * np.abs(mixture.centres).max()
+    reach = 1.15 * np.abs(mixture.centers).max()
     line = np.linspace(-reach, reach, 160)
     points = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     wide = mixture._replace(std=max(mixture.std, reach / 40))  # so that modes are visible

@@ -6,7 +6,7 @@ Commands:
     python -m experiments.pix2pix --data-dir facades --direction b2a --crop-size 256 --features 64 \
         --levels 8 --patch-layers 3 --norm batch --stochastic --ema 0 \
         --epochs 100 --decay-epochs 100
-    python -m experiments.pix2pix --data recoloured --crop-size 32 --epochs 1 --decay-epochs 1
+    python -m experiments.pix2pix --data recolored --crop-size 32 --epochs 1 --decay-epochs 1
     python -m jaxgan translate runs/pix2pix --input DIR --out DIR
     python -m benchmarks.facades --data-dir facades --outputs runs/pix2pix
 

@@ -145,11 +145,11 @@ def colorization(config: Config, dataset: Dataset) -> Task:
             f"{dataset.name} has images of {dataset.image_shape[-1]} channel, colorize needs 3; "
             "give --data cifar10, or --data folder --data-dir DIR"
         )
-    grey, key = corruptions.grey(), jax.random.key(0)
+    gray, key = corruptions.grayscale(), jax.random.key(0)
     images = jnp.asarray(data.as_float(dataset.train["image"][:5000]))
-    colour = jnp.mean(images - grey(key, images), axis=(0, 1, 2), keepdims=True)
-    tinted = lambda params, model_state, batch, key: grey(key, batch["image"]) + colour
-    return Task(grey, "mean_colour", tinted, 1, keeping_luma)
+    color = jnp.mean(images - gray(key, images), axis=(0, 1, 2), keepdims=True)
+    tinted = lambda params, model_state, batch, key: gray(key, batch["image"]) + color
+    return Task(gray, "mean_color", tinted, 1, keeping_luma)
 
 
 def keeping_luma(network: Network) -> Network:
@@ -163,13 +163,13 @@ def keeping_luma(network: Network) -> Network:
     return jaxgan.Network(network.init, apply)
 
 
-def with_luma_of(grey, image):
+def with_luma_of(gray, image):
     """Image with the chroma of `image` and the luma of a greyscale image."""
     import jax
 
     from jaxgan import corruptions
 
-    return grey + image - corruptions.grey()(jax.random.key(0), image)
+    return gray + image - corruptions.grayscale()(jax.random.key(0), image)
 
 
 def make_evaluation(task: Task, test):

@@ -26,7 +26,7 @@ class Config(ImageFlags, TrainingConfig):
     """Flags of the image translation experiments."""
 
     data: str = "folder"
-    """folder (images in --data-dir), recoloured (digits in two pairs of colours, with known true
+    """folder (images in --data-dir), recolored (digits in two pairs of colours, with known true
     translations), or a TFDS data set such as cycle_gan/horse2zebra."""
     data_dir: str | None = None
     """Folder with train/ and test/ (pairs side by side), or trainA/ trainB/ testA/ testB/; val in
@@ -98,10 +98,10 @@ def load(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
     """Loads two sets of images under the given names, in the direction of the config."""
     from jaxgan import data
 
-    if config.data == "recoloured":
+    if config.data == "recolored":
         of_files = ("background", "channels", "held_out", "skip_bad")
         config.refuse(*of_files, "preprocess", "load_size", "x_flips", data="recoloured digits")
-        return _recoloured(config, names, paired=paired)
+        return _recolored(config, names, paired=paired)
     if config.data != "folder" and config.image_options() != data.ImageOptions():
         raise DataError(
             "--background, --channels, --held-out and --skip-bad are for --data folder, and --data "
@@ -175,7 +175,7 @@ def _of_folder(config: Config, split: str, *, paired: bool) -> tuple[ImageFiles,
     from jaxgan import data
 
     if config.data_dir is None:
-        raise DataError("there are no images; give --data-dir, or --data recoloured")
+        raise DataError("there are no images; give --data-dir, or --data recolored")
     load_both = data.load_pairs if paired else data.load_sets
     swap = config.direction == "b2a"
     try:
@@ -224,7 +224,7 @@ def _record(
     }
 
 
-def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
+def _recolored(config: Config, names: tuple[str, str], *, paired: bool) -> Data:
     """Digits in two colourings; the test set is always paired, as the true translation."""
     from jaxgan import data
 
@@ -233,7 +233,7 @@ def _recoloured(config: Config, names: tuple[str, str], *, paired: bool) -> Data
     rename = dict(zip(names[::-1] if swap else names, ("x", "y"), strict=True))
 
     def rendered(images, *, paired: bool) -> Examples:
-        examples = data.recoloured(images, paired=paired)
+        examples = data.recolored(images, paired=paired)
         return {name: examples[rename[name]] for name in names}
 
     train = rendered(digits.train["image"], paired=paired)

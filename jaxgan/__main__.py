@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[Callable[..., Any], str]] = {
     "sweep": (arguments.Sweep, "sweep"),  # for --help: `main` runs it, with the experiment's flags
     "sample": (arguments.Sample, "sample"),
     "evaluate": (arguments.Evaluate, "evaluate"),
-    "neighbours": (arguments.Neighbours, "sample"),
+    "neighbors": (arguments.Neighbors, "sample"),
     "translate": (arguments.Translate, "translate"),
     "reconstruct": (arguments.Reconstruct, "latent"),
     "encode": (arguments.Encode, "latent"),

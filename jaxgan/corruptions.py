@@ -91,7 +91,7 @@ def binarized() -> Corruption:
     return _per_example(sample)
 
 
-def grey() -> Corruption:
+def grayscale() -> Corruption:
     """Conversion to greyscale: luma `0.299 R + 0.587 G + 0.114 B`; deterministic.
 
     Returns:
@@ -102,7 +102,7 @@ def grey() -> Corruption:
       ITU-R Recommendation BT.601.
 
     Example:
-      >>> grey()(jax.random.key(0), jnp.ones((2, 4, 4, 3))).shape
+      >>> grayscale()(jax.random.key(0), jnp.ones((2, 4, 4, 3))).shape
       (2, 4, 4, 1)
     """
 

@@ -139,7 +139,7 @@ def vae(**kwargs) -> Game:
     return jaxgan.vae(mlp_coder(2, 3), mlp_coder(8, 8, 1), **kwargs)
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """One hidden layer with batch normalisation: any network of any game, cheap to compile."""
 
     output_shape: tuple[int, ...] = ()
@@ -155,16 +155,16 @@ class Normalised(nn.Module):
         return (y, h) if self.with_features else y
 
 
-def normalised(*output_shape: int, **kwargs) -> jaxgan.Network:
-    return jaxgan.from_linen(Normalised(output_shape, **kwargs))
+def normalized(*output_shape: int, **kwargs) -> jaxgan.Network:
+    return jaxgan.from_linen(Normalized(output_shape, **kwargs))
 
 
-def normalised_generator() -> jaxgan.Network:
-    return normalised(8, 8, 1, bounded=True)
+def normalized_generator() -> jaxgan.Network:
+    return normalized(8, 8, 1, bounded=True)
 
 
-def normalised_gan() -> Game:
-    return jaxgan.gan(normalised_generator(), normalised(), latent=LATENT)
+def normalized_gan() -> Game:
+    return jaxgan.gan(normalized_generator(), normalized(), latent=LATENT)
 
 
 def adaptive_brightness() -> Augmentation:
@@ -188,7 +188,7 @@ def infogan() -> Game:
     fraction = schedules.cosine(1.0, 0.5, 4)
     return jaxgan.gan(
         mlp_generator(),
-        networks.with_head(normalised(with_features=True), mlp_coder(codes.num_outputs)),
+        networks.with_head(normalized(with_features=True), mlp_coder(codes.num_outputs)),
         latent=codes,
         loss=lambda step: losses.top_k(losses.non_saturating(), fraction(step)),
         # With a large sigma, since the quotient amplifies rounding by its inverse.
@@ -288,8 +288,8 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "acgan": lambda: Case(
         jaxgan.gan(
-            normalised_generator(),
-            networks.with_head(normalised(with_features=True), mlp_coder(3)),
+            normalized_generator(),
+            networks.with_head(normalized(with_features=True), mlp_coder(3)),
             latent=LATENT,
             conditions=("label",),
             penalty=penalties.auxiliary_classifier(),
@@ -456,11 +456,11 @@ CASES: dict[str, Callable[[], Case]] = {
         turns=("discriminator", ("generator", "encoder")),
     ),
     "accumulated": lambda: Case(
-        jaxgan.gan(normalised_generator(), mlp_discriminator(), latent=LATENT), accumulate=2
+        jaxgan.gan(normalized_generator(), mlp_discriminator(), latent=LATENT), accumulate=2
     ),
     "accumulated_turns": lambda: Case(
         jaxgan.gan(
-            networks.remat(normalised_generator()),
+            networks.remat(normalized_generator()),
             jaxgan.from_linen(networks.MaxoutMLP((8,), pieces=2)),
             latent=LATENT,
             penalty=penalties.weighted((0.3, penalties.lecam(0.9))),
@@ -493,12 +493,12 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "optimistic": lambda: Case(mlp_gan(), ADAM, play=jaxgan.optimistic),
     "negative_momentum": lambda: Case(mlp_gan(), play=jaxgan.negative_momentum),
-    "consensus": lambda: Case(normalised_gan(), play=partial(jaxgan.consensus, strength=0.5)),
+    "consensus": lambda: Case(normalized_gan(), play=partial(jaxgan.consensus, strength=0.5)),
     "symplectic": lambda: Case(
         mlp_gan(penalty=penalties.weighted((1.0, penalties.r1))), play=jaxgan.symplectic
     ),
     "competitive": lambda: Case(mlp_gan(), play=partial(jaxgan.competitive, step_size=0.05)),
-    "unrolled": lambda: Case(normalised_gan(), play=partial(jaxgan.unrolled, num_steps=2)),
+    "unrolled": lambda: Case(normalized_gan(), play=partial(jaxgan.unrolled, num_steps=2)),
     "ode": lambda: Case(
         mlp_gan(),
         play=partial(jaxgan.ode, step_size=0.05, regularization={"discriminator": 0.1}),
@@ -506,46 +506,46 @@ CASES: dict[str, Callable[[], Case]] = {
     "lookahead": lambda: Case(
         mlp_gan(), play=lambda *args: jaxgan.lookahead(jaxgan.alternating(*args), every=2)
     ),
-    "normalised_gan": lambda: Case(normalised_gan()),
+    "normalized_gan": lambda: Case(normalized_gan()),
     "normalised_pix2pix": lambda: Case(
         jaxgan.pix2pix(
-            normalised_generator(),
-            normalised(),
+            normalized_generator(),
+            normalized(),
             penalty=penalties.weighted((0.3, penalties.lecam(0.9))),
             noise_channels=1,
         ),
         rate=0.005,
     ),
-    "normalised_cyclegan": lambda: Case(
+    "normalized_cyclegan": lambda: Case(
         jaxgan.cyclegan(
-            dict.fromkeys(("x2y", "y2x"), normalised_generator()),
-            dict.fromkeys(("x", "y"), normalised()),
+            dict.fromkeys(("x2y", "y2x"), normalized_generator()),
+            dict.fromkeys(("x", "y"), normalized()),
             pool_size=3,
         ),
         sample_depends_on_key=False,
         rate=0.01,
     ),
-    "normalised_autoencoder": lambda: Case(
-        jaxgan.autoencoder(normalised(3), normalised_generator()),
+    "normalized_autoencoder": lambda: Case(
+        jaxgan.autoencoder(normalized(3), normalized_generator()),
         sample_depends_on_key=False,
         step_depends_on_key=False,
     ),
-    "normalised_vae": lambda: Case(
-        jaxgan.vae(normalised(2, 3), normalised(8, 8, 1)),
+    "normalized_vae": lambda: Case(
+        jaxgan.vae(normalized(2, 3), normalized(8, 8, 1)),
         rate=1e-3,
     ),
-    "normalised_vae_gan": lambda: Case(
-        jaxgan.vae_gan(normalised(2, 3), normalised_generator(), normalised(with_features=True)),
+    "normalized_vae_gan": lambda: Case(
+        jaxgan.vae_gan(normalized(2, 3), normalized_generator(), normalized(with_features=True)),
         turns=(("encoder", "decoder", "discriminator"),),
         rate=0.01,
     ),
-    "normalised_adversarial_autoencoder": lambda: Case(
+    "normalized_adversarial_autoencoder": lambda: Case(
         jaxgan.adversarial_autoencoder(
-            normalised(3), normalised_generator(), normalised(), latent=LATENT
+            normalized(3), normalized_generator(), normalized(), latent=LATENT
         ),
     ),
-    "normalised_bigan": lambda: Case(
-        jaxgan.bigan(normalised(3), normalised_generator(), normalised(), latent=LATENT),
+    "normalized_bigan": lambda: Case(
+        jaxgan.bigan(normalized(3), normalized_generator(), normalized(), latent=LATENT),
         turns=("discriminator", ("generator", "encoder")),
     ),
 }
@@ -559,24 +559,24 @@ QUICK = (
     "conditional_maxout_dropout",
     "flax_linen_and_nnx",
     "consensus",
-    "normalised_gan",
+    "normalized_gan",
     "normalised_pix2pix",
-    "normalised_cyclegan",
-    "normalised_autoencoder",
-    "normalised_vae",
+    "normalized_cyclegan",
+    "normalized_autoencoder",
+    "normalized_vae",
 )
 
 # Cases whose programs are compiled in several forms: in scans, under vmap, on several devices.
 # Batch statistics and dropout; and for the slow suite a case of each other kind of state, loop and
 # operation.
 TRANSFORMED = (
-    "normalised_gan",
+    "normalized_gan",
     "conditional_maxout_dropout",
 )
 ALSO_TRANSFORMED = (
     "path_length",
     "dcgan",
-    "normalised_cyclegan",
+    "normalized_cyclegan",
     "wgan_gp",
     "ada",
     "infogan",

@@ -67,7 +67,7 @@ TESTS = {
     "jaxgan/games/gan.py": (
         "test_calls test_contract test_latent_space test_augment test_penalties test_terms "
         "test_training",
-        "one_stage or path_length or conditional_dcgan or normalised_gan",
+        "one_stage or path_length or conditional_dcgan or normalized_gan",
     ),
     "jaxgan/games/pix2pix": ("test_calls test_translation test_contract", "pix2pix"),
     "jaxgan/games/": ("test_calls test_translation test_contract", "cyclegan"),

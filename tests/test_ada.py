@@ -96,7 +96,7 @@ def test_the_composed_map_is_the_inverse_of_the_papers():
 def test_resampling_is_scipys():
     """Points are (x, y) from the centre here, (row, column) there."""
     drawn = draws_of(64)
-    centre = np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])
+    center = np.array([(HEIGHT - 1) / 2, (WIDTH - 1) / 2])
     for i in range(N):
         inverse = np.linalg.inv(forward_affine(jax.tree.map(lambda x, i=i: x[i], drawn)))
         linear, shift = inverse[:2, :2][::-1, ::-1], inverse[:2, 2][::-1]
@@ -105,7 +105,7 @@ def test_resampling_is_scipys():
             expected = scipy.ndimage.affine_transform(
                 IMAGES[i, ..., c].astype(np.float64),
                 linear,
-                shift + centre - linear @ centre,
+                shift + center - linear @ center,
                 order=1,
                 mode="mirror",
             )
@@ -141,14 +141,14 @@ def forward_color(drawn):
     """The maps of the paper in their order, in homogeneous colours."""
     n = {name: drawn[name][0].normal[0] for name in COLOR}
     u = {name: drawn[name][0].uniform[0] for name in COLOR}
-    grey, brighter = np.ones(3) / np.sqrt(3), np.eye(4)
+    gray, brighter = np.ones(3) / np.sqrt(3), np.eye(4)
     brighter[:3, 3] = 0.2 * n["brightness"]
-    project = np.outer(grey, grey)
+    project = np.outer(gray, gray)
     flip = np.eye(3) - 2 * project if u["lumaflip"] < 0 else np.eye(3)
     steps = [
         2.0 ** (0.5 * n["contrast"]) * np.eye(3),
         flip,
-        Rotation.from_rotvec(np.pi * u["hue"] * grey).as_matrix(),
+        Rotation.from_rotvec(np.pi * u["hue"] * gray).as_matrix(),
         project + 2.0 ** n["saturation"] * (np.eye(3) - project),
     ]
     for step in steps:
@@ -168,10 +168,10 @@ def test_colours_are_mapped_as_in_the_paper():
         np.testing.assert_allclose(offset[i], expected[:3, 3], atol=1e-5)
         ours = recolor(IMAGES[0], linear[i], offset[i])
         np.testing.assert_allclose(ours, (homogeneous @ expected.T)[..., :3], atol=2e-5)
-        grey = np.broadcast_to(IMAGES[0, ..., :1], IMAGES[0].shape)
-        ours = recolor(grey[..., :1], linear[i], offset[i])[..., 0]
+        gray = np.broadcast_to(IMAGES[0, ..., :1], IMAGES[0].shape)
+        ours = recolor(gray[..., :1], linear[i], offset[i])[..., 0]
         np.testing.assert_allclose(
-            ours, recolor(grey, linear[i], offset[i]).mean(axis=2), atol=2e-5
+            ours, recolor(gray, linear[i], offset[i]).mean(axis=2), atol=2e-5
         )
 
 

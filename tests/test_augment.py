@@ -95,10 +95,10 @@ def test_cutout_hits_a_pixel_as_often_as_its_neighbours_are_centres(side):
     """By enumeration of the centres, of which the outer ones cut less; squares of even and odd."""
     ones, square = np.ones((4000, side, side, 1), np.float32), side // 2
     cut = np.asarray(jax.jit(diff_augment(("cutout",)))(KEY, ones))[..., 0] == 0
-    expected, centres = np.zeros(side), side + 1 - square % 2
-    for centre in range(centres):
-        top = centre - square // 2
-        expected[max(top, 0) : top + square] += 1 / centres
+    expected, centers = np.zeros(side), side + 1 - square % 2
+    for center in range(centers):
+        top = center - square // 2
+        expected[max(top, 0) : top + square] += 1 / centers
     expected = np.outer(expected, expected)
     error = np.sqrt(expected * (1 - expected) / 4000)
     assert (np.abs(cut.mean(axis=0) - expected) < 4.5 * error).all()

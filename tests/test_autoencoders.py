@@ -151,24 +151,24 @@ def test_denoising_beats_the_noise(tmp_path):
     assert error(cleaned) < 0.8 * error(noisy[0, ..., 0])
 
 
-def coloured(n: int, seed: int) -> np.ndarray:
+def colored(n: int, seed: int) -> np.ndarray:
     """Images whose colour follows from their grey: bright pixels are red, dark ones blue."""
     rng = np.random.default_rng(seed)
-    grey = np.repeat(np.repeat(rng.random((n, 4, 4)), 4, axis=1), 4, axis=2)
-    return (255 * np.stack([grey, grey * 0.5, 1 - grey], axis=-1)).astype(np.uint8)
+    gray = np.repeat(np.repeat(rng.random((n, 4, 4)), 4, axis=1), 4, axis=2)
+    return (255 * np.stack([gray, gray * 0.5, 1 - gray], axis=-1)).astype(np.uint8)
 
 
 @pytest.mark.slow
 def test_colours_that_follow_from_grey_are_learned(tmp_path):
     for split, n, seed in (("train", 64, 0), ("test", 16, 1)):
-        write_images(tmp_path / "images" / split, coloured(n, seed))
+        write_images(tmp_path / "images" / split, colored(n, seed))
     values = run(
         restoration, tmp_path / "run", task="colorize", data="folder",
         data_dir=str(tmp_path / "images"), num_steps=150, decay_steps=150, x_flips=True,
         features=8,
     )  # fmt: skip
     assert values["mse"] < 0.3 * values["mean_colour/mse"]
-    write_images(tmp_path / "grey", coloured(1, 2)[..., :1])
+    write_images(tmp_path / "grey", colored(1, 2)[..., :1])
     command("translate", tmp_path / "run", input=tmp_path / "grey", out=tmp_path / "out")
     with Image.open(tmp_path / "out" / "0000.png") as picture:
         assert picture.mode == "RGB"
@@ -180,13 +180,13 @@ def test_colours_that_follow_from_grey_are_learned(tmp_path):
 def test_colour_is_added_to_the_luma_of_the_input():
     from jaxgan import corruptions
 
-    grey = corruptions.grey()
+    gray = corruptions.grayscale()
     rng = np.random.default_rng(0)
     seen, output = (jnp.asarray(rng.uniform(-1, 1, (2, 4, 4, c)), jnp.float32) for c in (1, 3))
-    coloured = restoration.with_luma_of(seen, output)
+    colored = restoration.with_luma_of(seen, output)
     key = jax.random.key(0)
-    np.testing.assert_allclose(grey(key, coloured), seen, atol=1e-6)
-    true = restoration.with_luma_of(grey(key, output), output)
+    np.testing.assert_allclose(gray(key, colored), seen, atol=1e-6)
+    true = restoration.with_luma_of(gray(key, output), output)
     np.testing.assert_allclose(true, output, atol=1e-6)
 
 
@@ -236,7 +236,7 @@ def test_four_games_with_the_same_networks(game, tmp_path):
 def test_folders_without_classes_have_no_labels(tmp_path):
     """Nor do they need any, but for what is made of labels."""
     for split in ("train", "test"):
-        write_images(tmp_path / split, coloured(4, 0))
+        write_images(tmp_path / split, colored(4, 0))
     folder = {"data": "folder", "data_dir": str(tmp_path)}
     for module, fields, message in (
         (classifier, {}, "has no labels to learn"),

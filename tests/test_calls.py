@@ -14,7 +14,7 @@ from tests import games
 from tests.games import CASES, minibatch
 
 KEY = jax.random.key(3)
-WITHOUT_PENALTY = [name for name in CASES if name.startswith("normalised_")]
+WITHOUT_PENALTY = [name for name in CASES if name.startswith("normalized_")]
 
 
 class Recorded(NamedTuple):
@@ -102,16 +102,16 @@ def test_a_movers_state_goes_through_every_call_of_its_networks(record, name):
 
 
 CALLS = {
-    "normalised_gan": {"discriminator": 2, "generator": 1},
+    "normalized_gan": {"discriminator": 2, "generator": 1},
     "normalised_pix2pix": {"discriminator": 2, "generator": 1},
     # Of both directions: translation, cycle, identity; of both domains: real and generated.
-    "normalised_cyclegan": {"discriminators": 4, "generators": 6},
-    "normalised_autoencoder": {"autoencoder": 2},
-    "normalised_vae": {"autoencoder": 2},
+    "normalized_cyclegan": {"discriminators": 4, "generators": 6},
+    "normalized_autoencoder": {"autoencoder": 2},
+    "normalized_vae": {"autoencoder": 2},
     # The decoder: reconstruction and sample; the discriminator: these and the real images.
-    "normalised_vae_gan": {"encoder": 1, "decoder": 2, "discriminator": 3},
-    "normalised_adversarial_autoencoder": {"discriminator": 2, "autoencoder": 2},
-    "normalised_bigan": {"discriminator": 2, "generator": 1, "encoder": 1},
+    "normalized_vae_gan": {"encoder": 1, "decoder": 2, "discriminator": 3},
+    "normalized_adversarial_autoencoder": {"discriminator": 2, "autoencoder": 2},
+    "normalized_bigan": {"discriminator": 2, "generator": 1, "encoder": 1},
 }
 
 
@@ -125,9 +125,9 @@ def test_networks_are_initialised_with_keys_of_their_own(record, name):
 
 
 def test_bounds_of_a_vae_do_not_train_its_networks(record):
-    _, trains = record("normalised_vae")
-    network = jaxgan.from_linen(games.Normalised((2, 3)))
-    decoder = jaxgan.from_linen(games.Normalised((8, 8, 1)))
+    _, trains = record("normalized_vae")
+    network = jaxgan.from_linen(games.Normalized((2, 3)))
+    decoder = jaxgan.from_linen(games.Normalized((8, 8, 1)))
     params, state = jax.eval_shape(jaxgan.vae(network, decoder).init, KEY, minibatch())
     trains.clear()
     bounds = jaxgan_games.vae_bounds(network, decoder, num_samples=2)

@@ -114,8 +114,8 @@ def test_the_page_in_a_browser(name, size, runs, browser, tmp_path):
         np.testing.assert_allclose(image.reshape(28, 28, 1), expected[0], atol=1e-4, rtol=0)
         pixels = decoded(page.evaluate("canvas.toDataURL()"))
         grid = images.grid(image.reshape(1, 28, 28, 1), margin=0)
-        colours = np.broadcast_to(grid, (28, 28, 3))
-        np.testing.assert_array_equal(pixels[..., :3], colours)
+        colors = np.broadcast_to(grid, (28, 28, 3))
+        np.testing.assert_array_equal(pixels[..., :3], colors)
         seen.append(image)
         return z
 

@@ -151,7 +151,7 @@ def test_the_programs_of_the_page_on_losses():
     slopes = jax.grad(lambda r, f: names["kl"].discriminator(r, f).sum(), (0, 1))(ones, ones)
     np.testing.assert_allclose(slopes[0] + slopes[1], jnp.zeros(4), atol=1e-6)
     w, x = jnp.array([3.0, 4.0]), jnp.ones((5, 2))
-    penalty = names["zero_centred"](lambda x: x @ w, x, 2 * x, jax.random.key(0), 0)
+    penalty = names["zero_centered"](lambda x: x @ w, x, 2 * x, jax.random.key(0), 0)
     np.testing.assert_allclose(penalty, jnp.full(5, 25.0), rtol=1e-6)
 
 

@@ -76,8 +76,8 @@ def test_grids_show_the_averages():
 
 def test_a_limit_takes_pictures_in_random_order():
     """Names often begin with a class: of 200 ascending greys, the first 60 are dark."""
-    grey = lambda i: np.full((4, 4, 1), i, np.uint8)
-    pictures = data.ImageFiles(tuple(f"{i:03}" for i in range(200)), 1, grey, "")
+    gray = lambda i: np.full((4, 4, 1), i, np.uint8)
+    pictures = data.ImageFiles(tuple(f"{i:03}" for i in range(200)), 1, gray, "")
     mean = lambda _, rows: {"mean": metrics.MetricRecord("mean", float(rows.mean()))}
     metric = metrics.collecting(mean, features=metrics.RAW, min_real=0)
     records = evaluation.of_image_files([metric], real=pictures, generated=pictures, limit=60)
@@ -255,14 +255,14 @@ def test_of_images_follows_the_features():
     assert evaluation.of_images(images).best == "swd_pixels"  # nothing is inferred from the shape
     assert over(features.mnist_classifier()).best == "fid_mnist_classifier"
     assert "inception_score" in over(features.mnist_classifier()).metrics
-    unlabelled = over(features.random_convolutions())
-    assert unlabelled.best == "fid_random_convolutions"
-    assert set(unlabelled.metrics) | set(unlabelled.more) == set(evaluation.MEASURES) - {
+    unlabeled = over(features.random_convolutions())
+    assert unlabeled.best == "fid_random_convolutions"
+    assert set(unlabeled.metrics) | set(unlabeled.more) == set(evaluation.MEASURES) - {
         "inception_score"  # there are no logits
     }
     few = {"image": images["image"][:5]}  # no more than the neighbours of precision and recall
     of_few = evaluation.of_images(few, features=features.random_convolutions())
-    assert set(unlabelled.metrics) - set(of_few.metrics) == {"prdc"}
+    assert set(unlabeled.metrics) - set(of_few.metrics) == {"prdc"}
     assert "prdc" not in of_few.more
 
 
@@ -509,7 +509,7 @@ def test_export_and_load(finished, tmp_path):
 @pytest.mark.slow
 def test_neighbours_are_training_images(finished, tmp_path, capsys):
     """Every row of the grid: a sample, then images of the training set."""
-    command("neighbours", finished, num=3, k=2, out=tmp_path / "n.png")
+    command("neighbors", finished, num=3, k=2, out=tmp_path / "n.png")
     assert "each followed by its 2 nearest training images" in capsys.readouterr().out
     page = np.asarray(Image.open(tmp_path / "n.png"))
     assert page.shape == (3 * 30 + 2, 3 * 30 + 2)

@@ -126,15 +126,15 @@ def test_the_weight_of_r1_decays_to_its_last_value():
 def test_densities_of_mixtures(name):
     """The log density is scipy's, and samples have the mean of it that they should have."""
     distribution = getattr(data, name)()
-    some = distribution._replace(centres=distribution.centres[:7])
+    some = distribution._replace(centers=distribution.centers[:7])
     x = np.asarray(some.sample(jax.random.key(0), 200))
-    parts = [multivariate_normal(centre, some.std**2).pdf(x) for centre in some.centres]
+    parts = [multivariate_normal(center, some.std**2).pdf(x) for center in some.centers]
     np.testing.assert_allclose(some.log_density(x), np.log(np.mean(parts, axis=0)), rtol=1e-9)
     drawn = np.asarray(distribution.sample(jax.random.key(1), 20_000))
-    spread = distribution.centres.std(axis=0) + distribution.std
+    spread = distribution.centers.std(axis=0) + distribution.std
     error = 4 * spread / np.sqrt(20_000)
-    assert (np.abs(drawn.mean(axis=0) - distribution.centres.mean(axis=0)) < error).all()
-    covariance = np.cov(distribution.centres.T, bias=True) + distribution.std**2 * np.eye(2)
+    assert (np.abs(drawn.mean(axis=0) - distribution.centers.mean(axis=0)) < error).all()
+    covariance = np.cov(distribution.centers.T, bias=True) + distribution.std**2 * np.eye(2)
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.04 * covariance.max())
 
 

@@ -101,7 +101,7 @@ def test_the_most_frequent_class_of_a_block():
 # ---- the judge
 
 
-def read_colour(images: np.ndarray) -> np.ndarray:
+def read_color(images: np.ndarray) -> np.ndarray:
     """Segmentation of images that are label maps."""
     bytes_ = np.round((images + 1.0) * 127.5).astype(np.uint8)
     return np.stack([fcn_score.classes_of(image, images.shape[1]) for image in bytes_])
@@ -111,8 +111,8 @@ def test_a_judge_between_its_ends():
     """A label map is its own photograph; one colour is right where its class is."""
     real = np.stack([label_map(classes, 1) for classes in CLASSES]) / 127.5 - 1.0
     mean = np.broadcast_to(fcn_score.PALETTE[4] / 127.5 - 1.0, real.shape)
-    ends = (fcn_score.fcn_scores(read_colour, images, CLASSES) for images in (mean, real))
-    judge = fcn_score.Judge(read_colour, None, CLASSES, *ends)
+    ends = (fcn_score.fcn_scores(read_color, images, CLASSES) for images in (mean, real))
+    judge = fcn_score.Judge(read_color, None, CLASSES, *ends)
     assert [score.value for score in judge.real.values()] == [1.0, 1.0, 1.0]
     assert [score.standard_error for score in judge.real.values()] == [0.0, 0.0, 0.0]
     low = (CLASSES == 4).mean()
@@ -133,18 +133,18 @@ def test_pairs_are_read_at_the_side_of_the_judge(tmp_path):
     """Photographs of one colour each beside label maps, and a folder of outputs of another size."""
     for name in ("train", "test", "outputs"):
         (tmp_path / name).mkdir()
-    colours = RNG.integers(0, 256, (6, 1, 1, 3), np.uint8)
-    for i, (colour, classes) in enumerate(zip(colours, CLASSES, strict=True)):
-        photo = np.broadcast_to(colour, (32, 32, 3))
+    colors = RNG.integers(0, 256, (6, 1, 1, 3), np.uint8)
+    for i, (color, classes) in enumerate(zip(colors, CLASSES, strict=True)):
+        photo = np.broadcast_to(color, (32, 32, 3))
         pair = np.concatenate([photo, label_map(classes, 4)], axis=1)
         for split in ("train", "test"):
             Image.fromarray(pair.astype(np.uint8)).save(tmp_path / split / f"{i}.png")
         Image.fromarray(photo[:20, :12]).save(tmp_path / "outputs" / f"{i}.png")
     photos, label_maps = data.load_pairs(tmp_path, "train")
     read = fcn_score.examples(photos, label_maps, 8)
-    np.testing.assert_array_equal(read["image"], np.broadcast_to(colours, (6, 8, 8, 3)))
+    np.testing.assert_array_equal(read["image"], np.broadcast_to(colors, (6, 8, 8, 3)))
     np.testing.assert_array_equal(read["classes"], CLASSES)
-    judge = fcn_score.Judge(read_colour, label_maps, CLASSES, {}, {})
+    judge = fcn_score.Judge(read_color, label_maps, CLASSES, {}, {})
     outputs = judge.outputs(tmp_path / "outputs")
     np.testing.assert_array_equal(outputs, data.as_float(read["image"]))
 
@@ -160,7 +160,7 @@ def test_outputs_of_a_run_are_those_of_its_translate_command(tmp_path):
     small = {"features": 2, "levels": 2, "patch_layers": 1, "crop_size": 16, "num_steps": 2}
     train(pix2pix, run, data_dir=str(folder), direction="b2a", evaluate_every=0, **small)
     _, label_maps = data.load_pairs(folder, "test")
-    outputs = fcn_score.Judge(read_colour, label_maps, CLASSES, {}, {}).outputs(run)
+    outputs = fcn_score.Judge(read_color, label_maps, CLASSES, {}, {}).outputs(run)
     command("translate", run, input=folder / "test", out=tmp_path / "out", side="right")
     written = data.load_folder(tmp_path / "out")
     expected = [fcn_score.resized(written.read(i), (8, 8)) for i in range(3)]

@@ -134,8 +134,8 @@ def test_legacy_resizes_interpolate_between_pixels(resize, shape):
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     outputs, positions = np.arange(299), []
     for side in shape:
-        centred = (outputs + 0.5) * (side / 299) - 0.5  # PyTorch, align_corners=False
-        positions.append(centred if resize == "legacy_pytorch" else outputs * (side / 299))
+        centered = (outputs + 0.5) * (side / 299) - 0.5  # PyTorch, align_corners=False
+        positions.append(centered if resize == "legacy_pytorch" else outputs * (side / 299))
     grid = np.meshgrid(*positions, indexing="ij")
     expected = ndimage.map_coordinates(pixels.astype("f8"), grid, order=1, mode="nearest")
     prepared = fid_inception.prepared(data.as_float(pixels)[None, :, :, None], resize=resize)

@@ -80,9 +80,9 @@ def test_rotation_by_exif(tmp_path, ending, orientation):
         np.testing.assert_array_equal(found.pixels, by_hand[orientation])
 
 
-def by_hand(colour: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+def by_hand(color: np.ndarray, alpha: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
     share = alpha[..., None] / 255
-    return np.round(share * colour + (1 - share) * np.array(background)).astype(int)
+    return np.round(share * color + (1 - share) * np.array(background)).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -96,12 +96,12 @@ def test_alpha_is_composited(tmp_path, name, background):
     assert np.abs(found.pixels - expected).max() <= 1  # of ties
     assert np.mean(found.pixels != expected) < 0.01
     assert found.conversions == (f"alpha composited on {name}",)
-    grey = np.repeat(rgba[..., :1], 3, axis=-1)
+    gray = np.repeat(rgba[..., :1], 3, axis=-1)
     file = saved(tmp_path / "la.png", Image.fromarray(rgba[..., [0, 3]], "LA"))
     found = decode(file, ImageOptions(background=name), channels=3)
-    assert np.abs(found.pixels - by_hand(grey, rgba[..., 3], background)).max() <= 1
+    assert np.abs(found.pixels - by_hand(gray, rgba[..., 3], background)).max() <= 1
     # Grey on a colour is a colour.
-    assert read_header(file, ImageOptions(background=name)).grey == (name == "white")
+    assert read_header(file, ImageOptions(background=name)).gray == (name == "white")
 
 
 def test_opaque_alpha_is_no_conversion(tmp_path):
@@ -116,20 +116,20 @@ def test_palettes(tmp_path):
     palette = Image.new("P", (3, 2))
     palette.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     palette.putdata([0, 1, 2, 2, 1, 0])
-    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
-    expected = colours[[[0, 1, 2], [2, 1, 0]]]
+    colors = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    expected = colors[[[0, 1, 2], [2, 1, 0]]]
     file = saved(tmp_path / "a.png", palette)
     found = decode(file, DEFAULTS, channels=3)
     np.testing.assert_array_equal(found.pixels, expected)
     assert found.conversions == ("from a palette",)
-    assert not read_header(file).grey
+    assert not read_header(file).gray
     file = saved(tmp_path / "b.png", palette, transparency=1)
     found = decode(file, ImageOptions(background="black"), channels=3)
     np.testing.assert_array_equal(found.pixels, np.where(expected == [0, 255, 0], 0, expected))
     assert found.conversions == ("from a palette", "alpha composited on black")
     palette.putpalette([9, 9, 9, 100, 100, 100, 200, 200, 200])
     file = saved(tmp_path / "c.png", palette)
-    assert read_header(file).grey
+    assert read_header(file).gray
     found = decode(file, DEFAULTS, channels=1)
     np.testing.assert_array_equal(found.pixels[..., 0], [[9, 100, 200], [200, 100, 9]])
     assert found.conversions == ("from a palette",)
@@ -146,7 +146,7 @@ def test_16_bits_are_divided_by_257(tmp_path, ending):
     expected = np.rot90(np.floor(values / 257 + 0.5))
     np.testing.assert_array_equal(found.pixels[..., 0], expected)
     assert found.conversions == ("rotated by EXIF", "from 16 bits")
-    assert read_header(file).grey
+    assert read_header(file).gray
 
 
 def png(values: np.ndarray, *chunks: tuple[bytes, bytes], late: tuple = ()) -> bytes:
@@ -171,11 +171,11 @@ def test_16_bits_of_colour_and_with_a_transparent_value(tmp_path):
     found = decode(tmp_path / "a.png", DEFAULTS, channels=3)
     assert np.abs(found.pixels - values / 257).max() <= 1
     assert found.conversions == ("from 16 bits",)
-    grey = values[..., 0]
-    chunk = (b"tRNS", struct.pack(">H", int(grey[2, 3])))
-    (tmp_path / "b.png").write_bytes(png(grey, chunk))
+    gray = values[..., 0]
+    chunk = (b"tRNS", struct.pack(">H", int(gray[2, 3])))
+    (tmp_path / "b.png").write_bytes(png(gray, chunk))
     found = decode(tmp_path / "b.png", ImageOptions(background="#505050"), channels=1)
-    expected = np.where(grey == grey[2, 3], 0x50, np.round(grey / 257))
+    expected = np.where(gray == gray[2, 3], 0x50, np.round(gray / 257))
     np.testing.assert_array_equal(found.pixels[..., 0], expected)
     assert found.conversions == ("from 16 bits", "alpha composited on #505050")
 
@@ -209,7 +209,7 @@ def test_other_depths_and_colours(tmp_path):
 
 @pytest.mark.parametrize("ending", ["gif", "png", "webp", "tif"])
 def test_the_first_frame_of_an_animation(tmp_path, ending):
-    frames = [Image.new("RGB", (8, 6), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 6), color) for color in ("red", "blue")]
     flags = {"lossless": True} if ending == "webp" else {}
     file = saved(
         tmp_path / f"a.{ending}", frames[0], save_all=True, append_images=frames[1:], **flags
@@ -315,10 +315,10 @@ def test_channels_of_a_folder(tmp_path):
     found = data.load("folder", data_dir=tmp_path)
     assert found.image_shape == (6, 8, 3)
     assert found.record["conversions"] == {"grey made RGB": 5}
-    grey = data.load("folder", data_dir=tmp_path, image_options=ImageOptions(channels=1))
-    assert grey.image_shape == (6, 8, 1)
-    assert grey.record["conversions"] == {"colour made grey": 1}
-    assert "converted: 1 colour made grey" in grey.source
+    gray = data.load("folder", data_dir=tmp_path, image_options=ImageOptions(channels=1))
+    assert gray.image_shape == (6, 8, 1)
+    assert gray.record["conversions"] == {"colour made grey": 1}
+    assert "converted: 1 colour made grey" in gray.source
 
 
 # ---- files that cannot be read

@@ -23,11 +23,11 @@ STATE = None
 
 
 def test_a_grid_has_every_image_in_its_place():
-    grey = np.linspace(-1, 1, 6, dtype=np.float32)
-    pictures = np.broadcast_to(grey[:, None, None, None], (6, 3, 4, 1))
+    gray = np.linspace(-1, 1, 6, dtype=np.float32)
+    pictures = np.broadcast_to(gray[:, None, None, None], (6, 3, 4, 1))
     page = images.grid(pictures, columns=3, margin=1)
     assert page.shape == (2 * 4 + 1, 3 * 5 + 1, 1)
-    expected = np.round((grey + 1) * 127.5)
+    expected = np.round((gray + 1) * 127.5)
     for i in range(6):
         top, left = i // 3 * 4 + 1, i % 3 * 5 + 1
         assert (page[top : top + 3, left : left + 4] == expected[i]).all()

@@ -132,7 +132,7 @@ ALL = {
     "noise": corruptions.gaussian_noise(0.5),
     "masking": corruptions.masking(0.3),
     "binarized": corruptions.binarized(),
-    "grey": corruptions.grey(),
+    "grey": corruptions.grayscale(),
 }
 
 
@@ -164,11 +164,11 @@ def test_corruptions_have_their_moments():
 
 def test_grey_is_pillows():
     pixels = np.random.default_rng(0).integers(0, 256, (1, 6, 6, 3), np.uint8)
-    found = corruptions.grey()(KEY, jaxgan.data.as_float(pixels))
+    found = corruptions.grayscale()(KEY, jaxgan.data.as_float(pixels))
     expected = np.asarray(Image.fromarray(pixels[0]).convert("L"))
     np.testing.assert_allclose((np.asarray(found)[0, :, :, 0] + 1) * 127.5, expected, atol=1.01)
     one = jnp.zeros((1, 2, 2, 1))
-    assert corruptions.grey()(KEY, one) is one
+    assert corruptions.grayscale()(KEY, one) is one
 
 
 def test_wrong_corruptions_are_refused():

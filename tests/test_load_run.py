@@ -135,10 +135,10 @@ def test_what_does_not_compare_with_data_needs_none(trained, tmp_path):
         assert (tmp_path / "before.png").read_bytes() == (tmp_path / "after.png").read_bytes()
         command("export", trained / "run", out=tmp_path / "g.safetensors")
         command("digest", trained / "run")
-        for name in ("evaluate", "neighbours"):
+        for name in ("evaluate", "neighbors"):
             text = refused(command, name, trained / "run")
             assert "does not exist" in text
-        command("neighbours", trained / "run", data_dir=away, num=1, out=tmp_path / "n.png")
+        command("neighbors", trained / "run", data_dir=away, num=1, out=tmp_path / "n.png")
         write_images(away / "test", RNG.integers(0, 256, (1, 16, 16, 1), np.uint8))
         text = refused(command, "evaluate", trained / "run", data_dir=away)
         assert "the test data of" in text

@@ -34,7 +34,7 @@ BATCH_STATISTICS = {
     "flax_linen_and_nnx",
     "accumulated",
     "accumulated_turns",
-    *(name for name in games.CASES if name.startswith("normalised_")),
+    *(name for name in games.CASES if name.startswith("normalized_")),
 }
 MEANS_OF_THE_BATCH = {  # in the loss
     "relativistic_average",
@@ -58,7 +58,7 @@ SLOW = (
     "dcgan_r1",
     "denoising_autoencoder",
     "cyclegan",
-    "normalised_gan",
+    "normalized_gan",
 )
 
 
@@ -191,11 +191,11 @@ def test_accumulation_takes_the_memory_of_one_minibatch():
 @pytest.mark.slow
 def test_rematerialisation_takes_less_memory():
     """For networks of a usual width; in very small ones the convolutions' own memory prevails."""
-    plain, rematerialised = (
+    plain, rematerialized = (
         temporary_bytes(jaxgan.alternating(dcgan(28, 32, wrap), games.SGD), 64, side=28)
         for wrap in (lambda network: network, networks.remat)
     )
-    assert rematerialised < 0.85 * plain
+    assert rematerialized < 0.85 * plain
 
 
 def kept_bytes(network, shape):
@@ -226,12 +226,12 @@ def kept_bytes(network, shape):
 )
 def test_what_is_kept_for_the_gradient(module, shape):
     """Half or less; and half of that in bfloat16."""
-    plain, rematerialised = (
+    plain, rematerialized = (
         kept_bytes(wrap(jaxgan.from_linen(module)), shape) for wrap in (lambda n: n, networks.remat)
     )
-    assert rematerialised < 0.5 * plain
+    assert rematerialized < 0.5 * plain
     low = kept_bytes(networks.remat(jaxgan.from_linen(module, dtype=jnp.bfloat16)), shape)
-    assert low < 0.6 * rematerialised
+    assert low < 0.6 * rematerialized
 
 
 # ---- gradients of rematerialised networks

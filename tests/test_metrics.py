@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from jaxgan import metrics
 from jaxgan.errors import MetricError
-from jaxgan.metrics import Features, kid, neighbours
+from jaxgan.metrics import Features, kid, neighbors
 from jaxgan.metrics.metric import Means, checked
 
 LOGITS = Features("classes", lambda x: {"logits": x})
@@ -432,7 +432,7 @@ def plain_prdc(real, generated, k_precision=3, k_density=5) -> dict[str, float]:
 
 
 def test_prdc_equals_the_definition(monkeypatch):
-    monkeypatch.setattr(neighbours, "CHUNK", 64)  # several chunks, the last one not full
+    monkeypatch.setattr(neighbors, "CHUNK", 64)  # several chunks, the last one not full
     real, generated = rows(0, 150), rows(1, 170) * 0.8 + 0.3
     found = values_of(metrics.precision_recall_density_coverage(), real, generated)
     assert found == pytest.approx(plain_prdc(real, generated), abs=1e-9)
@@ -451,7 +451,7 @@ def test_the_error_of_a_share_is_that_of_a_binomial():
 
 def test_prdc_where_distances_are_small_beside_norms(monkeypatch):
     """Narrow clusters far apart, which float32 takes for points; integers have exact ties."""
-    monkeypatch.setattr(neighbours, "CHUNK", 64)  # several chunks, the last one not full
+    monkeypatch.setattr(neighbors, "CHUNK", 64)  # several chunks, the last one not full
     rng = np.random.default_rng(0)
     clusters = 800.0 * rng.integers(0, 2, (2, 200, 1)) + 0.1 * rng.normal(size=(2, 200, 2))
     lattice = rng.integers(-3, 4, (2, 200, 2)) + 4096.0
@@ -477,8 +477,8 @@ def test_density_and_coverage_of_copies():
 
 def test_prdc_of_equal_distributions_and_of_a_mode_removed():
     """Coverage is about `1 - 2^-k`; without half of the modes recall and coverage halve."""
-    centres = 20.0 * np.eye(4)
-    sample = lambda seed, modes, n: rows(seed, n) + centres[np.arange(n) % modes]
+    centers = 20.0 * np.eye(4)
+    sample = lambda seed, modes, n: rows(seed, n) + centers[np.arange(n) % modes]
     metric = metrics.precision_recall_density_coverage()
     same = values_of(metric, sample(0, 4, 800), sample(1, 4, 800))
     assert same["density_pixels"] == pytest.approx(1.0, abs=0.1)
@@ -491,8 +491,8 @@ def test_prdc_of_equal_distributions_and_of_a_mode_removed():
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_nearest_where_distances_are_small_beside_norms(scale, monkeypatch):
-    monkeypatch.setattr(neighbours, "CHUNK", 30)  # several chunks, of candidates and of float64
-    monkeypatch.setattr(neighbours, "FLOATS", 700)
+    monkeypatch.setattr(neighbors, "CHUNK", 30)  # several chunks, of candidates and of float64
+    monkeypatch.setattr(neighbors, "FLOATS", 700)
     rng = np.random.default_rng(0)
     x = 1000.0 * rng.integers(0, 3, (100, 1)) + 0.01 * rng.normal(size=(100, 3))
     x = (scale * x).astype("f4")
@@ -510,7 +510,7 @@ def test_a_row_is_not_its_own_neighbour():
 
 
 def test_nearest_equals_brute_force(monkeypatch):
-    monkeypatch.setattr(neighbours, "CHUNK", 50)
+    monkeypatch.setattr(neighbors, "CHUNK", 50)
     x, y = rows(0, 120) + 100.0, rows(1, 90) + 100.0  # far from the origin
     distances, found = metrics.nearest(x, y, 4)
     every = cdist(x.astype("f8"), y.astype("f8"))
@@ -789,11 +789,11 @@ def test_ssim_is_that_of_intensities():
 
 def test_ssim_of_flat_greys():
     """Only the luminance term is left, `(2 a b + C1) / (a^2 + b^2 + C1)` of grey levels a and b."""
-    grey = lambda level: np.full((1, 16, 16, 1), level / 127.5 - 1.0, np.float32)
+    gray = lambda level: np.full((1, 16, 16, 1), level / 127.5 - 1.0, np.float32)
     c1 = (0.01 * 255) ** 2
     expected = (2 * 120 * 135 + c1) / (120**2 + 135**2 + c1)
     assert expected == pytest.approx(0.9931, abs=1e-4)
-    assert float(metrics.ssim(grey(120), grey(135))[0]) == pytest.approx(expected, rel=1e-4)
+    assert float(metrics.ssim(gray(120), gray(135))[0]) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("side", [28, 27])

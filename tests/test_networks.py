@@ -407,11 +407,11 @@ def test_receptive_field_of_a_patch_logit(num_layers, field):
 
 def test_instance_norm_is_by_example_and_channel():
     x = 3.0 + 2.0 * normal(2, 8, 8, 3)
-    normalised = jax.jit(networks.InstanceNorm().init_with_output)
-    y = np.asarray(normalised(KEY, x)[0])
+    normalized = jax.jit(networks.InstanceNorm().init_with_output)
+    y = np.asarray(normalized(KEY, x)[0])
     np.testing.assert_allclose(np.mean(y, (1, 2)), 0.0, atol=1e-5)
     np.testing.assert_allclose(np.var(y, (1, 2)), 1.0, atol=1e-4)
-    alone, _ = normalised(KEY, x[:1, ..., 1:2])
+    alone, _ = normalized(KEY, x[:1, ..., 1:2])
     np.testing.assert_allclose(y[:1, ..., 1:2], alone, atol=1e-6)
 
 

@@ -40,7 +40,7 @@ def total(f):
     return lambda x, w: jnp.sum(jnp.sin(f(x, w)))
 
 
-def penalised(f):
+def penalized(f):
     """The gradient of a gradient penalty."""
     return jax.grad(lambda w, x: jnp.sum(jax.grad(total(f))(x, w) ** 2))
 
@@ -49,7 +49,7 @@ DERIVATIVES = {
     "value": lambda f, x, w: f(x, w),
     "gradients": lambda f, x, w: jax.grad(total(f), (0, 1))(x, w),
     "jvp": lambda f, x, w: jax.jvp(f, (x, w), (jnp.cos(x), jnp.cos(w))),
-    "gradient penalty": lambda f, x, w: penalised(f)(w, x),
+    "gradient penalty": lambda f, x, w: penalized(f)(w, x),
     "forward over reverse": lambda f, x, w: jax.jvp(
         jax.grad(total(f), (0, 1)), (x, w), (jnp.cos(x), jnp.cos(w))
     ),

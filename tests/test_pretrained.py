@@ -167,12 +167,12 @@ def test_a_pretrained_name_is_a_run(tmp_path, monkeypatch):
 def test_mixtures_have_all_modes(name):
     """And most samples within 3 sigma of one."""
     run, mixture = jaxgan.pretrained(f"mixture-{name}"), getattr(jaxgan.data, name)()
-    centres = np.asarray(mixture.centres)
-    distances = np.linalg.norm(run.sample(2500)[:, None] - centres, axis=-1)
+    centers = np.asarray(mixture.centers)
+    distances = np.linalg.norm(run.sample(2500)[:, None] - centers, axis=-1)
     near = distances.argmin(axis=1)[distances.min(axis=1) < 3 * mixture.std]
     assert len(near) > 0.9 * 2500
-    counts = np.bincount(near, minlength=len(centres))
-    assert counts.min() > 0.5 * 2500 / len(centres)
+    counts = np.bincount(near, minlength=len(centers))
+    assert counts.min() > 0.5 * 2500 / len(centers)
 
 
 @pytest.mark.parametrize("name", [n for n in exported.names() if n.startswith("mnist")])

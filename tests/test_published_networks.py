@@ -56,7 +56,7 @@ def published(torch, monkeypatch):
         del sys.modules[name]
 
 
-def randomised(torch, module):
+def randomized(torch, module):
     """All parameters of a module, normally distributed, and scaled to outputs of the order of 1."""
     generator = torch.Generator().manual_seed(0)
     for name, p in module.named_parameters():
@@ -139,7 +139,7 @@ def test_r3gan(published, torch, classes):
     discriminator = code.Discriminator(
         widths[::-1], cardinality[::-1], blocks, 2, **options(widths[0])
     )
-    of_generator, of_discriminator = (randomised(torch, m) for m in (generator, discriminator))
+    of_generator, of_discriminator = (randomized(torch, m) for m in (generator, discriminator))
     z = torch.randn(3, 10)
     conditions = [torch.eye(CLASSES)[LABELS]] if classes else []
     images = generator(z, *conditions)
@@ -210,7 +210,7 @@ def test_stylegan2(published, torch, classes):
     generator = code.Generator(10, classes or 0, 24, 16, 3, synthesis_kwargs=sizes, **layers)
     epilogue = {"epilogue_kwargs": {"mbstd_group_size": 3}}
     discriminator = code.Discriminator(classes or 0, 16, 3, **sizes, **epilogue, **layers)
-    of_generator, of_discriminator = (randomised(torch, m) for m in (generator, discriminator))
+    of_generator, of_discriminator = (randomized(torch, m) for m in (generator, discriminator))
     mean, z = torch.randn(24), torch.randn(3, 10)
     generator.mapping.w_avg.copy_(mean)
     condition = torch.eye(CLASSES)[LABELS] if classes else None

@@ -30,7 +30,7 @@ from jaxgan import (
 from jaxgan import images as grids
 from jaxgan.errors import DataError, MetricError, RunError
 from jaxgan.features import mnist_classifier, per_channel
-from jaxgan.metrics.neighbours import nearest
+from jaxgan.metrics.neighbors import nearest
 from jaxgan.population import member_keys, population
 from tests.games import CASES, minibatches
 
@@ -385,7 +385,7 @@ def test_flags_that_digits_have_not():
         "x_flips": False,
     }
     for module, (flag, value) in itertools.product((pix2pix, cyclegan), flags.items()):
-        config = module.Config(data="recoloured", **{flag: value})
+        config = module.Config(data="recolored", **{flag: value})
         message = f"--{flag.replace('_', '-')} does not apply to recoloured digits"
         with pytest.raises(DataError, match=message):
             config.load_data()

@@ -438,7 +438,7 @@ def test_commands_on_what_is_no_run(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("neighbours", {}),
+        ("neighbors", {}),
         ("reconstruct", {}),
         ("interpolate", {}),
         ("latent-map", {}),

@@ -11,7 +11,7 @@ from jaxgan import networks
 KEY = jax.random.key(0)
 
 
-class Normalised(nn.Module):
+class Normalized(nn.Module):
     """A scaled input, normalised by one of two implementations."""
 
     norm: str
@@ -27,7 +27,7 @@ class Normalised(nn.Module):
 @pytest.mark.parametrize("norm", ["jaxgan", "flax"])
 def test_they_are_means_over_batches(norm):
     """Of the batches' means and variances, wherever the running averages are, and however large."""
-    network = networks.from_linen(Normalised(norm))
+    network = networks.from_linen(Normalized(norm))
     x = jnp.asarray(np.random.default_rng(0).normal(50.0, 3.0, (4, 6, 5)), jnp.float32)
     params, state = network.init(KEY, x[0])
     state = jax.tree.map(lambda leaf: leaf + 17.0, state)

@@ -440,7 +440,7 @@ def test_packs_of_one_image_are_the_plain_game():
 
 def test_a_head_is_a_second_network_on_the_features():
     images, labels = games.minibatch()["image"], games.minibatch()["label"]
-    discriminator = games.normalised(with_features=True)
+    discriminator = games.normalized(with_features=True)
     head = jaxgan.from_linen(networks.MLP((4,), output_shape=(3,)))
     both = networks.with_head(discriminator, head)
     params, state = jax.jit(both.init)(KEY, images, labels)
@@ -454,7 +454,7 @@ def test_a_head_is_a_second_network_on_the_features():
     np.testing.assert_allclose(outputs, of_head, rtol=1e-6)
     jax.tree.map(np.testing.assert_array_equal, new["discriminator"], own)
     with pytest.raises(ValueError, match=r"returns logits alone, .* with_features=True"):
-        networks.with_head(games.normalised(), head).init(KEY, images, labels)
+        networks.with_head(games.normalized(), head).init(KEY, images, labels)
 
 
 # ---- schedules

@@ -113,7 +113,7 @@ def test_which_turns_share_a_minibatch(turns, shared, apart):
 @pytest.mark.slow
 def test_shared_minibatches_are_equal_minibatches():
     """Computed once or turn by turn: the same parameters, with SGD."""
-    game = games.CASES["normalised_gan"]().game
+    game = games.CASES["normalized_gan"]().game
     algorithm = jaxgan.alternating(game, games.SGD)
     state = apart = jax.jit(algorithm.init)(KEY, games.minibatch())
     update = jax.jit(algorithm.update)
@@ -387,8 +387,8 @@ def networks_of_stylegan2(*, one_pass):
 
 
 def test_requirements_of_one_stage_and_one_pass():
-    hinge, normed = games.mlp_gan(loss=losses.hinge()), games.CASES["normalised_gan"]().game
-    networks = games.normalised_generator(), games.normalised()
+    hinge, normed = games.mlp_gan(loss=losses.hinge()), games.CASES["normalized_gan"]().game
+    networks = games.normalized_generator(), games.normalized()
     one_pass = jaxgan.gan(*networks, latent=games.LATENT, one_pass=True)
     dropout = jaxgan.gan(
         games.mlp_generator(),

@@ -163,9 +163,9 @@ SMALL = {
     "experiments.restoration": {"features": 4},
     "experiments.vae": {"features": 4, "network": "dcgan"},
     "experiments.vae_gan": {"features": 4},
-    "experiments.pix2pix": {"data": "recoloured", "features": 4, "crop_size": 32},
+    "experiments.pix2pix": {"data": "recolored", "features": 4, "crop_size": 32},
     "experiments.cyclegan": {
-        "data": "recoloured", "features": 4, "crop_size": 32, "num_blocks": 1
+        "data": "recolored", "features": 4, "crop_size": 32, "num_blocks": 1
     },
 }  # fmt: skip
 

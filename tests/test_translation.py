@@ -499,15 +499,15 @@ def test_crops_that_are_too_large(side_by_side):
 def test_recoloured_digits_have_a_truth():
     """An affine map of every pixel takes x to y, and back."""
     digits = data.load("digits").test["image"]
-    x, y = (v / 255.0 for v in data.recoloured(digits).values())
+    x, y = (v / 255.0 for v in data.recolored(digits).values())
     design = np.concatenate([x.reshape(-1, 3), np.ones((x.size // 3, 1))], axis=1)
     for ours, theirs in ((design, y), (np.concatenate([y.reshape(-1, 3), design[:, 3:]], 1), x)):
         solution, *_ = np.linalg.lstsq(ours, theirs.reshape(-1, 3), rcond=None)
         assert np.abs(ours @ solution - theirs.reshape(-1, 3)).max() < 0.01
-    apart = data.recoloured(digits, paired=False)
+    apart = data.recolored(digits, paired=False)
     assert len(apart["x"]) == len(digits) // 2
-    np.testing.assert_array_equal(apart["x"][1], data.recoloured(digits)["x"][2])
-    np.testing.assert_array_equal(apart["y"][1], data.recoloured(digits)["y"][3])
+    np.testing.assert_array_equal(apart["x"][1], data.recolored(digits)["x"][2])
+    np.testing.assert_array_equal(apart["y"][1], data.recolored(digits)["y"][3])
 
 
 # ---- runs
@@ -710,10 +710,10 @@ def test_experiments_report_missing_data(tmp_path):
 def test_pix2pix_learns_the_recoloured_digits(tmp_path):
     """The exact-truth task with pairs: far closer than leaving the image alone."""
     values = run(
-        pix2pix, tmp_path / "run", data="recoloured", crop_size=32, features=8, batch_size=4,
+        pix2pix, tmp_path / "run", data="recolored", crop_size=32, features=8, batch_size=4,
         num_steps=120, epochs=1, decay_epochs=0, learning_rate=2e-3, ema=0.9, log_every=40,
     )  # fmt: skip
-    digits = data.recoloured(data.load("digits").test["image"])
+    digits = data.recolored(data.load("digits").test["image"])
     identity = np.abs(digits["x"].astype(float) - digits["y"]).mean() / 127.5
     assert values["l1"] < 0.25 * identity
 
@@ -744,7 +744,7 @@ def test_optimizers_fall_to_zero():
 def test_cyclegan_learns_the_truth_without_pairs(tmp_path):
     """Recoloured digits, no digit in both sets: far below a quarter of the identity map's error."""
     values = run(
-        cyclegan, tmp_path / "run", data="recoloured", crop_size=32, features=8, num_blocks=2,
+        cyclegan, tmp_path / "run", data="recolored", crop_size=32, features=8, num_blocks=2,
         patch_layers=2, batch_size=8, num_steps=80, epochs=1, decay_epochs=0, log_every=80,
         evaluate_samples=200, sample_every=80,
     )  # fmt: skip

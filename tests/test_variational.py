@@ -282,9 +282,9 @@ def test_wrong_options_are_refused():
 
 def vae_gan_networks() -> tuple[Network, Network, Network]:
     return (
-        games.normalised(2, 3),
-        games.normalised_generator(),
-        games.normalised(with_features=True),
+        games.normalized(2, 3),
+        games.normalized_generator(),
+        games.normalized(with_features=True),
     )
 
 
@@ -338,7 +338,7 @@ def test_own_gradients_are_algorithm_1():
 @pytest.mark.slow
 def test_the_papers_update_is_a_simultaneous_step():
     """Algorithm 1 moves all three by gradients at the same parameters."""
-    game, rate = games.CASES["normalised_vae_gan"]().game, 0.1
+    game, rate = games.CASES["normalized_vae_gan"]().game, 0.1
     algorithm = jaxgan.simultaneous(game, dict.fromkeys(game.losses, optax.sgd(rate)))
     batches = {"image": jax.random.uniform(KEY, (1, 8, 8, 8, 1), minval=-1.0)}
     batch = jax.tree.map(lambda x: x[0], batches)
@@ -580,7 +580,7 @@ def test_losses_of_half_precision_are_computed_in_float32():
 
 def test_the_encoder_is_made_for_what_is_observed():
     dense = lambda *shape: networks.from_linen(networks.MLP((8,), output_shape=shape))
-    game = jaxgan.vae(dense(2, 3), dense(8, 8, 1), observe=corruptions.grey())
+    game = jaxgan.vae(dense(2, 3), dense(8, 8, 1), observe=corruptions.grayscale())
     batch = {"image": jnp.zeros((4, 8, 8, 3))}
     params, state = game.init(KEY, batch)
     loss, _ = game.losses["autoencoder"](params, state, batch, KEY, 0)

@@ -48,7 +48,7 @@ def doubled(x):
 # ---- spectral normalisation
 
 
-def normalised(layer, *inputs, passes, train=True):
+def normalized(layer, *inputs, passes, train=True):
     """Outputs of the last of several passes, parameters, and the states before and after it."""
     network = networks.from_linen(layer)
     params, state = network.init(KEY, *inputs)
@@ -61,7 +61,7 @@ def normalised(layer, *inputs, passes, train=True):
 @pytest.mark.parametrize("layer", [networks.Conv(6, (3, 3)), nn.Dense(6)])
 def test_spectral_norm_is_the_exact_singular_value(layer):
     x = jnp.asarray(random(2, 4, 5, 3), jnp.float32)
-    y, params, _, _ = normalised(SpectralNorm(layer, iterations=2), x, passes=30)
+    y, params, _, _ = normalized(SpectralNorm(layer, iterations=2), x, passes=30)
     (own,) = params.values()
     sigma = np.linalg.svd(np.float64(own["kernel"]).reshape(-1, 6), compute_uv=False)[0]
     expected = layer.apply({"params": {**own, "kernel": own["kernel"] / sigma}}, x)
@@ -121,7 +121,7 @@ def test_a_kernel_of_zeros_is_applied_as_it_is():
 
 def test_spectral_norm_of_an_embedding():
     labels = jnp.array([0, 2])
-    y, params, _, _ = normalised(SpectralNorm(nn.Embed(3, 4)), labels, passes=40)
+    y, params, _, _ = normalized(SpectralNorm(nn.Embed(3, 4)), labels, passes=40)
     table = np.float64(params["layer"]["embedding"])
     np.testing.assert_allclose(y, (table / np.linalg.norm(table, 2))[labels], atol=1e-4)
 
@@ -176,8 +176,8 @@ def test_conditional_batch_norm():
     run = partial(layer.init_with_output, KEY, train=True)
     y, variables = run(jnp.asarray(x, jnp.float32), jnp.asarray(c, jnp.float32))
     scale, bias = (np.float64(variables["params"][name]["kernel"]) for name in ("scale", "bias"))
-    centred = (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + 1e-5)
-    expected = (1 + (c @ scale)[:, None, None]) * centred + (c @ bias)[:, None, None]
+    centered = (x - x.mean(axis=(0, 1, 2))) / np.sqrt(x.var(axis=(0, 1, 2)) + 1e-5)
+    expected = (1 + (c @ scale)[:, None, None]) * centered + (c @ bias)[:, None, None]
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
@@ -206,7 +206,7 @@ def test_projection_head(spectral):
     h, labels = random(3, 6), np.array([2, 0, 2])
     head = ProjectionHead(4, spectral_norm=spectral)
     inputs = jnp.asarray(h, jnp.float32), jnp.asarray(labels)
-    y, params, _, _ = normalised(head, *inputs, passes=40)
+    y, params, _, _ = normalized(head, *inputs, passes=40)
     dense, table = (
         np.float64(params[name][kind])
         for name, kind in (("Dense_0", "kernel"), ("Embed_0", "embedding"))

@@ -35,7 +35,7 @@ def shapes_of(module, *inputs):
     return [leaf.shape for leaf in jax.tree.leaves(params)]
 
 
-def initialised(module, *inputs):
+def initialized(module, *inputs):
     """A network with normally distributed parameters, also where they start at 0.
 
     Computed by NumPy: initialisers take longer to compile than all that is tested here.
@@ -194,7 +194,7 @@ def test_logits_are_affine_in_the_features(name):
     """The last hidden layer: with its bias, it predicts the logits of more examples than it has
     units, and features do not change them."""
     x = normal(32, 8, 8, 1)
-    network, params, state = initialised(DISCRIMINATORS[name](with_features=True), x)
+    network, params, state = initialized(DISCRIMINATORS[name](with_features=True), x)
     plain = networks.from_linen(DISCRIMINATORS[name]())
     apply = lambda network: jax.jit(partial(network.apply, train=False))(params, state, x)[0]
     (logits, features), without = apply(network), apply(plain)
@@ -214,7 +214,7 @@ def test_labels_matter_and_are_asked_for(name):
     z, x = normal(2, 8), normal(2, 8, 8, 1)
     modules = GENERATORS[name]((8, 8, 1), num_classes=3), DISCRIMINATORS[name](num_classes=3)
     for module, given in zip(modules, (z, x), strict=True):
-        network, params, state = initialised(module, given, label)
+        network, params, state = initialized(module, given, label)
         apply = jax.jit(lambda *args, n=network: n.apply(*args, train=False)[0])
         found, other = (jax.tree.leaves(apply(params, state, given, y))[0] for y in labels)
         # The second example's label alone is another one; the first shares no statistics with it.
@@ -315,7 +315,7 @@ def means(x):
 def test_up_block_in_the_papers_order():
     """Doubled before each convolution, that of the shortcut too."""
     x = normal(3, 4, 3, 5)
-    _, p, state = initialised(UpBlock(6), x)
+    _, p, state = initialized(UpBlock(6), x)
     y, _ = run(networks.from_linen(UpBlock(6)), p, state, x)
     norm = lambda x, i: (
         x / np.sqrt(1 + 1e-5) * p[f"BatchNorm_{i}"]["scale"] + p[f"BatchNorm_{i}"]["bias"]
@@ -332,7 +332,7 @@ def test_down_block_in_the_papers_order(first, halve, features):
     """Convolved before each mean, the shortcut too; which is the identity where nothing changes."""
     x = normal(2, 4, 6, 5)
     block = DownBlock(features, 7, first=first, halve=halve, spectral_norm=False)
-    network, p, state = initialised(block, x)
+    network, p, state = initialized(block, x)
     y, _ = run(network, p, state, x)
     pooled = means if halve else lambda x: x
     h = plain_conv(x if first else relu(x), p["Conv_0"])
@@ -356,7 +356,7 @@ def convolutions_by_norm(params, state):
 def test_generator_block_of_biggan_deep_in_the_papers_order(double):
     """Figure 16: doubled before the first 3 x 3 convolution; the shortcut drops channels."""
     x, c = normal(2, 3, 4, 8), normal(2, 3)
-    network, p, state = initialised(biggan_deep._GeneratorBlock(4, double, jnp.float32), x, c)
+    network, p, state = initialized(biggan_deep._GeneratorBlock(4, double, jnp.float32), x, c)
     spectral = state["spectral"]
     own = {name: spectral[name] for name in spectral if name.startswith("Spectral")}
 
@@ -386,7 +386,7 @@ def test_discriminator_block_of_biggan_deep_in_the_papers_order(halve, features)
     """Figure 16: a mean before the last convolution; the shortcut gets channels."""
     x = normal(2, 4, 6, 8)
     block = biggan_deep._DiscriminatorBlock(features, halve, jnp.float32)
-    network, p, state = initialised(block, x)
+    network, p, state = initialized(block, x)
     convs = convolutions_by_norm(p, state["spectral"])
     sized, h = means if halve else lambda y: y, x
     for conv in convs[:3]:
@@ -400,7 +400,7 @@ def test_discriminator_block_of_biggan_deep_in_the_papers_order(halve, features)
 
 def test_power_iterations_are_state_that_training_changes():
     x = normal(2, 8, 8, 1)
-    network, params, state = initialised(networks.SNGANDiscriminator(2), x)
+    network, params, state = initialized(networks.SNGANDiscriminator(2), x)
     _, trained = run(network, params, state, x, train=True)
     _, evaluated = run(network, params, state, x)
     jax.tree.map(np.testing.assert_array_equal, evaluated, state)
@@ -433,7 +433,7 @@ def test_a_latent_of_biggan_is_split_over_the_blocks():
     """A change of the last part leaves all but the last block's output; of the first, nothing."""
     z, label = jnp.asarray(normal(2, 7)), jnp.array([0, 2])
     module = GENERATORS["biggan"]((16, 16, 1), num_classes=3)
-    network, params, state = initialised(module, z, label)
+    network, params, state = initialized(module, z, label)
     blocks = lambda z: [
         (condition, output)
         for (_, condition), output in calls_of(UpBlock, network, params, state, z, label)
@@ -464,7 +464,7 @@ def test_r3gan_starts_as_its_resampling():
     """Blocks start as the identity, so generator and discriminator start linear."""
     z, x = normal(2, 5), normal(2, 8, 8, 1)
     for module, given in ((GENERATORS["r3gan"]((8, 8, 1)), z), (DISCRIMINATORS["r3gan"](), x)):
-        network, moved, state = initialised(module, given)
+        network, moved, state = initialized(module, given)
         start = jax.tree_util.tree_map_with_path(
             lambda path, p: 0.0 * p if "Conv_2" in jax.tree_util.keystr(path) else p, moved
         )
@@ -491,7 +491,7 @@ def test_pictures_are_clipped_in_evaluation_alone():
     z = 9.0 * normal(2, 8)
     for name in ("r3gan", "stylegan2"):
         options = {"style_mixing": 0.0} if name == "stylegan2" else {}
-        network, params, state = initialised(GENERATORS[name]((8, 8, 1), **options), z)
+        network, params, state = initialized(GENERATORS[name]((8, 8, 1), **options), z)
         if name == "stylegan2":
             params = jax.tree_util.tree_map_with_path(
                 lambda path, p: jnp.zeros(()) if "noise_strength" in str(path) else p, params
@@ -507,7 +507,7 @@ def test_pictures_are_clipped_in_evaluation_alone():
 
 def style_generator(**options):
     module = GENERATORS["stylegan2"]((8, 8, 1), **options)
-    return initialised(module, normal(16, 3))
+    return initialized(module, normal(16, 3))
 
 
 def styles_of(network, params, state, z, **mode):
@@ -615,7 +615,7 @@ def test_noise_and_mixing_belong_to_the_example():
 def test_stylegan2s_discriminator_over_devices():
     """Groups of examples reach over devices."""
     x = normal(8, 8, 8, 1)
-    network, params, state = initialised(DISCRIMINATORS["stylegan2"](), x)
+    network, params, state = initialized(DISCRIMINATORS["stylegan2"](), x)
     apply = lambda x: network.apply(params, state, x, train=True)[0]
     mapped = jax.jit(jax.vmap(apply, axis_name=axis.DATA_AXIS))
     whole, alone = jax.jit(lambda x: (apply(x), apply(x[:1])))(x)
@@ -641,7 +641,7 @@ def test_excitation_reaches_over_four_levels():
 def test_excitation_scales_channels():
     """Factors by hand: means of 2 x 2, a product with the whole map, leaky ReLU, 1 x 1, sigmoid."""
     x = normal(2, 8, 12, 3)
-    network, params, state = initialised(SkipExcitation(5, pool=2), x)
+    network, params, state = initialized(SkipExcitation(5, pool=2), x)
     y, _ = run(network, params, state, x)
     kernels = [params[f"Conv_{i}"]["kernel"] for i in (0, 1)]
     sigmas = []
@@ -657,7 +657,7 @@ def test_excitation_scales_channels():
 def test_fastgans_discriminator_decodes_what_it_sees():
     """The image, and in training a quadrant of it that belongs to the example."""
     x = normal(8, 16, 24, 1)
-    network, params, state = initialised(DISCRIMINATORS["fastgan"](), x)
+    network, params, state = initialized(DISCRIMINATORS["fastgan"](), x)
     mapped = jax.vmap(
         lambda x: network.apply(params, state, x, key=KEY, train=True), axis_name=axis.DATA_AXIS
     )
@@ -681,7 +681,7 @@ def test_fastgans_discriminator_decodes_what_it_sees():
 def test_the_quadrant_is_decoded_from_its_own_pixels():
     """The map of a quadrant depends on that quadrant, up to the borders of convolutions."""
     x = jnp.zeros((1, 64, 64, 1))
-    network, params, state = initialised(DISCRIMINATORS["fastgan"](features=1), x)
+    network, params, state = initialized(DISCRIMINATORS["fastgan"](features=1), x)
     pixel = lambda x: network.apply(params, state, x, train=False)[0][1]["reconstructions"][1][0]
     gradient = jax.jit(jax.grad(lambda x: jnp.sum(pixel(x))))(x)[0, :, :, 0]
     far = np.abs(gradient[48:, :]).max(), np.abs(gradient[:, 48:]).max()

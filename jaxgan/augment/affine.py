@@ -59,9 +59,9 @@ def resampled(image: Array, inverse: Array) -> Array:
       `[height, width, channels]`.
     """
     height, width, _ = image.shape
-    centre = ((width - 1) / 2, (height - 1) / 2)
-    x, y = jnp.meshgrid(jnp.arange(width) - centre[0], jnp.arange(height) - centre[1])
-    at = [row[0] * x + row[1] * y + row[2] + c for row, c in zip(inverse, centre, strict=False)]
+    center = ((width - 1) / 2, (height - 1) / 2)
+    x, y = jnp.meshgrid(jnp.arange(width) - center[0], jnp.arange(height) - center[1])
+    at = [row[0] * x + row[1] * y + row[2] + c for row, c in zip(inverse, center, strict=False)]
     read = lambda channel: map_coordinates(channel, [at[1], at[0]], order=1, mode="mirror")
     return jax.vmap(read, in_axes=-1, out_axes=-1)(image)
 

@@ -72,7 +72,7 @@ def noisy(image: Array, noise: Draw, key: PRNGKey) -> Array:
 def cut(image: Array, cutout: Draw) -> Array:
     """The image with zeros in a rectangle of half its sides, about a uniform point."""
     height, width, _ = image.shape
-    centre, reach = 0.5 + 0.5 * cutout.uniform, 0.5 * CUTOUT * cutout.happens
-    y = jnp.abs((jnp.arange(height) + 0.5) / height - centre[1]) < reach
-    x = jnp.abs((jnp.arange(width) + 0.5) / width - centre[0]) < reach
+    center, reach = 0.5 + 0.5 * cutout.uniform, 0.5 * CUTOUT * cutout.happens
+    y = jnp.abs((jnp.arange(height) + 0.5) / height - center[1]) < reach
+    x = jnp.abs((jnp.arange(width) + 0.5) / width - center[0]) < reach
     return jnp.where((y[:, None] & x[None, :])[..., None], 0.0, image)

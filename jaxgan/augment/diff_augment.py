@@ -76,9 +76,9 @@ def _translation(key: PRNGKey, x: Array) -> Array:
 def _cutout(key: PRNGKey, x: Array) -> Array:
     height, width, _ = x.shape
     sides = jnp.array([(height + 1) // 2, (width + 1) // 2])
-    centre = jax.random.randint(key, (2,), 0, jnp.array([height, width]) + 1 - sides % 2)
+    center = jax.random.randint(key, (2,), 0, jnp.array([height, width]) + 1 - sides % 2)
     row, column = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
-    top, left = centre - sides // 2
+    top, left = center - sides // 2
     in_rows = (row >= top) & (row < top + sides[0])
     in_columns = (column >= left) & (column < left + sides[1])
     return jnp.where(in_rows & in_columns, 0.0, x)

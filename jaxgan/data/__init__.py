@@ -18,7 +18,7 @@ from jaxgan.data.mixtures import ring as ring
 from jaxgan.data.mixtures import sampled_minibatches as sampled_minibatches
 from jaxgan.data.mixtures import spiral as spiral
 from jaxgan.data.mixtures import swiss_roll as swiss_roll
-from jaxgan.data.recoloured import recoloured as recoloured
+from jaxgan.data.recolored import recolored as recolored
 from jaxgan.data.sampler import as_float as as_float
 from jaxgan.data.sampler import check_images as check_images
 from jaxgan.data.sampler import minibatches as minibatches

@@ -85,12 +85,12 @@ class Header(NamedTuple):
     Attributes:
       digest: SHA-256 of the file's content.
       size: `(height, width)` of the upright image.
-      grey: whether it has no colours: by its mode, not by its pixels.
+      gray: whether it has no colours: by its mode, not by its pixels.
     """
 
     digest: str
     size: tuple[int, int]
-    grey: bool
+    gray: bool
 
 
 class Decoded(NamedTuple):
@@ -121,8 +121,8 @@ def read_header(file: Path, options: ImageOptions = DEFAULTS) -> Header:
             if orientation > 1 and image.format == "TIFF":
                 image.load()  # which makes it upright
             elif orientation > 4:
-                return Header(_sha256(content), image.size, _is_grey(image, options))
-            return Header(_sha256(content), image.size[::-1], _is_grey(image, options))
+                return Header(_sha256(content), image.size, _is_gray(image, options))
+            return Header(_sha256(content), image.size[::-1], _is_gray(image, options))
 
 
 def decode(
@@ -204,7 +204,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _in_8_bits(image: Image.Image, options: ImageOptions, done: list[str]) -> Image.Image:
     """The image in mode L or RGB."""
-    grey = _is_grey(image, options)
+    gray = _is_gray(image, options)
     if _has_16_bits(image):
         done.append("from 16 bits")
     if image.mode.startswith("I;16") or image.mode == "I":
@@ -217,9 +217,9 @@ def _in_8_bits(image: Image.Image, options: ImageOptions, done: list[str]) -> Im
         done.append(f"from {image.mode}")
     if image.has_transparency_data:
         image = _composited(image.convert("RGBA"), options.background, done)
-    elif not grey:
+    elif not gray:
         image = image.convert("RGB")
-    return image.convert("L") if grey else image
+    return image.convert("L") if gray else image
 
 
 def _composited(image: Image.Image, background: str, done: list[str]) -> Image.Image:
@@ -237,11 +237,11 @@ def _composited(image: Image.Image, background: str, done: list[str]) -> Image.I
 def _from_16_bits(image: Image.Image) -> Image.Image:
     """A grey image of 16 bits in 8: 65535 is 257 times 255."""
     values = np.asarray(image).astype(np.int64)
-    grey = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    gray = Image.fromarray(((values + 128) // 257).astype(np.uint8))
     if "transparency" in image.info:  # the value that is transparent, in 16 bits
         opaque = np.where(values == image.info["transparency"], 0, 255).astype(np.uint8)
-        grey.putalpha(Image.fromarray(opaque))
-    return grey
+        gray.putalpha(Image.fromarray(opaque))
+    return gray
 
 
 def _has_16_bits(image: Image.Image) -> bool:
@@ -249,14 +249,14 @@ def _has_16_bits(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or image.mode == "I" or bool(image.info.get(DEEP))
 
 
-def _is_grey(image: Image.Image, options: ImageOptions) -> bool:
+def _is_gray(image: Image.Image, options: ImageOptions) -> bool:
     if image.mode in ("P", "PA"):
         palette = np.array(image.getpalette("RGB")).reshape(-1, 3)
-        grey = bool((palette == palette[:, :1]).all())
+        gray = bool((palette == palette[:, :1]).all())
     else:
-        grey = image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16")
+        gray = image.mode in ("1", "L", "LA", "La", "I") or image.mode.startswith("I;16")
     red, green, blue, *_ = ImageColor.getrgb(options.background)
-    return grey and (red == green == blue or not image.has_transparency_data)
+    return gray and (red == green == blue or not image.has_transparency_data)
 
 
 DEEP = "jaxgan: 16 bits"  # an entry of `image.info`

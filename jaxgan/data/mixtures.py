@@ -17,7 +17,7 @@ class Mixture(NamedTuple):
 
     Attributes:
       name: name of the distribution.
-      centres: means of the K Gaussians, `[K, d]`.
+      centers: means of the K Gaussians, `[K, d]`.
       std: standard deviation of every Gaussian along every axis.
 
     Example, two points, between which the density is that of a distance of 10 standard deviations:
@@ -27,24 +27,24 @@ class Mixture(NamedTuple):
     """
 
     name: str
-    centres: np.ndarray
+    centers: np.ndarray
     std: float
 
     def sample(self, key: PRNGKey, n: int) -> Array:
         """Samples `[n, d]`; row i depends only on the key and on i."""
-        centres = jnp.asarray(self.centres, jnp.float32)
+        centers = jnp.asarray(self.centers, jnp.float32)
 
         def sample_one(key: PRNGKey) -> Array:
             key_mode, key_noise = jax.random.split(key)
-            mode = jax.random.randint(key_mode, (), 0, len(centres))
-            return centres[mode] + self.std * jax.random.normal(key_noise, centres.shape[1:])
+            mode = jax.random.randint(key_mode, (), 0, len(centers))
+            return centers[mode] + self.std * jax.random.normal(key_noise, centers.shape[1:])
 
         return jax.vmap(sample_one)(axis.example_keys(key, n))
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Log density `log p(x)` in nats, `[n, d] -> [n]`."""
-        x, width = np.asarray(x, np.float64), self.centres.shape[1]
-        exponents = -np.sum((x[:, None] - self.centres) ** 2, axis=2) / (2.0 * self.std**2)
+        x, width = np.asarray(x, np.float64), self.centers.shape[1]
+        exponents = -np.sum((x[:, None] - self.centers) ** 2, axis=2) / (2.0 * self.std**2)
         largest = exponents.max(axis=1, keepdims=True)
         total = np.log(np.mean(np.exp(exponents - largest), axis=1)) + largest[:, 0]
         return total - 0.5 * width * np.log(2.0 * np.pi * self.std**2)
@@ -52,7 +52,7 @@ class Mixture(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the centres and the standard deviation."""
-        return hashlib.sha256(self.centres.tobytes() + np.float64(self.std).tobytes()).hexdigest()
+        return hashlib.sha256(self.centers.tobytes() + np.float64(self.std).tobytes()).hexdigest()
 
 
 def gaussian(mean: float, std: float) -> Mixture:
@@ -87,7 +87,7 @@ def ring(modes: int = 8, radius: float = 1.0, std: float = 0.01) -> Mixture:
       https://arxiv.org/abs/1712.04086
 
     Example:
-      >>> ring(modes=4).centres.round(3).tolist()
+      >>> ring(modes=4).centers.round(3).tolist()
       [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [-0.0, -1.0]]
     """
     angles = 2.0 * np.pi * np.arange(modes) / modes
@@ -109,7 +109,7 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
       https://arxiv.org/abs/1712.04086
 
     Example:
-      >>> grid().centres[:3].tolist()
+      >>> grid().centers[:3].tolist()
       [[-4.0, -4.0], [-2.0, -4.0], [0.0, -4.0]]
     """
     line = spacing * (np.arange(side) - (side - 1) / 2)
@@ -127,7 +127,7 @@ def spiral(turns: float = 2.0, std: float = 0.02) -> Mixture:
       The mixture, in the plane.
 
     Example:
-      >>> arms = spiral(turns=1.0).centres  # the second is the first, turned by 180 degrees
+      >>> arms = spiral(turns=1.0).centers  # the second is the first, turned by 180 degrees
       >>> arms[[999, 1999]].round(3).tolist(), bool((arms[:1000] == -arms[1000:]).all())
       ([[1.0, -0.0], [-1.0, 0.0]], True)
     """
@@ -146,7 +146,7 @@ def swiss_roll(std: float = 0.02) -> Mixture:
       The mixture, in the plane.
 
     Example, the distances of both ends from the origin:
-      >>> np.linalg.norm(swiss_roll().centres[[0, -1]], axis=1).round(3).tolist()
+      >>> np.linalg.norm(swiss_roll().centers[[0, -1]], axis=1).round(3).tolist()
       [0.333, 1.0]
     """
     t = np.linspace(1.5 * np.pi, 4.5 * np.pi, 1000)

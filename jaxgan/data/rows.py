@@ -126,7 +126,7 @@ def readable(
 
 def common_channels(headers: Iterable[Header], options: ImageOptions) -> int:
     """1 if all files are grey and 3 otherwise, unless the options say it."""
-    return options.channels or (1 if all(header.grey for header in headers) else 3)
+    return options.channels or (1 if all(header.gray for header in headers) else 3)
 
 
 def fingerprint(headers: Iterable[Header], options: ImageOptions, *more: Any) -> str:

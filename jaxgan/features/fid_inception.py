@@ -105,7 +105,7 @@ def prepared(images: Array, *, resize: Resize = "clean") -> Array:
     if resize == "clean":
         rows, columns = (_cubic(side) for side in sides)
     else:
-        rows, columns = (_linear(side, centred=resize == "legacy_pytorch") for side in sides)
+        rows, columns = (_linear(side, centered=resize == "legacy_pytorch") for side in sides)
     high = jax.lax.Precision.HIGHEST
     pixels = jnp.einsum("yh,nhwc,xw->nyxc", rows, pixels, columns, precision=high)
     pixels = jnp.clip(pixels, 0.0, 255.0)
@@ -117,20 +117,20 @@ def _cubic(side: int) -> np.ndarray:
 
     Output i lies at `(i + 1/2) side / 299 - 1/2`; the weights of each sum to one.
     """
-    centres = (np.arange(SIDE) + 0.5) * side / SIDE - 0.5
-    d = np.abs(centres[:, None] - np.arange(side)) / max(side / SIDE, 1.0)
+    centers = (np.arange(SIDE) + 0.5) * side / SIDE - 0.5
+    d = np.abs(centers[:, None] - np.arange(side)) / max(side / SIDE, 1.0)
     near, far = 1.5 * d**3 - 2.5 * d**2 + 1.0, -0.5 * d**3 + 2.5 * d**2 - 4.0 * d + 2.0
     weights = np.where(d < 1.0, near, np.where(d < 2.0, far, 0.0))
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _linear(side: int, *, centred: bool) -> np.ndarray:
+def _linear(side: int, *, centered: bool) -> np.ndarray:
     """Weights `[299, side]` of linear interpolation between neighbouring pixels.
 
-    Output i lies at `(i + 1/2) side / 299 - 1/2` if `centred`, otherwise at `i side / 299`;
+    Output i lies at `(i + 1/2) side / 299 - 1/2` if `centered`, otherwise at `i side / 299`;
     positions outside the image are those of the nearest pixel.
     """
-    shift = 0.5 if centred else 0.0
+    shift = 0.5 if centered else 0.0
     positions = (np.arange(SIDE) + shift) * side / SIDE - shift
     positions = np.clip(positions, 0, side - 1)[:, None]
     return np.maximum(0.0, 1.0 - np.abs(positions - np.arange(side))).astype(np.float32)

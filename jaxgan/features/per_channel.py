@@ -24,8 +24,8 @@ def per_channel(features: Features) -> Features:
 
     def apply(images: Array) -> dict[str, Array]:
         n, height, width, channels = images.shape
-        grey = images.transpose(0, 3, 1, 2).reshape(n * channels, height, width, 1)
-        outputs = features.apply(grey)
+        gray = images.transpose(0, 3, 1, 2).reshape(n * channels, height, width, 1)
+        outputs = features.apply(gray)
         both = {"features": outputs["features"].reshape(n, -1)}
         if "logits" in outputs:
             both["logits"] = outputs["logits"].reshape(n, channels, -1)

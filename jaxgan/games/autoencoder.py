@@ -34,7 +34,7 @@ def autoencoder(
 
     The loss is `mean error(decoder(encoder(c(x))), x)`. Without a corruption the player learns
     codes. With one it learns to undo it, such as denoising (`corruptions.gaussian_noise`) or
-    colourisation (`corruptions.grey`).
+    colourisation (`corruptions.grayscale`).
 
     Args:
       encoder: `images -> codes`, arrays of any shape.

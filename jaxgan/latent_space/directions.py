@@ -100,8 +100,8 @@ def principal_components(codes: Array, features: Array, num: int) -> Directions:
             f"num is {num}, expected 1 to {most} for {flat.shape[0]} samples of {flat.shape[1]} "
             "features"
         )
-    centred = flat - jnp.mean(flat, axis=0, keepdims=True)
-    left, singular, _ = jnp.linalg.svd(centred, full_matrices=False)
+    centered = flat - jnp.mean(flat, axis=0, keepdims=True)
+    left, singular, _ = jnp.linalg.svd(centered, full_matrices=False)
     left, singular = left[:, :num], singular[:num]
     # Coordinates are `left * singular`, with orthogonal columns: least squares is a projection.
     vectors = left.T @ (codes - jnp.mean(codes, axis=0, keepdims=True))

@@ -17,7 +17,7 @@ from jaxgan.metrics.metric import collecting as collecting
 from jaxgan.metrics.modes import class_coverage as class_coverage
 from jaxgan.metrics.modes import mode_coverage as mode_coverage
 from jaxgan.metrics.modes import reverse_kl_floor as reverse_kl_floor
-from jaxgan.metrics.neighbours import nearest as nearest
+from jaxgan.metrics.neighbors import nearest as nearest
 from jaxgan.metrics.parzen import log_likelihoods as log_likelihoods
 from jaxgan.metrics.parzen import parzen_log_likelihood as parzen_log_likelihood
 from jaxgan.metrics.perceptual import lpips as lpips

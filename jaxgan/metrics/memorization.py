@@ -14,7 +14,7 @@ from jaxgan.metrics.metric import (
     collecting,
     described,
 )
-from jaxgan.metrics.neighbours import nearest
+from jaxgan.metrics.neighbors import nearest
 
 
 def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:

@@ -25,7 +25,7 @@ class Counts(NamedTuple):
     good: np.ndarray
 
 
-def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Metric:
+def mode_coverage(centers: np.ndarray, std: float, *, within: float = 3.0) -> Metric:
     """Covered modes, share of high-quality samples and reverse KL for a mixture of equal Gaussians.
 
     A sample is assigned to the nearest centre, and is of high quality if it lies within 3 standard
@@ -39,7 +39,7 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
     the scores of an equal number of samples of a perfect generator.
 
     Args:
-      centres: `[K, d]`.
+      centers: `[K, d]`.
       std: standard deviation of every Gaussian along every axis; positive.
       within: largest distance of a high-quality sample from its centre, in standard deviations.
 
@@ -64,8 +64,8 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
     """
     if std <= 0.0 or within <= 0.0:
         raise ValueError(f"std is {std} and within {within}, expected positive numbers")
-    centres = np.asarray(centres, np.float64)
-    num_modes, width = centres.shape
+    centers = np.asarray(centers, np.float64)
+    num_modes, width = centers.shape
     of_chi = width / 2, within**2 / 2  # the share within a distance, and the rest
     perfect = float(gammainc(*of_chi)), float(gammaincc(*of_chi))
 
@@ -78,7 +78,7 @@ def mode_coverage(centres: np.ndarray, std: float, *, within: float = 3.0) -> Me
         rows = checked(generated, "generated").astype(np.float64)
         if rows.shape[1:] != (width,):
             raise MetricError(f"samples have shape {rows.shape[1:]}, expected ({width},)")
-        distances = np.linalg.norm(rows[:, None] - centres, axis=2)
+        distances = np.linalg.norm(rows[:, None] - centers, axis=2)
         mode, good = distances.argmin(axis=1), distances.min(axis=1) <= within * std
         return Counts(acc.all + _count(mode, num_modes), acc.good + _count(mode[good], num_modes))
 

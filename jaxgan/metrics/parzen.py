@@ -15,7 +15,7 @@ from jaxgan.metrics.metric import (
     checked,
     collecting,
 )
-from jaxgan.metrics.neighbours import squared_distances
+from jaxgan.metrics.neighbors import squared_distances
 from jaxgan.types import Array
 
 BANDWIDTHS = tuple(np.logspace(-1.0, 0.0, 10).tolist())
@@ -105,10 +105,10 @@ def log_likelihoods(x: np.ndarray, samples: np.ndarray, bandwidth: float) -> np.
       >>> log_likelihoods(np.zeros((1, 1)), np.zeros((3, 1)), 1.0).round(4)  # -log(2 pi) / 2
       array([-0.9189])
     """
-    centre = samples.mean(axis=0)
-    resident = jnp.asarray(samples - centre, jnp.float32)
+    center = samples.mean(axis=0)
+    resident = jnp.asarray(samples - center, jnp.float32)
     windows = [
-        _log_mean_window(np.asarray(x[i : i + CHUNK] - centre, np.float32), resident, bandwidth)
+        _log_mean_window(np.asarray(x[i : i + CHUNK] - center, np.float32), resident, bandwidth)
         for i in range(0, len(x), CHUNK)
     ]
     normaliser = 0.5 * samples.shape[1] * np.log(2.0 * np.pi * bandwidth**2)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.metrics import neighbours
+from jaxgan.metrics import neighbors
 from jaxgan.metrics.metric import (
     PIXELS,
     Features,
@@ -76,8 +76,8 @@ def precision_recall_density_coverage(
         )
 
     def compute(real: np.ndarray, generated: np.ndarray) -> Records:
-        real_radii, _ = neighbours.nearest(real, real, max_k, same=True)
-        generated_radii, _ = neighbours.nearest(generated, generated, k_precision, same=True)
+        real_radii, _ = neighbors.nearest(real, real, max_k, same=True)
+        generated_radii, _ = neighbors.nearest(generated, generated, k_precision, same=True)
         overlap = _overlap(
             real,
             generated,
@@ -139,13 +139,13 @@ def _overlap(
       precise, dense: radii of the real balls for precision, and for density and coverage, `[n]`.
       recalling: radii of the generated balls, `[m]`.
     """
-    centre = real.mean(axis=0)
+    center = real.mean(axis=0)
     radii = np.stack([precise, dense]).astype(np.float32)
-    resident, points = jnp.asarray(real - centre), generated - centre
+    resident, points = jnp.asarray(real - center), generated - center
     precision, balls = np.zeros(len(generated), bool), np.zeros(len(generated), np.int64)
     covered, recalled = np.zeros(len(real), bool), np.zeros(len(real), bool)
-    for start in range(0, len(points), neighbours.CHUNK):
-        rows = slice(start, start + neighbours.CHUNK)
+    for start in range(0, len(points), neighbors.CHUNK):
+        rows = slice(start, start + neighbors.CHUNK)
         radii_of_rows = recalling[rows].astype(np.float32)
         results = _chunk(points[rows], resident, radii, radii_of_rows)
         surely, unsure = jax.tree.map(np.asarray, results)
@@ -154,7 +154,7 @@ def _overlap(
         recalled |= surely.recalled
         j, i = np.nonzero(unsure)
         j += start
-        distances = neighbours.distances_of_pairs(generated, real, j, i)
+        distances = neighbors.distances_of_pairs(generated, real, j, i)
         precision[j[distances <= precise[i]]] = True
         recalled[i[distances <= recalling[j]]] = True
         inside = distances < dense[i]
@@ -166,8 +166,8 @@ def _overlap(
 @jax.jit
 def _chunk(points: Array, real: Array, radii: Array, recalling: Array) -> tuple[_Overlap, Array]:
     """The overlap by the pairs that float32 decides for all radii, and the other pairs."""
-    squared = neighbours.squared_distances(points, real)
-    errors = neighbours.error_bounds(points, real)
+    squared = neighbors.squared_distances(points, real)
+    errors = neighbors.error_bounds(points, real)
     bounds = (radii[0][None, :] ** 2, radii[1][None, :] ** 2, recalling[:, None] ** 2)
     precise, dense, recalling = bounds
     sure = jnp.all(jnp.stack([jnp.abs(squared - bound) > errors for bound in bounds]), axis=0)

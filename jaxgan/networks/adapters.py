@@ -196,10 +196,10 @@ def remat(network: Network) -> Network:
         ) -> tuple[Any, ModelState]:
             return network.apply(params, model_state, *inputs, key=key, train=train)
 
-        rematerialised = jax.checkpoint(function, policy=_is_product)
+        rematerialized = jax.checkpoint(function, policy=_is_product)
         if target.platform() == "cpu":
-            rematerialised = _in_order(rematerialised)
-        return rematerialised(key, params, model_state, *inputs)
+            rematerialized = _in_order(rematerialized)
+        return rematerialized(key, params, model_state, *inputs)
 
     return network._replace(apply=apply)
 

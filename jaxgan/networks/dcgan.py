@@ -85,20 +85,20 @@ class DCGANGenerator(nn.Module):
             "dtype": self.dtype,
         }
         if self.dense_features:
-            z = self._normalised(nn.Dense(self.dense_features, **layer)(z), train)
+            z = self._normalized(nn.Dense(self.dense_features, **layer)(z), train)
         x = nn.Dense(math.prod(base), **layer)(z)
         if self.dense_features:
-            x = self._normalised(x, train).reshape(-1, *base)
+            x = self._normalized(x, train).reshape(-1, *base)
         else:
-            x = self._normalised(x.reshape(-1, *base), train)
+            x = self._normalized(x.reshape(-1, *base), train)
         for level in reversed(range(levels - 1)):
             x = ConvTranspose(self.features << level, KERNEL, **layer)(x)
-            x = self._normalised(x, train)
+            x = self._normalized(x, train)
         x = ConvTranspose(channels, KERNEL, **layer)(x)
         x = x.astype(jnp.float32)
         return x if self.output_activation is None else self.output_activation(x)
 
-    def _normalised(self, x: Array, train: bool) -> Array:
+    def _normalized(self, x: Array, train: bool) -> Array:
         if self.batch_norm:
             x = BatchNorm(scale_init=DCGAN_SCALE_INIT, dtype=self.dtype)(x, train=train)
         return jax.nn.relu(x)

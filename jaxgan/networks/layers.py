@@ -73,7 +73,7 @@ def checked_label(label: Array | None, num_classes: int) -> Array:
     return label
 
 
-def normalised(x: Array, norm: str, *, scale_init: Any, dtype: Any, train: bool) -> Array:
+def normalized(x: Array, norm: str, *, scale_init: Any, dtype: Any, train: bool) -> Array:
     """`x` normalised by `batch`, `instance` or `none`; called in a compact module.
 
     Raises:

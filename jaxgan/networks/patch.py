@@ -15,7 +15,7 @@ from jaxgan.networks.layers import (
     DCGAN_KERNEL_INIT,
     DCGAN_SCALE_INIT,
     Conv,
-    normalised,
+    normalized,
 )
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
@@ -76,7 +76,7 @@ class PatchDiscriminator(nn.Module):
             width = self.features * min(1 << level, WIDEST)
             stride = 2 if level < self.num_layers else 1
             self._check_size(x, images[0])
-            x = leaky_relu(self._normalised(hidden(width, stride=stride)(x), train))
+            x = leaky_relu(self._normalized(hidden(width, stride=stride)(x), train))
         self._check_size(x, images[0])
         return conv(1)(x)[..., 0].astype(jnp.float32)
 
@@ -88,5 +88,5 @@ class PatchDiscriminator(nn.Module):
                 f"{self.num_layers} layers; choose fewer layers, or larger crops"
             )
 
-    def _normalised(self, x: Array, train: bool) -> Array:
-        return normalised(x, self.norm, scale_init=DCGAN_SCALE_INIT, dtype=self.dtype, train=train)
+    def _normalized(self, x: Array, train: bool) -> Array:
+        return normalized(x, self.norm, scale_init=DCGAN_SCALE_INIT, dtype=self.dtype, train=train)

@@ -57,8 +57,8 @@ class ResNetGenerator(nn.Module):
                 f"that {step} divides: resize or pad the images"
             )
         conv = partial(Conv, padding="VALID", kernel_init=DCGAN_KERNEL_INIT, dtype=self.dtype)
-        normalised = lambda x: InstanceNorm(dtype=self.dtype)(x)
-        activated = lambda x: jax.nn.relu(normalised(x))
+        normalized = lambda x: InstanceNorm(dtype=self.dtype)(x)
+        activated = lambda x: jax.nn.relu(normalized(x))
 
         x = activated(conv(self.features, (7, 7))(reflected(x, 3)))
         for level in range(1, NUM_HALVINGS + 1):
@@ -67,7 +67,7 @@ class ResNetGenerator(nn.Module):
         width = self.features << NUM_HALVINGS
         for _ in range(self.num_blocks):
             y = activated(conv(width, (3, 3))(reflected(x, 1)))
-            x += normalised(conv(width, (3, 3))(reflected(y, 1)))
+            x += normalized(conv(width, (3, 3))(reflected(y, 1)))
         for level in reversed(range(NUM_HALVINGS)):
             up = ConvTranspose(
                 self.features << level,

@@ -52,7 +52,7 @@ class SpectralNorm(nn.Module):
     def __call__(self, *inputs: Any, train: bool) -> Array:
         """Applies the layer with the normalised kernel, and updates u in training."""
 
-        def normalised(variables: Any) -> Any:
+        def normalized(variables: Any) -> Any:
             params = dict(variables["params"])
             if not (names := params.keys() & {"kernel", "embedding"}):
                 raise ValueError(
@@ -61,14 +61,14 @@ class SpectralNorm(nn.Module):
                     "embedding: wrap each layer of a network"
                 )
             return {
-                "params": params | {name: self._normalised(params[name], train) for name in names}
+                "params": params | {name: self._normalized(params[name], train) for name in names}
             }
 
         if self.is_initializing():
             self.layer(*inputs)  # makes the parameters, which are stored as they are
-        return nn.map_variables(lambda layer: layer(*inputs), trans_in_fn=normalised)(self.layer)
+        return nn.map_variables(lambda layer: layer(*inputs), trans_in_fn=normalized)(self.layer)
 
-    def _normalised(self, kernel: Array, train: bool) -> Array:
+    def _normalized(self, kernel: Array, train: bool) -> Array:
         w = at_least_float32(kernel).reshape(-1, kernel.shape[-1]).T
         normal = lambda: jax.random.normal(self.make_rng("params"), w.shape[:1])
         stored = self.variable("spectral", "u", normal)

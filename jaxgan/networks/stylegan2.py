@@ -56,10 +56,10 @@ class MappingNetwork(nn.Module):
     def __call__(self, z: Array | None, label: Array | None = None) -> Array:
         """`z [batch, latent]` or `None`, `label int[batch] -> w [batch, features]`, float32."""
         check_widths(features=self.features, num_layers=self.num_layers)
-        inputs = [] if z is None else [_normalised(z)]
+        inputs = [] if z is None else [_normalized(z)]
         condition = one_hot(label, self.num_classes)
         if condition is not None:
-            inputs.append(_normalised(EqualDense(self.features)(condition)))
+            inputs.append(_normalized(EqualDense(self.features)(condition)))
         x = jnp.concatenate(inputs, axis=1)
         for _ in range(self.num_layers):
             x = scaled_leaky_relu(EqualDense(self.features, MAPPING_RATE)(x))
@@ -238,5 +238,5 @@ def _widths(height: int, width: int, features: int, max_features: int) -> list[i
     return doubled_widths(features, levels, max_features)
 
 
-def _normalised(x: Array) -> Array:
+def _normalized(x: Array) -> Array:
     return x * jax.lax.rsqrt(jnp.mean(x**2, axis=1, keepdims=True) + 1e-8)

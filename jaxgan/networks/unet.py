@@ -19,7 +19,7 @@ from jaxgan.networks.layers import (
     ConvTranspose,
     Dropout,
     check_widths,
-    normalised,
+    normalized,
 )
 from jaxgan.networks.mlp import leaky_relu
 from jaxgan.types import Array
@@ -86,13 +86,13 @@ class UNetGenerator(nn.Module):
             innermost = level == levels - 1
             x = down(self._width(level))(leaky_relu(x) if level else x)
             # A single pixel has no instance statistics.
-            x = x if innermost or level == 0 else self._normalised(x, train)
+            x = x if innermost or level == 0 else self._normalized(x, train)
             skips.append(x)
         for level in reversed(range(1, levels)):
             x = jax.nn.relu(
                 x if level == levels - 1 else jnp.concatenate([x, skips[level]], axis=-1)
             )
-            x = self._normalised(up(self._width(level - 1))(x), train)
+            x = self._normalized(up(self._width(level - 1))(x), train)
             if 0 < levels - 1 - level <= levels - WITHOUT_DROPOUT:
                 x = Dropout(self.dropout)(x, train=train)
         x = jax.nn.relu(jnp.concatenate([x, skips[0]], axis=-1) if levels > 1 else x)
@@ -105,5 +105,5 @@ class UNetGenerator(nn.Module):
     def _convolution(self, kind: Any, features: int, **more: Any) -> Any:
         return kind(features, (4, 4), dtype=self.dtype, **more)
 
-    def _normalised(self, x: Array, train: bool) -> Array:
-        return normalised(x, self.norm, scale_init=DCGAN_SCALE_INIT, dtype=self.dtype, train=train)
+    def _normalized(self, x: Array, train: bool) -> Array:
+        return normalized(x, self.norm, scale_init=DCGAN_SCALE_INIT, dtype=self.dtype, train=train)

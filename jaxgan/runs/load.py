@@ -1,7 +1,7 @@
 """Runs and exported models, loaded from their directories and files.
 
 A run is read without its data: networks are built from the shapes in `config.json`. What compares
-with the data (`evaluate`, `neighbours`, ...) loads them too, and checks that they are the run's.
+with the data (`evaluate`, `neighbors`, ...) loads them too, and checks that they are the run's.
 """
 
 import dataclasses

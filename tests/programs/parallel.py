@@ -47,9 +47,9 @@ def modes():
 
 # The cases of each mode, in the quick suite and in the slow one.
 QUICK = {
-    "pmap": ("normalised_gan", "consensus"),
+    "pmap": ("normalized_gan", "consensus"),
     "sharded": ("minimax",),
-    "sharded fsdp": ("normalised_gan",),
+    "sharded fsdp": ("normalized_gan",),
 }
 # Under pmap, a game that is there with normalised networks is left out without them, and so is what
 # differs from another in the order of turns alone.
@@ -61,17 +61,17 @@ MORE = (
     "vae_free_bits",
     "relativistic_average",
     "extragradient_from_the_past",
-    "normalised_vae_gan",
-    "normalised_bigan",
+    "normalized_vae_gan",
+    "normalized_bigan",
 )
 ALL = {
     "pmap": tuple(
         name
         for name in games.CASES
-        if f"normalised_{name}" not in games.CASES and name not in LEFT_OUT
+        if f"normalized_{name}" not in games.CASES and name not in LEFT_OUT
     ),
     "sharded": games.QUICK + MORE,
-    "sharded fsdp": (*games.TRANSFORMED, "dcgan", "path_length", "normalised_cyclegan"),
+    "sharded fsdp": (*games.TRANSFORMED, "dcgan", "path_length", "normalized_cyclegan"),
 }
 
 

@@ -22,7 +22,7 @@ from tests import games
 from tests.programs.common import KEY, train
 
 CASES = (  # each kind of statistic over devices
-    *("minimax", "lecam", "dcgan", "path_length", "normalised_cyclegan"),
+    *("minimax", "lecam", "dcgan", "path_length", "normalized_cyclegan"),
     *games.TRANSFORMED,
 )
 

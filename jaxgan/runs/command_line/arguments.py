@@ -128,14 +128,14 @@ class Evaluate(DataArguments):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Neighbours(DataArguments):
+class Neighbors(DataArguments):
     """Show samples next to their nearest training images, to detect memorised images."""
 
     num: int = 8
     """Number of samples."""
     k: int = 5
     """Number of neighbours per sample."""
-    out: Path = Path("neighbours.png")
+    out: Path = Path("neighbors.png")
     """Image file to write."""
     seed: int = 0
     """Seed of the samples."""

@@ -127,8 +127,8 @@ def _opened_folders(args: arguments.Evaluate, real_folder: Path) -> tuple[ImageF
     except ImageError as error:
         raise error.with_flag() from None
     if real.channels != generated.channels:  # features of grey and of colour are not comparable
-        colour = dataclasses.replace(options, channels=3)
-        real, generated = (load_folder(folder, colour) for folder in (real_folder, args.run))
+        color = dataclasses.replace(options, channels=3)
+        real, generated = (load_folder(folder, color) for folder in (real_folder, args.run))
     for folder, image_files in ((real_folder, real), (args.run, generated)):
         if image_files.left_out:
             names = ", ".join(image_files.left_out)

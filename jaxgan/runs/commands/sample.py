@@ -52,7 +52,7 @@ def sample(args: arguments.Sample) -> None:
     print(f"{args.out}: {num} samples of {args.run} at step {run.step}")
 
 
-def neighbours(args: arguments.Neighbours) -> None:
+def neighbors(args: arguments.Neighbors) -> None:
     """Writes a grid of samples, each followed by its nearest training images in pixel space.
 
     Raises:

@@ -37,7 +37,7 @@ from jaxgan.runs.directory.logs import read_evaluations
 from jaxgan.runs.session import callbacks, samples, session, trackers
 from jaxgan.runs.session.compiled import scanned
 from jaxgan.runs.session.divergence import check_state
-from jaxgan.runs.session.init_from import initialised
+from jaxgan.runs.session.init_from import initialized
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Metrics
 
@@ -118,7 +118,7 @@ def fresh(one: Member) -> TrainState:
 def initial(one: Member, console: Console) -> TrainState:
     """The state that a member begins with, that of another run if its config asks for it."""
     state = fresh(one)
-    return state if one.config.init_from is None else initialised(state, one.config, console)
+    return state if one.config.init_from is None else initialized(state, one.config, console)
 
 
 def is_diverged(one: Member) -> bool:

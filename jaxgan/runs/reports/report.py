@@ -45,7 +45,7 @@ def write_report(directory: str | Path, config_type: type[Config] | None = None)
         "panels": panels.of_run(run),
         "grids": {"steps": steps, "images": [[_embedded(run.grids[step]) for step in steps]]},
     }
-    file = run.directory / "neighbours.png"
+    file = run.directory / "neighbors.png"
     page = _page(
         "run.html",
         data,
@@ -55,8 +55,8 @@ def write_report(directory: str | Path, config_type: type[Config] | None = None)
         command=command(run, config_type),
         metrics=_metrics(run),
         best_grid=_best_grid(run, steps),
-        neighbours=_embedded(file) if file.is_file() else None,
-        neighbours_command=f"jaxgan neighbours {run.directory} --out {file}",
+        neighbors=_embedded(file) if file.is_file() else None,
+        neighbors_command=f"jaxgan neighbors {run.directory} --out {file}",
     )
     path = run.directory / "report.html"
     write_atomically(path, page)

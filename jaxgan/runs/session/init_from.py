@@ -18,7 +18,7 @@ from jaxgan.training import TrainState
 LEARNED = ("params", "model_state", "ema_params", "ema_model_state")
 
 
-def initialised(state: TrainState, config: Config, console: Console) -> TrainState:
+def initialized(state: TrainState, config: Config, console: Console) -> TrainState:
     """Initial state with the arrays of `config.init_from` where names and shapes agree.
 
     Layers that the other run lacks or has in another shape, such as the embedding of other

@@ -17,7 +17,7 @@ from jaxgan.runs.config.training_config import check_frozen
 from jaxgan.runs.session import callbacks
 from jaxgan.runs.session.attempt import Attempt
 from jaxgan.runs.session.compiled import in_parallel
-from jaxgan.runs.session.init_from import initialised
+from jaxgan.runs.session.init_from import initialized
 from jaxgan.runs.session.samples import dry_run
 from jaxgan.training import TrainState
 
@@ -123,7 +123,7 @@ def _first_state(
     check_frozen(config, lambda: state.params)
     if config.init_from is None or checkpoint.newest_step(directory / "checkpoints"):
         return state
-    return initialised(state, config, console)
+    return initialized(state, config, console)
 
 
 def _resumed(

@@ -14,7 +14,7 @@ X = ((0.1, 0.1, 0.35), (0.95, 0.85, 0.3))  # background and ink of x, red, green
 Y = ((0.9, 0.75, 0.7), (0.05, 0.35, 0.25))
 
 
-def recoloured(digits: np.ndarray, *, paired: bool = True) -> Examples:
+def recolored(digits: np.ndarray, *, paired: bool = True) -> Examples:
     """Renders grey digits in the colours of the domains x and y, at 32 x 32 pixels.
 
     Args:
@@ -26,15 +26,15 @@ def recoloured(digits: np.ndarray, *, paired: bool = True) -> Examples:
       `x` and `y`, `uint8[n or n / 2, 32, 32, 3]`.
 
     Example:
-      >>> examples = recoloured(np.zeros((4, 28, 28, 1), np.uint8), paired=False)
+      >>> examples = recolored(np.zeros((4, 28, 28, 1), np.uint8), paired=False)
       >>> examples["x"].shape, examples["y"][0, 0, 0].tolist()
       ((2, 32, 32, 3), [230, 191, 178])
     """
     border = (SIDE - digits.shape[1]) // 2
-    grey = np.pad(digits, ((0, 0), (border, border), (border, border), (0, 0))) / 255.0
-    render = lambda grey, colours: np.round(
-        255.0 * ((1.0 - grey) * np.array(colours[0]) + grey * np.array(colours[1]))
+    gray = np.pad(digits, ((0, 0), (border, border), (border, border), (0, 0))) / 255.0
+    render = lambda gray, colors: np.round(
+        255.0 * ((1.0 - gray) * np.array(colors[0]) + gray * np.array(colors[1]))
     ).astype(np.uint8)
-    x, y = (grey, grey) if paired else (grey[0::2], grey[1::2])
+    x, y = (gray, gray) if paired else (gray[0::2], gray[1::2])
     n = min(len(x), len(y))
     return {"x": render(x[:n], X), "y": render(y[:n], Y)}

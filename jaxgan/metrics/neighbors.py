@@ -48,8 +48,8 @@ def nearest(
     """
     if k < 1:
         raise ValueError(f"k is {k}, expected at least 1")
-    centre = candidates.mean(axis=0)  # centring keeps distances and reduces rounding errors
-    resident = jnp.asarray(candidates - centre, jnp.float32)
+    center = candidates.mean(axis=0)  # centring keeps distances and reduces rounding errors
+    resident = jnp.asarray(candidates - center, jnp.float32)
     n, others = len(queries), len(candidates) - same
     if others < k:
         raise MetricError(f"there are {others} candidates, expected at least {k} neighbours")
@@ -58,7 +58,7 @@ def nearest(
     unsure = []
     for start in range(0, n, CHUNK):
         rows = np.arange(start, min(start + CHUNK, n))
-        chunk = np.asarray(queries[rows] - centre, np.float32)
+        chunk = np.asarray(queries[rows] - center, np.float32)
         found, least_unseen = _nearest_rows(chunk, resident, start if same else -n, k=seen)
         indices[rows] = found
         pairs = np.repeat(rows, seen), indices[rows].ravel()
@@ -145,12 +145,12 @@ def _nearest_in_float64(
     """Row indices of the k nearest candidates of some queries, not sorted, `int[len(rows), k]`."""
     indices = np.empty((len(rows), k), np.int64)
     step = max(FLOATS // len(candidates), 1)
-    centre = candidates.mean(axis=0, dtype=np.float64)
-    resident = candidates - centre
+    center = candidates.mean(axis=0, dtype=np.float64)
+    resident = candidates - center
     norms = np.sum(resident**2, axis=1)
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        distances = norms - 2.0 * (queries[part] - centre) @ resident.T  # without the query's norm
+        distances = norms - 2.0 * (queries[part] - center) @ resident.T  # without the query's norm
         if same:
             distances[np.arange(len(part)), part] = np.inf
         indices[start : start + step] = np.argpartition(distances, k - 1, axis=1)[:, :k]
