@@ -16,27 +16,21 @@ them; `config.json` records this.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from jaxgan.errors import DataError
 from jaxgan.experiments import presets
 from jaxgan.runs import AlgorithmConfig, Experiment, SizedImageFlags, flag, main
-from jaxgan.runs.config.algorithms import eps_root, optimizer, play, updates_per_turn
-from jaxgan.runs.config.training_config import frozen, learning_rates
+from jaxgan.runs.config.algorithms import play
+from jaxgan.runs.config.training_config import learning_rates
 
 if TYPE_CHECKING:
     from jaxgan import Evaluation, Network
-    from jaxgan.augment import Augment, Augmentation
     from jaxgan.data import Dataset
     from jaxgan.latents import Latent
     from jaxgan.losses import AdversarialLoss
-    from jaxgan.penalties import Regularizer
     from jaxgan.types import Array, Batch, ByPlayer, Examples, PRNGKey
 
-FEW = 20_000  # images; ADA's authors see overfitting with fewer
-
-DCGANS = ("dcgan", "infogan")
-WITH_ZERO = ("minimax", "non_saturating", "hinge")  # losses by which D(x) > 0 means real
 WITHOUT_FEATURES = ("mlp", "maxout", "fastgan")  # discriminators that cannot have a head
 
 
@@ -166,12 +160,12 @@ def make(config: Config, dataset: Dataset) -> Experiment:
 
     import jaxgan
     from jaxgan import data, schedules
-    from jaxgan.experiments import grids, image_networks
+    from jaxgan.experiments import grids, image_networks, image_optimizers, image_terms
 
     check(config, dataset)
-    prior, augmentation = make_prior(config), chosen_augmentation(config, dataset)
+    prior, augmentation = make_prior(config), image_terms.chosen_augmentation(config, dataset)
     generator, discriminator = image_networks.make_networks(config, dataset)
-    discriminator_terms, generator_terms = make_terms(config, prior)
+    discriminator_terms, generator_terms = image_terms.make_terms(config, prior)
     game = jaxgan.gan(
         generator,
         discriminator,
@@ -179,14 +173,14 @@ def make(config: Config, dataset: Dataset) -> Experiment:
         loss=make_loss(config),
         penalty=discriminator_terms,
         generator_penalty=generator_terms,
-        augment=make_augment(config, augmentation),
+        augment=image_terms.make_augment(config, augmentation),
         conditions=("label",) if config.conditional else (),
     )
-    rates = learning_rates_of(config)
+    rates = image_optimizers.learning_rates_of(config)
     algorithm = play(
         config,
         game,
-        make_optimizers(config, rates),
+        image_optimizers.make_optimizers(config, rates),
         step_size=learning_rates(config, rates["generator"], decay_steps=config.decay_steps),
         turns=[*config.discriminator_turns * ["discriminator"], "generator"],
         ema={"generator": schedules.ema_warmup(config.ema)} if config.ema else None,
@@ -255,92 +249,6 @@ def make_loss(config: Config) -> AdversarialLoss:
     return getattr(losses, config.loss)(**smoothing)
 
 
-def make_terms(config: Config, prior: Latent) -> tuple[Regularizer | None, Regularizer | None]:
-    """Weighted sums of the penalties on discriminator and generator; `None` if there are none."""
-    from jaxgan import augment, penalties, schedules
-
-    def gamma(weight: float) -> Any:
-        steps = config.burn_in_steps
-        return schedules.cosine(weight, weight / 10, steps) if steps and weight else weight
-
-    gradient = _sum(
-        (gamma(config.r1), penalties.r1),
-        (gamma(config.r2), penalties.r2),
-        (config.gradient_penalty, penalties.wgan_gp),
-        (config.dragan, penalties.dragan),
-    )
-    shift = augment.diff_augment(("translation",))
-    of_head = lambda *names: (
-        (config.acgan, penalties.auxiliary_classifier(of=names)),
-        *(((config.infogan, penalties.mutual_information(prior)),) if config.infogan else ()),
-    )
-    discriminator = _sum(
-        (1.0, penalties.lazily(gradient, every=config.penalty_every)) if gradient else (0.0, None),
-        (config.lecam, penalties.lecam()),
-        (config.consistency, penalties.consistency(shift, of=("real", "fake"))),
-        (config.latent_consistency, penalties.latent_consistency()),
-        (1.0 if config.network == "fastgan" else 0.0, penalties.reconstruction()),
-        *of_head("real", "fake"),
-    )
-    generator = _sum(
-        (config.path_length, penalties.lazily(penalties.path_length(), every=4)),
-        (config.mode_seeking, penalties.mode_seeking()),
-        (config.orthogonal, penalties.orthogonal(exclude=("embedding",))),
-        (config.latent_diversity, penalties.latent_diversity()),
-        *of_head("fake"),
-    )
-    return discriminator, generator
-
-
-def _sum(*terms: tuple[Any, Any]) -> Any:
-    """The weighted sum of the terms whose weight is not 0; a single term of weight 1 is itself."""
-    from jaxgan import penalties
-
-    wanted = [(weight, term) for weight, term in terms if callable(weight) or weight]
-    if not wanted:
-        return None
-    return wanted[0][1] if wanted[0][0] == 1.0 and len(wanted) == 1 else penalties.weighted(*wanted)
-
-
-def chosen_augmentation(config: Config, dataset: Dataset) -> str:
-    """The name of the augmentation, where the flag leaves it to the number of images."""
-    if config.augment != "auto":
-        return config.augment
-    few = len(dataset.train["image"]) < FEW
-    return "diff_augment" if few and not config.instance_noise else "none"
-
-
-def make_augment(config: Config, name: str) -> Augment | Augmentation | None:
-    """The augmentation of a name, and instance noise after it."""
-    import optax
-
-    from jaxgan import augment
-
-    named = {"none": None, "diff_augment": augment.diff_augment(), "ada": make_ada(config)}[name]
-    if not config.instance_noise:
-        return named
-    schedule = optax.linear_schedule(config.instance_noise, 0.0, config.decay_steps)
-    noise = augment.instance_noise(schedule)
-    return noise if named is None else augment.chain(named, noise)
-
-
-def make_ada(config: Config) -> Augmentation:
-    """ADA whose p follows the signs of D's logits, or R3GAN's schedule if they have no zero."""
-    from jaxgan import augment, schedules
-
-    if config.loss in WITH_ZERO:
-        return augment.ada()
-    rising = schedules.cosine(0.0, 0.3, config.burn_in_steps or config.decay_steps)
-    return augment.ada(augment.R3GAN_POLICY, p=rising, target=None)
-
-
-def learning_rates_of(config: Config) -> dict[str, float]:
-    """Learning rates by player."""
-    default = config.DCGAN_LEARNING_RATE if config.network in DCGANS else 2e-4
-    rates = {"discriminator": config.discriminator_lr, "generator": config.generator_lr}
-    return {player: default if rate is None else rate for player, rate in rates.items()}
-
-
 def make_evaluation(config: Config, discriminator: Network, dataset: Dataset) -> Evaluation:
     """The scores of generated images, and that of InfoGAN's codes."""
     from jaxgan import evaluation, features
@@ -372,42 +280,6 @@ def evaluation_of_codes(config: Config, discriminator: Network, test: Examples) 
     q = metrics.Features("q", lambda rows: {"logits": rows})
     score = metrics.classifier_score(q, splits=1)._replace(paired=True)  # each image once
     return jaxgan.Evaluation({"inception_score": score}, test, sample=logits)
-
-
-def make_optimizers(config: Config, rates: dict[str, float]) -> dict[str, Any]:
-    """Optimizers by player, of the given learning rates."""
-    import optax
-
-    from jaxgan import optimizers
-
-    turns = {"discriminator": config.discriminator_turns, "generator": 1}
-    by_player = {
-        player: make_optimizer(config, rate, turns=turns[player]) for player, rate in rates.items()
-    }
-    if config.clip_weights:
-        clip = optimizers.clip_weights(config.clip_weights)
-        by_player["discriminator"] = optax.chain(by_player["discriminator"], clip)
-    return frozen(config, by_player)
-
-
-def make_optimizer(config: Config, rate: float, *, turns: int) -> Any:
-    """The optimizer of the flags, or Adam with the schedules of R3GAN if there is a burn-in."""
-    import optax
-
-    from jaxgan import schedules
-
-    if not config.burn_in_steps:
-        return optimizer(config, rate, decay_steps=config.decay_steps, turns=turns)
-    steps, rate = turns * updates_per_turn(config) * config.burn_in_steps, rate * config.lr_scale
-    adam = optax.inject_hyperparams(optax.adam)(
-        schedules.cosine(rate, rate / 4, steps),
-        b1=config.b1,
-        b2=schedules.cosine(config.b2, 0.99, steps),
-        eps_root=eps_root(config),
-    )
-    if config.clip_norm:
-        return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
-    return adam
 
 
 if __name__ == "__main__":

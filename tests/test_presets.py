@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 import jaxgan
-from experiments import cifar10, grids, image_networks, images, mnist, presets, stacked_mnist
+from experiments import (
+    cifar10,
+    grids,
+    image_networks,
+    image_optimizers,
+    image_terms,
+    images,
+    mnist,
+    presets,
+    stacked_mnist,
+)
 from jaxgan import Game, checkpoint, data, evaluation, features, latents, metrics
 from jaxgan.augment import ada
 from jaxgan.errors import DataError, RunError
@@ -110,18 +120,18 @@ def test_other_networks_may_have_a_head(name):
 
 def test_few_images_are_augmented():
     small = data.load("digits")
-    large = small._replace(train={"image": np.zeros((images.FEW, 8, 8, 1), np.uint8)})
-    assert images.chosen_augmentation(images.Config(), small) == "diff_augment"
-    assert images.chosen_augmentation(images.Config(), large) == "none"
-    assert images.chosen_augmentation(images.Config(augment="none"), small) == "none"
-    assert images.chosen_augmentation(images.Config(instance_noise=0.1), small) == "none"
+    large = small._replace(train={"image": np.zeros((image_terms.FEW, 8, 8, 1), np.uint8)})
+    assert image_terms.chosen_augmentation(images.Config(), small) == "diff_augment"
+    assert image_terms.chosen_augmentation(images.Config(), large) == "none"
+    assert image_terms.chosen_augmentation(images.Config(augment="none"), small) == "none"
+    assert image_terms.chosen_augmentation(images.Config(instance_noise=0.1), small) == "none"
 
 
 def test_instance_noise_comes_after_the_named_augmentation():
     """Of images that it leaves as they are: ADA's probability is 0 at first."""
     x = np.zeros((500, 4, 4, 1), np.float32)
     for name in ("none", "ada"):
-        augment = images.make_augment(images.Config(instance_noise=0.5, decay_steps=10), name)
+        augment = image_terms.make_augment(images.Config(instance_noise=0.5, decay_steps=10), name)
         state = augment.init()
         noise = jax.jit(augment.apply)(state, jax.random.key(0), x, 5)
         assert np.std(noise) == pytest.approx(0.25, rel=0.03)
@@ -132,10 +142,12 @@ def test_instance_noise_comes_after_the_named_augmentation():
 def test_ada_of_losses_without_a_zero_has_a_schedule(loss):
     """Their logits' signs say nothing: there is no state, and R3GAN's p rises to 0.3."""
     config = images.Config(loss=loss, burn_in_steps=10)
-    assert images.make_augment(config, "ada").init() == ()
-    assert set(images.make_augment(images.Config(loss="hinge"), "ada").init()) == set(ada().init())
+    assert image_terms.make_augment(config, "ada").init() == ()
+    assert set(image_terms.make_augment(images.Config(loss="hinge"), "ada").init()) == set(
+        ada().init()
+    )
     x = np.random.default_rng(0).uniform(-1, 1, (2000, 8, 8, 1)).astype("f4")
-    apply = jax.jit(images.make_augment(config, "ada").apply)
+    apply = jax.jit(image_terms.make_augment(config, "ada").apply)
     changed = lambda step: np.mean(
         np.abs(apply((), jax.random.key(0), x, step) - x).max(axis=(1, 2, 3)) > 1e-6
     )
@@ -148,7 +160,7 @@ def test_ada_of_losses_without_a_zero_has_a_schedule(loss):
 def test_schedules_of_a_burn_in(algorithm, updates):
     """R3GAN's: learning rate to a quarter, b2 to 0.99, along cosines of the training steps."""
     config = images.Config(burn_in_steps=10, b1=0.0, b2=0.9, algorithm=algorithm)
-    adam = images.make_optimizer(config, 1.0, turns=1)
+    adam = image_optimizers.make_optimizer(config, 1.0, turns=1)
     params = jnp.zeros(())
     state, used = adam.init(params), []
     for _ in range(10 * updates + 1):
@@ -161,7 +173,7 @@ def test_schedules_of_a_burn_in(algorithm, updates):
 
 def test_a_burn_in_of_unrolled_descent_has_a_derivative_at_a_gradient_of_zero():
     config = images.Config(burn_in_steps=10, algorithm="unrolled")
-    adam = images.make_optimizer(config, 1.0, turns=1)
+    adam = image_optimizers.make_optimizer(config, 1.0, turns=1)
     step = lambda gradient: adam.update(gradient, adam.init(gradient), gradient)[0]
     assert np.isfinite(jax.grad(step)(jnp.zeros(())))
 

@@ -11,7 +11,15 @@ import pytest
 from flax import nnx
 
 import jaxgan
-from experiments import cyclegan, gaussian1d, images, mixture, pix2pix, stacked_mnist
+from experiments import (
+    cyclegan,
+    gaussian1d,
+    image_optimizers,
+    images,
+    mixture,
+    pix2pix,
+    stacked_mnist,
+)
 from jaxgan import (
     augment,
     corruptions,
@@ -357,7 +365,7 @@ def test_clipped_gradients_with_a_burn_in():
     state = {}
     for norm in (0.0, 1.0):
         config = images.Config(burn_in_steps=5, clip_norm=norm, b2=0.5)
-        adam = images.make_optimizer(config, 0.1, turns=1)
+        adam = image_optimizers.make_optimizer(config, 0.1, turns=1)
         _, state[norm] = adam.update(jnp.array([30.0, 40.0]), adam.init(jnp.zeros(2)))
     second = lambda s: jax.tree.leaves(optax.tree_utils.tree_get(s, "nu"))[0]
     np.testing.assert_allclose(second(state[0.0]) / second(state[1.0]), 2500.0, rtol=1e-4)
