@@ -1,27 +1,25 @@
 """What methods are for, measured on MNIST: conditions, codes, few images, normalised layers.
 
-Run by `benchmarks/published.py`. The judges are two classifiers: the one in the package, and the
-LeNet-5 that `benchmarks/digits.py` trains and that is used for nothing else.
+Run by `benchmarks/published.py`; the judges are those of `benchmarks/judges.py`.
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
 import optax
-from scipy.optimize import linear_sum_assignment
 from scipy.special import xlogy
-from scipy.stats import spearmanr
 
 import jaxgan
 from benchmarks import digits
+from benchmarks.judges import in_parts, judges, monotonicity, purity, read
 from benchmarks.protocols import Row, trained
 from experiments import image_networks, images, mnist
 from experiments import stacked_mnist as stacked
-from jaxgan import data, features, latents, networks
+from jaxgan import data, latents, networks
 from jaxgan.metrics import Features, classifier_score
 from jaxgan.runs import with_preset
 from jaxgan.training import TrainState, with_ema
@@ -31,7 +29,6 @@ NUM_SAMPLES = 5000
 FEW = 1000
 ACCURACY = "accuracy of the code on test images"
 BY_Q = "Inception score by Q of training images"
-Judges = Mapping[str, Features]
 
 
 def conditional() -> list[Row]:
@@ -268,61 +265,6 @@ class Convolutions(nn.Module):
         return networks.SpectralNorm(layer)(x, train=train) if self.spectral_norm else layer(x)
 
 
-# ---- judges
-
-
-@functools.cache
-def judges() -> Judges:
-    """Classifiers of digits."""
-    return {
-        "LeNet-5": digits.lenet(data.load("mnist")),
-        "mnist_classifier": features.mnist_classifier(),
-    }
-
-
-def read(judge: Features, rows: np.ndarray) -> np.ndarray:
-    """The digit of each image, as a classifier reads it."""
-    parts = [judge.apply(rows[i : i + 500])["logits"] for i in range(0, len(rows), 500)]
-    return np.argmax(np.concatenate(parts), axis=1)
-
-
-def purity(codes: np.ndarray, labels: np.ndarray) -> float:
-    """Share of rows whose label is the one that their code is matched with, for the best matching.
-
-    Args:
-      codes: integers in [0, 10), `[n]`.
-      labels: integers in [0, 10), `[n]`.
-    """
-    table = np.zeros((10, 10))
-    np.add.at(table, (codes, labels), 1)
-    return float(table[linear_sum_assignment(table, maximize=True)].sum() / len(codes))
-
-
-def monotonicity(decode: Callable[..., jax.Array], prior: latents.Codes) -> dict[str, float]:
-    """Largest absolute rank correlation of a continuous code with slant and with width."""
-    values, parts = np.linspace(-1, 1, 21), prior.split(prior(jax.random.key(2), 500))
-    best = {"slant": 0.0, "width": 0.0}
-    for code in range(prior.continuous):
-        shapes = []
-        for value in values:
-            z = prior.join(parts._replace(continuous=parts.continuous.at[:, code].set(value)))
-            shapes.append(slant_and_width(in_parts(decode, z)))
-        for name, means in zip(best, np.transpose(shapes), strict=True):
-            best[name] = max(best[name], abs(float(spearmanr(values, means).statistic)))
-    return best
-
-
-def slant_and_width(samples: np.ndarray) -> tuple[float, float]:
-    """Means over images `[n, h, w, 1]` in [-1, 1] of two ratios of second moments of their ink."""
-    ink = np.clip((samples[..., 0] + 1) / 2, 0, 1) + 1e-6
-    ink /= ink.sum(axis=(1, 2), keepdims=True)
-    rows, columns = np.mgrid[: ink.shape[1], : ink.shape[2]]
-    mean = lambda values: (ink * values).sum(axis=(1, 2), keepdims=True)
-    y, x = rows - mean(rows), columns - mean(columns)
-    slant, width = mean(x * y) / mean(y * y), np.sqrt(mean(x * x))
-    return float(slant.mean()), float(width.mean())
-
-
 # ---- states
 
 
@@ -335,13 +277,6 @@ def decoder(game: jaxgan.Game, state: TrainState) -> Callable[..., jax.Array]:
 def prior_rows(config: images.Config, count: int) -> jax.Array:
     """Latents of an experiment."""
     return images.make_prior(config)(jax.random.key(1), count)
-
-
-def in_parts(decode: Callable[..., jax.Array], *rows: Any) -> np.ndarray:
-    """Outputs of a function of rows, 500 at a time."""
-    count = len(rows[0])
-    parts = [decode(*(x[i : i + 500] for x in rows)) for i in range(0, count, 500)]
-    return np.concatenate([np.asarray(part) for part in parts])
 
 
 def discriminator_of(
