@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 import jaxgan
-from experiments import gaussian1d, mixture, mnist
+from experiments import density_curves, gaussian1d, mixture, mnist
 from jaxgan import Evaluation, data, evaluator, latents, losses, metrics, networks, penalties
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Array, PRNGKey
@@ -105,7 +105,7 @@ def gaussian() -> list[Row]:
         records = evaluator(experiment.game, experiment.evaluation, num_samples=10_000)(state)
         game, discriminator = gaussian1d.make_game(config)
         distribution = data.gaussian(config.mean, config.std)
-        gap = gaussian1d.gap(gaussian1d.curves_of(game, discriminator, distribution, state))
+        gap = density_curves.gap(density_curves.curves_of(game, discriminator, distribution, state))
         names = ("mean", "std", "ks", "quantiles/optimal_gap")
         results.append((*(records[name].value for name in names), gap))
     columns = [

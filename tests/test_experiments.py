@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.stats import kstest, multivariate_normal, norm
 
-from experiments import classifier, gaussian1d, minimal, mixture
+from experiments import classifier, density_curves, gaussian1d, minimal, mixture
 from jaxgan import data
 from tests.support import size_of, train
 
@@ -20,9 +20,9 @@ def test_gaussian1d_settles_at_one_half(tmp_path):
     values = train(gaussian1d, tmp_path / "run", sample_every=5000, log_every=1000)
     assert values["ks"] < 0.02
     assert values["quantiles/optimal_gap"] < 0.05
-    first, last = gaussian1d.stages(tmp_path / "run" / "samples")
+    first, last = density_curves.stages(tmp_path / "run" / "samples")
     assert (first.step, last.step) == (5000, 10_000)
-    assert gaussian1d.gap(last) < 0.01
+    assert density_curves.gap(last) < 0.01
     assert (tmp_path / "run" / "stages.png").exists()
     with Image.open(tmp_path / "run" / "samples.gif") as animation:
         assert animation.n_frames == 2
@@ -31,8 +31,8 @@ def test_gaussian1d_settles_at_one_half(tmp_path):
 def test_the_optimal_discriminator_is_that_of_proposition_1():
     """Where the generator's density is known: N(0, 1) against data N(2, 1) gives a logistic."""
     x = np.linspace(0.0, 2.0, 50)
-    outputs = gaussian1d.quantiles(10_000)
-    optimal = gaussian1d.optimal_discriminator(data.gaussian(2.0, 1.0), outputs, x)[2]
+    outputs = density_curves.quantiles(10_000)
+    optimal = density_curves.optimal_discriminator(data.gaussian(2.0, 1.0), outputs, x)[2]
     np.testing.assert_allclose(optimal, 1.0 / (1.0 + np.exp(-(2.0 * x - 2.0))), atol=0.005)
 
 
@@ -42,11 +42,11 @@ def test_the_gap_of_the_optimal_discriminator(mean, std):
 
     `log p_data / p_g = -d u + d^2 / 2` at `u` standard deviations from the mean.
     """
-    mixture, z = data.gaussian(mean, std), gaussian1d.quantiles(10_000)
-    assert gaussian1d.optimal_gap(mixture, mean + std * z) < 0.01
+    mixture, z = data.gaussian(mean, std), density_curves.quantiles(10_000)
+    assert density_curves.optimal_gap(mixture, mean + std * z) < 0.01
     edge = np.sqrt(2.0 * np.log(100.0))
     expected = 1.0 / (1.0 + np.exp(-(0.1 * edge + 0.005))) - 0.5
-    found = gaussian1d.optimal_gap(mixture, mean + std * (z + 0.1))
+    found = density_curves.optimal_gap(mixture, mean + std * (z + 0.1))
     assert found == pytest.approx(expected, abs=0.01)
 
 
