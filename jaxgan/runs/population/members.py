@@ -16,40 +16,28 @@ import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
 from jaxgan import checkpoint, loop, parallel, population
 from jaxgan.checkpoint.record import score_of
-from jaxgan.errors import CheckpointError, NonFiniteError, RunError
-from jaxgan.runs.config.experiment import Config, Experiment
-from jaxgan.runs.config.training_config import check_frozen
-from jaxgan.runs.directory.config_json import has_steps, write_config_json
+from jaxgan.errors import NonFiniteError, RunError
+from jaxgan.runs.directory.config_json import write_config_json
 from jaxgan.runs.directory.files import write_atomically
 from jaxgan.runs.directory.lock import locked
 from jaxgan.runs.directory.logs import read_evaluations
+from jaxgan.runs.population import resume
+from jaxgan.runs.population.resume import Member
 from jaxgan.runs.session import callbacks, samples, session, trackers
 from jaxgan.runs.session.compiled import scanned
 from jaxgan.runs.session.divergence import check_state
-from jaxgan.runs.session.init_from import initialized
 from jaxgan.training import TrainingAlgorithm, TrainState
 from jaxgan.types import Metrics
 
 Values = dict[str, float]  # of a member's last evaluation, by the name of the metric
-
-
-class Member(NamedTuple):
-    """A member of a population: a run, with its experiment."""
-
-    directory: Path
-    config: Config
-    experiment: Experiment
 
 
 def train(
@@ -80,10 +68,10 @@ def train(
     ):
         for one in members:
             exits.enter_context(locked(one.directory))
-        _check_newcomers(members)
+        resume.check_newcomers(members)
         for one in members:
             if not (one.directory / "config.json").exists():  # other files mean that there is a run
-                _check_start(one)  # errors come before it is recorded
+                resume.check_start(one)  # errors come before it is recorded
                 write_config_json(one.directory, one.config, name, one.experiment)
         training = _Training(members, console, exits, stop)
         if training.start > training.last and not passed:
@@ -100,48 +88,6 @@ def train(
             console.print(f"stopped by {stop.received.name}; the same command resumes")
             sys.exit(128 + stop.received)
         return results
-
-
-def _check_start(one: Member) -> None:
-    """A `RunError` if a member cannot begin: `--freeze` or `--init-from` does not fit its state."""
-    check_frozen(one.config, lambda: jax.eval_shape(partial(fresh, one)).params)
-    if one.config.init_from is not None:
-        initial(one, Console(quiet=True))
-
-
-def fresh(one: Member) -> TrainState:
-    """A member's state with random parameters."""
-    key = jax.random.key(one.config.seed)
-    return loop.first_state(one.experiment.algorithm, one.experiment.minibatches, key=key)
-
-
-def initial(one: Member, console: Console) -> TrainState:
-    """The state that a member begins with, that of another run if its config asks for it."""
-    state = fresh(one)
-    return state if one.config.init_from is None else initialized(state, one.config, console)
-
-
-def is_diverged(one: Member) -> bool:
-    """Whether a member was left out, since it diverged."""
-    return (one.directory / "diverged.json").exists()
-
-
-def _check_newcomers(members: Sequence[Member]) -> None:
-    """A `RunError` if some members are new and others have checkpoints: all have one step."""
-    steps = [checkpoint.newest_step(one.directory / "checkpoints") for one in members]
-    # A kill while the first checkpoints are saved may leave some without: all begin again.
-    all_have_saved = max(steps) > members[0].config.checkpoint_every
-    is_new = lambda one: (
-        not (one.directory / "config.json").exists()
-        or (all_have_saved and not has_steps(one.directory) and not is_diverged(one))
-    )
-    new = [one for one in members if is_new(one)]
-    if new and any(steps):
-        seed, folder = new[0].config.seed, new[0].directory
-        raise RunError(
-            f"{folder} is new, and others of these runs are at step {max(steps)}; train it alone, "
-            f"--seed {seed} --run-dir {folder} --num-steps {max(steps)}, and then continue with all"
-        )
 
 
 class _Training:
@@ -168,8 +114,8 @@ class _Training:
         self.last = session.num_steps_of(self.first.config, self.first.experiment)
         session.warn_of_decay(self.first.config, self.last, console)
         folders = [one.directory / "checkpoints" for one in members]
-        self.alive = [not is_diverged(one) for one in members]
-        self.start, self.states = self.resumed()
+        self.alive = [not resume.is_diverged(one) for one in members]
+        self.start, self.states = resume.resumed(members, self.alive, console)
         self.managers = [exits.enter_context(checkpoint.open_manager(f)) for f in folders]
         self.logs = [self.metrics_log(one.directory, exits) for one in members]
         self.progress = exits.enter_context(
@@ -185,55 +131,6 @@ class _Training:
         ]
         log = callbacks.metrics_log(directory / "metrics.jsonl", loggers, step=step)
         return exits.enter_context(log)
-
-    def resumed(self) -> tuple[int, list[TrainState]]:
-        """The newest step of which all members that live have an intact checkpoint, and the states.
-
-        Checkpoints of members that are ahead are set aside, so that these steps can be saved again.
-        """
-        folders = [
-            one.directory / "checkpoints"
-            for one, alive in zip(self.members, self.alive, strict=True)
-            if alive
-        ]
-        if not folders:
-            raise NonFiniteError("all members diverged; choose another --run-dir")
-        saved = [set(checkpoint.steps_of(folder)) for folder in folders]
-        common = set.intersection(*saved)
-        if all(saved) and not common:
-            newest = ", ".join(f"{f.parent} {max(s)}" for f, s in zip(folders, saved, strict=True))
-            raise RunError(
-                f"no step has checkpoints of all members, whose newest are {newest}; train those "
-                "that are behind alone, with --seed, --run-dir and --num-steps"
-            )
-        for step in sorted(common, reverse=True):
-            try:
-                states = [self.restored(i, step) for i in range(len(self.members))]
-                break
-            except CheckpointError as error:
-                if step == min(common):
-                    raise
-                self.console.print(f"WARNING: {error}")
-        else:
-            step, states = 0, [initial(one, self.console) for one in self.members]
-        for folder in folders:
-            if checkpoint.set_aside(folder, after=step):
-                self.console.print(
-                    f"the checkpoints in {folder} after step {step}, of which not all members have "
-                    f"one, are set aside, in {folder}-set-aside"
-                )
-        return step, states
-
-    def restored(self, i: int, step: int) -> TrainState:
-        """A member's state at a step; of one that diverged, numbers that do not matter."""
-        one = self.members[i]
-        state = fresh(one)
-        if not self.alive[i]:
-            return state._replace(step=jnp.array(step, state.step.dtype))
-        with checkpoint.open_manager(one.directory / "checkpoints") as manager:
-            restored = checkpoint.restore(manager, state, step=step)
-        assert restored is not None
-        return restored
 
     def go_on(self) -> None:
         """Trains to the last step, or until a signal is received."""
