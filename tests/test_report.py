@@ -16,8 +16,8 @@ from jaxgan.__main__ import main
 from jaxgan.runs import with_preset
 from jaxgan.runs.command_line import parser
 from jaxgan.runs.config.presets import defaults
+from jaxgan.runs.directory.recorded import MAX_RECORDS, read_run
 from jaxgan.runs.directory.recorded import command as repeated_by
-from jaxgan.runs.directory.recorded import read_run
 from jaxgan.runs.reports import panels, report
 from jaxgan.runs.session import attempt
 from tests import support
@@ -127,6 +127,17 @@ def test_damaged_files_beside_the_record_count_as_absent(tmp_path):
     for name in ("evaluation.json", "health.json"):
         (folder / name).write_text("{")
     assert "fid" not in page_of(folder).text
+
+
+def test_of_a_long_log_some_steps_and_the_last_are_read(tmp_path):
+    """`watch` reads a run again every second."""
+    folder, count = recorded(tmp_path / "run"), 2 * MAX_RECORDS + 1
+    rows = ({"step": step, "seconds": step / 10, "g/loss": 1.0} for step in range(1, count + 1))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = read_run(folder)
+    assert len(run.metrics) <= 2 * MAX_RECORDS
+    assert (run.step, run.metrics[-1]["seconds"]) == (count, count / 10)
+    assert run.metrics[0]["step"] <= 2
 
 
 @pytest.mark.parametrize(

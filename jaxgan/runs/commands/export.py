@@ -15,6 +15,7 @@ from jaxgan.runs.command_line import arguments
 from jaxgan.runs.commands.restore import restore
 from jaxgan.runs.config.experiment import Config, resumable_fields
 from jaxgan.runs.directory.files import check_place, make_folder, write_atomically
+from jaxgan.runs.directory.logs import read_metrics
 from jaxgan.runs.directory.recorded import read_run
 from jaxgan.runs.export import onnx, programs
 from jaxgan.runs.reports.report import render
@@ -194,5 +195,5 @@ def _seconds(run: Run) -> float | None:
     """Time of training up to the step, if it was logged."""
     if "seconds" in run.record:  # of a file
         return run.record["seconds"]
-    rows = read_run(run.directory).metrics
+    rows = read_metrics(run.directory / "metrics.jsonl")
     return next((row["seconds"] for row in rows if row["step"] == run.step), None)

@@ -17,6 +17,8 @@ from jaxgan.runs.directory.config_json import read_config_json
 from jaxgan.runs.directory.files import of_steps
 from jaxgan.runs.directory.logs import read_evaluations, read_health, read_metrics
 
+MAX_RECORDS = 5000  # about; each takes 40 microseconds to read
+
 
 class RecordedRun(NamedTuple):
     """The record of a run, finished or not.
@@ -24,7 +26,8 @@ class RecordedRun(NamedTuple):
     Attributes:
       directory: directory of the run.
       record: content of its `config.json`.
-      metrics: its metrics, one `{"step": ..., "seconds": ..., "player/name": ...}` per logged step.
+      metrics: its metrics, one `{"step": ..., "seconds": ..., "player/name": ...}` per logged step;
+        of a long log, every k-th and the last.
       evaluations: its evaluations, `{"step": ..., "records": [...]}`, by increasing step.
       best_by: metric by which an evaluation is the best; `None` if there is none.
       best_step: step of the best evaluation; `None` if there is none.
@@ -98,7 +101,7 @@ def read_run(directory: str | Path) -> RecordedRun:
     return RecordedRun(
         directory,
         record,
-        read_metrics(directory / "metrics.jsonl"),
+        read_metrics(directory / "metrics.jsonl", most=MAX_RECORDS),
         entries,
         best_by,
         best_step,
