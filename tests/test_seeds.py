@@ -18,6 +18,7 @@ from jaxgan import Evaluation, checkpoint, dynamics
 from jaxgan.__main__ import main
 from jaxgan.errors import NonFiniteError
 from jaxgan.runs import cli, sweep
+from jaxgan.runs.command_line import arguments
 from jaxgan.runs.population import members, tables
 from tests.support import command, exit_status, read_lines, refused, size_of
 
@@ -240,6 +241,65 @@ def test_successive_halving(swept, tmp_path):
     assert files() == before
 
 
+@pytest.fixture
+def untrained(monkeypatch):
+    """Members that were to be trained in a sweep, whose values are all 1."""
+    groups = []
+
+    def train(group, *_, **__):
+        groups.extend(group)
+        return [{"partition_kl": 1.0} for _ in group]
+
+    monkeypatch.setattr(members, "train", train)
+    return groups
+
+
+def test_every_point_of_a_sweep_has_its_data(untrained, tmp_path):
+    """Which a flag of the grid may choose."""
+    main(["sweep", "mixture", "--grid", "data", "ring", "grid", *words(tmp_path / "data")])
+    assert [one.experiment.data["name"] for one in untrained] == ["ring", "grid"]
+    assert [one.config.data for one in untrained] == ["ring", "grid"]
+
+
+def test_points_without_a_common_metric_are_not_halved(untrained, tmp_path):
+    argv = ["--grid", "data", "ring", "swiss_roll", "--halvings", "1", *words(tmp_path / "s")]
+    assert "data=swiss_roll has swd_pixels; leave it out" in refused(
+        main, ["sweep", "mixture", *argv]
+    )
+
+
+def test_switches_in_a_grid():
+    args = arguments.Sweep(experiment="mixture", grid=(("health", "True", "False"),))
+    points = sweep._points(mixture, args, [])
+    assert {label: config.health for label, config in points.items()} == {
+        "health=True": True,
+        "health=False": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--grid", "health", "yes"], "--grid health: yes is not a value of a switch, expected Tr"),
+        (["--grid", "r1", "1", "--grid", "r1", "2"], "--grid r1 is given twice; give all its"),
+        (["--grid", "b1", "0", "--grid", "r1", "1", "--r1=2"], "--grid r1 and --r1 are both given"),
+        (
+            ["--grid", "lr_decay", "none", "--lr-decay", "none"],
+            "--grid lr_decay and --lr-decay are",
+        ),
+        (["--grid", "run_dir", "a", "b"], "--grid run_dir: every point has its own folder in"),
+        (["--grid", "seeds", "1"], "--grid seeds: the number of seeds of every point is --seeds"),
+        (
+            ["--grid", "evaluate_every", "9", "0", "--halvings", "1"],
+            "--halvings compares evaluations; leave out --evaluate-every 0",
+        ),
+    ],
+)
+def test_grids_that_are_refused(untrained, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)  # a grid that were taken would begin in runs/
+    assert message in refused(main, ["sweep", "mixture", *argv])
+
+
 def test_the_better_half():
     """By the mean of the metric; runs that diverged come last."""
     experiment = mixture.make(mixture.Config(), mixture.Config().load_data())
@@ -253,6 +313,8 @@ def test_the_better_half():
         "no number": values(math.nan, 0.5),
     }
     assert sweep._better_half(results, experiment) == ["good", "fair", "bad"]
+    evaluated = {"not evaluated": [{}], "bad": values(3.0)}  # such as where an evaluation failed
+    assert sweep._better_half(evaluated, experiment) == ["bad"]
 
 
 def test_the_better_half_of_a_metric_that_is_maximised():

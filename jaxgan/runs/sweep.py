@@ -47,8 +47,7 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
         )
     module = find.find(args.experiment)
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    if "seeds" in (flag for flag, *_ in args.grid):
-        raise RunError("--grid seeds: the number of seeds of every point is --seeds of the sweep")
+    _check_names([name for name, *_ in args.grid], words)
     points = _points(module, args, words, prog)
     for config in points.values():
         launch.check_for_several(config)
@@ -59,33 +58,42 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
     folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
     if (folder / "config.json").exists():
         raise RunError(f"{folder} holds a single run; choose another --run-dir for the sweep")
-    if args.halvings and not base.evaluate_every:
+    if args.halvings and not all(config.evaluate_every for config in points.values()):
         raise RunError("--halvings compares evaluations; leave out --evaluate-every 0")
     make_folder(folder)
-    data = base.load_data()
     results: dict[str, list[members.Values | None]] = {}
-    remaining = list(points)
+    remaining, compared = list(points), set[str | None]()
+    group: list[members.Member] = []
     for rung in range(args.halvings, -1, -1):
         for label in remaining:
             console.print(f"\n{label}")
             config = _shortened(points[label], 2**rung)
-            group = launch.members_of(config, module.make, data, folder / label, name, args.seeds)
-            if rung and _metric(group[0].experiment) is None:
+            group.clear()  # and with it its data: those of a point may be others
+            group += launch.members_of(
+                config, module.make, config.load_data(), folder / label, name, args.seeds
+            )
+            compared.add(_metric(group[0].experiment))
+            if rung and None in compared:
                 raise RunError(
                     "--halvings needs an experiment whose evaluation has a metric to compare by"
                 )
+            if rung and len(compared) > 1:
+                raise RunError(
+                    f"--halvings compares all points by one metric, and {label} has "
+                    f"{_metric(group[0].experiment)}; leave it out"
+                )
             with failures.in_one_line(folder, [one.directory for one in group]):
                 results[label] = _trained(group, name, console, passed=rung > 0)
-        experiment = group[0].experiment
         if rung:
-            remaining = _better_half({label: results[label] for label in remaining}, experiment)
+            halved = {label: results[label] for label in remaining}
+            remaining = _better_half(halved, group[0].experiment)
             console.print(f"\n{len(remaining)} points continue: {', '.join(remaining)}")
     content = {"points": results, "finished": remaining}
     write_atomically(folder / "sweep.json", json.dumps(content, indent=2) + "\n")
     if all(values is None for runs in results.values() for values in runs):
         raise NonFiniteError(f"all runs in {folder} diverged; choose other values of the grid")
     tables.print_table(console, results)
-    if (metric := _metric(experiment)) is not None:
+    if (metric := _metric(group[0].experiment)) is not None:
         tables.save_comparison(folder / "sweep.png", metric, results)
         console.print(f"see {folder}/sweep.png")
 
@@ -103,12 +111,43 @@ def _points(
         flags = [
             word
             for name, value in zip(names, chosen, strict=True)
-            for word in (f"--{name.replace('_', '-')}", value)
+            for word in _words(module.Config, name, value)
         ]
         given = [*words, *flags]
         default = presets.defaults(module.Config, given)
         points[label] = parser.parse(module.Config, given, default=default, prog=prog)
     return points
+
+
+def _check_names(names: Sequence[str], words: Sequence[str]) -> None:
+    """A `RunError` if a flag of the grid is given in another place as well, or is the sweep's."""
+    flags = [_flag(name) for name in names]
+    given = {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
+    for name, flag in zip(names, flags, strict=True):
+        if flag == "--seeds":
+            raise RunError(
+                "--grid seeds: the number of seeds of every point is --seeds of the sweep"
+            )
+        if flag == "--run-dir":
+            raise RunError("--grid run_dir: every point has its own folder in --run-dir")
+        if flags.count(flag) > 1:
+            raise RunError(f"--grid {name} is given twice; give all its values to one --grid")
+        if flag in given:
+            raise RunError(f"--grid {name} and {flag} are both given; leave out one of them")
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _words(config_type: type[Config], name: str, value: str) -> list[str]:
+    """The words of a flag and its value on a command line, where switches have no value."""
+    default = getattr(config_type, name.replace("-", "_"), None)
+    if not isinstance(default, bool):
+        return [_flag(name), value]
+    if value not in ("True", "False"):
+        raise RunError(f"--grid {name}: {value} is not a value of a switch, expected True or False")
+    return [_flag(name) if value == "True" else _flag(f"no-{name}")]
 
 
 def _trained(
@@ -146,7 +185,7 @@ def _better_half(
     sign = -1.0 if evaluation.mode == "max" else 1.0
 
     def rank(label: str) -> tuple[int, float]:
-        values = [run[metric] for run in results[label] if run is not None]
+        values = [run.get(metric, math.nan) for run in results[label] if run is not None]
         finished = [value for value in values if not math.isnan(value)]
         mean, _ = tables.mean_and_error(finished)
         return len(results[label]) - len(finished), sign * mean if finished else 0.0

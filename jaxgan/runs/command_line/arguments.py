@@ -33,7 +33,8 @@ class Sweep:
     experiment: Annotated[Positional[str], arg(metavar="EXPERIMENT")]
     """Name of an experiment, or the path of a file."""
     grid: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="FLAG VALUE ...")]
-    """A flag and its values, such as r1 0.1 1 10; several --grid give all combinations."""
+    """A flag and its values, such as r1 0.1 1 10, or True False of a switch; several --grid give
+    all combinations."""
     seeds: int = 1
     """Number of seeds of every point, trained at once."""
     halvings: int = 0
