@@ -62,7 +62,8 @@ def uniform(dim: int, low: float = -1.0, high: float = 1.0) -> Latent:
       >>> z.shape, bool(abs(z).max() <= 1.0)
       ((8, 100), True)
     """
-    if not low < high:
+    numbers = all(isinstance(x, float | int) for x in (low, high))  # arrays may be traced
+    if numbers and not low < high:
         raise ValueError(f"low is {low} and high is {high}, expected low < high")
     sample = lambda key: jax.random.uniform(key, (dim,), jnp.float32, low, high)
     return _per_example(sample, dim)
@@ -91,7 +92,7 @@ def truncated_normal(dim: int, bound: float = 2.0) -> Latent:
       >>> bool(abs(z).max() <= 0.5)
       True
     """
-    if not bound > 0.0:
+    if isinstance(bound, float | int) and not bound > 0.0:
         raise ValueError(f"the bound of the truncation is {bound}, expected a positive number")
     sample = lambda key: jax.random.truncated_normal(key, -bound, bound, (dim,), jnp.float32)
     return _per_example(sample, dim)

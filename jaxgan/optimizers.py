@@ -29,7 +29,7 @@ def clip_weights(bound: float) -> optax.GradientTransformation:
       >>> import optax
       >>> critic = optax.chain(optax.rmsprop(5e-5), clip_weights(0.01))
     """
-    if not bound > 0.0:
+    if isinstance(bound, float | int) and not bound > 0.0:  # an array may be traced
         raise ValueError(f"the bound of the weights is {bound}, expected a positive number")
 
     def update(updates: Params, params: Params | None) -> Params:

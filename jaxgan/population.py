@@ -73,10 +73,15 @@ def population(
         raise ValueError(f"chunk is {chunk}, expected at least 1 member")
     leaves = jax.tree.leaves(hyperparameters)
     if any(jnp.ndim(leaf) == 0 for leaf in leaves):
-        raise ValueError("a hyper-parameter is one number, expected an array with one per member")
+        raise ValueError(
+            "a hyper-parameter is one number or a list of numbers, expected an array with one per "
+            "member: jnp.array([1e-3, 2e-3])"
+        )
     sizes = {len(leaf) for leaf in leaves}
     if len(sizes) > 1:
         raise ValueError(f"the hyper-parameters are those of {sorted(sizes)} members")
+    if 0 in sizes:
+        raise ValueError("the hyper-parameters are empty, expected one entry for each member")
     if leaves and isinstance(make, TrainingAlgorithm):
         raise ValueError(
             "an algorithm has no hyper-parameters, expected a function of them that makes one"
@@ -134,6 +139,9 @@ def in_turn(algorithm: TrainingAlgorithm, *, own_data: bool = False) -> Training
     Returns:
       The algorithm, compiled.
 
+    Raises:
+      ValueError: the algorithm is compiled already; in `init`, there is not one key per member.
+
     Example, of one player that minimises x^2:
       >>> import optax
       >>> import jaxgan
@@ -151,6 +159,11 @@ def in_turn(algorithm: TrainingAlgorithm, *, own_data: bool = False) -> Training
     single = parallel.jit(algorithm)
 
     def init(keys: PRNGKey, batch: Batch) -> TrainState:
+        if keys.ndim != 1:
+            raise ValueError(
+                f"the keys have the shape {keys.shape}, expected one for each member: "
+                "member_keys(seeds)"
+            )
         own = lambda i: jax.tree.map(lambda x: x[i], dict(batch)) if own_data else batch
         return _together([single.init(key, own(i)) for i, key in enumerate(keys)])
 

@@ -10,7 +10,18 @@ import optax
 import pytest
 
 import jaxgan
-from jaxgan import augment, checkpoint, penalties, schedules
+from jaxgan import (
+    augment,
+    checkpoint,
+    from_linen,
+    latents,
+    losses,
+    optimizers,
+    penalties,
+    schedules,
+    vae,
+)
+from jaxgan.networks import MLP
 from jaxgan.population import (
     diverged,
     in_turn,
@@ -175,11 +186,32 @@ def test_hyperparameters_of_schedules_and_terms_may_be_traced():
     def made(x):
         augment.ada(("brightness",), p=x, target=None)
         penalties.lecam(x), penalties.path_length(x), penalties.mode_seeking(epsilon=x)
+        networks = (from_linen(MLP((4,), output_shape=(4,))), from_linen(MLP((4,))))
+        vae(*networks, beta=x, free_bits=x)
+        losses.minimax(x), losses.non_saturating(x)
         return schedules.ema_warmup(x)(0), schedules.ema_half_life(x, batch_size=1)(0)
 
     warmup, half_life = made(jnp.array([0.05, 0.5]))
     np.testing.assert_allclose(warmup, [0.05, 0.1], rtol=1e-6)
     np.testing.assert_allclose(half_life, [0.5**20, 0.25], rtol=1e-5)
+
+
+def test_bounds_and_deviations_of_members():
+    """Each member's is its own, as that of a number."""
+    weights, x, key = jnp.array([-2.0, 0.3, 1.5]), jnp.array([[0.5, -1.0]]), jax.random.key(0)
+
+    def results(value):
+        clip = optimizers.clip_weights(value)
+        step, _ = clip.update(jnp.zeros(3), clip.init(weights), weights)
+        prior = latents.truncated_normal(4, value)(key, 2)
+        likelihood = losses.gaussian(value).log_prob({}, jnp.zeros((1, 2)), x)
+        return weights + step, prior, latents.uniform(4, -value, value)(key, 2), likelihood
+
+    together = jax.vmap(results)(jnp.array([0.5, 1.0]))
+    for i, value in enumerate((0.5, 1.0)):
+        alone = results(value)
+        assert_close([part[i] for part in together], list(alone), 1e-6)
+        assert np.abs(alone[0]).max() == value
 
 
 def test_what_is_refused():
@@ -190,3 +222,13 @@ def test_what_is_refused():
         population(algorithm, {"lr": jnp.array([1e-3, 1.0])})
     with pytest.raises(ValueError, match=r"are those of \[2, 3\] members"):
         population(make, {"lr": jnp.zeros(2), "r1": jnp.zeros(3)})
+    for numbers in (0.1, [0.1, 0.2]):
+        with pytest.raises(ValueError, match="one number or a list of numbers, expected an array"):
+            population(make, {"lr": numbers, "r1": jnp.zeros(2)})
+    with pytest.raises(ValueError, match="the hyper-parameters are empty"):
+        population(make, {"lr": jnp.zeros(0), "r1": jnp.zeros(0)})
+    for members in (population(algorithm), in_turn(algorithm)):
+        with pytest.raises(
+            ValueError, match=r"the keys have the shape \(\), expected one for each"
+        ):
+            members.init(jax.random.key(0), games.minibatch())

@@ -95,11 +95,11 @@ def vae(
     check_networks(encoder=encoder, decoder=decoder)
     if bound not in ("elbo", "importance_weighted"):
         raise ValueError(f"bound is {bound!r}, expected elbo or importance_weighted")
-    if num_samples < 1 or free_bits < 0.0:
+    if num_samples < 1 or (isinstance(free_bits, float | int) and free_bits < 0.0):
         raise ValueError(
             f"num_samples is {num_samples} and free_bits {free_bits}, expected at least 1 and 0"
         )
-    if not callable(beta) and beta < 0.0:
+    if isinstance(beta, float | int) and beta < 0.0:
         raise ValueError(f"beta is {beta}, expected at least 0")
     if bound == "importance_weighted" and (beta != 1.0 or free_bits):
         raise ValueError("the importance-weighted bound has no beta and no free_bits; omit them")

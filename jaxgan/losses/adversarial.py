@@ -290,7 +290,7 @@ def top_k(loss: AdversarialLoss, fraction: float | Array) -> AdversarialLoss:
 
 def _logistic(real_label: float) -> Callable[[Array, Array], Array]:
     """Sum of the cross entropies of sigmoid(r) with `real_label` and of sigmoid(f) with 0."""
-    if not 0.0 < real_label <= 1.0:
+    if isinstance(real_label, float | int) and not 0.0 < real_label <= 1.0:
         raise ValueError(f"real_label is {real_label}, expected a probability in (0, 1]")
     return _checked(lambda r, f: jax.nn.softplus(-r) + (1.0 - real_label) * r + jax.nn.softplus(f))
 

@@ -98,15 +98,17 @@ def gaussian(std: float | None = None) -> Likelihood:
       >>> gaussian(1.0).log_prob({}, x, x)  # -log(2 pi)
       Array([-1.837877], dtype=float32)
     """
-    if std is not None and std <= 0.0:
+    if isinstance(std, float | int) and std <= 0.0:
         raise ValueError(f"std is {std}, expected a positive number")
+
+    known = jnp.log(std) if isinstance(std, jax.Array) else math.log(std or 1.0)
 
     def init() -> Params:
         return {"log_std": jnp.zeros(())} if std is None else {}
 
     def log_prob(params: Params, means: Array, x: Array) -> Array:
         chex.assert_equal_shape([means, x])
-        log_std = params["log_std"] if std is None else jnp.asarray(math.log(std))
+        log_std = params["log_std"] if std is None else jnp.asarray(known)
         d = math.prod(x.shape[1:])
         squares = _sum(((x - means) * _inverse_std(2.0 * log_std)) ** 2) / 2.0
         return -squares - d * (log_std + 0.5 * math.log(2.0 * math.pi))
