@@ -226,6 +226,21 @@ def check(config: Config, dataset: Dataset) -> None:
         raise DataError("--burn-in-steps sets schedules of Adam; leave out --optimizer, --lr-decay")
     if config.burn_in_steps and (config.warmup_steps or config.weight_decay):
         raise DataError("--burn-in-steps excludes --warmup-steps and --weight-decay")
+    if config.clip_weights and config.algorithm in ("optimistic", "negative_momentum"):
+        raise DataError(
+            f"--clip-weights bounds the optimizer's step, to which --algorithm {config.algorithm} "
+            "adds; choose another algorithm, such as extragradient"
+        )
+    if config.algorithm in ("competitive", "ode") and config.burn_in_steps:
+        raise DataError(f"--algorithm {config.algorithm} has no --burn-in-steps; set them to 0")
+    if (
+        config.algorithm in ("competitive", "ode")
+        and len(set(learning_rates_of(config).values())) > 1
+    ):
+        raise DataError(
+            f"--algorithm {config.algorithm} has one step size for both players; give one value "
+            "to --discriminator-lr and --generator-lr"
+        )
     if config.pack > 1 and (config.conditional or config.infogan):
         raise DataError("--pack is for GANs without conditions or codes; set it to 1")
 

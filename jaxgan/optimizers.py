@@ -10,7 +10,8 @@ from jaxgan.types import Params
 def clip_weights(bound: float) -> optax.GradientTransformation:
     """Weight clipping: after the step every parameter lies in `[-bound, bound]`, up to rounding.
 
-    The last part of a chain, after the learning rate.
+    The last part of a chain, after the learning rate. The bound is not kept by `optimistic` and
+    `negative_momentum`, which add to the optimizer's step.
 
     Args:
       bound: largest absolute value of a parameter, positive; 0.01 in the paper.

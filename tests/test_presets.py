@@ -96,6 +96,12 @@ def test_unknown_presets():
         ),
         ({"label_smoothing": 0.1, "loss": "hinge"}, "logistic losses, .* and --loss is hinge"),
         ({"pack": 2, "conditional": True}, "--pack is for GANs without conditions"),
+        ({"clip_weights": 0.1, "algorithm": "optimistic"}, "to which --algorithm optimistic adds"),
+        ({"burn_in_steps": 9, "algorithm": "ode"}, "--algorithm ode has no --burn-in-steps"),
+        (
+            {"algorithm": "competitive", "discriminator_lr": 1e-3, "generator_lr": 1e-4},
+            "--algorithm competitive has one step size for both players",
+        ),
     ],
 )
 def test_flags_that_do_not_go_together(flags, message):

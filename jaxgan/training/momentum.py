@@ -24,7 +24,8 @@ def optimistic(
     extragradient from the past but for its first step; with `optax.adam`, optimistic Adam.
 
     Args:
-      game, optimizers, ema, accumulate: as in `alternating`.
+      game, optimizers, ema, accumulate: as in `alternating`. `clip_weights` in an optimizer bounds
+        u, and not the parameters after `2 u_t - u_(t-1)`.
 
     Returns:
       The algorithm.
@@ -59,6 +60,7 @@ def negative_momentum(
 
     Args:
       game, optimizers, turns, ema, accumulate: as in `alternating`; with Adam, set `b1=0`.
+        `clip_weights` in an optimizer bounds u, and not the parameters after the step.
       momentum: beta, in (-1, 1).
 
     Returns:
