@@ -203,6 +203,8 @@ def make(config: Config, dataset: Dataset) -> Experiment:
 
 def check(config: Config, dataset: Dataset) -> None:
     """Raises a `DataError` if flags do not go together, or with the data."""
+    from jaxgan.experiments import image_optimizers
+
     if config.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     if config.acgan and not config.conditional:
@@ -232,11 +234,9 @@ def check(config: Config, dataset: Dataset) -> None:
             "adds; choose another algorithm, such as extragradient"
         )
     if config.algorithm in ("competitive", "ode") and config.burn_in_steps:
-        raise DataError(f"--algorithm {config.algorithm} has no --burn-in-steps; set them to 0")
-    if (
-        config.algorithm in ("competitive", "ode")
-        and len(set(learning_rates_of(config).values())) > 1
-    ):
+        raise DataError(f"--algorithm {config.algorithm} has no --burn-in-steps; set it to 0")
+    rates = image_optimizers.learning_rates_of(config)
+    if config.algorithm in ("competitive", "ode") and len(set(rates.values())) > 1:
         raise DataError(
             f"--algorithm {config.algorithm} has one step size for both players; give one value "
             "to --discriminator-lr and --generator-lr"
