@@ -205,7 +205,7 @@ REFUSED = {
     "a raw key, expected a typed one: jax.random.key": lambda: jaxgan.fit(
         CASES["simultaneous"]().algorithm, minibatches, key=jax.random.PRNGKey(0), num_steps=1
     ),
-    "a hyper-parameter is one number, expected an array": lambda: population(
+    "a hyper-parameter is one number or a list of numbers, expected an array": lambda: population(
         lambda h: None, {"rate": 1e-3}
     ),
     "padding is 'valid', expected SAME or VALID": lambda: ops.conv_transpose(
