@@ -64,6 +64,27 @@ def test_a_tracker_that_is_not_installed(tmp_path, monkeypatch):
         tracker("wandb", tmp_path, {}, step=0)
 
 
+def test_a_folder_of_the_name_is_no_tracker(tmp_path, monkeypatch):
+    """Python imports a folder without files of Python, such as wandb's own logs."""
+    (tmp_path / "wandb").mkdir()
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with pytest.raises(RunError, match=r"not installed: pip install 'jaxgan\[wandb\]'"):
+        tracker("wandb", tmp_path, {}, step=0)
+    sys.modules.pop("wandb", None)
+
+
+@pytest.mark.parametrize(
+    "line", ["import no_such_module", "from json import no_such_name"], ids=["module", "name"]
+)
+def test_a_tracker_that_cannot_be_imported(line, tmp_path, monkeypatch):
+    (tmp_path / "trackio.py").write_text(line, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "trackio", raising=False)
+    with pytest.raises(RunError, match=r"cannot be imported \(.*no_such_.*\); pip install --up"):
+        tracker("trackio", tmp_path, {}, step=0)
+
+
 @pytest.mark.slow
 def test_wandb_offline(tmp_path, monkeypatch):
     pytest.importorskip("wandb")

@@ -39,7 +39,7 @@ def tracker(
       step: the step from which the run resumes.
 
     Raises:
-      RunError: the tracker is not installed.
+      RunError: the tracker is not installed, or cannot be imported.
 
     Example:
       >>> with tracker("tensorboard", Path("runs/mnist"), {}, step=0) as log:  # doctest: +SKIP
@@ -49,11 +49,27 @@ def tracker(
         return _tensorboard(directory, step)
     try:
         library = importlib.import_module(name)
-    except ImportError:
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise _broken(name, error) from None
+        library = None
+    except ImportError as error:
+        raise _broken(name, error) from None
+    # A mere folder of that name, as wandb leaves behind in the working directory, imports too.
+    if not hasattr(library, "init"):
         raise RunError(
             f"--log-to {name} needs a library that is not installed: pip install 'jaxgan[{name}]'"
-        ) from None
+        )
     return (_wandb if name == "wandb" else _trackio)(library, directory, config)
+
+
+def _broken(name: str, error: ImportError) -> RunError:
+    """Of a library that is there, but whose own requirements are not, or not in its versions."""
+    reason = " ".join(str(error).split())
+    return RunError(
+        f"--log-to {name}: {name} is installed but cannot be imported ({reason}); "
+        f"pip install --upgrade 'jaxgan[{name}]'"
+    )
 
 
 @contextlib.contextmanager
