@@ -133,9 +133,9 @@ def ema_half_life(
         raise ValueError(f"half_life is {half_life}, expected at least 0 images")
 
     def decay(step: Array) -> Array:
-        images = scheduled(half_life, step)
+        images = 1.0 * scheduled(half_life, step)  # floats: there may be more than 2^31 images
         if rampup is not None:
-            images = jnp.minimum(images, rampup * batch_size * step)
+            images = jnp.minimum(images, rampup * float(batch_size) * step)
         return 0.5 ** (batch_size / jnp.maximum(images, 1e-8))
 
     return decay

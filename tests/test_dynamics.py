@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import jaxgan
 from jaxgan import dynamics, losses, networks, penalties
+from jaxgan.dynamics.eigenvalues import _ordered
 from jaxgan.dynamics.plots import save_plot
 from jaxgan.errors import ConvergenceError
 from tests import games
@@ -139,6 +140,26 @@ def test_products_are_those_of_the_dense_matrix():
     for product, expected in zip(products(params), matrices, strict=True):
         np.testing.assert_allclose(product, expected @ v, rtol=1e-9, atol=1e-12)
     assert np.abs(matrix - transposed).max() > 0.01  # a game, and no minimisation
+
+
+def test_eigenvalues_and_residuals_are_ordered_by_the_modulus():
+    slopes = {"a": 1.0, "b": -5.0, "c": 3.0}
+    field = lambda p: {name: slope * p[name] for name, slope in slopes.items()}
+    found = dynamics.spectrum(field, dict.fromkeys(slopes, jnp.array(0.7)))
+    np.testing.assert_allclose(found.values, [-5, 3, 1])
+    # Of eigenvectors that are off by 0.1 and 0.2, relative to the largest product.
+    values, off = np.array([2.0, 4.0]), np.diag([0.1, 0.2])
+    found = _ordered(values, np.eye(2), np.diag(values) + off)
+    np.testing.assert_allclose(found.values, [4, 2])
+    np.testing.assert_allclose(found.residuals, [0.2 / 4.2, 0.1 / 4.2])
+
+
+def test_the_field_of_a_step():
+    """Of a loss with a schedule."""
+    loss = lambda params, *rest: ((1.0 + rest[-1]) * params["x"], jaxgan.LossAux({}, {}))
+    field = lambda *step: dynamics.vector_field(jaxgan.Game(None, {"x": loss}), {}, {}, KEY, *step)
+    assert float(field()({"x": 1.0})["x"]) == 1.0
+    assert float(field(3)({"x": 1.0})["x"]) == 4.0
 
 
 # ---- Arnoldi

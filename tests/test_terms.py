@@ -489,6 +489,11 @@ def test_half_lives_ramp_up_and_follow_schedules():
     assert float(scheduled(jnp.array(50))) == pytest.approx(0.5 ** (50 / 2.5e5), rel=1e-5)
     for schedule in (rampup, scheduled):
         assert float(schedule(jnp.array(0))) == 0.0  # the first parameters themselves
+    # More images than an int32 can count, with whole numbers for all.
+    whole = schedules.ema_half_life(10_000_000_000, batch_size=2048, rampup=1)
+    step = 2_000_000
+    weight = float(whole(jnp.array(step))) ** step
+    assert weight == pytest.approx(0.5, rel=0.15)  # of decays close to 1, which round
     with pytest.raises(ValueError, match="batch_size is 0"):
         schedules.ema_half_life(10.0, batch_size=0)
 

@@ -163,17 +163,22 @@ def test_consensus_descends_half_the_squared_norm():
     np.testing.assert_allclose((without - with_) / H, slope, rtol=1e-6)
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_symplectic(sign):
-    """The sign of the adjustment is that of the alignment; of the reversed game, too."""
-    flipped = {
-        p: lambda *args, f=f: (sign * f(*args)[0], f(*args)[1]) for p, f in GAME.losses.items()
+@pytest.mark.parametrize(("scale", "sign"), [(1.0, 1.0), (-1.0, -1.0), (-0.79, 1.0)])
+def test_symplectic(scale, sign):
+    """The sign of the adjustment is that of the alignment, to which it leans by 0.1.
+
+    In the reversed game it is negative; if that game is weak, the mean over the four parameters is
+    above -0.1, and their sum is not.
+    """
+    scaled = {
+        p: lambda *args, f=f: (scale * f(*args)[0], f(*args)[1]) for p, f in GAME.losses.items()
     }
-    game = GAME._replace(losses=flipped)
-    xi, J = sign * field(POINT), sign * jacobian(POINT)  # noqa: N806
+    game = GAME._replace(losses=scaled)
+    xi, J = scale * field(POINT), scale * jacobian(POINT)  # noqa: N806
     adjustment, h = (J.T - J) / 2 @ xi, J.T @ xi
     aligned = (xi @ h) * (adjustment @ h) / 4 + 0.1
     assert np.sign(aligned) == sign  # both signs are seen
+    assert (4 * (aligned - 0.1) < -0.1) == (scale < 0)  # the weak game's without its mean, or 0.1
     assert_direction(jaxgan.symplectic(game, SGD, strength=0.5), xi + sign * 0.5 * adjustment)
     assert_direction(jaxgan.symplectic(game, SGD, align=False), xi + adjustment)
 
@@ -241,6 +246,41 @@ def test_unrolled(num_steps, optimizer):
     np.testing.assert_allclose((y - found[2:]) / H, slopes(value, y), rtol=0, atol=2e-6)
     alone = optimizer.update(jnp.array(field(POINT)[:2]), optimizer.init(jnp.array(POINT[:2])))[0]
     np.testing.assert_allclose(found[:2], POINT[:2] + alone, rtol=0, atol=1e-8)
+
+
+ALONG_SCHEDULES = {
+    "extragradient": lambda game, _: jaxgan.extragradient(game, SGD),
+    "past extragradient": lambda game, _: jaxgan.extragradient(game, SGD, past=True),
+    "consensus": lambda game, number: jaxgan.consensus(game, SGD, strength=number),
+    "symplectic": lambda game, number: jaxgan.symplectic(game, SGD, strength=number),
+    "competitive": lambda game, number: jaxgan.competitive(game, SGD, step_size=number),
+    "ode": lambda game, number: jaxgan.ode(game, SGD, step_size=number),
+    "regularised ode": lambda game, number: jaxgan.ode(
+        game, SGD, step_size=0.1, regularization={"x": number}
+    ),
+    "unrolled": lambda game, _: jaxgan.unrolled(game, SGD, num_steps=2),
+}
+
+
+@pytest.mark.parametrize("name", ALONG_SCHEDULES)
+def test_losses_and_schedules_see_the_step(name):
+    """At step 1, those that grow by the step are as twice the constants."""
+
+    def times(factor):
+        def scaled(loss):
+            return lambda *args: (factor(args[-1]) * loss(*args)[0], LossAux({}, {}))
+
+        return GAME._replace(losses={player: scaled(f) for player, f in GAME.losses.items()})
+
+    growing = ALONG_SCHEDULES[name](times(lambda step: 1.0 + step), lambda step: 0.3 * (1 + step))
+    constant = ALONG_SCHEDULES[name](times(lambda _: 2.0), 0.6)
+    params = []
+    for algorithm, step in ((growing, 1), (constant, 0)):
+        state = algorithm.init(KEY, {"image": np.zeros(1)})._replace(step=jnp.array(step))
+        state, _ = jax.jit(algorithm.update)(state, BATCHES, KEY)
+        params.append(np.asarray(ravel_pytree(state.params)[0]))
+    np.testing.assert_allclose(*params, rtol=0, atol=1e-12)
+    assert np.abs(params[0] - POINT).max() > 0.01
 
 
 def test_the_follower_can_be_chosen():
