@@ -219,6 +219,8 @@ def test_path_through_a_minimum_and_through_a_centre():
     np.testing.assert_array_equal(dynamics.path_angle(rotation, start, end).positions, expected)
     with pytest.raises(ValueError, match="the same"):
         dynamics.path_angle(rotation, start, start)
+    with pytest.raises(ValueError, match="a point of the path is not finite"):
+        dynamics.path_angle(rotation, point_xy(np.nan), start)
 
 
 def point_xy(value):

@@ -376,6 +376,10 @@ def rate(algorithm, count=4):
             lambda: jaxgan.ode(GAME, SGD, step_size=H, regularization={"z": 1.0}),
             "regularization names z; the players are x, y",
         ),
+        (
+            lambda: jaxgan.ode(GAME, SGD, step_size=H, regularization=0.1),
+            "regularization is 0.1, expected a dict of weights by player",
+        ),
         (lambda: jaxgan.lookahead(RATES["alternating"][0], weight=1.5), "weight is 1.5"),
         (lambda: jaxgan.lookahead(RATES["alternating"][0], weight=0.0), "weight is 0.0"),
         (

@@ -48,7 +48,7 @@ def path_angle(
       The cosines, and the norms of the field, at these positions.
 
     Raises:
-      ValueError: the two points are the same.
+      ValueError: the two points are the same, or one is not finite.
 
     Reference:
       Berard et al., *A Closer Look at the Optimization Landscapes of Generative Adversarial
@@ -64,6 +64,8 @@ def path_angle(
     alphas = np.linspace(0.0, 1.5, 41) if positions is None else np.asarray(positions)
     line = optax.tree.sub(end, start)
     length = optax.tree.norm(line)
+    if not jnp.isfinite(length):
+        raise ValueError("a point of the path is not finite")
     if not length > 0:
         raise ValueError("the two points of the path are the same")
 

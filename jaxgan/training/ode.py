@@ -41,7 +41,7 @@ def ode(
       vector-Jacobian product for each regularised player.
 
     Raises:
-      ValueError: `regularization` names a player that the game does not have.
+      ValueError: `regularization` is no dict, or names a player that the game does not have.
 
     Reference:
       Qin et al., *Training Generative Adversarial Networks by Solving Ordinary Differential
@@ -56,8 +56,12 @@ def ode(
       ...     regularization={"discriminator": 0.01},
       ... )  # doctest: +SKIP
     """
-    weights = dict(regularization or {})
     check_arguments(game, optimizers, ema)
+    if regularization is not None and not isinstance(regularization, Mapping):
+        raise ValueError(
+            f"regularization is {regularization!r}, expected a dict of weights by player"
+        )
+    weights = dict(regularization or {})
     if unknown := sorted(set(weights) - set(game.losses)):
         raise ValueError(
             f"regularization names {', '.join(unknown)}; the players are {', '.join(game.losses)}"
