@@ -150,6 +150,15 @@ def test_chunks_are_the_whole(chunk, own_data):
     np.testing.assert_allclose(state.params["y"], z.imag, rtol=1e-6)
 
 
+def test_members_of_scanned_steps_count_them():
+    single = jaxgan.simultaneous(BILINEAR, {"x": optax.sgd(0.1), "y": optax.sgd(0.1)})
+    members = population(jaxgan.scan_steps(single, 3))
+    keys, batches = member_keys(SEEDS), {"image": np.ones((3, 1, 1))}
+    state, _ = members.update(members.init(keys, {}), batches, keys)
+    assert int(state.step) == 3
+    np.testing.assert_allclose(state.params["x"], ((1 + 1j) * (1 - 0.1j) ** 3).real, rtol=1e-6)
+
+
 @pytest.mark.parametrize("own_data", [False, True])
 @pytest.mark.slow
 def test_members_in_turn_have_the_bits_of_single_runs(own_data):

@@ -223,6 +223,24 @@ def test_lookahead():
     np.testing.assert_allclose(steps(unchanged, 3), fast, rtol=1e-12)
 
 
+def test_lookahead_of_several_steps_from_an_odd_step():
+    """From step 1 in twos, the players synchronise at steps 5 and 9, the first after fours."""
+    algorithm = jaxgan.lookahead(
+        jaxgan.scan_steps(jaxgan.simultaneous(GAME, SGD), 2), every=4, weight=0.25
+    )
+    state = algorithm.init(KEY, {"image": np.zeros(1)})._replace(step=jnp.array(1))
+    update, twos = jax.jit(algorithm.update), {"image": np.zeros((2, 1))}
+    theta = POINT
+    for _ in range(2):
+        slow = theta
+        for _ in range(4):
+            theta = theta - H * field(theta)
+        theta = slow + 0.25 * (theta - slow)
+        for _ in range(2):
+            state, _ = update(state, twos, KEY)
+        np.testing.assert_allclose(ravel_pytree(state.params)[0], theta, rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("optimizer", [optax.sgd(H), optax.adam(H, b1=0.5, eps_root=1e-16)])
 @pytest.mark.parametrize("num_steps", [0, 3])
 def test_unrolled(num_steps, optimizer):

@@ -58,14 +58,16 @@ def lookahead(
         return _with_slow(state, state.params)
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        # From a step that is no multiple of an update's, updates step over the multiples of k.
+        is_first = lambda step: step % every < algorithm.steps_per_update
         # Set at the start of a period, so that parameters that were replaced after `init` are used.
         kept = {player: own.slow for player, own in state.opt_state.items()}
-        slow = _where(state.step % every == 0, state.params, kept)
+        slow = _where(is_first(state.step), state.params, kept)
         fast = {player: own.optimizer for player, own in state.opt_state.items()}
         state, metrics = algorithm.update(state._replace(opt_state=fast), batches, key)
         part = lambda s, f: (s + weight * (f - s)).astype(f.dtype)
         pulled = jax.tree.map(part, slow, state.params)
-        params = _where(state.step % every == 0, pulled, state.params)
+        params = _where(is_first(state.step), pulled, state.params)
         return _with_slow(state._replace(params=params), slow), metrics
 
     return algorithm._replace(init=init, update=update)
