@@ -277,9 +277,19 @@ def test_switches_in_a_grid():
     }
 
 
+def test_a_path_in_a_grid_makes_no_folders_in_folders():
+    args = arguments.Sweep(experiment="mixture", grid=(("init_from", "runs/a", "../b"),))
+    points = sweep._points(mixture, args, [])
+    assert {label: str(config.init_from) for label, config in points.items()} == {
+        "init_from=runs_a": "runs/a",
+        "init_from=.._b": "../b",
+    }
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        (["--grid", "r1", "1", "1"], "--grid has two points of the name r1=1; leave out one"),
         (["--grid", "health", "yes"], "--grid health: yes is not a value of a switch, expected Tr"),
         (["--grid", "r1", "1", "--grid", "r1", "2"], "--grid r1 is given twice; give all its"),
         (["--grid", "b1", "0", "--grid", "r1", "1", "--r1=2"], "--grid r1 and --r1 are both given"),

@@ -108,6 +108,9 @@ def _points(
     points = {}
     for chosen in itertools.product(*values):
         label = ",".join(f"{name}={value}" for name, value in zip(names, chosen, strict=True))
+        label = label.replace("/", "_").replace("\\", "_")  # it is the name of a folder
+        if label in points:
+            raise RunError(f"--grid has two points of the name {label}; leave out one of them")
         flags = [
             word
             for name, value in zip(names, chosen, strict=True)
