@@ -167,7 +167,7 @@ def test_colours_that_follow_from_grey_are_learned(tmp_path):
         data_dir=str(tmp_path / "images"), num_steps=150, decay_steps=150, x_flips=True,
         features=8,
     )  # fmt: skip
-    assert values["mse"] < 0.3 * values["mean_colour/mse"]
+    assert values["mse"] < 0.3 * values["mean_color/mse"]
     write_images(tmp_path / "grey", colored(1, 2)[..., :1])
     command("translate", tmp_path / "run", input=tmp_path / "grey", out=tmp_path / "out")
     with Image.open(tmp_path / "out" / "0000.png") as picture:
@@ -320,8 +320,8 @@ def test_colours_of_photographs(tmp_path, cifar10_images):
         data_dir=str(tmp_path / "images"), num_steps=400, decay_steps=400, batch_size=64,
         evaluate_samples=None, learning_rate=1e-3,
     )  # fmt: skip
-    assert values["mse"] < 0.95 * values["mean_colour/mse"]
-    assert values["l1"] < values["mean_colour/l1"]
+    assert values["mse"] < 0.95 * values["mean_color/mse"]
+    assert values["l1"] < values["mean_color/l1"]
 
 
 def test_classes_of_a_folder_are_left_out_by_name_or_number():
