@@ -72,8 +72,8 @@ def query(buffer: ImageBuffer, images: Array, key: PRNGKey) -> tuple[Array, Imag
     rows = axis.all_gather(axis.global_rows(n))
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows)
 
-    # Which image goes where follows from the keys. The loop over rows is one over these numbers: of
-    # images, a compiler would gather those of all devices again for every row.
+    # The keys decide which image goes where, so that the loop over rows needs their numbers only.
+    # With images in it, a compiler gathers those of all devices again for every row.
     def step(carry: _Slots, row: tuple[Array, PRNGKey]) -> tuple[_Slots, Array]:
         (slots, filled), (number, key) = carry, row
         key_store, key_index = jax.random.split(key)
@@ -85,7 +85,7 @@ def query(buffer: ImageBuffer, images: Array, key: PRNGKey) -> tuple[Array, Imag
         slots = slots.at[index].set(jnp.where(store, number, earlier))
         return (slots, jnp.minimum(filled + 1, size)), source
 
-    # Numbers of images: those of the buffer, then the rows. A slot keeps its own or gets a row.
+    # First the images of the buffer are numbered, then the rows. A slot keeps its own or gets a row.
     numbers = size + jnp.arange(len(global_images))
     start = (jnp.arange(size), buffer.filled)
     (slots, filled), sources = jax.lax.scan(step, start, (numbers, keys))
