@@ -85,7 +85,7 @@ def query(buffer: ImageBuffer, images: Array, key: PRNGKey) -> tuple[Array, Imag
         slots = slots.at[index].set(jnp.where(store, number, earlier))
         return (slots, jnp.minimum(filled + 1, size)), source
 
-    # First the images of the buffer are numbered, then the rows. A slot keeps its own or gets a row.
+    # The images of the buffer are numbered first, then the rows. A slot keeps its own or gets one.
     numbers = size + jnp.arange(len(global_images))
     start = (jnp.arange(size), buffer.filled)
     (slots, filled), sources = jax.lax.scan(step, start, (numbers, keys))
