@@ -207,14 +207,6 @@ def test_buffer_equals_a_list_that_is_changed(n):
         assert int(state.filled) == len(stored)
 
 
-def test_the_loop_over_rows_has_no_images():
-    """Of 256 devices, the compiler would gather all their images again for every row."""
-    state, images = image_buffer.empty(3, jnp.zeros((16, 16, 3))), jnp.zeros((4, 16, 16, 3))
-    equations = jax.make_jaxpr(image_buffer.query)(state, images, KEY).eqns
-    (loop,) = (equation for equation in equations if equation.primitive.name == "scan")
-    assert max(variable.aval.ndim for variable in [*loop.invars, *loop.outvars]) == 1
-
-
 def test_half_of_the_images_of_a_full_buffer_are_older():
     state, older = image_buffer.empty(50, jnp.zeros(())), 0
     for number in range(300):

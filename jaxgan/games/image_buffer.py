@@ -21,9 +21,6 @@ class ImageBuffer(NamedTuple):
     filled: Array
 
 
-_Slots = tuple[Array, Array]  # the number of each slot's image, and how many slots are filled
-
-
 def empty(size: int, image: jax.ShapeDtypeStruct | Array) -> ImageBuffer:
     """An empty buffer for `size` images of the shape and dtype of `image`, `[...]`.
 
@@ -72,28 +69,16 @@ def query(buffer: ImageBuffer, images: Array, key: PRNGKey) -> tuple[Array, Imag
     rows = axis.all_gather(axis.global_rows(n))
     keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, rows)
 
-    # The keys decide which image goes where, so that the loop over rows needs their numbers only.
-    # With images in it, a compiler gathers those of all devices again for every row.
-    def step(carry: _Slots, row: tuple[Array, PRNGKey]) -> tuple[_Slots, Array]:
-        (slots, filled), (number, key) = carry, row
+    def step(buffer: ImageBuffer, row: tuple[Array, PRNGKey]) -> tuple[ImageBuffer, Array]:
+        image, key = row
         key_store, key_index = jax.random.split(key)
-        full = filled >= size
+        full = buffer.filled >= size
         store = ~full | jax.random.bernoulli(key_store)
-        index = jnp.where(full, jax.random.randint(key_index, (), 0, size), filled % size)
-        earlier = slots[index]
-        source = jnp.where(full & store, earlier, number)
-        slots = slots.at[index].set(jnp.where(store, number, earlier))
-        return (slots, jnp.minimum(filled + 1, size)), source
+        index = jnp.where(full, jax.random.randint(key_index, (), 0, size), buffer.filled % size)
+        earlier = buffer.images[index]
+        output = jnp.where(full & store, earlier, image)
+        updated = buffer.images.at[index].set(jnp.where(store, image, earlier))
+        return ImageBuffer(updated, jnp.minimum(buffer.filled + 1, size)), output
 
-    # The images of the buffer are numbered first, then the rows. A slot keeps its own or gets one.
-    numbers = size + jnp.arange(len(global_images))
-    start = (jnp.arange(size), buffer.filled)
-    (slots, filled), sources = jax.lax.scan(step, start, (numbers, keys))
-
-    def images_of(numbers: Array, earlier: Array) -> Array:
-        is_row = (numbers >= size).reshape(-1, *[1] * (images.ndim - 1))
-        return jnp.where(is_row, global_images[jnp.maximum(numbers - size, 0)], earlier)
-
-    sources = axis.local_rows(sources, n)
-    outputs = images_of(sources, buffer.images[jnp.minimum(sources, size - 1)])
-    return outputs, ImageBuffer(images_of(slots, buffer.images), filled)
+    buffer, outputs = jax.lax.scan(step, buffer, (global_images, keys))
+    return axis.local_rows(outputs, n), buffer
