@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jaxgan.errors import DataError
 from jaxgan.runs.config.algorithms import eps_root, optimizer, updates_per_turn
 from jaxgan.runs.config.training_config import frozen
 
@@ -11,6 +12,27 @@ if TYPE_CHECKING:
     from jaxgan.experiments.images import Config
 
 DCGANS = ("dcgan", "infogan")
+
+
+def check(config: Config) -> None:
+    """Raises a `DataError` if flags of optimizers do not go together, or with the algorithm."""
+    if config.burn_in_steps and (config.optimizer, config.lr_decay) != ("adam", "none"):
+        raise DataError("--burn-in-steps sets schedules of Adam; leave out --optimizer, --lr-decay")
+    if config.burn_in_steps and (config.warmup_steps or config.weight_decay):
+        raise DataError("--burn-in-steps excludes --warmup-steps and --weight-decay")
+    if config.clip_weights and config.algorithm in ("optimistic", "negative_momentum"):
+        raise DataError(
+            f"--clip-weights bounds the optimizer's step, to which --algorithm {config.algorithm} "
+            "adds; choose another algorithm, such as extragradient"
+        )
+    if config.algorithm in ("competitive", "ode") and config.burn_in_steps:
+        raise DataError(f"--algorithm {config.algorithm} has no --burn-in-steps; set it to 0")
+    rates = learning_rates_of(config)
+    if config.algorithm in ("competitive", "ode") and len(set(rates.values())) > 1:
+        raise DataError(
+            f"--algorithm {config.algorithm} has one step size for both players; give one value "
+            "to --discriminator-lr and --generator-lr"
+        )
 
 
 def learning_rates_of(config: Config) -> dict[str, float]:

@@ -163,6 +163,7 @@ def make(config: Config, dataset: Dataset) -> Experiment:
     from jaxgan.experiments import grids, image_networks, image_optimizers, image_terms
 
     check(config, dataset)
+    image_optimizers.check(config)
     prior, augmentation = make_prior(config), image_terms.chosen_augmentation(config, dataset)
     generator, discriminator = image_networks.make_networks(config, dataset)
     discriminator_terms, generator_terms = image_terms.make_terms(config, prior)
@@ -203,8 +204,6 @@ def make(config: Config, dataset: Dataset) -> Experiment:
 
 def check(config: Config, dataset: Dataset) -> None:
     """Raises a `DataError` if flags do not go together, or with the data."""
-    from jaxgan.experiments import image_optimizers
-
     if config.conditional and dataset.num_classes is None:
         raise DataError(f"{dataset.name} has no labels; leave out --conditional")
     if config.acgan and not config.conditional:
@@ -223,23 +222,6 @@ def check(config: Config, dataset: Dataset) -> None:
         raise DataError(
             f"--label-smoothing is for the logistic losses, minimax and non_saturating, and --loss "
             f"is {config.loss}; set it to 0"
-        )
-    if config.burn_in_steps and (config.optimizer, config.lr_decay) != ("adam", "none"):
-        raise DataError("--burn-in-steps sets schedules of Adam; leave out --optimizer, --lr-decay")
-    if config.burn_in_steps and (config.warmup_steps or config.weight_decay):
-        raise DataError("--burn-in-steps excludes --warmup-steps and --weight-decay")
-    if config.clip_weights and config.algorithm in ("optimistic", "negative_momentum"):
-        raise DataError(
-            f"--clip-weights bounds the optimizer's step, to which --algorithm {config.algorithm} "
-            "adds; choose another algorithm, such as extragradient"
-        )
-    if config.algorithm in ("competitive", "ode") and config.burn_in_steps:
-        raise DataError(f"--algorithm {config.algorithm} has no --burn-in-steps; set it to 0")
-    rates = image_optimizers.learning_rates_of(config)
-    if config.algorithm in ("competitive", "ode") and len(set(rates.values())) > 1:
-        raise DataError(
-            f"--algorithm {config.algorithm} has one step size for both players; give one value "
-            "to --discriminator-lr and --generator-lr"
         )
     if config.pack > 1 and (config.conditional or config.infogan):
         raise DataError("--pack is for GANs without conditions or codes; set it to 1")

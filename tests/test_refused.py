@@ -355,9 +355,8 @@ def test_fit_warns():
     ],
 )
 def test_flags_that_a_burn_in_would_ignore(flags, message):
-    digits = data.load("digits")
     with pytest.raises(DataError, match=message):
-        images.check(images.Config(burn_in_steps=5, **flags), digits)
+        images.make(images.Config(burn_in_steps=5, **flags), data.load("digits"))
 
 
 def test_clipped_gradients_with_a_burn_in():

@@ -3,7 +3,7 @@
 runs/mnist/
   config.json      configuration, data and versions (`config_json`)
   metrics.jsonl    metrics, one line per logged step; the same in tensorboard/
-  losses.png       the players' losses, and the mean of D on real and on generated images
+  losses.png       the players' losses, and the mean outputs of discriminators
   samples/         step_<step>.png, always from the same latents
   samples.gif      animation of samples/, written at the end
   evaluation.json  the records of every evaluation, and the best step
