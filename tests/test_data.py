@@ -312,6 +312,16 @@ def test_shuffled_orders_are_uniform():
         assert ((counts - 200) ** 2 / 200).sum() < 60  # 23 degrees of freedom: p = 4e-5
 
 
+def test_seeds_of_64_bits_have_orders_of_their_own():
+    """All 64 bits of a seed count, and the largest that the command line takes has a next one."""
+    labels = {"label": np.arange(50), "image": np.arange(150, dtype=np.uint8).reshape(50, 1, 3, 1)}
+    make = lambda seed: data.minibatches(labels, batch_size=50, seed=seed, x_flips=True)(0, 1)
+    batches = [make(seed) for seed in (0, 7, 2**32 - 1, 2**32, 2**32 + 7, 2**40 + 7, 2**64 - 1)]
+    assert len({tuple(batch["label"][0].tolist()) for batch in batches}) == len(batches)
+    mirrored = [np.diff(batch["image"][0, :, 0, :, 0])[:, 0] < 0 for batch in batches]
+    assert len({tuple(flips.tolist()) for flips in mirrored}) == len(batches)
+
+
 def test_neighbours_are_torn_apart():
     order = shuffled(np.arange(10_000), n=10_000, seed=0, epoch=0).astype(np.int64)
     assert abs(np.corrcoef(order, np.arange(10_000))[0, 1]) < 0.05
@@ -341,6 +351,20 @@ def test_minibatches_are_a_pure_function_of_their_number(digits):
     jax.tree.map(np.testing.assert_array_equal, host(3, 4), device(3, 4))
     other = data.minibatches(digits, batch_size=6, seed=3)(3, 4)
     assert not np.array_equal(other["label"], across_epochs["label"])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (2, 3)])
+def test_a_list_of_images_is_an_array_of_images(shape):
+    """On the host and on the device; mirrored, also where images have no axis of channels."""
+    images = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
+    labels = np.arange(12)
+    options = {"batch_size": 3, "seed": 3, "x_flips": True}
+    expected = data.minibatches({"image": images, "label": labels}, **options)(0, 3)
+    assert expected["image"].shape == (3, 3, *shape)
+    for on_device in (False, True):
+        examples = {"image": images if on_device else list(images), "label": labels.tolist()}
+        found = data.minibatches(examples, **options, on_device=on_device)(0, 3)
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_bytes_become_floats_between_minus_one_and_one(digits):

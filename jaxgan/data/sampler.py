@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxgan.data.shuffle import mixed, shuffled
+from jaxgan.data.shuffle import mixed, shuffled, word
 from jaxgan.errors import DataError
 from jaxgan.types import Batch
 
@@ -67,6 +67,8 @@ def minibatches(
             f"the examples are a {type(examples).__name__}, expected a dict of arrays, such as "
             '{"image": images}'
         )
+    as_array = lambda x: x if hasattr(x, "dtype") else np.asarray(x)  # of a list
+    examples = {name: as_array(x) for name, x in examples.items()}
     n = _num_examples(examples)
     if batch_size < 1:
         raise ValueError(f"batch size is {batch_size}, expected at least 1")
@@ -200,7 +202,7 @@ def _indices(
 def _flips(start: int, count: int, *, rows: np.ndarray, seed: int) -> np.ndarray:
     """Which of these rows of the minibatches are mirrored, `bool[count, len(rows)]`."""
     number = (start + np.arange(count))[:, None].astype(np.uint32)
-    key = mixed(mixed(np.asarray(seed, np.uint32) ^ FLIPS) ^ number)
+    key = mixed(mixed(word(seed) ^ FLIPS) ^ number)
     return (mixed(key ^ rows.astype(np.uint32)) >> np.uint32(31)).astype(bool)
 
 
@@ -215,7 +217,8 @@ def _mirrored(images: Any, flips: Any) -> Any:
     if isinstance(images, np.ndarray):
         images[flips] = images[flips][:, :, ::-1]  # rows were gathered, and so are a copy
         return images
-    return jnp.where(flips[:, :, None, None, None], images[:, :, :, ::-1], images)
+    flips = flips.reshape(*flips.shape, *[1] * (images.ndim - 2))
+    return jnp.where(flips, images[:, :, :, ::-1], images)
 
 
 def _num_examples(examples: Mapping[str, Any]) -> int:

@@ -19,7 +19,8 @@ def shuffled(
     Args:
       position: integers in [0, n), any shape.
       n: number of examples, at least 1 and at most 2^31.
-      seed, epoch: integers that key the permutation; they broadcast against `position`.
+      seed, epoch: integers in [0, 2^64) that key the permutation; they broadcast against
+        `position`.
 
     Returns:
       `uint32`, of the shape of `position`: over the n positions of an epoch, each of 0 ... n - 1
@@ -46,8 +47,7 @@ def shuffled(
 
 
 def _round_keys(seed: ArrayLike, epoch: ArrayLike) -> list[NDArray[np.uint32]]:
-    seed, epoch = np.asarray(seed, np.uint32), np.asarray(epoch, np.uint32)
-    key = mixed(mixed(seed) ^ epoch)
+    key = mixed(mixed(word(seed)) ^ word(epoch))
     golden = 0x9E3779B9  # 2^32 over the golden ratio: spreads the Feistel rounds' keys
     return [mixed(key ^ np.uint32(golden * i & 0xFFFFFFFF)) for i in range(1, ROUNDS + 1)]
 
@@ -60,6 +60,12 @@ def _feistel(
     for key in keys:
         left, right = right, left ^ (mixed(right ^ key) & mask)
     return (left << np.uint32(half_bits)) | right
+
+
+def word(number: ArrayLike) -> NDArray[np.uint32]:
+    """A number of up to 64 bits as a word of 32; below 2^32 it is itself, since `mixed(0)` is 0."""
+    number = np.asarray(number).astype(np.uint64)
+    return number.astype(np.uint32) ^ mixed((number >> np.uint64(32)).astype(np.uint32))
 
 
 def mixed(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
