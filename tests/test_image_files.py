@@ -149,12 +149,15 @@ def test_16_bits_are_divided_by_257(tmp_path, ending):
     assert read_header(file).gray
 
 
-def png(values: np.ndarray, *chunks: tuple[bytes, bytes], late: tuple = ()) -> bytes:
-    """A PNG file of 8 or 16 bits, grey or RGB, with chunks before and after the pixels."""
+def png(values: np.ndarray, *chunks: tuple[bytes, bytes], late: tuple = (), bits: int = 0) -> bytes:
+    """A PNG file, grey or RGB, with chunks before and after the pixels; of `bits` if given."""
     height, width = values.shape[:2]
     big = values.astype(values.dtype.newbyteorder(">")).reshape(height, -1)
+    if bits:  # less than 8
+        of_bits = np.unpackbits(big[..., None], axis=-1)[..., 8 - bits :]
+        big = np.packbits(of_bits.reshape(height, -1), axis=-1)
     rows = b"".join(b"\0" + row.tobytes() for row in big)
-    kind = (8 * values.itemsize, 2 if values.ndim == 3 else 0)
+    kind = (bits or 8 * values.itemsize, 2 if values.ndim == 3 else 0)
     header = struct.pack(">IIBBBBB", width, height, *kind, 0, 0, 0)
     all_chunks = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), *late, (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
@@ -178,6 +181,28 @@ def test_16_bits_of_colour_and_with_a_transparent_value(tmp_path):
     expected = np.where(gray == gray[2, 3], 0x50, np.round(gray / 257))
     np.testing.assert_array_equal(found.pixels[..., 0], expected)
     assert found.conversions == ("from 16 bits", "alpha composited on #505050")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_a_transparent_value_of_few_bits(tmp_path, bits):
+    """It is one of the file's values, which are spread over 0 to 255."""
+    values = np.random.default_rng(0).integers(0, 1 << bits, (5, 9)).astype(np.uint8)
+    largest = (1 << bits) - 1
+    for value in range(largest + 1):
+        chunk = (b"tRNS", struct.pack(">H", value))
+        (tmp_path / "a.png").write_bytes(png(values, chunk, bits=bits))
+        found = decode(tmp_path / "a.png", ImageOptions(background="#505050"), channels=1)
+        expected = np.where(values == value, 0x50, values.astype(int) * 255 // largest)
+        np.testing.assert_array_equal(found.pixels[..., 0], expected)
+
+
+def test_a_transparent_colour_of_16_bits(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (6, 8, 3)).astype(np.uint16)
+    chunk = (b"tRNS", struct.pack(">HHH", *map(int, values[2, 3])))
+    (tmp_path / "a.png").write_bytes(png(values, chunk))
+    found = decode(tmp_path / "a.png", ImageOptions(background="red"), channels=3)
+    is_red = (found.pixels == [255, 0, 0]).all(axis=-1)
+    assert np.argwhere(is_red).tolist() == [[2, 3]]
 
 
 def test_exif_behind_the_pixels(tmp_path):

@@ -23,7 +23,7 @@ import PIL
 
 from jaxgan.errors import DataError
 
-DECODING = 1  # raised with every change of what `decode` makes of a file
+DECODING = 2  # raised with every change of what `decode` makes of a file
 
 
 def folder() -> Path:

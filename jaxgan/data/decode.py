@@ -11,7 +11,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, UnidentifiedImageError
@@ -280,8 +280,21 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
             )
         if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
             raise ValueError("its values of 32 bits have no known range")
-        image.info[DEEP] = any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+        raw_modes = {str(tile[3]) for tile in getattr(image, "tile", ())}
+        image.info[DEEP] = any(";16" in raw_mode for raw_mode in raw_modes)
+        if image.format == "PNG" and "transparency" in image.info:
+            _scale_transparent_value(image.info, raw_modes)
         yield image
+
+
+def _scale_transparent_value(info: dict[Any, Any], raw_modes: set[str]) -> None:
+    """Makes it one of 8 bits, as Pillow makes the pixels; Pillow leaves it in the file's bits."""
+    if "L;2" in raw_modes:
+        info["transparency"] = 85 * (info["transparency"] & 3)
+    elif "L;4" in raw_modes:
+        info["transparency"] = 17 * (info["transparency"] & 15)
+    elif "RGB;16B" in raw_modes:  # of which Pillow takes the upper 8
+        info["transparency"] = tuple(value >> 8 for value in info["transparency"])
 
 
 @contextlib.contextmanager
