@@ -133,7 +133,8 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
       seconds: duration of all frames, in seconds.
 
     Raises:
-      UserError: `.mp4`, and imageio or its ffmpeg is not installed.
+      ValueError: there are no frames.
+      UserError: `.mp4`, and imageio or its ffmpeg is not installed, or does not work.
 
     Example:
       >>> import tempfile
@@ -144,24 +145,36 @@ def save_video(path: str | Path, frames: Sequence[np.ndarray], *, seconds: float
       ...         file.n_frames, file.info["duration"]  # milliseconds of a frame
       (3, 500)
     """
+    if not len(frames):
+        raise ValueError("there are no frames, expected at least one")
     converted = [Image.fromarray(np.broadcast_to(x, (*x.shape[:2], 3))) for x in frames]
     if Path(path).suffix.lower() != ".mp4":
         _save_frames(
             path, converted, len(converted) * [max(20, round(1000 * seconds / len(frames)))]
         )
         return
-    try:
-        import imageio.v2 as imageio
-        import imageio_ffmpeg  # noqa: F401, imported by imageio at the first frame
-    except ImportError:
-        raise UserError(
-            f"{path} is a video, which needs imageio and ffmpeg: pip install 'jaxgan[video]', or "
-            "write a .gif or .webp"
-        ) from None
+    imageio = _imageio(path)
     options = {"fps": len(frames) / seconds, "macro_block_size": 2}
     with replacing(path, sync=False) as part, imageio.get_writer(part, **options) as writer:
         for frame in converted:
             writer.append_data(np.asarray(frame))
+
+
+def _imageio(path: str | Path) -> Any:
+    """The library that writes videos, with its ffmpeg."""
+    try:
+        import imageio.v2 as imageio
+        import imageio_ffmpeg
+
+        imageio_ffmpeg.get_ffmpeg_exe()
+    except (ImportError, RuntimeError) as error:
+        missing = isinstance(error, ModuleNotFoundError) and "imageio" in str(error.name)
+        why = "" if missing else f", and they do not work ({' '.join(str(error).split())})"
+        raise UserError(
+            f"{path} is a video, which needs imageio and ffmpeg{why}: pip install "
+            f"{'' if missing else '--upgrade '}'jaxgan[video]', or write a .gif or .webp"
+        ) from None
+    return imageio
 
 
 def _save_frames(path: str | Path, frames: list[Image.Image], durations: list[int]) -> None:

@@ -229,6 +229,14 @@ def test_what_the_converter_gets_wrong_is_not_written(run, tmp_path, monkeypatch
     assert "needs onnxruntime, which is not installed: pip install 'jaxgan[onnx]'" in text
 
 
+@pytest.mark.parametrize("code", ["import no_such_library", "raise ImportError('no_such_library')"])
+def test_a_converter_that_is_broken_is_not_called_missing(tmp_path, monkeypatch, code):
+    (tmp_path / "broken_converter.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RunError, match=r"is installed but cannot be imported \(.*no_such_library"):
+        onnx._imported("broken_converter")
+
+
 def test_the_player_of_a_game_without_a_generator():
     """Programs need none; weights need to be told, where there are several."""
     of = lambda *players: SimpleNamespace(game=SimpleNamespace(losses=dict.fromkeys(players)))

@@ -5,6 +5,7 @@ import math
 import signal
 import sys
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -207,6 +208,32 @@ def test_a_video_that_needs_a_library_says_which(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "imageio.v2", None)
     with pytest.raises(UserError, match=r"pip install 'jaxgan\[video\]'"):
         images.save_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3), np.uint8)])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("No ffmpeg exe could be found."),
+        ImportError("imageio is too old"),
+        ModuleNotFoundError("No module named 'numpy'", name="numpy"),
+    ],
+)
+def test_a_library_of_videos_that_is_broken_is_not_called_missing(tmp_path, monkeypatch, error):
+    def broken():
+        raise error
+
+    v2, ffmpeg = SimpleNamespace(), SimpleNamespace(get_ffmpeg_exe=broken)
+    modules = {"imageio": SimpleNamespace(v2=v2), "imageio.v2": v2, "imageio_ffmpeg": ffmpeg}
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    with pytest.raises(UserError) as found:
+        images.save_video(tmp_path / "v.mp4", [np.zeros((8, 8, 3), np.uint8)])
+    assert f"and they do not work ({error}): pip install --upgrade 'jaxgan[video]'" in str(found)
+
+
+def test_a_video_without_frames_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="there are no frames, expected at least one"):
+        images.save_video(tmp_path / "v.gif", [])
 
 
 def test_replacing_writes_through_links_and_leaves_no_parts(tmp_path):

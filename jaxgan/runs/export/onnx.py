@@ -26,8 +26,8 @@ def to_onnx(program: Program) -> bytes:
     It is run on the examples, and its images are compared with those of the live model.
 
     Raises:
-      RunError: jax2onnx or onnxruntime is not installed; an operation is not supported; the program
-        is of images of any size; or its images are not those of the live model.
+      RunError: jax2onnx or onnxruntime cannot be imported; an operation is not supported; the
+        program is of images of any size; or its images are not those of the live model.
 
     Example:
       >>> to_onnx(program_of(run, num=2, seed=0))  # doctest: +SKIP
@@ -88,9 +88,14 @@ def _converted(model: Callable[..., Array], program: Program) -> bytes:
 def _imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise RunError(
+                f"an ONNX graph needs {name}, which is not installed: pip install 'jaxgan[onnx]'"
+            ) from None
         raise RunError(
-            f"an ONNX graph needs {name}, which is not installed: pip install 'jaxgan[onnx]'"
+            f"an ONNX graph needs {name}, which is installed but cannot be imported "
+            f"({' '.join(str(error).split())}); pip install --upgrade 'jaxgan[onnx]'"
         ) from None
 
 
