@@ -1,6 +1,7 @@
 """What is done with codes, on games whose codes are known."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +15,26 @@ from sklearn.decomposition import PCA
 import jaxgan
 from jaxgan import Game, corruptions, latent_space, latents
 from jaxgan.parallel import axis
+from jaxgan.runs.command_line import arguments
+from jaxgan.runs.commands import generator
+from tests.support import write_images
 
 KEY = jax.random.key(0)
+
+
+@pytest.mark.parametrize("num", [2, 4, 9])
+def test_pairs_of_a_folder_are_of_its_halves(tmp_path, num):
+    """The first half of nine images has 0 to 3, the second 4 to 8, however many are asked for."""
+    levels = np.arange(9, dtype=np.uint8)
+    write_images(tmp_path, np.broadcast_to(levels[:, None, None, None], (9, 4, 4, 1)))
+    blank = {"image": np.zeros((1, 4, 4, 1), np.float32)}
+    run = SimpleNamespace(
+        experiment=SimpleNamespace(sample_batch=lambda n: blank), record={"data": {}}
+    )
+    args = arguments.Interpolate(run=tmp_path, input=tmp_path, num=num)
+    found = [np.round((x[:, 0, 0, 0] + 1) * 127.5) for x in generator._pairs_of_images(args, run)]
+    n = min(num, 4)
+    assert [x.tolist() for x in found] == [[*range(n)], [*range(4, 4 + n)]]
 
 
 def halves() -> Game:

@@ -170,18 +170,27 @@ def _between_latents(args: arguments.Interpolate, run: Run) -> np.ndarray:
 
 def _between_images(args: arguments.Interpolate, run: Run) -> np.ndarray:
     """`[num, steps + 2, ...]`, images between pairs of images, with both images at the ends."""
-    if args.input is None:
-        run = restore(args, with_data=True)
-    inputs = latent.input_images(run, args.input, 2 * args.num, args.seed)
-    half = len(inputs) // 2
-    if half < 1:
-        raise RunError(f"there are {len(inputs)} images, expected at least 2")
-    start, end = inputs[:half], inputs[half : 2 * half]
+    start, end = _pairs_of_images(args, run)
     path = getattr(latents, args.path or "lerp")
     between = jax.jit(partial(latent_space.interpolate, run.game, num=args.steps, path=path))(
         run.params, run.model_state, start, end
     )
     return np.concatenate([start[:, None], between, end[:, None]], axis=1)
+
+
+def _pairs_of_images(args: arguments.Interpolate, run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """At most `num` starts and ends: held-out images, or the first of each half of a folder."""
+    if args.input is None:
+        run = restore(args, with_data=True)
+        inputs = latent.input_images(run, None, 2 * args.num, args.seed)
+        count, read = len(inputs), lambda rows: inputs[rows.start : rows.stop]
+    else:
+        image_files = latent.open_images(run, args.input)
+        count, read = len(image_files), partial(latent.read_images, image_files)
+    if count < 2:
+        raise RunError(f"there are {count} images, expected at least 2")
+    num = min(count // 2, args.num)
+    return read(range(num)), read(range(count // 2, count // 2 + num))
 
 
 def _decoder(run: Run, n: int, label: int | str | None) -> Callable[[Array], Array]:

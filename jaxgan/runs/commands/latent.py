@@ -1,7 +1,7 @@
 """Commands on the latent space of a run: reconstruct, interpolate, arithmetic, anomalies, ..."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,8 @@ def input_images(run: Run, folder: Path | None, num: int | None, seed: int) -> n
     if num is not None and num < 1:
         raise RunError(f"--num is {num}, expected at least 1")
     if folder is not None:
-        return read_images(open_images(run, folder), num)
+        image_files = open_images(run, folder)
+        return read_images(image_files, range(len(image_files))[:num])
     held_out = _held_out(run)
     rows = shuffled(np.arange(len(held_out)), n=len(held_out), seed=seed, epoch=0)
     return held_out[rows[:num]]
@@ -240,9 +241,10 @@ def open_images(run: Run, folder: Path, *, skip_bad: bool | None = None) -> Imag
     return image_files
 
 
-def read_images(image_files: ImageFiles, num: int | None = None) -> np.ndarray:
-    """The first images, or all."""
-    return np.stack([as_float(image_files.read(i)) for i in range(len(image_files))[:num]])
+def read_images(image_files: ImageFiles, rows: Iterable[int] | None = None) -> np.ndarray:
+    """The images of these numbers, or all."""
+    rows = range(len(image_files)) if rows is None else rows
+    return np.stack([as_float(image_files.read(i)) for i in rows])
 
 
 def file_names(image_files: ImageFiles) -> list[str]:
