@@ -51,6 +51,10 @@ REFUSED = {
     "scores.png ends with none of .json; choose one": (
         *("anomalies", "RUN", "--input", ".", "--out", "scores.png"),
     ),
+    "has examples of the shape (2,), which are not images": (
+        *("project", "mixture-ring", "--input", "SAMPLES"),
+    ),
+    "a game that does not encode images": ("encode", "mixture-ring", "--input", "SAMPLES"),
     "--num: num is 2000, expected 1 to": (
         *("directions", "RUN", "--method", "pca", "--num", "2000"),
     ),

@@ -641,6 +641,17 @@ def test_what_is_translated_is_converted_and_said(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("encode", "does not encode images"), ("project", "translates images: it has no samples")],
+)
+def test_translations_have_no_codes(trained, tmp_path, name, message):
+    """They have images of two names, and of any size."""
+    write(tmp_path / "in" / "a.png", noise(7))
+    assert message in refused(command, name, trained[1], input=tmp_path / "in")
+
+
+@pytest.mark.slow
 def test_translations_overwrite_nothing(trained, tmp_path):
     directory = trained[1]
     write(tmp_path / "in" / "a.png", noise(7))

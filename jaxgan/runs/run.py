@@ -181,9 +181,8 @@ class Run:
         Raises:
           RunError: the game does not encode, or the images have another shape.
         """
-        if self.game.encode is None:
-            raise RunError(f"{self.directory} is a run of a game that does not encode images")
-        self.check_complete()
+        self.check_encodes()
+        assert self.game.encode is not None
         shape = self.experiment.sample_batch(1)["image"].shape[1:]
         if np.shape(images)[1:] != shape:
             raise RunError(
@@ -233,6 +232,12 @@ class Run:
                 f"{self.directory} is exported, without the parameters of the "
                 f"{', '.join(sorted(missing))}; give the directory of a run"
             )
+
+    def check_encodes(self) -> None:
+        """Raises a `RunError` if the game does not encode, or the run is an exported player."""
+        if self.game.encode is None:
+            raise RunError(f"{self.directory} is a run of a game that does not encode images")
+        self.check_complete()
 
     # ---- helpers of the above
 

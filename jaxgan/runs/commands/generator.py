@@ -69,6 +69,7 @@ def project(args: arguments.Project) -> None:
     run = restore(args)
     if run.game.conditions and args.label is None:
         raise RunError(f"{args.run} is conditional; give --label, the class of the images")
+    run.latents(1)  # raises a `RunError` if there are none, before images of their size are read
     folder = latent.open_images(run, args.input)
     inputs = latent.read_images(folder)
     n = len(inputs)

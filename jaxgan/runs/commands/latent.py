@@ -61,6 +61,7 @@ def encode(args: arguments.Encode) -> None:
     """
     check_place(args.out, endings={".npz"})
     run = restore(args)
+    run.check_encodes()
     image_files = open_images(run, args.input, skip_bad=args.skip_bad)
     codes = run.encode(read_images(image_files))
     with args.out.open("wb") as file:  # NumPy would append .npz to other spellings of it
@@ -219,7 +220,10 @@ def open_images(run: Run, folder: Path, *, skip_bad: bool | None = None) -> Imag
 
     `skip_bad` is the flag of the command, `None` if it has none.
     """
-    height, width, channels = run.experiment.sample_batch(1)["image"].shape[1:]
+    shape = run.experiment.sample_batch(1)["image"].shape[1:]
+    if len(shape) != 3:
+        raise RunError(f"{run.directory} has examples of the shape {shape}, which are not images")
+    height, width, channels = shape
     record = run.record["data"]
     options = ImageOptions(
         size=(height, width),
