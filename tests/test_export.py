@@ -207,6 +207,42 @@ def test_plain_convolutions_of_groups():
     np.testing.assert_allclose(replaced(x), function(x), atol=1e-4)
 
 
+PADS = [((0, 0), (2, 1), (0, 3)), ((1, 0), (0, 0), (0, 0)), ((0, 0), (-1, 2), (1, -2))]
+
+
+@pytest.mark.parametrize("pads", PADS)
+def test_plain_paddings_are_the_same(pads):
+    """Of no negative ones is left, since the converter takes them of one number of rows only."""
+    x = jax.random.normal(jax.random.key(0), (2, 4, 5))
+    function = lambda x: jax.lax.pad(x, np.float32(7.0), [(*pair, 0) for pair in pads])
+    replaced = onnx.with_plain_convolutions(function)
+    np.testing.assert_array_equal(replaced(x), function(x))
+    has_negative = min(min(pair) for pair in pads) < 0
+    names = [equation.primitive.name for equation in jax.make_jaxpr(replaced)(x).eqns]
+    assert ("pad" in names) == has_negative
+
+
+@pytest.mark.slow
+def test_a_padding_of_any_number_of_rows_is_converted():
+    pytest.importorskip("jax2onnx", reason="pip install 'jaxgan[onnx]'")
+    pytest.importorskip("onnxruntime", reason="pip install 'jaxgan[onnx]'")
+    apply = lambda params, model_state, z: jax.lax.pad(z, 0.5, [(0, 0, 0), (1, 2, 0)]) * params
+    z = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    program = programs.Program(apply, np.float32(2.0), {}, {"latents": "b, 4"}, (z,))
+    assert onnx.to_onnx(program)  # which compares
+
+
+def test_a_model_that_cannot_be_converted_is_refused_in_a_line(monkeypatch):
+    def to_onnx(*_, **options):
+        raise jax.errors.InconclusiveDimensionOperation("Symbolic dimension 'B'\nlong text")
+
+    monkeypatch.setitem(sys.modules, "jax2onnx", SimpleNamespace(to_onnx=to_onnx))
+    z = np.zeros((1, 2), np.float32)
+    program = programs.Program(lambda params, state, z: z, {}, {}, {"latents": "b, 2"}, (z,))
+    with pytest.raises(RunError, match=r"this model \(Symbolic dimension 'B'.*\); use --format"):
+        onnx._converted(lambda z: z, program)
+
+
 @pytest.mark.slow
 def test_what_the_converter_gets_wrong_is_not_written(run, tmp_path, monkeypatch):
     """A converter whose images are other images, or that is not installed."""

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.errors import InconclusiveDimensionOperation
 from jax.extend.core import Jaxpr, Literal
 
 from jaxgan.errors import RunError
@@ -52,7 +53,7 @@ def to_onnx(program: Program) -> bytes:
 
 
 def with_plain_convolutions(function: Callable[..., Array]) -> Callable[..., Array]:
-    """The function with jaxgan's convolution primitives replaced by operations that ONNX has."""
+    """The function with jaxgan's convolutions and paddings replaced by what the converter takes."""
 
     def replaced(*inputs: Array) -> Array:
         closed = jax.make_jaxpr(function)(*inputs)
@@ -79,8 +80,11 @@ def _converted(model: Callable[..., Array], program: Program) -> bytes:
             )
             .SerializeToString()
         )
-    except (NotImplementedError, ValueError, TypeError) as error:
-        raise RunError(f"jax2onnx does not convert this model: {error}") from None
+    except (NotImplementedError, ValueError, TypeError, InconclusiveDimensionOperation) as error:
+        why = str(error).partition("\n")[0]
+        raise RunError(
+            f"jax2onnx does not convert this model ({why}); use --format stablehlo"
+        ) from None
     finally:
         logging.disable(logging.NOTSET)
 
@@ -142,7 +146,21 @@ def _input_gradient(
     return plain.conv(dilated, flipped, stride=(1, 1), padding=pads, groups=groups)
 
 
+def _pad(x: Array, value: Any, *, padding_config: Sequence[tuple[int, int, int]]) -> Array:
+    """`jax.lax.pad`, joined of parts: the converter pads only arrays whose batch has a size."""
+    if any(min(pads) < 0 or pads[2] for pads in padding_config):
+        return jax.lax.pad(x, value, padding_config)
+    value = jnp.asarray(value, x.dtype)
+    for axis, (low, high, _) in enumerate(padding_config):
+        shapes = [(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in (low, high)]
+        before, after = (jax.lax.broadcast_in_dim(value, shape, ()) for shape in shapes)
+        parts = [*[before][:low], x, *[after][:high]]
+        x = jax.lax.concatenate(parts, axis) if len(parts) > 1 else x
+    return x
+
+
 _PLAIN: dict[str, Callable[..., Array]] = {
+    "pad": _pad,
     "jaxgan_conv": plain.conv,
     "jaxgan_adjoint_kernel": plain.adjoint_kernel,
     "jaxgan_conv_input_gradient": _input_gradient,
