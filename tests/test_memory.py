@@ -152,9 +152,11 @@ def test_rows_of_minibatches():
 
 
 @pytest.mark.parametrize("play", [jaxgan.alternating, jaxgan.simultaneous, jaxgan.one_stage])
-def test_fewer_than_one_minibatch(play):
-    with pytest.raises(ValueError, match="accumulate is 0, expected at least 1"):
-        play(games.mlp_gan(), games.SGD, accumulate=0)
+@pytest.mark.parametrize("accumulate", [0, 1.5, 2.0])
+def test_fewer_than_one_minibatch_or_no_whole_number(play, accumulate):
+    message = f"accumulate is {accumulate}, expected a whole number of at least 1"
+    with pytest.raises(ValueError, match=message):
+        play(games.mlp_gan(), games.SGD, accumulate=accumulate)
 
 
 # ---- memory of a step

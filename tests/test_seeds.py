@@ -203,6 +203,14 @@ def swept(tmp_path):
     return run
 
 
+def test_scores_of_nan_are_null_in_json():
+    """JSON has neither NaN nor infinities, and other readers refuse them."""
+    results = {"r1=0": [{"fid": math.nan, "kid": 0.5}, None], "r1=1": [{"fid": -math.inf}]}
+    expected = {"r1=0": [{"fid": None, "kid": 0.5}, None], "r1=1": [{"fid": None}]}
+    text = json.dumps(sweep._without_nan(results), allow_nan=False)
+    assert json.loads(text) == expected
+
+
 @pytest.mark.slow
 def test_a_sweep_that_was_killed_ends_the_same(swept, tmp_path, monkeypatch, capsys):
     whole = swept("whole")

@@ -426,6 +426,9 @@ def test_requirements_of_one_stage_and_one_pass():
         ({"turns": [("a", "a"), "b", "c"]}, "names a player twice"),
         ({"ema": {"d": 0.9}}, "ema names d; the players are a, b, c"),
         ({"ema": {"a": 1.5}}, r"ema of a is 1.5, expected a decay in \[0, 1\]"),
+        ({"ema": {"a": np.float64(1.5)}}, r"expected a decay in \[0, 1\]"),
+        ({"ema": {"a": "0.9"}}, r"ema of a is '0.9', expected a decay in \[0, 1\]"),
+        ({"ema": {"a": None}}, r"ema of a is None, expected a decay in \[0, 1\]"),
     ],
 )
 def test_names_that_do_not_agree(kwargs, message):

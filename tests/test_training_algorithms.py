@@ -389,6 +389,7 @@ def rate(algorithm, count=4):
     [
         (lambda: jaxgan.unrolled(GAME, SGD, follower="z"), "follower is z; the players are x, y"),
         (lambda: jaxgan.unrolled(GAME, SGD, num_steps=-1), "num_steps is -1"),
+        (lambda: jaxgan.unrolled(GAME, SGD, num_steps=2.5), "num_steps is 2.5, expected a whole"),
         (lambda: jaxgan.competitive(GAME, SGD, step_size=H, iterations=0), "iterations is 0"),
         (
             lambda: jaxgan.ode(GAME, SGD, step_size=H, regularization={"z": 1.0}),

@@ -14,7 +14,7 @@ import dataclasses
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -88,14 +88,26 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
             halved = {label: results[label] for label in remaining}
             remaining = _better_half(halved, group[0].experiment)
             console.print(f"\n{len(remaining)} points continue: {', '.join(remaining)}")
-    content = {"points": results, "finished": remaining}
-    write_atomically(folder / "sweep.json", json.dumps(content, indent=2) + "\n")
+    content = {"points": _without_nan(results), "finished": remaining}
+    text = json.dumps(content, indent=2, allow_nan=False)
+    write_atomically(folder / "sweep.json", text + "\n")
     if all(values is None for runs in results.values() for values in runs):
         raise NonFiniteError(f"all runs in {folder} diverged; choose other values of the grid")
     tables.print_table(console, results)
     if (metric := _metric(group[0].experiment)) is not None:
         tables.save_comparison(folder / "sweep.png", metric, results)
         console.print(f"see {folder}/sweep.png")
+
+
+def _without_nan(
+    results: Mapping[str, Sequence[members.Values | None]],
+) -> dict[str, list[dict[str, float | None] | None]]:
+    """The results with `None` for values that are not finite, which JSON does not have."""
+    finite = lambda values: {k: x if math.isfinite(x) else None for k, x in values.items()}
+    return {
+        label: [None if values is None else finite(values) for values in runs]
+        for label, runs in results.items()
+    }
 
 
 def _points(

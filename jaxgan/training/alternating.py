@@ -61,7 +61,7 @@ def alternating(
 
     Raises:
       ValueError: `turns`, `optimizers` or `ema` do not match the game's players, a decay is
-        outside [0, 1], or `accumulate` is below 1.
+        outside [0, 1], or `accumulate` is below 1 or not whole.
 
     Reference:
       Goodfellow et al., *Generative Adversarial Nets*, 2014, https://arxiv.org/abs/1406.2661,

@@ -9,6 +9,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from jaxgan.game import Game, LossAndGradient, own_gradient
@@ -116,8 +117,8 @@ def algorithm_of_turns(
     accumulate: int,
 ) -> TrainingAlgorithm:
     """The algorithm whose update does the turns of all groups, then updates the averages."""
-    if accumulate < 1:
-        raise ValueError(f"accumulate is {accumulate}, expected at least 1")
+    if not isinstance(accumulate, int | np.integer) or accumulate < 1:
+        raise ValueError(f"accumulate is {accumulate!r}, expected a whole number of at least 1")
     num_keys = groups[-1][1].stop
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
@@ -247,5 +248,9 @@ def check_players(
         if len(set(movers)) != len(movers):
             raise ValueError(f"the turn {movers} names a player twice")
     for player, decay in decays.items():
-        if isinstance(decay, float | int) and not 0.0 <= decay <= 1.0:  # an array may be traced
-            raise ValueError(f"ema of {player} is {decay}, expected a decay in [0, 1]")
+        if isinstance(decay, float | int):
+            good = 0.0 <= decay <= 1.0
+        else:
+            good = callable(decay) or hasattr(decay, "dtype")  # an array may be traced
+        if not good:
+            raise ValueError(f"ema of {player} is {decay!r}, expected a decay in [0, 1]")

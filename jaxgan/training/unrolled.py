@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from jaxgan.game import Game, LossFn, own_gradient, own_gradients
@@ -40,7 +41,7 @@ def unrolled(
       the gradients of other libraries' convolutions to slow code in its loop.
 
     Raises:
-      ValueError: `num_steps` is negative, or there is no such player.
+      ValueError: `num_steps` is negative or not whole, or there is no such player.
 
     Reference:
       Metz, Poole, Pfau and Sohl-Dickstein, *Unrolled Generative Adversarial Networks*, 2017,
@@ -56,8 +57,8 @@ def unrolled(
     name = next(iter(game.losses)) if follower is None else follower
     if name not in game.losses:
         raise ValueError(f"follower is {name}; the players are {', '.join(game.losses)}")
-    if num_steps < 0:
-        raise ValueError(f"num_steps is {num_steps}, expected at least 0")
+    if not isinstance(num_steps, int | np.integer) or num_steps < 0:
+        raise ValueError(f"num_steps is {num_steps!r}, expected a whole number of at least 0")
 
     def turn(state: TrainState, batch: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
         given = (state.model_state, batch, key, state.step)
