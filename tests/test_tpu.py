@@ -101,6 +101,25 @@ TEXT = """HloModule update, is_scheduled=true
   ROOT %all-gather.1 = f32[64,4]{1,0} all-gather(%p), dimensions={0}
 }
 
+%fused_start (p: f32[8,4]) -> f32[32,4] {
+  %p = f32[8,4]{1,0} parameter(0)
+  %all-gather.2 = f32[32,4]{1,0} all-gather(%p), channel_id=2, dimensions={0}
+  ROOT %s = f32[32,4] custom-call(%all-gather.2), custom_call_target="AsyncCollectiveStart"
+}
+
+%async_collective_fusion.1 (p: f32[8,4]) -> (f32[4], f32[32,4]) {
+  %p = f32[8,4]{1,0} parameter(0)
+  %all-gather.3 = f32[32,4]{1,0} all-gather(%p), channel_id=2, dimensions={0}
+  %reduce.2 = f32[4]{0} reduce(%p, %p), dimensions={0}, to_apply=%add
+  ROOT %both = (f32[4], f32[32,4]) tuple(%reduce.2, %all-gather.3)
+}
+
+%fused_done (p: f32[8,4]) -> f32[32,4] {
+  %p = f32[8,4]{1,0} parameter(0)
+  %all-gather.4 = f32[32,4]{1,0} all-gather(%p), channel_id=2, dimensions={0}
+  ROOT %done = f32[32,4]{1,0} custom-call(%all-gather.4), custom_call_target="AsyncCollectiveDone"
+}
+
 %body (s: (s32[], f32[4])) -> (s32[], f32[4]) {
   %s = (s32[], f32[4]{0}) parameter(0)
   %sum = f32[4]{0:T(128)S(1)} fusion(%s), calls=%fused_sum, config={"estimated_cycles":"10"}
@@ -126,6 +145,10 @@ ENTRY %main.1 (a: bf16[8,4], b: f32[8,4]) -> (f32[4], /*index=1*/bf16[8,4]) {
   %all-reduce-done.1 = f32[8,4]{1,0} all-reduce-done(%all-reduce-start.1)
   %async = ((f32[8,4]{1,0}), f32[64,4]{1,0}) async-start(%b), calls=%gather
   %gathered = f32[64,4]{1,0} async-done(%async)
+  %fusion.1 = f32[32,4] fusion(%b), kind=kCustom, calls=%fused_start
+  %fusion.2 = (f32[4]) fusion(%b), calls=%async_collective_fusion.1, c={"estimated_cycles":"4"}
+  %fusion.3 = (f32[4]) fusion(%b), calls=%async_collective_fusion.1, c={"estimated_cycles":"4"}
+  %fusion.4 = f32[32,4]{1,0} fusion(%b), kind=kCustom, calls=%fused_done
   ROOT %lazy = f32[4]{0} conditional(%a, %b, %b), branch_computations={%rarely, %never}
 }
 """
@@ -136,7 +159,7 @@ def test_cycles_and_collectives_are_read_from_the_text():
     assert account.cycles == {
         "matrix unit": 100,
         "copy": 3 + 2,
-        "reduction": 5 * 10,
+        "reduction": 5 * 10 + 2 * 4,
         "elementwise": 7,
     }
     assert account.collectives == [
@@ -144,6 +167,7 @@ def test_cycles_and_collectives_are_read_from_the_text():
         hlo.Collective("all-reduce", 80, 2, "bf16+f32", False, 1),
         hlo.Collective("all-reduce", 16, 1, "f32", False, 5),
         hlo.Collective("all-gather", 1024, 1, "f32", True, 1),
+        hlo.Collective("all-gather", 512, 1, "f32", True, 1),  # once, not in each of its fusions
     ]
 
 
