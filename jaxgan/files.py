@@ -20,6 +20,9 @@ def replacing(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
     Returns:
       A context of the path to write.
 
+    Raises:
+      FileNotFoundError: the folder of the file does not exist.
+
     Example:
       >>> import tempfile
       >>> with tempfile.TemporaryDirectory() as folder:
@@ -32,6 +35,8 @@ def replacing(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
       ('old', 'new')
     """
     path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}; create it, for {path.name}")
     part = path.with_name(f".{path.name}")
     try:
         yield part

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import chex
 import numpy as np
 from PIL import Image
 
@@ -26,16 +25,19 @@ def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndar
       `uint8[rows * (height + margin) + margin, columns * (width + margin) + margin, channels]`.
 
     Raises:
-      AssertionError: `images` does not have rank 4.
-      ValueError: there are no images, they have neither 1 nor 3 channels, or are integers other
-        than `uint8`.
+      ValueError: `images` does not have rank 4, there are none, they have neither 1 nor 3 channels,
+        are integers other than `uint8`, or not finite.
 
     Example:
       >>> grid(np.zeros((4, 28, 28, 1)), margin=0).shape
       (56, 56, 1)
     """
     images = np.asarray(images)
-    chex.assert_rank(images, 4)
+    if images.ndim != 4:
+        raise ValueError(
+            f"images have the shape {images.shape}, expected [n, height, width, channels]; of one "
+            "image, images[None]"
+        )
     n, height, width, channels = images.shape
     if n == 0:
         raise ValueError("there are no images, expected at least one")
@@ -49,6 +51,8 @@ def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndar
         pixels = images
     else:
         inside = np.clip(images.astype(np.float32), -1.0, 1.0)
+        if bad := np.sum(np.isnan(inside).any(axis=(1, 2, 3))):
+            raise ValueError(f"{bad} of {n} images have NaN, expected floats in [-1, 1] or uint8")
         pixels = np.round((inside + 1.0) * 127.5).astype(np.uint8)
     cell_height, cell_width = height + margin, width + margin
     cells = np.zeros(
@@ -73,9 +77,8 @@ def save_grid(
       margin: width of the black border between and around the images, in pixels.
 
     Raises:
-      AssertionError: `images` does not have rank 4.
-      ValueError: there are no images, they have neither 1 nor 3 channels, or the ending is of no
-        format.
+      FileNotFoundError: the folder of the file does not exist.
+      ValueError: those of `grid`, or the ending is of no format.
 
     Example:
       >>> import tempfile

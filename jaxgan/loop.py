@@ -49,12 +49,13 @@ def fit(
     interrupted and resumed from the saved state, with the same key, is bit-identical.
 
     Ctrl-C ends it after the current update, with a warning, and the state is returned; a second
-    one ends it at once, by `KeyboardInterrupt`. A handler of the caller's takes precedence. Images
-    outside of [-1, 1] and a last update whose metrics are not finite are warned of.
+    one ends it at once, by `KeyboardInterrupt`. A handler of the caller's takes precedence. Warns
+    if images lie outside [-1, 1], or if the metrics of the last update are not finite.
 
     Args:
-      algorithm: training algorithm, compiled with `parallel.jit`, `pmap` or `sharded`; `jit`
-        compiles one that is not. One whose update is not to be traced has `compiled=True`.
+      algorithm: training algorithm, compiled with `parallel.jit`, `pmap` or `sharded`, or not;
+        `fit` applies `jit` to one that is not. `compiled=True` is for an update that must not be
+        traced.
       minibatches: `(start, count) -> batches`, minibatches `start` to `start + count - 1` with
         leaves `[count, batch, ...]`; a pure function, such as one from `data.minibatches`. Or the
         batches of an epoch, such as a list or a PyTorch `DataLoader`, for `data.streamed`.
@@ -206,7 +207,7 @@ def first_state(
 
     Args:
       algorithm: training algorithm.
-      minibatches: `(start, count) -> batches`, as in `fit`; of the first one, the shapes are used.
+      minibatches: `(start, count) -> batches`, as in `fit`; only the shapes of the first are used.
       key: the key that `fit` gets.
 
     Returns:

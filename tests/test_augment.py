@@ -10,7 +10,7 @@ import pytest
 
 import jaxgan
 from jaxgan import augment, losses, penalties
-from jaxgan.augment import Augmentation, diff_augment
+from jaxgan.augment import Augmentation, ada, diff_augment
 from jaxgan.game import own_gradient
 from jaxgan.parallel import axis
 from tests import games
@@ -130,6 +130,9 @@ def test_randomness_belongs_to_the_example():
 def test_unknown_transformations_are_named():
     with pytest.raises(ValueError, match="policy has colour, expected some of color, translation"):
         diff_augment(("colour", "cutout"))
+    for augmentation in (diff_augment, ada):
+        with pytest.raises(ValueError, match=r"policy is 'cutout', expected .* \['cutout'\]"):
+            augmentation("cutout")
 
 
 # ---- in a game

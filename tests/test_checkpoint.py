@@ -134,6 +134,8 @@ def test_nothing_is_saved_where_orbax_would_save_no_arrays(name, two_checkpoints
     ):
         checkpoint.save(manager, play(algorithm, 3))
     assert checkpoint.steps_of(folder) == [2, 1]
+    assert checkpoint.steps_of(str(folder)) == [2, 1]
+    assert checkpoint.newest_step(str(folder)) == 2
 
 
 def test_the_oldest_goes_and_a_second_save_of_a_step_is_none(algorithm, tmp_path):

@@ -1,4 +1,4 @@
-"""Data: the idx format, the door, the TFDS builder, and minibatches by their number."""
+"""Data: the idx format, `load`, the TFDS builder, and minibatches by their number."""
 
 import collections
 import gzip
@@ -51,7 +51,7 @@ def test_idx_files_that_are_not_right(tmp_path, content, message):
     assert str(path) in str(error.value)
 
 
-# ---- the door
+# ---- load
 
 
 @pytest.fixture
@@ -225,13 +225,13 @@ def test_tfds_set_from_original_files(mnist_folder, tmp_path, no_network):
     """Prepared and read back without network and TensorFlow, and equal to the idx reader's."""
     import tensorflow_datasets as tfds
 
-    from jaxgan.data import tfds as door
+    from jaxgan.data.tfds import builder, prepare
 
     tfds.disable_progress_bar()
-    builder = door.builder("mnist", tmp_path / "tfds")
+    original = builder("mnist", tmp_path / "tfds")
     config = tfds.download.DownloadConfig(manual_dir=mnist_folder)
     before = "tensorflow" in sys.modules
-    door.prepare(builder, config)
+    prepare(original, config)
     assert not no_network
 
     dataset = data.load("mnist")  # finds the prepared set in $TFDS_DATA_DIR
@@ -249,7 +249,7 @@ def test_tfds_set_from_original_files(mnist_folder, tmp_path, no_network):
 @pytest.mark.parametrize(
     ("sizes", "classes"), [((6, 6), ()), ((6, 6), ("cat", "dog", "owl")), ((6, 7), ())]
 )
-def test_any_prepared_image_set_comes_through_the_door(tmp_path, no_network, sizes, classes):
+def test_any_prepared_image_set_loads(tmp_path, no_network, sizes, classes):
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
@@ -356,7 +356,7 @@ def test_minibatches_are_a_pure_function_of_their_number(digits):
 @pytest.mark.parametrize("shape", [(2, 3, 1), (2, 3)])
 def test_a_list_of_images_is_an_array_of_images(shape):
     """On the host and on the device; mirrored, also where images have no axis of channels."""
-    images = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
+    images = np.random.default_rng(0).uniform(-1, 1, (12, *shape)).astype(np.float32)
     labels = np.arange(12)
     options = {"batch_size": 3, "seed": 3, "x_flips": True}
     expected = data.minibatches({"image": images, "label": labels}, **options)(0, 3)

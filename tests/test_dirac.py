@@ -65,14 +65,14 @@ def eigenvalues(step):
     return np.linalg.eigvals(jax.jacobian(step)(jnp.zeros(2)))
 
 
-def trajectory(step, steps_per_update, start=(0.0, 1.0)):
-    """`[steps_per_update, 2]`, (psi, theta) after each round."""
+def trajectory(step, num_rounds, start=(0.0, 1.0)):
+    """`[num_rounds, 2]`, (psi, theta) after each round."""
 
     def scanned(point, _):
         point = step(point)
         return point, point
 
-    return np.asarray(jax.lax.scan(scanned, jnp.array(start), None, length=steps_per_update)[1])
+    return np.asarray(jax.lax.scan(scanned, jnp.array(start), None, length=num_rounds)[1])
 
 
 LOGISTIC = pytest.mark.parametrize("loss", [losses.minimax(), losses.non_saturating()])

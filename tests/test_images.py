@@ -23,6 +23,23 @@ from jaxgan.runs.session import callbacks
 STATE = None
 
 
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((8, 8, 1)), r"shape \(8, 8, 1\), expected .* of one image, images\[None\]"),
+        (np.full((2, 8, 8, 1), np.nan), "2 of 2 images have NaN, expected floats"),
+    ],
+)
+def test_grids_are_of_finite_images(array, message):
+    with pytest.raises(ValueError, match=message):
+        images.grid(array)
+
+
+def test_a_grid_needs_its_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere; create it"):
+        images.save_grid(tmp_path / "nowhere" / "samples.png", np.zeros((1, 8, 8, 1)))
+
+
 def test_a_grid_has_every_image_in_its_place():
     gray = np.linspace(-1, 1, 6, dtype=np.float32)
     pictures = np.broadcast_to(gray[:, None, None, None], (6, 3, 4, 1))

@@ -49,7 +49,7 @@ FILES = sorted(path for path in (ROOT / "jaxgan").rglob("*.py"))
 
 
 def package(module: str) -> str:
-    """`jaxgan.data.idx` is in the room `data`, `jaxgan.loop` in the room `loop`.
+    """`jaxgan.data.idx` belongs to the package `data`, `jaxgan.loop` to the module `loop`.
 
     The data axis lies below everything that is trained, and the modes above the training: the files
     of `parallel`, and what is in `runs`, are packages of their own.

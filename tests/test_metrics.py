@@ -1111,8 +1111,14 @@ def test_features_have_one_row_each(make):
         metric.update(metric.init(), real=maps)
 
 
+def test_bare_names_of_scores_are_left_to_inception():
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    for name, make in {"fid": metrics.frechet_distance, "kid": metrics.kernel_distance}.items():
+        assert set(make(metrics.RAW)(real=rows, generated=rows)) == {f"{name}_raw"}
+
+
 def test_logits_have_one_row_each():
-    metric = metrics.classifier_score(metrics.RAW._replace(name="two"))
+    metric = metrics.classifier_score(metrics.RAW)
     with pytest.raises(MetricError, match=r"shape \(20, 3, 10\), expected \[n, width\]"):
         metric.update(metric.init(), generated=np.zeros((20, 3, 10), np.float32))
 

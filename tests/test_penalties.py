@@ -8,6 +8,7 @@ import pytest
 
 import jaxgan
 from jaxgan import losses, penalties
+from jaxgan.errors import GameError
 from jaxgan.parallel import axis
 from jaxgan.penalties import ForwardPass, Regularizer
 from tests import games
@@ -299,6 +300,21 @@ def test_a_sum_of_penalties_is_a_penalty_with_a_key_for_each_term():
     for times in range(3):
         values, state = apply(state)
         np.testing.assert_allclose(values, expected + 3.0 * times, rtol=1e-6)
+
+
+def test_a_penalty_of_the_batch_is_a_term_beside_those_of_examples():
+    of_batch = lambda critic, real, fake, key, step: jnp.mean(critic(real))
+    alone = values_of(of_batch, HALF_SQUARE)
+    both = values_of(penalties.weighted((2.0, of_batch), (1.0, penalties.r1)), HALF_SQUARE)
+    r1 = values_of(penalties.r1, HALF_SQUARE)
+    np.testing.assert_allclose(np.mean(both), 2.0 * alone + np.mean(r1), rtol=1e-6)
+
+
+def test_a_penalty_has_one_value_per_example():
+    """Others would be averaged over axes that should be summed."""
+    apart = lambda critic, real, fake, key, step: critic(real)[:, None] * critic(fake)[None]
+    with pytest.raises(GameError, match=r"the penalty of the discriminator has the shape \(\d+, "):
+        played(linear_gan(penalty=apart))
 
 
 def test_a_lazy_regulariser_changes_its_state_when_it_is_computed():

@@ -322,6 +322,8 @@ def test_refused_by_data_and_metrics():
         data.minibatches({"image": np.zeros((0, 4, 4, 1), np.uint8)}, batch_size=2)
     with pytest.raises(MetricError, match="there are 2 candidates, expected at least 3 neighbours"):
         nearest(np.zeros((1, 2)), np.zeros((2, 2)), 3)
+    with pytest.raises(DataError, match=r"shape \(9, 8, 8\), expected .*: images\[..., None\]"):
+        data.minibatches({"image": np.zeros((9, 8, 8), np.uint8)}, batch_size=2)
     bytes_ = np.zeros((2, 8, 8, 1), np.uint8)
     for metric in (metrics.sharpness(), metrics.reconstruction(), metrics.ms_ssim_diversity()):
         with pytest.raises(

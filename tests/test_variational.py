@@ -51,6 +51,19 @@ def test_densities_are_scipys():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_a_likelihood_has_one_value_per_image():
+    """Values of pixels would be averaged where the likelihood is their sum."""
+    of_pixels = losses.Likelihood(
+        lambda: {}, lambda params, outputs, x: -((x - outputs) ** 2), lambda outputs: outputs
+    )
+    game = jaxgan.vae(linear_encoder(), linear_decoder(), likelihood=of_pixels)
+    batch, key = {"image": jnp.ones((3, D))}, jax.random.key(0)
+    params, state = game.init(key, batch)
+    (loss,) = game.losses.values()
+    with pytest.raises(ValueError, match=r"the shape \(3, \d+\), expected one value per image"):
+        loss(params, state, batch, key, 0)
+
+
 def test_the_mean_of_a_likelihood_is_its_mean():
     np.testing.assert_allclose(losses.bernoulli().mean(jnp.array([0.0, 3.0, -50.0])),
                                2 / (1 + np.exp([0.0, -3.0, 50.0])) - 1, rtol=1e-6)  # fmt: skip

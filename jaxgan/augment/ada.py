@@ -84,6 +84,8 @@ def ada(
       >>> adaptive = ada()
       >>> burn_in = ada(R3GAN_POLICY, p=schedules.cosine(0.0, 0.3, 40_000), target=None)
     """
+    if isinstance(policy, str):
+        raise ValueError(f"policy is {policy!r}, expected names, such as ['{policy}']")
     factors = dict(policy) if isinstance(policy, Mapping) else dict.fromkeys(policy, 1.0)
     _check(factors, p, target, images, interval)
     transform = partial(_transformed, factors)

@@ -36,6 +36,8 @@ def diff_augment(policy: Sequence[str] = ("color", "translation", "cutout")) -> 
       >>> moved.shape, float(moved.max())
       ((4, 8, 8, 1), 1.0)
     """
+    if isinstance(policy, str):
+        raise ValueError(f"policy is {policy!r}, expected names, such as ['{policy}']")
     if unknown := sorted(set(policy) - set(TRANSFORMATIONS)):
         raise ValueError(
             f"policy has {', '.join(unknown)}, expected some of {', '.join(TRANSFORMATIONS)}"

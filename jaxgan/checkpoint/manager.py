@@ -31,7 +31,7 @@ from jaxgan.tree import by_path
 from jaxgan.types import PyTree
 
 
-def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
+def open_manager(directory: str | Path, *, newest: int = 2) -> ocp.CheckpointManager:
     """Orbax checkpoint manager of a directory, which is created if needed; a context manager.
 
     Args:
@@ -62,7 +62,7 @@ def open_manager(directory: Path, *, newest: int = 2) -> ocp.CheckpointManager:
     return ocp.CheckpointManager(directory.absolute(), options=options, item_handlers=handlers)
 
 
-def check_path(directory: Path) -> None:
+def check_path(directory: str | Path) -> None:
     """Checks that checkpoints can be saved in a directory.
 
     Orbax looks for the arrays that it has written by a pattern that begins with the path. Brackets
@@ -193,7 +193,7 @@ def restore(
     return _first_intact(manager, abstract, _candidates(manager, best=best, step=step))
 
 
-def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
+def restore_plain(directory: str | Path, *, best: bool = False) -> dict[str, Any]:
     """Restores the newest intact checkpoint as nested dictionaries, without a target state.
 
     Arrays without elements are left out.
@@ -218,7 +218,7 @@ def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
       ...     restore_plain(Path(folder))["params"]["g"]["w"].tolist()
       [1.0, 1.0]
     """
-    if not directory.is_dir():
+    if not Path(directory).is_dir():
         raise CheckpointError(f"{directory} does not exist: there is no checkpoint yet")
     with open_manager(directory) as manager:
         state = _first_intact(manager, None, _candidates(manager, best=best))
@@ -228,7 +228,7 @@ def restore_plain(directory: Path, *, best: bool = False) -> dict[str, Any]:
     return state
 
 
-def set_aside(directory: Path, *, after: int) -> list[int]:
+def set_aside(directory: str | Path, *, after: int) -> list[int]:
     """Moves checkpoints of later steps to `<directory>-set-aside`, damaged ones among them.
 
     States can then be saved under these steps again. No manager of the directory may be open.
@@ -249,6 +249,7 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
       ...     moved, sorted(x.name for x in (Path(folder) / "checkpoints-set-aside").iterdir())
       ([300, 200], ['200', '300'])
     """
+    directory = Path(directory)
     later = [step for step in steps_of(directory) if step > after]
     aside = directory.with_name(f"{directory.name}-set-aside")
     multihost.barrier("checkpoints are read")
@@ -262,7 +263,7 @@ def set_aside(directory: Path, *, after: int) -> list[int]:
     return later
 
 
-def newest_step(directory: Path) -> int:
+def newest_step(directory: str | Path) -> int:
     """Newest step of which there is a checkpoint, intact or not; 0 if there is none.
 
     Args:
@@ -281,7 +282,7 @@ def newest_step(directory: Path) -> int:
     return max(steps_of(directory), default=0)
 
 
-def steps_of(directory: Path) -> list[int]:
+def steps_of(directory: str | Path) -> list[int]:
     """Steps of which there is anything, newest first; Orbax ignores a file with a step's name.
 
     Args:
@@ -298,6 +299,7 @@ def steps_of(directory: Path) -> list[int]:
       ...     steps_of(Path(folder))
       [100, 9]
     """
+    directory = Path(directory)
     names = [path.name for path in directory.iterdir()] if directory.is_dir() else []
     found = (int(name) for name in names if name.isascii() and name.isdecimal())
     return sorted((step for step in found if str(step) in names), reverse=True)

@@ -10,7 +10,7 @@ from typing import Any
 from jaxgan.files import replacing
 
 
-def read_record(directory: Path, step: int) -> dict[str, Any]:
+def read_record(directory: str | Path, step: int) -> dict[str, Any]:
     """The record of a checkpoint: its step, digest, score (or `None`) and number of rollbacks.
 
     Args:
@@ -37,7 +37,7 @@ def read_record(directory: Path, step: int) -> dict[str, Any]:
       (7, -12.5, True)
     """
     try:
-        record = json.loads((directory / str(step) / "record" / "metadata").read_bytes())
+        record = json.loads((Path(directory) / str(step) / "record" / "metadata").read_bytes())
         plain = {name: value for name, value in record.items() if name != "seal"}
         if record["seal"] != _seal(plain) or record["step"] != step:
             raise ValueError("its seal is that of another record")
@@ -46,7 +46,7 @@ def read_record(directory: Path, step: int) -> dict[str, Any]:
     return record
 
 
-def set_score(directory: Path, step: int, score: float) -> None:
+def set_score(directory: str | Path, step: int, score: float) -> None:
     """Writes the score of a checkpoint that was saved without one; no manager may be saving it.
 
     Args:
@@ -72,7 +72,7 @@ def set_score(directory: Path, step: int, score: float) -> None:
     """
     record = read_record(directory, step) | {"score": score}
     del record["seal"]
-    path = directory / str(step) / "record" / "metadata"
+    path = Path(directory) / str(step) / "record" / "metadata"
     with replacing(path) as part:
         part.write_text(json.dumps(sealed(record)), encoding="utf-8")
 

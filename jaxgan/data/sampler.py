@@ -154,16 +154,22 @@ def check_images(examples: Mapping[str, Any], *, warn: bool = True) -> None:
     Of more than 1000 images, 1000 that are evenly spaced are checked.
 
     Args:
-      examples: `{name: array[n, ...]}`; those of rank 4 are images.
+      examples: `{name: array[n, ...]}`; those of rank 4 are images, and the entry `image` of bytes.
       warn: whether to warn.
 
     Raises:
-      DataError: they are neither, not finite, or outside the range.
+      DataError: they are neither, not finite, or outside the range; or bytes without an axis of
+        channels.
 
     Example:
       >>> check_images({"image": np.linspace(-1, 1, 12).reshape(1, 2, 2, 3)})
     """
     for name, array in examples.items():
+        if name == "image" and np.ndim(array) == 3 and array.dtype == np.uint8:
+            raise DataError(
+                f"{name} has the shape {array.shape}, expected [n, height, width, channels]: "
+                "images[..., None]"
+            )
         if np.ndim(array) == 4 and array.dtype != np.uint8 and len(array):
             spaced = np.linspace(0, len(array) - 1, 1000).round().astype(int)
             _check_range(name, np.asarray(array if len(array) <= 1000 else array[spaced]), warn)

@@ -89,7 +89,7 @@ def evaluator(
       `state -> {name: MetricRecord}`. All processes must call it, and all get the same records.
 
     Raises:
-      ValueError: `num_samples` is below 1 or too few for a metric, a metric is none, such as a
+      ValueError: `num_samples` is below 1 or too few for a metric, a metric is not one, such as a
         function that was not called, the examples lack the target or have several lengths, `mode`
         is another word, or the game has no `sample`. Raised by the returned function: two metrics
         have records of one name, or none is named `best`.

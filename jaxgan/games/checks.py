@@ -81,7 +81,7 @@ def checked_latent(latent: Any) -> Latent:
     """The prior, with different samples on every device (`axis.sampled`).
 
     Raises:
-      ValueError: it is none, such as a function that was not called.
+      ValueError: it is not one, such as a function that was not called.
     """
     not_called = getattr(latents, getattr(latent, "__name__", ""), None) is latent
     if not_called or not takes(latent, 2):
@@ -96,7 +96,7 @@ def checked_corruption(name: str, corruption: Corruption | None) -> Corruption:
     """The corruption, with different randomness on every device; the identity by default.
 
     Raises:
-      ValueError: it is none, such as a function that was not called.
+      ValueError: it is not one, such as a function that was not called.
     """
     if corruption is None:
         return lambda key, images: images
@@ -144,8 +144,8 @@ def checked_loss(loss: Any) -> losses.AdversarialLoss:
     """The loss, `non_saturating()` by default, with the shapes of its values checked.
 
     Raises:
-      ValueError: it is none, or a function that was not called; in a call, values are not those of
-        the logits, such as `[batch, batch]` of logits that were broadcast.
+      ValueError: it is not one, or a function that was not called; in a call, values are not those
+        of the logits, such as `[batch, batch]` of logits that were broadcast.
     """
     if loss is None:
         return losses.non_saturating()

@@ -45,9 +45,15 @@ def apply_penalty(
     """Mean of a player's penalty, and the player's state with the penalty's state updated.
 
     Raises:
-      GameError: the penalty returned a state of other shapes than those of its `init`.
+      GameError: the penalty returned other values than one per example, or one for all; or a state
+        of other shapes than those of its `init`.
     """
     values, new_state = penalty.apply(state.penalty, forward, key, step)
+    if jnp.ndim(values) > 1:
+        raise GameError(
+            f"the penalty of the {player} has the shape {jnp.shape(values)}, expected one value "
+            "per example, [batch]; take the sum over the axes of an example"
+        )
     before, after = (jax.tree.map(jnp.shape, s) for s in (state.penalty, new_state))
     if before != after:
         raise GameError(

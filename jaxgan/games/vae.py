@@ -23,7 +23,7 @@ from jaxgan.losses import Likelihood, gaussian_kl, gaussian_log_prob
 from jaxgan.ops import at_least_float32
 from jaxgan.parallel import axis
 from jaxgan.schedules import scheduled
-from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, Schedule
+from jaxgan.types import Array, Batch, ByPlayer, ModelState, Params, PRNGKey, PyTree, Schedule
 
 PLAYER = "autoencoder"
 
@@ -134,6 +134,17 @@ def _checked_likelihood(likelihood: Likelihood | None) -> Likelihood:
     return likelihood
 
 
+def _log_prob(likelihood: Likelihood, params: PyTree, outputs: Array, x: Array) -> Array:
+    """`log p(x|z)` of every image, `[batch]`."""
+    log_p = likelihood.log_prob(params, outputs, x)
+    if log_p.shape != x.shape[:1]:
+        raise ValueError(
+            f"log_prob of the likelihood has the shape {log_p.shape}, expected one value per "
+            f"image, {x.shape[:1]}; take the sum over the axes of an image"
+        )
+    return log_p
+
+
 class Bounds(NamedTuple):
     """Lower bounds of `log p(x)` in nats, `[batch]` each.
 
@@ -195,7 +206,7 @@ def vae_bounds(
         def add_sample(total: tuple[Array, Array], i: Array) -> tuple[tuple[Array, Array], None]:
             z = latents.gaussian(jax.random.fold_in(key, i), mean, log_var)
             outputs, _ = decoder.apply(own["decoder"], state["decoder"], z, train=False)
-            log_p = likelihood.log_prob(own["likelihood"], at_least_float32(outputs), x)
+            log_p = _log_prob(likelihood, own["likelihood"], at_least_float32(outputs), x)
             log_w = log_p + gaussian_log_prob(z) - gaussian_log_prob(z, mean, log_var)
             return (total[0] + log_p, jnp.logaddexp(total[1], log_w)), None
 
@@ -258,7 +269,7 @@ class _VAE:
         )
         check_like(outputs, x, network="decoder")
         outputs = at_least_float32(outputs)
-        log_p = self.likelihood.log_prob(own["likelihood"], outputs, x)
+        log_p = _log_prob(self.likelihood, own["likelihood"], outputs, x)
         divergence = gaussian_kl(*posterior)
         log_likelihood, kl = jnp.mean(log_p), jnp.mean(jnp.sum(divergence, axis=-1))
         metrics = {"elbo": log_likelihood - kl, "log_likelihood": log_likelihood, "kl": kl}

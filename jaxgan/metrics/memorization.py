@@ -26,7 +26,7 @@ def memorization(training: np.ndarray, features: Features = PIXELS) -> Metric:
     memorises. The standard error is that of the share at this quantile. The details have both
     median distances; a ratio of generated to held-out below 1 means that samples are closer to the
     training set than new data. (`nearest` returns the neighbours themselves; `python -m jaxgan
-    neighbours RUN` writes them as an image grid.)
+    neighbors RUN` writes them as an image grid.)
 
     Args:
       training: features of the training examples, `[n, d]`.

@@ -269,7 +269,7 @@ def checked(rows: Any, side: str, *, rank: int | None = None) -> np.ndarray:
     if rank is not None and rows.ndim != rank:
         raise MetricError(
             f"{side} features have the shape {rows.shape}, expected [n, width], such as those of a "
-            "network's last layer"
+            "network's last layer; of images, metric.features.apply(images)['features']"
         )
     if jnp.issubdtype(rows.dtype, jnp.floating):  # NumPy does not know bfloat16
         rows = rows.astype(np.promote_types(rows.dtype, np.float32), copy=False)
@@ -307,7 +307,7 @@ def _flatten(x: Array) -> dict[str, Array]:
 
 
 PIXELS = Features("pixels", _flatten, preprocessing="values as they are, flattened")
-RAW = Features("raw", lambda x: {"features": x}, preprocessing="values as they are", suffix="")
+RAW = Features("raw", lambda x: {"features": x}, preprocessing="values as they are")
 
 
 def _one_shape(a: tuple[int, ...] | None, b: tuple[int, ...] | None) -> tuple[int, ...] | None:

@@ -83,7 +83,7 @@ def mode_coverage(centers: np.ndarray, std: float, *, within: float = 3.0) -> Me
         return Counts(acc.all + _count(mode, num_modes), acc.good + _count(mode[good], num_modes))
 
     def compute(acc: Counts) -> Records:
-        return _records(acc, RAW, perfect)
+        return _records(acc, RAW, "", perfect)
 
     return Metric(init, update, _merged, compute, RAW, takes_real=False)
 
@@ -143,7 +143,7 @@ def class_coverage(features: Features, *, digits: int = 1) -> Metric:
     def compute(acc: Counts | None) -> Records:
         check_enough(0 if acc is None else int(acc.all.sum()), "generated", 1)
         assert acc is not None
-        return _records(acc, features)
+        return _records(acc, features, features.score_name(""))
 
     return Metric(lambda: None, update, _merged, compute, features, "logits", takes_real=False)
 
@@ -168,7 +168,7 @@ def reverse_kl_floor(num_modes: int, n: int) -> float:
 
 
 def _records(
-    acc: Counts, features: Features, perfect: tuple[float, float] | None = None
+    acc: Counts, features: Features, suffix: str, perfect: tuple[float, float] | None = None
 ) -> Records:
     """Scores of counts; with a perfect generator's shares of good and other samples, of quality."""
     n, num_modes = int(acc.all.sum()), len(acc.all)
@@ -188,8 +188,8 @@ def _records(
         partition_kl = float(np.sum(rel_entr(bins, expected)))
         scores["partition_kl"] = partition_kl, None, _expected_kl(expected, n)
     return {
-        features.score_name(name): MetricRecord(
-            features.score_name(name),
+        name + suffix: MetricRecord(
+            name + suffix,
             value,
             error,
             num_generated=n,

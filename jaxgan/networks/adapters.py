@@ -49,8 +49,8 @@ def from_linen(module: nn.Module, *, dtype: Any = None) -> Network:
       and takes its mode by none of these names.
 
     Raises:
-      ValueError: the module is none, such as its class; or `dtype` is given, and the module has no
-        field `dtype`.
+      ValueError: the module is not an instance, such as its class; or `dtype` is given, and the
+        module has no field `dtype`.
 
     Example:
       >>> import flax.linen as nn, jax, jax.numpy as jnp

@@ -208,8 +208,8 @@ def weighted(*terms: tuple[float | Schedule, Any]) -> Penalty | Regularizer:
             value, new_state = regularizer.apply(states[i], forward, key_i, step)
             values.append(scheduled(weight, step) * value)
             new_states.append(new_state)
-        if len({value.shape for value in values}) > 1:  # of images, and of packs of them
-            values = [jnp.mean(value, keepdims=True) for value in values]
+        if len({value.shape for value in values}) > 1:  # of images, of packs, or of the batch
+            values = [jnp.mean(value) for value in values]
         return jnp.sum(jnp.stack(values), axis=0), tuple(new_states)
 
     combined = Regularizer(lambda: tuple(term.init() for term in regularizers), apply)

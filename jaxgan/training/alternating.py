@@ -47,13 +47,13 @@ def alternating(
         key, and so the same examples, latents and fakes; XLA computes what the turns have in common
         (the generator's forward pass) once. A player that moves again gets a new minibatch and key.
         If false, every turn has its own minibatch and key.
-      accumulate: number of minibatches over which a turn averages the gradients before its
-        optimizer step, one after the other, with the memory of one; where one is meant above, a
-        turn takes that many. Rows have the random numbers that they have in the large batch of all,
-        so the step is that of the large batch, up to the order of sums, wherever a loss is a mean
-        over examples: not with batch statistics, relativistic averages, top-k, free bits, DRAGAN,
-        feature matching, or penalties and augmentations with state. A moving player's model state
-        goes from minibatch to minibatch.
+      accumulate: number of minibatches whose gradients a turn averages before its optimizer step,
+        computed one after the other in the memory of one; a turn then takes that many minibatches.
+        Each row has the random numbers that it would have in one large batch, so the step equals
+        that of the large batch, up to the order of sums, if the loss is a mean over examples. It
+        differs with batch statistics, relativistic averages, top-k, free bits, DRAGAN, feature
+        matching, and penalties and augmentations with state. A moving player's model state passes
+        from minibatch to minibatch.
 
     Returns:
       The algorithm. Its metrics are `{player: {"loss": ..., ...}}`, means over the player's turns

@@ -50,8 +50,8 @@ class TrainingAlgorithm(NamedTuple):
         update folds `state.step` into it, so a resumed run uses the same random numbers.
       num_minibatches: number of minibatches that one update takes.
       steps_per_update: number of training steps in one update, by which it increases `state.step`.
-      compiled: whether `jit`, `pmap` or `sharded` has compiled it. Nothing else takes a compiled
-        algorithm but `fit`: transformations come before.
+      compiled: whether `jit`, `pmap` or `sharded` has compiled it. Only `fit` takes a
+        compiled algorithm; apply `scan_steps`, `lookahead` and the like first.
 
     Example, an algorithm that counts steps:
       >>> empty = TrainState(jnp.array(0), {}, {}, {}, {}, {})
