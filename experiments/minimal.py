@@ -11,7 +11,6 @@ Hardware: two CPU cores, one minute.
 """
 
 import jax
-import numpy as np
 import optax
 
 import jaxgan
@@ -24,10 +23,11 @@ def main() -> None:
     dataset = data.load("auto")  # MNIST, or scikit-learn's digits where it is not available
     minibatches = data.minibatches(dataset.train, batch_size=BATCH_SIZE, seed=SEED)
 
+    prior = latents.normal(64)
     game = jaxgan.gan(
         generator=jaxgan.from_linen(networks.DCGANGenerator((28, 28, 1), features=32)),
         discriminator=jaxgan.from_linen(networks.DCGANDiscriminator(32, batch_norm=False)),
-        latent=latents.normal(64),
+        latent=prior,
         loss=losses.non_saturating(),
         penalty=penalties.weighted((1.0, penalties.lazily(penalties.r1, every=16))),
     )
@@ -53,9 +53,9 @@ def main() -> None:
                 f"D(x) {d['real_output']:.2f}  D(G(z)) {d['fake_output']:.2f}"
             )
 
-    batch = {"image": np.zeros((100, 28, 28, 1), np.float32)}  # its length is the number of samples
     params, model_state = jaxgan.with_ema(state)
-    images.save_grid("minimal.png", game.sample(params, model_state, batch, key_sample))
+    samples = game.decode(params, model_state, prior(key_sample, 100))
+    images.save_grid("minimal.png", samples)
 
 
 if __name__ == "__main__":

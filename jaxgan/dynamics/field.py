@@ -46,7 +46,7 @@ def vector_field(
       ...     "x": lambda params, *_: (params["x"] * params["y"], LossAux({}, {})),
       ...     "y": lambda params, *_: (-params["x"] * params["y"], LossAux({}, {})),
       ... }
-      >>> xi = vector_field(Game(None, losses, None), {}, {}, jax.random.key(0))
+      >>> xi = vector_field(Game(None, losses), {}, {}, jax.random.key(0))
       >>> jax.tree.map(float, xi({"x": jnp.array(2.0), "y": jnp.array(3.0)}))
       {'x': 3.0, 'y': -2.0}
     """

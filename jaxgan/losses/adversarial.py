@@ -119,15 +119,15 @@ def wasserstein() -> AdversarialLoss:
     Returns:
       An `AdversarialLoss`; the negative mean loss of the critic estimates the distance.
 
-    Example:
-      >>> import jax.numpy as jnp
-      >>> wasserstein().discriminator(jnp.array([2.0]), jnp.array([0.5]))
-      Array([-1.5], dtype=float32)
-
     Reference:
       Arjovsky, Chintala and Bottou, *Wasserstein GAN*, 2017, https://arxiv.org/abs/1701.07875;
       with `penalties.wgan_gp`: Gulrajani et al., *Improved Training of Wasserstein GANs*, 2017,
       https://arxiv.org/abs/1704.00028.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> wasserstein().discriminator(jnp.array([2.0]), jnp.array([0.5]))
+      Array([-1.5], dtype=float32)
     """
     return AdversarialLoss(
         generator=_checked(lambda r, f: -f),
