@@ -5,7 +5,6 @@ import math
 import os
 import shutil
 import signal
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,7 +13,7 @@ from rich.console import Console
 
 import jaxgan
 from experiments import mixture
-from jaxgan import Evaluation, checkpoint, dynamics
+from jaxgan import checkpoint, dynamics
 from jaxgan.__main__ import main
 from jaxgan.errors import NonFiniteError
 from jaxgan.runs import cli, sweep
@@ -320,7 +319,7 @@ def test_grids_that_are_refused(untrained, tmp_path, monkeypatch, argv, message)
 
 def test_the_better_half():
     """By the mean of the metric; runs that diverged come last."""
-    experiment = mixture.make(mixture.Config(), mixture.Config().load_data())
+    score = sweep._Score("partition_kl", "min")
     values = lambda *numbers: [None if n is None else {"partition_kl": n} for n in numbers]
     results = {
         "bad": values(3.0, 5.0),
@@ -330,16 +329,15 @@ def test_the_better_half():
         "fair": values(2.0, 2.0),
         "no number": values(math.nan, 0.5),
     }
-    assert sweep._better_half(results, experiment) == ["good", "fair", "bad"]
+    assert sweep._better_half(results, score) == ["good", "fair", "bad"]
     evaluated = {"not evaluated": [{}], "bad": values(3.0)}  # such as where an evaluation failed
-    assert sweep._better_half(evaluated, experiment) == ["bad"]
+    assert sweep._better_half(evaluated, score) == ["bad"]
 
 
 def test_the_better_half_of_a_metric_that_is_maximised():
     """As AUCs and Inception scores are."""
-    experiment = SimpleNamespace(evaluation=Evaluation({}, {}, best="score", mode="max"))
     results = {"low": [{"score": 1.0}], "high": [{"score": 2.0}]}
-    assert sweep._better_half(results, experiment) == ["high"]
+    assert sweep._better_half(results, sweep._Score("score", "max")) == ["high"]
 
 
 def test_all_members_of_a_point_diverged(monkeypatch):

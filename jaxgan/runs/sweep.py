@@ -17,6 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 from rich.console import Console
 
@@ -49,54 +50,86 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
     console = Console(highlight=False, markup=False, soft_wrap=True)
     _check_names([name for name, *_ in args.grid], words)
     points = _points(module, args, words, prog)
-    for config in points.values():
-        launch.check_for_several(config)
-    base = next(iter(points.values()))
-    if base.compilation_cache:
-        compiled.enable_cache()
     name = find.name_of(module.make)
-    folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
-    if (folder / "config.json").exists():
-        raise RunError(f"{folder} holds a single run; choose another --run-dir for the sweep")
-    if args.halvings and not all(config.evaluate_every for config in points.values()):
-        raise RunError("--halvings compares evaluations; leave out --evaluate-every 0")
-    make_folder(folder)
+    folder = _make_folder(list(points.values()), name, args)
     results: dict[str, list[members.Values | None]] = {}
-    remaining, compared = list(points), set[str | None]()
-    group: list[members.Member] = []
+    remaining, scores = list(points), set[_Score | None]()
     for rung in range(args.halvings, -1, -1):
         for label in remaining:
             console.print(f"\n{label}")
             config = _shortened(points[label], 2**rung)
-            group.clear()  # and with it its data: those of a point may be others
-            group += launch.members_of(
+            group = launch.members_of(
                 config, module.make, config.load_data(), folder / label, name, args.seeds
             )
-            compared.add(_metric(group[0].experiment))
-            if rung and None in compared:
-                raise RunError(
-                    "--halvings needs an experiment whose evaluation has a metric to compare by"
-                )
-            if rung and len(compared) > 1:
-                raise RunError(
-                    f"--halvings compares all points by one metric, and {label} has "
-                    f"{_metric(group[0].experiment)}; leave it out"
-                )
+            score = _score_of(group[0].experiment)
+            scores.add(score)
+            if rung:
+                _check_comparable(scores, label, score)
             with failures.in_one_line(folder, [one.directory for one in group]):
                 results[label] = _trained(group, name, console, passed=rung > 0)
+            del group  # with its data, before those of the next point are loaded
         if rung:
             halved = {label: results[label] for label in remaining}
-            remaining = _better_half(halved, group[0].experiment)
+            remaining = _better_half(halved, score)
             console.print(f"\n{len(remaining)} points continue: {', '.join(remaining)}")
-    content = {"points": _without_nan(results), "finished": remaining}
+    _write(folder, results, remaining)
+    tables.print_table(console, results)
+    if score is not None:
+        tables.save_comparison(folder / "sweep.png", score.metric, results)
+        console.print(f"see {folder}/sweep.png")
+
+
+class _Score(NamedTuple):
+    """The metric by which points are compared, and whether lower or higher values are better."""
+
+    metric: str
+    mode: str
+
+
+def _make_folder(points: Sequence[Config], name: str, args: arguments.Sweep) -> Path:
+    """The folder of the sweep, made after a check of all configurations."""
+    for config in points:
+        launch.check_for_several(config)
+    base = points[0]
+    if base.compilation_cache:
+        compiled.enable_cache()
+    folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
+    if (folder / "config.json").exists():
+        raise RunError(f"{folder} holds a single run; choose another --run-dir for the sweep")
+    if args.halvings and not all(config.evaluate_every for config in points):
+        raise RunError("--halvings compares evaluations; leave out --evaluate-every 0")
+    make_folder(folder)
+    return folder
+
+
+def _score_of(experiment: Experiment) -> _Score | None:
+    """What the points of an experiment are compared by; `None` without evaluation."""
+    evaluation = experiment.evaluation
+    if evaluation is None or evaluation.best is None:
+        return None
+    return _Score(evaluation.best, evaluation.mode)
+
+
+def _check_comparable(scores: set[_Score | None], label: str, score: _Score | None) -> None:
+    """Raises a `RunError` unless all points so far have one metric to compare them by."""
+    if None in scores:
+        raise RunError("--halvings needs an experiment whose evaluation has a metric to compare by")
+    if len(scores) > 1 and score is not None:
+        raise RunError(
+            f"--halvings compares all points by one metric, and {label} has {score.metric}; leave "
+            "it out"
+        )
+
+
+def _write(
+    folder: Path, results: Mapping[str, list[members.Values | None]], finished: Sequence[str]
+) -> None:
+    """Writes `sweep.json`; a `NonFiniteError` if all runs diverged."""
+    content = {"points": _without_nan(results), "finished": finished}
     text = json.dumps(content, indent=2, allow_nan=False)
     write_atomically(folder / "sweep.json", text + "\n")
     if all(values is None for runs in results.values() for values in runs):
         raise NonFiniteError(f"all runs in {folder} diverged; choose other values of the grid")
-    tables.print_table(console, results)
-    if (metric := _metric(group[0].experiment)) is not None:
-        tables.save_comparison(folder / "sweep.png", metric, results)
-        console.print(f"see {folder}/sweep.png")
 
 
 def _without_nan(
@@ -185,22 +218,15 @@ def _shortened(config: Config, divisor: int) -> Config:
     return dataclasses.replace(config, num_steps=max(1, config.num_steps // divisor))
 
 
-def _metric(experiment: Experiment) -> str | None:
-    """The metric by which runs are compared; `None` without evaluation."""
-    return None if experiment.evaluation is None else experiment.evaluation.best
-
-
 def _better_half(
-    results: dict[str, list[members.Values | None]], experiment: Experiment
+    results: Mapping[str, list[members.Values | None]], score: _Score | None
 ) -> list[str]:
     """The points whose mean is better, half of them, rounded up; those that diverged come last."""
-    metric, evaluation = _metric(experiment), experiment.evaluation
-    assert metric is not None
-    assert evaluation is not None
-    sign = -1.0 if evaluation.mode == "max" else 1.0
+    assert score is not None
+    sign = -1.0 if score.mode == "max" else 1.0
 
     def rank(label: str) -> tuple[int, float]:
-        values = [run.get(metric, math.nan) for run in results[label] if run is not None]
+        values = [run.get(score.metric, math.nan) for run in results[label] if run is not None]
         finished = [value for value in values if not math.isnan(value)]
         mean, _ = tables.mean_and_error(finished)
         return len(results[label]) - len(finished), sign * mean if finished else 0.0
