@@ -71,31 +71,21 @@ def population(
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}, expected at least 1 member")
-    leaves = jax.tree.leaves(hyperparameters)
-    if any(jnp.ndim(leaf) == 0 for leaf in leaves):
-        raise ValueError(
-            "a hyper-parameter is one number or a list of numbers, expected an array with one per "
-            "member: jnp.array([1e-3, 2e-3])"
-        )
-    sizes = {len(leaf) for leaf in leaves}
-    if len(sizes) > 1:
-        raise ValueError(f"the hyper-parameters are those of {sorted(sizes)} members")
-    if 0 in sizes:
-        raise ValueError("the hyper-parameters are empty, expected one entry for each member")
-    if leaves and isinstance(make, TrainingAlgorithm):
-        raise ValueError(
-            "an algorithm has no hyper-parameters, expected a function of them that makes one"
-        )
+    num_members = _num_members(hyperparameters)
     if isinstance(make, TrainingAlgorithm):
         check_pure(make)
+        if num_members is not None:
+            raise ValueError(
+                "an algorithm has no hyper-parameters, expected a function of them that makes one"
+            )
     of = (lambda _: make) if isinstance(make, TrainingAlgorithm) else make
     first = of(jax.tree.map(lambda x: x[0], hyperparameters))
 
     def init(keys: PRNGKey, batch: Batch) -> TrainState:
-        if keys.ndim != 1 or (sizes and keys.size not in sizes):
+        if keys.ndim != 1 or keys.size != (num_members or keys.size):
             raise ValueError(
                 f"the keys have the shape {keys.shape}, expected one for each "
-                + (f"of {sizes.copy().pop()} members" if sizes else "member")
+                + (f"of {num_members} members" if num_members else "member")
                 + ": member_keys(seeds)"
             )
 
@@ -123,6 +113,22 @@ def population(
         return jax.lax.map(lambda args: function(*args), args, batch_size=chunk)
 
     return first._replace(init=init, update=update)
+
+
+def _num_members(hyperparameters: PyTree) -> int | None:
+    """Number of members that the hyper-parameters are of; `None` if there are none."""
+    leaves = jax.tree.leaves(hyperparameters)
+    if any(jnp.ndim(leaf) == 0 for leaf in leaves):
+        raise ValueError(
+            "a hyper-parameter is one number or a list of numbers, expected an array with one per "
+            "member: jnp.array([1e-3, 2e-3])"
+        )
+    sizes = sorted({len(leaf) for leaf in leaves})
+    if len(sizes) > 1:
+        raise ValueError(f"the hyper-parameters are those of {sizes} members")
+    if 0 in sizes:
+        raise ValueError("the hyper-parameters are empty, expected one entry for each member")
+    return sizes[0] if sizes else None
 
 
 def in_turn(algorithm: TrainingAlgorithm, *, own_data: bool = False) -> TrainingAlgorithm:
