@@ -91,22 +91,7 @@ def fit(
     if state is None:
         state = first_state(algorithm, minibatches, key=key)
     key_run = _folded(key, 1)
-    if any(getattr(leaf, "is_deleted", bool)() for leaf in jax.tree.leaves(state)):
-        raise ValueError(
-            "the state was given to an earlier update, which reused its buffers; continue from the "
-            "state that it returned, or give it a copy: jax.tree.map(jnp.copy, state)"
-        )
-    first = int(state.step)
-    if num_steps < first:
-        raise ValueError(
-            f"num_steps is {num_steps}, and the state is of step {first}; num_steps counts the "
-            "steps already done"
-        )
-    if (num_steps - first) % algorithm.steps_per_update:
-        raise ValueError(
-            f"{num_steps - first} steps remain, expected a multiple of the algorithm's "
-            f"steps_per_update, {algorithm.steps_per_update}"
-        )
+    first = _first_step(state, num_steps, algorithm.steps_per_update)
     with contextlib.ExitStack() as stack:
         interrupted = stack.enter_context(_interruptible())
         if live and in_notebook():
@@ -132,6 +117,27 @@ def fit(
             if first < num_steps and not key.ndim:
                 _warn_of_divergence(metrics, num_steps)
     return state
+
+
+def _first_step(state: TrainState, num_steps: int, steps_per_update: int) -> int:
+    """The step of a state; a `ValueError` if training cannot continue from it to `num_steps`."""
+    if any(getattr(leaf, "is_deleted", bool)() for leaf in jax.tree.leaves(state)):
+        raise ValueError(
+            "the state was given to an earlier update, which reused its buffers; continue from the "
+            "state that it returned, or give it a copy: jax.tree.map(jnp.copy, state)"
+        )
+    first = int(state.step)
+    if num_steps < first:
+        raise ValueError(
+            f"num_steps is {num_steps}, and the state is of step {first}; num_steps counts the "
+            "steps already done"
+        )
+    if (num_steps - first) % steps_per_update:
+        raise ValueError(
+            f"{num_steps - first} steps remain, expected a multiple of the algorithm's "
+            f"steps_per_update, {steps_per_update}"
+        )
+    return first
 
 
 def _sampler(minibatches: Any) -> Minibatches:
