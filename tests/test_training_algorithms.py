@@ -223,6 +223,14 @@ def test_lookahead():
     np.testing.assert_allclose(steps(unchanged, 3), fast, rtol=1e-12)
 
 
+def test_a_state_of_another_algorithm_is_refused():
+    """Optax would take the parameters in it for its own state."""
+    batch = {"image": np.zeros((1, 1))}
+    state = jaxgan.lookahead(jaxgan.simultaneous(GAME, SGD), every=3).init(KEY, batch)
+    with pytest.raises(ValueError, match="that of another optimizer or training algorithm"):
+        jax.jit(jaxgan.simultaneous(GAME, SGD).update)(state, batch, KEY)
+
+
 def test_lookahead_of_several_steps_from_an_odd_step():
     """From step 1 in twos, the players synchronise at steps 5 and 9, the first after fours."""
     algorithm = jaxgan.lookahead(

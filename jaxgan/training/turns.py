@@ -103,7 +103,18 @@ def commit(
 def optimizer_step(
     optimizer: optax.GradientTransformation, gradient: Params, opt_state: PyTree, params: Params
 ) -> tuple[Params, PyTree]:
-    """A player's parameters and optimizer state after a step by the mean of the gradient."""
+    """A player's parameters and optimizer state after a step by the mean of the gradient.
+
+    Raises:
+      ValueError: the state is not one of this optimizer, such as that of another algorithm, whose
+        parts optax would take for those of its own.
+    """
+    found, own = map(jax.tree.structure, (opt_state, jax.eval_shape(optimizer.init, params)))
+    if found != own:  # type: ignore[operator]  # jax has no types for it
+        raise ValueError(
+            "the state of an optimizer is that of another optimizer or training algorithm, "
+            "expected one from this algorithm's init or update"
+        )
     updates, opt_state = optimizer.update(axis.mean(gradient), opt_state, params)
     return axis.replicated(optax.apply_updates(params, updates)), opt_state
 
