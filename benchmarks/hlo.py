@@ -22,10 +22,11 @@ BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 BOOLEAN = re.compile(r"(?:true|false)_computation=([^\s,]+)")
 CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+TENSOR = re.compile(r"(\w+)\[([\d,]*)\]")
+
 # A collective that overlaps with computation is in the fusion that starts it, in every fusion
 # beside which it makes progress, and in the fusion that waits for it.
 START, STEP, DONE = "AsyncCollectiveStart", "async_collective_fusion", "AsyncCollectiveDone"
-TENSOR = re.compile(r"(\w+)\[([\d,]*)\]")
 
 
 class Instruction(NamedTuple):
@@ -176,13 +177,13 @@ def _collective(
     starts = kind != instruction.operation
     if kind in ("async", "fusion"):
         inside = [i for name in called for i in computations.get(name, [])]
-        starts = any(START in each.line for each in inside)
+        overlaps = kind == "async" or any(START in each.line for each in inside)
         continues = any(STEP in name for name in called) or any(DONE in i.line for i in inside)
-        if continues and not starts:
-            return None
+        if continues and not overlaps:
+            return None  # counted where it starts
         for each in inside:
             if found := _collective(computations, each, []):
-                return found._replace(asynchronous=found.asynchronous or starts or kind == "async")
+                return found._replace(asynchronous=found.asynchronous or overlaps)
         return None
     if kind not in COLLECTIVES:
         return None

@@ -26,7 +26,7 @@ def grid(images: Any, *, columns: int | None = None, margin: int = 2) -> np.ndar
 
     Raises:
       ValueError: `images` does not have rank 4, there are none, they have neither 1 nor 3 channels,
-        are integers other than `uint8`, or not finite.
+        are integers other than `uint8`, or have NaN.
 
     Example:
       >>> grid(np.zeros((4, 28, 28, 1)), margin=0).shape

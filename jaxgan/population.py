@@ -82,7 +82,7 @@ def population(
     first = of(jax.tree.map(lambda x: x[0], hyperparameters))
 
     def init(keys: PRNGKey, batch: Batch) -> TrainState:
-        if keys.ndim != 1 or keys.size != (num_members or keys.size):
+        if keys.ndim != 1 or num_members not in (None, keys.size):
             raise ValueError(
                 f"the keys have the shape {keys.shape}, expected one for each "
                 + (f"of {num_members} members" if num_members else "member")

@@ -30,7 +30,7 @@ STATE = None
         (np.full((2, 8, 8, 1), np.nan), "2 of 2 images have NaN, expected floats"),
     ],
 )
-def test_grids_are_of_finite_images(array, message):
+def test_arrays_that_are_no_grid(array, message):
     with pytest.raises(ValueError, match=message):
         images.grid(array)
 

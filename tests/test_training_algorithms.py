@@ -225,10 +225,12 @@ def test_lookahead():
 
 def test_a_state_of_another_algorithm_is_refused():
     """Optax would take the parameters in it for its own state."""
-    batch = {"image": np.zeros((1, 1))}
-    state = jaxgan.lookahead(jaxgan.simultaneous(GAME, SGD), every=3).init(KEY, batch)
-    with pytest.raises(ValueError, match="that of another optimizer or training algorithm"):
-        jax.jit(jaxgan.simultaneous(GAME, SGD).update)(state, batch, KEY)
+    batch, fast = {"image": np.zeros((1, 1))}, jaxgan.simultaneous(GAME, SGD)
+    pair = (fast, jaxgan.lookahead(fast, every=3))
+    for algorithm, other in (pair, pair[::-1]):
+        state = other.init(KEY, batch)
+        with pytest.raises(ValueError, match="that of another optimizer or training algorithm"):
+            jax.jit(algorithm.update)(state, batch, KEY)
 
 
 def test_lookahead_of_several_steps_from_an_odd_step():

@@ -154,7 +154,7 @@ def check_images(examples: Mapping[str, Any], *, warn: bool = True) -> None:
     Of more than 1000 images, 1000 that are evenly spaced are checked.
 
     Args:
-      examples: `{name: array[n, ...]}`; those of rank 4 are images, and the entry `image` of bytes.
+      examples: `{name: array[n, ...]}`; those of rank 4 are images, and so is `image` of `uint8`.
       warn: whether to warn.
 
     Raises:

@@ -45,8 +45,8 @@ def apply_penalty(
     """Mean of a player's penalty, and the player's state with the penalty's state updated.
 
     Raises:
-      GameError: the penalty returned other values than one per example, or one for all; or a state
-        of other shapes than those of its `init`.
+      GameError: the penalty's values have more than one axis, or it returned a state of other
+        shapes than those of its `init`.
     """
     values, new_state = penalty.apply(state.penalty, forward, key, step)
     if jnp.ndim(values) > 1:

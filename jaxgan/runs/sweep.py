@@ -51,7 +51,10 @@ def sweep(args: arguments.Sweep, words: Sequence[str], *, prog: str = "jaxgan sw
     _check_names([name for name, *_ in args.grid], words)
     points = _points(module, args, words, prog)
     name = find.name_of(module.make)
-    folder = _make_folder(list(points.values()), name, args)
+    folder = _checked_folder(list(points.values()), name, args)
+    if next(iter(points.values())).compilation_cache:
+        compiled.enable_cache()
+    make_folder(folder)
     results: dict[str, list[members.Values | None]] = {}
     remaining, scores = list(points), set[_Score | None]()
     for rung in range(args.halvings, -1, -1):
@@ -86,19 +89,15 @@ class _Score(NamedTuple):
     mode: str
 
 
-def _make_folder(points: Sequence[Config], name: str, args: arguments.Sweep) -> Path:
-    """The folder of the sweep, made after a check of all configurations."""
+def _checked_folder(points: Sequence[Config], name: str, args: arguments.Sweep) -> Path:
+    """The folder of the sweep; a `RunError` if points cannot be trained or compared in it."""
     for config in points:
         launch.check_for_several(config)
-    base = points[0]
-    if base.compilation_cache:
-        compiled.enable_cache()
-    folder = Path(base.run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
+    folder = Path(points[0].run_dir or f"runs/sweep_{launch.short(name)}").expanduser()
     if (folder / "config.json").exists():
         raise RunError(f"{folder} holds a single run; choose another --run-dir for the sweep")
     if args.halvings and not all(config.evaluate_every for config in points):
         raise RunError("--halvings compares evaluations; leave out --evaluate-every 0")
-    make_folder(folder)
     return folder
 
 

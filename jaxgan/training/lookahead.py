@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxgan.training.state import TrainingAlgorithm, TrainState, check_pure
+from jaxgan.training.state import OTHER_ALGORITHM, TrainingAlgorithm, TrainState, check_pure
 from jaxgan.types import Array, Batch, Metrics, Params, PRNGKey, PyTree
 
 
@@ -35,7 +35,7 @@ def lookahead(
 
     Raises:
       ValueError: the algorithm is compiled, `weight` is out of range, or `every` is not a multiple
-        of the algorithm's `steps_per_update`.
+        of the algorithm's `steps_per_update`; in an update, the state is of another algorithm.
 
     Reference:
       Chavdarova, Pagliardini, Stich, Fleuret and Jaggi, *Taming GANs with Lookahead-Minmax*, 2021,
@@ -58,6 +58,8 @@ def lookahead(
         return _with_slow(state, state.params)
 
     def update(state: TrainState, batches: Batch, key: PRNGKey) -> tuple[TrainState, Metrics]:
+        if not all(isinstance(own, WithSlow) for own in state.opt_state.values()):
+            raise ValueError(OTHER_ALGORITHM)
         # From a step that is no multiple of an update's, updates step over the multiples of k.
         is_first = lambda step: step % every < algorithm.steps_per_update
         # Set at the start of a period, so that parameters that were replaced after `init` are used.

@@ -40,6 +40,12 @@ class TrainState(NamedTuple):
     ema_model_state: dict[str, ModelState]
 
 
+OTHER_ALGORITHM = (
+    "the state of an optimizer is that of another optimizer or training algorithm, expected one "
+    "from this algorithm's init or update"
+)
+
+
 class TrainingAlgorithm(NamedTuple):
     """Training algorithm of a game, as a pair of pure functions.
 

@@ -17,7 +17,13 @@ from jaxgan.ops import target
 from jaxgan.parallel import axis
 from jaxgan.training.accumulate import Gradients, mean_gradients
 from jaxgan.training.averages import update_averages
-from jaxgan.training.state import TrainingAlgorithm, TrainState, init_state, strongly_typed
+from jaxgan.training.state import (
+    OTHER_ALGORITHM,
+    TrainingAlgorithm,
+    TrainState,
+    init_state,
+    strongly_typed,
+)
 from jaxgan.types import Batch, ByPlayer, Metrics, Params, PRNGKey, PyTree, Schedule
 
 Turn = tuple[str, ...]  # the players that move simultaneously
@@ -111,10 +117,7 @@ def optimizer_step(
     """
     found, own = map(jax.tree.structure, (opt_state, jax.eval_shape(optimizer.init, params)))
     if found != own:  # type: ignore[operator]  # jax has no types for it
-        raise ValueError(
-            "the state of an optimizer is that of another optimizer or training algorithm, "
-            "expected one from this algorithm's init or update"
-        )
+        raise ValueError(OTHER_ALGORITHM)
     updates, opt_state = optimizer.update(axis.mean(gradient), opt_state, params)
     return axis.replicated(optax.apply_updates(params, updates)), opt_state
 
